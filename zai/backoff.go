@@ -1,0 +1,51 @@
+package zai
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	backoffBase   = time.Second
+	backoffMax    = 8 * time.Second
+	retryAfterMax = 30 * time.Second
+)
+
+// backoff is how long to wait after the given attempt: what the server asked
+// for, else a random part of a limit that doubles ("full jitter").
+func (c *Client) backoff(attempt int, asked time.Duration) time.Duration {
+	if asked > 0 {
+		return min(asked, retryAfterMax)
+	}
+	return c.jitter(min(backoffBase<<(attempt-1), backoffMax))
+}
+
+// retryAfter reads the header in both its forms (RFC 9110, 10.2.3), 0 when it
+// is absent or makes no sense.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// withoutURL drops the address from an error of net/http: picture links carry
+// signatures.
+func withoutURL(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+// Package zai is a client of the Z.AI image generation API, on both of its
+// platforms (docs.z.ai and docs.bigmodel.cn). It knows what the service does
+// beyond its documentation: the forms its errors take, which failures are sure
+// not to be billed, and how to fetch a picture from a link that is not there
+// yet or points where it should not.
+package zai
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client calls the API of one region with one key. It is safe for concurrent
+// use.
+type Client struct {
+	key       secret
+	region    Region
+	base      *url.URL
+	api       *http.Client
+	pictures  *http.Client
+	timeout   time.Duration
+	download  downloadLimits
+	userAgent string
+	log       *slog.Logger
+	now       func() time.Time
+	jitter    func(limit time.Duration) time.Duration
+}
+
+// secret is the key. It cannot be printed by accident.
+type secret string
+
+func (secret) String() string               { return "***" }
+func (secret) GoString() string             { return "***" }
+func (secret) LogValue() slog.Value         { return slog.StringValue("***") }
+func (secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+type settings struct {
+	region         Region
+	baseURL        string
+	httpClient     *http.Client
+	connectTimeout time.Duration
+	timeout        time.Duration
+	download       downloadLimits
+	userAgent      string
+	log            *slog.Logger
+	now            func() time.Time
+	jitter         func(time.Duration) time.Duration
+}
+
+// Option changes a setting of NewClient.
+type Option func(*settings) error
+
+// WithRegion selects the platform; Global is the default.
+func WithRegion(r Region) Option {
+	return func(s *settings) error {
+		parsed, err := ParseRegion(string(r))
+		s.region = parsed
+		return err
+	}
+}
+
+// WithBaseURL replaces the region's address. Its origin is trusted for picture
+// downloads, as that is how a local gateway or the sandbox serves them.
+func WithBaseURL(raw string) Option {
+	return func(s *settings) error {
+		_, err := parseBaseURL(raw)
+		s.baseURL = raw
+		return err
+	}
+}
+
+// WithHTTPClient sets the client for API calls and for downloads from the base
+// URL's own origin. It is copied, not changed; its Timeout is not used.
+func WithHTTPClient(c *http.Client) Option {
+	return func(s *settings) error {
+		if c == nil {
+			return errors.New("WithHTTPClient: nil client")
+		}
+		s.httpClient = c
+		return nil
+	}
+}
+
+// WithTimeouts sets how long connecting may take (10 s by default; not used
+// with WithHTTPClient) and how long GenerateImage may take with all its
+// attempts (300 s by default).
+func WithTimeouts(connect, call time.Duration) Option {
+	return func(s *settings) error {
+		if connect <= 0 || call <= 0 {
+			return errors.New("WithTimeouts: must be positive")
+		}
+		s.connectTimeout, s.timeout = connect, call
+		return nil
+	}
+}
+
+// WithUserAgent names the program in requests.
+func WithUserAgent(name string) Option {
+	return func(s *settings) error {
+		s.userAgent = name
+		return nil
+	}
+}
+
+// WithLogger receives attempts and retries. Neither key nor prompt is logged.
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) error {
+		if l == nil {
+			return errors.New("WithLogger: nil logger, use slog.DiscardHandler")
+		}
+		s.log = l
+		return nil
+	}
+}
+
+// WithClock replaces time.Now, and with jitter the random part of waits: it
+// returns a duration between zero and its limit.
+func WithClock(now func() time.Time, jitter func(limit time.Duration) time.Duration) Option {
+	return func(s *settings) error {
+		if now == nil || jitter == nil {
+			return errors.New("WithClock: nil function")
+		}
+		s.now, s.jitter = now, jitter
+		return nil
+	}
+}
+
+// NewClient makes a client. The key is not checked for its form, as several
+// are in use.
+func NewClient(key string, options ...Option) (*Client, error) {
+	s := settings{
+		region:         Global,
+		connectTimeout: 10 * time.Second,
+		timeout:        300 * time.Second,
+		download:       defaultDownloadLimits(),
+		userAgent:      "zai-image-mcp",
+		log:            slog.New(slog.DiscardHandler),
+		now:            time.Now,
+		jitter: func(limit time.Duration) time.Duration {
+			return rand.N(limit + 1) //nolint:gosec // spreads retries, guards nothing
+		},
+	}
+	for _, option := range options {
+		if err := option(&s); err != nil {
+			return nil, fmt.Errorf("zai: %w", err)
+		}
+	}
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return nil, errors.New("zai: the API key is empty")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("zai: the API key holds characters that no key has")
+	}
+	if s.baseURL == "" {
+		s.baseURL = s.region.BaseURL()
+	}
+	base, err := parseBaseURL(s.baseURL)
+	if err != nil {
+		return nil, fmt.Errorf("zai: %w", err)
+	}
+	api := http.Client{Transport: apiTransport(s.connectTimeout)}
+	if s.httpClient != nil {
+		api = *s.httpClient
+	}
+	api.Timeout = 0
+	api.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{
+		key: secret(key), region: s.region, base: base, api: &api,
+		pictures: pictureClient(base, api.Transport, s.connectTimeout),
+		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
+		log: s.log, now: s.now, jitter: s.jitter,
+	}, nil
+}
+
+// apiTransport keeps idle connections for less time than servers do: a POST on
+// a connection that the server is closing has an unknown outcome.
+func apiTransport(connect time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   connect,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          32,
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       15 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// Region is the platform the client was made for.
+func (c *Client) Region() Region { return c.region }
+
+// BaseURL is the address of the API in use.
+func (c *Client) BaseURL() string { return c.base.String() }
+
+// Close drops idle connections.
+func (c *Client) Close() {
+	c.api.CloseIdleConnections()
+	c.pictures.CloseIdleConnections()
+}

@@ -1,0 +1,210 @@
+package zai
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// downloadLimits bound one fetch of a picture.
+type downloadLimits struct {
+	maxBytes int64
+	total    time.Duration // for one attempt, headers and body
+	window   time.Duration // in each of these ...
+	minBytes int64         // ... at least so much must arrive
+	waits    []time.Duration
+}
+
+func defaultDownloadLimits() downloadLimits {
+	return downloadLimits{
+		maxBytes: MaxPictureBytes,
+		total:    2 * time.Minute,
+		window:   10 * time.Second,
+		minBytes: 10 << 10,
+		waits:    []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+	}
+}
+
+// MaxPictureBytes is the largest picture file that is fetched.
+const MaxPictureBytes = 32 << 20
+
+// Download opens the picture of an answer: it fetches the link, or decodes the
+// bytes that came with the answer. A link is often not there yet for some
+// seconds after the API gave it, so "not found" and answers that are no
+// picture are tried again after 1, 2 and 4 seconds, as are server errors and
+// broken connections. The caller reads the picture and closes it; a read error
+// may be cured by calling Download again, which costs nothing.
+//
+// All errors are *Error of kind KindDownload or KindCancelled. ctx must live
+// until the picture is read.
+func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error) {
+	if data.URL == "" {
+		return openInline(data.B64JSON)
+	}
+	link, err := url.Parse(data.URL)
+	if err == nil {
+		err = checkLink(link, originOf(c.base))
+	}
+	if err != nil {
+		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "the link to the picture is not acceptable", cause: withoutURL(err)}
+	}
+	for attempt := 0; ; attempt++ {
+		picture, err := c.fetch(ctx, link)
+		if err == nil {
+			return picture, nil
+		}
+		if ctx.Err() == nil && attempt < len(c.download.waits) && worthAnother(err) {
+			c.log.InfoContext(ctx, "picture is not there yet", "attempt", attempt+1, "error", err.Error())
+			if sleep(ctx, c.download.waits[attempt]) {
+				continue
+			}
+		}
+		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the picture failed", cause: err}
+	}
+}
+
+// openInline opens a picture that came as base64 in the answer.
+func openInline(b64 string) (*Picture, error) {
+	picture, err := OpenPicture(base64.NewDecoder(base64.StdEncoding, strings.NewReader(b64)))
+	if err != nil {
+		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable picture", cause: err}
+	}
+	return picture, nil
+}
+
+// statusError is an answer to a picture link other than 200.
+type statusError int
+
+func (s statusError) Error() string { return fmt.Sprintf("HTTP %d", int(s)) }
+
+// worthAnother tells failures that pass from those that stay.
+func worthAnother(err error) bool {
+	var status statusError
+	switch {
+	case errors.As(err, &status):
+		return status == http.StatusNotFound || status == http.StatusTooManyRequests || status >= 500
+	case errors.Is(err, errForbiddenAddress), errors.Is(err, errBadLink), errors.Is(err, errTooLarge), errors.Is(err, errTooLong):
+		return false
+	default: // not a picture yet, or the connection failed
+		return true
+	}
+}
+
+var errTooLong = fmt.Errorf("the file is larger than %d MiB", MaxPictureBytes>>20)
+
+// fetch makes one attempt. The returned picture holds the connection.
+func (c *Client) fetch(ctx context.Context, link *url.URL) (*Picture, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.download.total, errTooSlow)
+	body, err := c.openBody(ctx, link, cancel)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	picture, err := OpenPicture(body)
+	if err != nil {
+		body.Close()
+		return nil, err
+	}
+	picture.closer = body
+	return picture, nil
+}
+
+func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.CancelFunc) (*meteredBody, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link.String(), nil)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	request.Header.Set("User-Agent", c.userAgent)
+	request.Header.Set("Accept", "image/*")
+	// The size must be the file's own; a compressed transfer would also hide a bomb.
+	request.Header.Set("Accept-Encoding", "identity")
+	answer, err := c.pictures.Do(request)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		answer.Body.Close()
+		return nil, statusError(answer.StatusCode)
+	case answer.ContentLength > c.download.maxBytes:
+		answer.Body.Close()
+		return nil, errTooLong
+	}
+	return newMeteredBody(answer.Body, c.download, cancel), nil
+}
+
+var errTooSlow = errors.New("the download is too slow")
+
+// meteredBody ends a download that is too long or too slow. A timer watches
+// the rate, so that a body which sends nothing at all is caught too.
+type meteredBody struct {
+	body   io.ReadCloser
+	limits downloadLimits
+	cancel context.CancelFunc
+	read   int64
+
+	mu     sync.Mutex
+	timer  *time.Timer
+	recent int64 // bytes in the current window
+	slow   bool
+	closed bool
+}
+
+func newMeteredBody(body io.ReadCloser, limits downloadLimits, cancel context.CancelFunc) *meteredBody {
+	m := &meteredBody{body: body, limits: limits, cancel: cancel}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.timer = time.AfterFunc(limits.window, m.check)
+	return m
+}
+
+// check runs at the end of each window.
+func (m *meteredBody) check() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+	case m.recent < m.limits.minBytes:
+		m.slow = true
+		m.cancel()
+	default:
+		m.recent = 0
+		m.timer.Reset(m.limits.window)
+	}
+}
+
+func (m *meteredBody) Read(b []byte) (int, error) {
+	n, err := m.body.Read(b)
+	m.read += int64(n)
+	m.mu.Lock()
+	m.recent += int64(n)
+	slow := m.slow
+	m.mu.Unlock()
+	switch {
+	case m.read > m.limits.maxBytes:
+		return 0, errTooLong
+	case slow && err != nil && !errors.Is(err, io.EOF):
+		return n, errTooSlow
+	case err != nil && !errors.Is(err, io.EOF):
+		return n, withoutURL(err)
+	}
+	return n, err
+}
+
+// Close releases connection and timer.
+func (m *meteredBody) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.timer.Stop()
+	m.mu.Unlock()
+	err := m.body.Close()
+	m.cancel()
+	return err
+}

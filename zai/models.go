@@ -1,0 +1,229 @@
+package zai
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Qualities a request can name.
+const (
+	Standard = "standard"
+	HD       = "hd"
+)
+
+// Model is what is known of one image model. Validation, the text of the tool
+// and the list of models offered to agents all read the same table.
+type Model struct {
+	ID          string
+	Regions     []Region
+	Summary     string // what it is good at, for whoever chooses
+	DefaultSize string
+	Sizes       []RecommendedSize
+	Free        SizeRule // sizes beside the recommended ones
+	// Qualities that can be asked for, the default first. Empty when the model
+	// has no such parameter and the field must not be sent.
+	Qualities []string
+	PriceUSD  float64 // per picture (docs.z.ai pricing; the yuan prices are no higher)
+	// Usual is how long a picture takes, by quality; the empty key is for
+	// models without the parameter.
+	Usual map[string]time.Duration
+}
+
+// RecommendedSize is a size the vendor lists, and what it suits.
+type RecommendedSize struct {
+	Size string
+	Use  string
+}
+
+// SizeRule limits sizes that are not in the recommended list, in pixels.
+type SizeRule struct {
+	Min, Max, Divisor, MaxPixels int
+}
+
+func cogviewSizes() []RecommendedSize {
+	return []RecommendedSize{
+		{"1024x1024", "square: icons, avatars, products"},
+		{"768x1344", "tall: phone wallpaper, story"},
+		{"864x1152", "portrait 3:4: poster, book cover"},
+		{"1344x768", "wide 7:4: slide, banner, desktop"},
+		{"1152x864", "landscape 4:3: illustration"},
+		{"1440x720", "wide 2:1: page header"},
+		{"720x1440", "tall 1:2: infographic"},
+	}
+}
+
+func glmSizes() []RecommendedSize {
+	return []RecommendedSize{
+		{"1280x1280", "square: icons, avatars, products"},
+		{"1568x1056", "landscape 3:2: photo"},
+		{"1056x1568", "portrait 2:3: poster"},
+		{"1472x1088", "landscape 4:3: illustration"},
+		{"1088x1472", "portrait 3:4: book cover"},
+		{"1728x960", "wide 9:5: slide, banner, desktop"},
+		{"960x1728", "tall 5:9: phone wallpaper, story"},
+	}
+}
+
+// catalogue is the table. Sizes and prices: docs.z.ai/guides/image and
+// docs.bigmodel.cn, image generation pages. The pages contradict one another
+// on the smallest side of glm-image (1024 excludes two of their own
+// recommended sizes); 512 is what the service was seen to accept.
+func catalogue() []Model {
+	cogview := SizeRule{Min: 512, Max: 2048, Divisor: 16, MaxPixels: 1 << 21}
+	return []Model{
+		{
+			ID: "cogview-4-250304", Regions: []Region{Global, China},
+			Summary:     "fast and cheap, strong with Chinese and English text in the picture",
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview,
+			Qualities: []string{Standard, HD}, PriceUSD: 0.01,
+			Usual: map[string]time.Duration{Standard: 8 * time.Second, HD: 20 * time.Second},
+		},
+		{
+			ID: "glm-image", Regions: []Region{Global, China},
+			Summary:     "most detail, best with long text, posters and diagrams; slow",
+			DefaultSize: "1280x1280", Sizes: glmSizes(),
+			Free:      SizeRule{Min: 512, Max: 2048, Divisor: 32, MaxPixels: 1 << 22},
+			Qualities: []string{HD}, PriceUSD: 0.015,
+			Usual: map[string]time.Duration{HD: 45 * time.Second},
+		},
+		{
+			ID: "cogview-4", Regions: []Region{China},
+			Summary:     "the moving name of the newest CogView-4",
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0.01,
+			Usual: map[string]time.Duration{"": 8 * time.Second},
+		},
+		{
+			ID: "cogview-3-flash", Regions: []Region{China},
+			Summary:     "free of charge, simple pictures",
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0,
+			Usual: map[string]time.Duration{"": 8 * time.Second},
+		},
+	}
+}
+
+// Models lists what a region offers, the default model first.
+func Models(region Region) []Model {
+	return slices.DeleteFunc(catalogue(), func(m Model) bool { return !slices.Contains(m.Regions, region) })
+}
+
+// DefaultModel is used when a call names none.
+const DefaultModel = "cogview-4-250304"
+
+// FindModel looks a model up by its id in any spelling of upper and lower
+// case: the vendor's own examples say cogView-4-250304. The error is an
+// *Error of kind KindInvalidArgument that names what there is.
+func FindModel(region Region, id string) (Model, error) {
+	name := strings.ToLower(strings.TrimSpace(id))
+	var here []string
+	for _, m := range catalogue() {
+		offered := slices.Contains(m.Regions, region)
+		if m.ID == name && offered {
+			return m, nil
+		}
+		if m.ID == name {
+			return Model{}, invalid(
+				fmt.Sprintf("model %q exists only in region %s, this server uses %s", m.ID, m.Regions[0], region),
+				"Use one of: "+strings.Join(modelIDs(region), ", ")+".")
+		}
+		if offered {
+			here = append(here, m.ID)
+		}
+	}
+	return Model{}, invalid(fmt.Sprintf("unknown model %q", clip(id, 60)), "Use one of: "+strings.Join(here, ", ")+".")
+}
+
+func modelIDs(region Region) []string {
+	var ids []string
+	for _, m := range Models(region) {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+var sizePattern = regexp.MustCompile(`^(\d{1,5})x(\d{1,5})$`)
+
+// NormalizeSize writes a size as the API wants it: the vendor's Chinese pages
+// print ×, other services use * and people type X.
+func NormalizeSize(size string) string {
+	return strings.NewReplacer("×", "x", "X", "x", "*", "x", " ", "").Replace(strings.TrimSpace(size))
+}
+
+// ParseSize splits a normalized size.
+func ParseSize(size string) (width, height int, ok bool) {
+	m := sizePattern.FindStringSubmatch(size)
+	if m == nil {
+		return 0, 0, false
+	}
+	width, _ = strconv.Atoi(m[1])
+	height, _ = strconv.Atoi(m[2])
+	return width, height, width > 0 && height > 0
+}
+
+// CheckSize tells whether the model accepts a normalized size. The error is an
+// *Error of kind KindInvalidArgument that says what is allowed.
+func (m Model) CheckSize(size string) error {
+	if slices.ContainsFunc(m.Sizes, func(s RecommendedSize) bool { return s.Size == size }) {
+		return nil
+	}
+	hint := "Use one of " + strings.Join(m.SizeNames(), ", ") + "; or " + m.Free.String() + "."
+	w, h, ok := ParseSize(size)
+	if !ok {
+		return invalid(fmt.Sprintf("size %q is not WIDTHxHEIGHT", clip(size, 40)), hint)
+	}
+	r := m.Free
+	switch {
+	case min(w, h) < r.Min || max(w, h) > r.Max:
+		return invalid(fmt.Sprintf("size %s: each side must be %d to %d for %s", size, r.Min, r.Max, m.ID), hint)
+	case w%r.Divisor != 0 || h%r.Divisor != 0:
+		return invalid(fmt.Sprintf("size %s: each side must be divisible by %d for %s", size, r.Divisor, m.ID), hint)
+	case w*h > r.MaxPixels:
+		return invalid(fmt.Sprintf("size %s has %d pixels, more than the %d that %s can make", size, w*h, r.MaxPixels, m.ID), hint)
+	}
+	return nil
+}
+
+// SizeNames are the recommended sizes, the default first.
+func (m Model) SizeNames() []string {
+	var names []string
+	for _, s := range m.Sizes {
+		names = append(names, s.Size)
+	}
+	return names
+}
+
+// String says the rule in words.
+func (r SizeRule) String() string {
+	return fmt.Sprintf("any size with sides of %d to %d divisible by %d and at most %d pixels", r.Min, r.Max, r.Divisor, r.MaxPixels)
+}
+
+// DefaultQuality is what a call without quality gets.
+func (m Model) DefaultQuality() string {
+	if len(m.Qualities) == 0 {
+		return Standard
+	}
+	return m.Qualities[0]
+}
+
+// CheckQuality tells whether the model knows the quality.
+func (m Model) CheckQuality(quality string) error {
+	if quality == m.DefaultQuality() || slices.Contains(m.Qualities, quality) {
+		return nil
+	}
+	allowed := strings.Join(m.Qualities, " or ")
+	if allowed == "" {
+		allowed = Standard
+	}
+	return invalid(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
+}
+
+// UsualDuration is how long a picture of the quality takes.
+func (m Model) UsualDuration(quality string) time.Duration {
+	if len(m.Qualities) == 0 {
+		quality = ""
+	}
+	return m.Usual[quality]
+}

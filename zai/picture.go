@@ -1,0 +1,95 @@
+package zai
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+
+	"golang.org/x/image/webp"
+)
+
+// MaxPixels bounds a picture that is accepted for later decoding: four times
+// the largest that any model makes.
+const MaxPixels = 1 << 24
+
+// headerLimit is how far into a file its dimensions are looked for. JPEGs may
+// carry colour profiles and previews before them.
+const headerLimit = 1 << 20
+
+// Format is a picture file type that is recognized by its first bytes. What a
+// server calls the file is not believed: JPEGs were served as image/png.
+type Format struct {
+	MIMEType  string
+	Extension string // with the dot
+	config    func(io.Reader) (image.Config, error)
+}
+
+// ErrNotPicture says that bytes are none of the accepted formats.
+var ErrNotPicture = errors.New("not a PNG, JPEG, WebP or GIF picture")
+
+// DetectFormat looks at the first bytes of a file; 12 are enough.
+func DetectFormat(head []byte) (Format, error) {
+	switch {
+	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
+		return Format{"image/png", ".png", png.DecodeConfig}, nil
+	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
+		return Format{"image/jpeg", ".jpg", jpeg.DecodeConfig}, nil
+	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP":
+		return Format{"image/webp", ".webp", webp.DecodeConfig}, nil
+	case bytes.HasPrefix(head, []byte("GIF87a")), bytes.HasPrefix(head, []byte("GIF89a")):
+		return Format{"image/gif", ".gif", gif.DecodeConfig}, nil
+	default:
+		return Format{}, ErrNotPicture
+	}
+}
+
+// Picture is a picture on its way in: type and dimensions are known from its
+// header, the bytes are still to be read.
+type Picture struct {
+	Format
+	Width, Height int // pixels
+	body          io.Reader
+	closer        io.Closer
+}
+
+// Read reads the file from its first byte.
+func (p *Picture) Read(b []byte) (int, error) { return p.body.Read(b) }
+
+// Close ends the download.
+func (p *Picture) Close() error {
+	if p.closer == nil {
+		return nil
+	}
+	return p.closer.Close()
+}
+
+// OpenPicture recognizes the file that r delivers and reads its dimensions,
+// without decoding any pixels. Pictures over MaxPixels are refused.
+func OpenPicture(r io.Reader) (*Picture, error) {
+	head := make([]byte, 12)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	format, err := DetectFormat(head[:n])
+	if err != nil {
+		return nil, err
+	}
+	var seen bytes.Buffer
+	all := io.MultiReader(bytes.NewReader(head[:n]), r)
+	config, err := format.config(io.TeeReader(io.LimitReader(all, headerLimit), &seen))
+	if err != nil {
+		return nil, fmt.Errorf("%s header: %w", format.MIMEType, err)
+	}
+	if config.Width <= 0 || config.Height <= 0 || config.Width > MaxPixels/config.Height {
+		return nil, fmt.Errorf("%w: %dx%d pixels", errTooLarge, config.Width, config.Height)
+	}
+	return &Picture{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all)}, nil
+}
+
+var errTooLarge = errors.New("the picture is too large")
