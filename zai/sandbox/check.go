@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// rule is what the service accepts for one model. It stands here a second
+// time on purpose: a sandbox that read the client's table would agree with
+// every mistake in it.
+type rule struct {
+	divisor, maxPixels int
+	defaultSize        string
+	qualities          []string
+}
+
+func rules() map[string]rule {
+	cogview := rule{divisor: 16, maxPixels: 1 << 21, defaultSize: "1024x1024", qualities: []string{"", "standard", "hd"}}
+	return map[string]rule{
+		"cogview-4-250304": cogview, "cogview-4": cogview, "cogview-3-flash": cogview,
+		"glm-image": {divisor: 32, maxPixels: 1 << 22, defaultSize: "1280x1280", qualities: []string{"", "hd"}},
+	}
+}
+
+// check answers with the service's code and words when a request is not
+// acceptable, and fills in the defaults when it is.
+func (r *request) check(async bool) (code, message string) {
+	rule, known := rules()[strings.ToLower(r.Model)]
+	switch {
+	case r.Model == "":
+		return "1213", "The parameter model was not received normally."
+	case !known:
+		return "1211", "Unknown Model, please check the model code."
+	case async && !strings.HasPrefix(r.Model, "glm"):
+		return "1212", "The current model does not support the async call method."
+	case strings.TrimSpace(r.Prompt) == "":
+		return "1214", "Input cannot be empty"
+	case utf8.RuneCountInString(r.Prompt) > 32_000:
+		return "1261", "Prompt exceeds max length"
+	case r.UserID != "" && (utf8.RuneCountInString(r.UserID) < 6 || utf8.RuneCountInString(r.UserID) > 128):
+		return "1214", "The user_id parameter is invalid"
+	case !slices.Contains(rule.qualities, r.Quality):
+		return "1214", "The quality parameter is invalid"
+	}
+	if r.Size == "" {
+		r.Size = rule.defaultSize
+	}
+	w, h := r.pixels()
+	if min(w, h) < 512 || max(w, h) > 2048 || w%rule.divisor != 0 || h%rule.divisor != 0 || w*h > rule.maxPixels {
+		return "1214", "The size parameter is invalid"
+	}
+	return "", ""
+}
+
+// pixels splits the size; zero when it has another form.
+func (r *request) pixels() (width, height int) {
+	ws, hs, _ := strings.Cut(r.Size, "x")
+	width, _ = strconv.Atoi(ws)
+	height, _ = strconv.Atoi(hs)
+	return width, height
+}

@@ -1,0 +1,122 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// A fault is asked for by a word in the prompt, "sandbox:NAME", anywhere in
+// it. "sandbox:NAME*2" hits only the first two requests with that prompt,
+// "sandbox:NAME@2" only the second. "sandbox:delay=3s" takes that long.
+//
+// Refused, nothing is billed:
+//
+//	unauthorized            401, code 401
+//	wrong_region            200 with the gateway's soft 404
+//	no_balance              429, code 1113
+//	rate_limited            429, code 1302
+//	quota                   429, code 1308
+//	content_blocked         400, code 1301, the prompt was refused
+//	content_blocked_output  400, code 1301, the picture was refused
+//	invalid_argument        400, code 1214
+//	upstream                500, code 1234
+//
+// Billed, but the answer is of no use:
+//
+//	outcome_unknown         502 with a gateway's HTML page
+//	hangup                  the connection closes without an answer
+//	no_picture              200 without a picture
+//	broken_json             200 with half an answer
+//
+// Billed and answered, but the picture is special:
+//
+//	download                the link answers 404 for ever
+//	late                    the link answers 404 twice, then serves
+//	page                    the link answers a web page for ever
+//	truncated               the link breaks off half way, once
+//	jpeg                    a JPEG whose name ends in .png
+//	b64                     the picture comes inside the answer
+//	filtered                the answer carries a content_filter remark
+//	huge                    a PNG of more than 9 MiB
+type fault struct {
+	name  string
+	delay time.Duration
+}
+
+var faultWord = regexp.MustCompile(`sandbox:([a-z_0-9]+)(?:=([0-9a-z.]+))?(?:([*@])(\d+))?`)
+
+// faultFor finds the fault for the turn-th request with this prompt.
+func (s *Sandbox) faultFor(prompt string, turn int) fault {
+	text := prompt
+	if s.options.Fault != "" {
+		text += " sandbox:" + s.options.Fault
+	}
+	var f fault
+	for _, m := range faultWord.FindAllStringSubmatch(text, -1) {
+		count, _ := strconv.Atoi(m[4])
+		switch {
+		case m[3] == "*" && turn > count, m[3] == "@" && turn != count:
+		case m[1] == "delay":
+			d, err := time.ParseDuration(m[2])
+			if err == nil {
+				f.delay = min(d, time.Hour)
+			}
+		case f.name == "":
+			f.name = m[1]
+		}
+	}
+	return f
+}
+
+// refuse answers the faults that take no request, in the recorded words of the
+// real service.
+func (f fault) refuse(w http.ResponseWriter) bool {
+	status, body := 0, ""
+	switch f.name {
+	case "unauthorized":
+		status, body = 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`
+	case "wrong_region":
+		status, body = 200, `{"code":500,"msg":"404 NOT_FOUND","success":false}`
+	case "no_balance":
+		status, body = 429, `{"error":{"code":"1113","message":"Insufficient balance or no resource package. Please recharge."}}`
+	case "rate_limited":
+		status, body = 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`
+	case "quota":
+		status, body = 429, `{"error":{"code":"1308","message":"Usage limit reached for 5 hour. Your limit will reset at 2026-01-16 06:12:24"},"request_id":"20260116020454a2f38f10ad56479c"}`
+	case "content_blocked":
+		status, body = 400, `{"contentFilter":[{"level":2,"role":"user"}],"error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation. Please avoid using prompts that may generate sensitive content. Thank you for your cooperation."}}`
+	case "content_blocked_output":
+		status, body = 400, `{"contentFilter":[{"level":1,"role":"assistant"}],"error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."}}`
+	case "invalid_argument":
+		status, body = 400, `{"error":{"code":"1214","message":"The size parameter is invalid"}}`
+	case "upstream":
+		status, body = 500, `{"error":{"code":"1234","message":"Network error, error id: 20260101000000, please try again later"}}`
+	default:
+		return false
+	}
+	w.Header().Set("X-Log-Id", "sandbox")
+	answer(w, status, body)
+	return true
+}
+
+// lose plays the faults after which the caller has paid and holds nothing.
+func (f fault) lose(w http.ResponseWriter) bool {
+	switch f.name {
+	case "outcome_unknown":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		fmt.Fprint(w, "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>")
+	case "hangup":
+		panic(http.ErrAbortHandler) // net/http closes the connection silently
+	case "no_picture":
+		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[]}`, time.Now().Unix()))
+	case "broken_json":
+		answer(w, http.StatusOK, `{"created":1760335349,"data":[{"url":"https://`)
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,244 @@
+// Package sandbox serves the Z.AI image API locally, without key, network or
+// cost: for trying the program out, for demonstrations and for tests. It
+// speaks the wire contract of the real service, errors included, and draws
+// pictures that show their prompt.
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// BasePath is where the handler serves the API, as the real service does.
+const BasePath = "/api/paas/v4"
+
+// Options change how the sandbox behaves.
+type Options struct {
+	// Key that callers must send; any key is taken when it is empty.
+	Key string
+	// Delay before a picture is answered, by model and quality. Nil answers
+	// at once; Realistic imitates the service.
+	Delay func(model, quality string) time.Duration
+	// JPEG serves pictures as JPEG files under names that end in .png, as the
+	// service was seen to do.
+	JPEG bool
+	// Fault applies to every request, in the words of the prompt faults,
+	// without their prefix: "no_balance", "rate_limited*2".
+	Fault string
+	// Seed varies the pictures; equal prompts with equal seeds look alike only
+	// in the first request.
+	Seed uint64
+	Log  *slog.Logger // nil: no log
+}
+
+// Realistic is the time the real service takes, shortened by the divisor.
+func Realistic(divisor int) func(model, quality string) time.Duration {
+	return func(model, quality string) time.Duration {
+		usual := 8 * time.Second
+		switch {
+		case strings.HasPrefix(model, "glm"):
+			usual = 45 * time.Second
+		case quality == "hd":
+			usual = 20 * time.Second
+		}
+		return usual / time.Duration(max(divisor, 1))
+	}
+}
+
+// Sandbox is the handler. It is safe for concurrent use.
+type Sandbox struct {
+	options  Options
+	mux      *http.ServeMux
+	posts    atomic.Int64
+	accepted atomic.Int64
+
+	mu       sync.Mutex
+	requests map[string]int // by prompt, for faults that count
+	pictures map[string]*picture
+	order    []string
+	tasks    map[string]string
+}
+
+// keptPictures bounds how many links stay alive.
+const keptPictures = 10_000
+
+// New makes a sandbox.
+func New(options Options) *Sandbox {
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Sandbox{
+		options: options, mux: http.NewServeMux(),
+		requests: map[string]int{}, pictures: map[string]*picture{}, tasks: map[string]string{},
+	}
+	s.mux.HandleFunc("POST "+BasePath+"/images/generations", s.generate)
+	s.mux.HandleFunc("POST "+BasePath+"/async/images/generations", s.generateAsync)
+	s.mux.HandleFunc("GET "+BasePath+"/async-result/{id}", s.asyncResult)
+	s.mux.HandleFunc("GET /files/{name}", s.file)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, `{"code":500,"msg":"404 NOT_FOUND","success":false}`)
+	})
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Posts counts requests for pictures, refused ones included.
+func (s *Sandbox) Posts() int64 { return s.posts.Load() }
+
+// Accepted counts requests that were taken and would have been billed.
+func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
+
+// request is the body of both endpoints.
+type request struct {
+	Model, Prompt, Quality, Size, UserID string
+}
+
+func (r *request) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		Model   string `json:"model"`
+		Prompt  string `json:"prompt"`
+		Quality string `json:"quality"`
+		Size    string `json:"size"`
+		UserID  string `json:"user_id"`
+	}
+	err := json.Unmarshal(b, &raw)
+	*r = request(raw)
+	return err
+}
+
+// generate is POST images/generations.
+func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
+	p := s.take(w, r, false)
+	if p == nil {
+		return
+	}
+	if p.fault.name == "b64" {
+		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`, p.created.Unix(), p.base64()))
+		return
+	}
+	answer(w, http.StatusOK, fmt.Sprintf(
+		`{"created":%d,"data":[{"url":%q}],"id":%q,"request_id":%q,"usage":{"tokens":0,"price":0,"cost":0.0,"duration":%d},"timestamp":%d,"model":%q%s}`,
+		p.created.Unix(), p.link(r), p.id, p.id, int(p.delay.Seconds()), p.created.UnixMilli(), p.model, p.remark()))
+}
+
+// generateAsync is POST async/images/generations, which exists for glm-image
+// only.
+func (s *Sandbox) generateAsync(w http.ResponseWriter, r *http.Request) {
+	p := s.take(w, r, true)
+	if p == nil {
+		return
+	}
+	task := fmt.Sprint(binary.BigEndian.Uint64(p.sum[:8]) >> 1)
+	s.mu.Lock()
+	s.tasks[task] = p.id
+	s.mu.Unlock()
+	answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, p.model, task, p.id))
+}
+
+// asyncResult is GET async-result/{id}.
+func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
+	if !s.authorized(w, r) {
+		return
+	}
+	s.mu.Lock()
+	p := s.pictures[s.tasks[r.PathValue("id")]]
+	s.mu.Unlock()
+	switch {
+	case p == nil:
+		answer(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
+	case time.Since(p.created) < p.delay:
+		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, p.model, p.id))
+	default:
+		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, p.model, p.link(r), p.id))
+	}
+}
+
+// take checks a request, plays its fault and makes its picture. It has
+// answered when it returns nil.
+func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *picture {
+	s.posts.Add(1)
+	if !s.authorized(w, r) {
+		return nil
+	}
+	var req request
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&req); err != nil {
+		answer(w, http.StatusBadRequest, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`)
+		return nil
+	}
+	if code, message := req.check(async); code != "" {
+		answer(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
+		return nil
+	}
+	s.mu.Lock()
+	s.requests[req.Prompt]++
+	turn := s.requests[req.Prompt]
+	s.mu.Unlock()
+	f := s.faultFor(req.Prompt, turn)
+	if f.refuse(w) {
+		return nil
+	}
+	s.accepted.Add(1)
+	delay := f.delay
+	if delay == 0 && s.options.Delay != nil {
+		delay = s.options.Delay(req.Model, req.Quality)
+	}
+	if !async {
+		// The service goes on when the caller leaves; it is billed all the same.
+		time.Sleep(delay)
+	}
+	if f.lose(w) {
+		return nil
+	}
+	p := s.keep(req, f, turn, delay)
+	s.options.Log.Info("picture made", "model", req.Model, "size", req.Size, "id", p.id)
+	return p
+}
+
+// keep stores what is needed to draw the picture when its link is fetched.
+func (s *Sandbox) keep(req request, f fault, turn int, delay time.Duration) *picture {
+	p := &picture{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
+	hash := fnv.New64a()
+	fmt.Fprint(hash, req.Prompt, req.Size, turn)
+	p.seed = hash.Sum64() ^ s.options.Seed
+	p.sum = sha256.Sum256(fmt.Appendf(nil, "%d %d %d", p.seed, p.created.UnixNano(), turn))
+	p.id = fmt.Sprintf("%s%x", p.created.UTC().Format("20060102150405"), p.sum[:8])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pictures[p.id] = p
+	if s.order = append(s.order, p.id); len(s.order) > keptPictures {
+		delete(s.pictures, s.order[0])
+		s.order = s.order[1:]
+	}
+	return p
+}
+
+func (s *Sandbox) authorized(w http.ResponseWriter, r *http.Request) bool {
+	header := r.Header.Get("Authorization")
+	key, isBearer := strings.CutPrefix(header, "Bearer ")
+	switch {
+	case header == "":
+		answer(w, http.StatusUnauthorized, `{"error":{"code":"1001","message":"Authentication parameter not received in Header, unable to authenticate"}}`)
+	case !isBearer || strings.TrimSpace(key) == "" || s.options.Key != "" && key != s.options.Key:
+		answer(w, http.StatusUnauthorized, `{"error":{"code":"401","message":"token expired or incorrect"}}`)
+	default:
+		return true
+	}
+	return false
+}
+
+func answer(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}

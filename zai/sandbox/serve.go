@@ -1,0 +1,23 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Start serves a sandbox on address until ctx ends, and gives the base URL for
+// clients. Port 0 takes a free one.
+func Start(ctx context.Context, address string, options Options) (baseURL string, err error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("sandbox: %w", err)
+	}
+	s := &http.Server{Handler: New(options), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.Serve(listener) }() // ends with Close
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	return "http://" + listener.Addr().String() + BasePath, nil
+}
