@@ -1,0 +1,74 @@
+package resources
+
+import "time"
+
+// Entry is a picture as programs see it: in the structured results of the
+// tools and in the metadata resource. Fields that do not apply are left out.
+type Entry struct {
+	ID                string          `json:"id"`
+	Status            Status          `json:"status"`
+	URI               string          `json:"uri,omitempty"`
+	PreviewURI        string          `json:"preview_uri,omitempty"`
+	Path              string          `json:"path,omitempty"`
+	DownloadURL       string          `json:"download_url,omitempty"`
+	DownloadExpiresAt string          `json:"download_expires_at,omitempty"`
+	MIMEType          string          `json:"mime_type,omitempty"`
+	Width             int             `json:"width,omitempty"`
+	Height            int             `json:"height,omitempty"`
+	Bytes             int64           `json:"bytes,omitempty"`
+	SHA256            string          `json:"sha256,omitempty"`
+	Prompt            string          `json:"prompt"`
+	Model             string          `json:"model"`
+	Size              string          `json:"size"`
+	Quality           string          `json:"quality"`
+	CreatedAt         string          `json:"created_at"` // RFC 3339
+	CostUSD           float64         `json:"cost_usd"`   // 0 when nothing was charged
+	RequestID         string          `json:"request_id,omitempty"`
+	ContentFilter     []ContentFilter `json:"content_filter,omitempty"`
+	Error             *Failure        `json:"error,omitempty"`
+}
+
+// Status is what callers are told of a picture's State.
+type Status string
+
+// What callers are told.
+const (
+	StatusSaved   Status = "saved"
+	StatusWorking Status = "working"
+	StatusFailed  Status = "failed"
+	StatusUnknown Status = "unknown"
+)
+
+// Status sums State and Failure up for callers.
+func (i Image) Status() Status {
+	switch {
+	case i.State == Saved:
+		return StatusSaved
+	case i.State == Unknown:
+		return StatusUnknown
+	case i.Working():
+		return StatusWorking
+	default:
+		return StatusFailed
+	}
+}
+
+// Entry describes a picture. Only callers that share the machine's file system
+// get the path.
+func (l *Library) Entry(i Image, withPath bool) Entry {
+	e := Entry{
+		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
+		Prompt: i.Prompt, Model: i.Model, Size: i.Size, Quality: i.Quality, CreatedAt: i.CreatedAt.Format(time.RFC3339Nano),
+		RequestID: i.RequestID, ContentFilter: i.ContentFilter, Error: i.Failure,
+	}
+	if i.Charged {
+		e.CostUSD = i.CostUSD()
+	}
+	if e.Status == StatusSaved || e.Status == StatusWorking {
+		e.URI, e.PreviewURI = URI(i.ID, Original), URI(i.ID, Preview)
+	}
+	if withPath {
+		e.Path = l.Path(i)
+	}
+	return e
+}

@@ -1,0 +1,85 @@
+// Package resources is the library of pictures: files in a folder, a catalog
+// of them in SQLite, small previews, and how agents see them as MCP resources.
+//
+// The row of a picture is also the journal of the money it costs: it exists,
+// durably, before the picture is asked for.
+package resources
+
+import (
+	"errors"
+	"time"
+)
+
+// State is how far a picture has come.
+type State string
+
+// The states in their usual order.
+const (
+	Queued    State = "queued"    // reserved, nothing was sent
+	Submitted State = "submitted" // the request may have been sent
+	Answered  State = "answered"  // made and billed; the link to it is known
+	Saved     State = "saved"     // file and row are durable
+	Failed    State = "failed"    // refused, nothing is billed
+	Unknown   State = "unknown"   // may have been billed, was not sent again
+	Removed   State = "removed"   // deleted by the user; the row remembers what it cost
+)
+
+// Image is one row of the catalog.
+type Image struct {
+	ID        string // ULID, 26 characters, lower case
+	CallID    string // the call it was made in; pictures of one call share it
+	Owner     string
+	State     State
+	CreatedAt time.Time
+
+	Model, Prompt, Size, Quality, UserID string
+	Sandbox                              bool  // made by the built-in sandbox
+	CostMicroUSD                         int64 // what it costs, 1e-6 US dollars
+	Charged                              bool  // counts as spent
+
+	UpstreamURL, RequestID, LogID string
+	ContentFilter                 []ContentFilter
+
+	Path          string // below the store's folder, with slashes
+	MIMEType      string
+	Width, Height int // pixels
+	Bytes         int64
+	SHA256        string // hex
+
+	Failure *Failure // why it is not saved
+}
+
+// ContentFilter is a remark of the vendor's content check, level 0 being the
+// most severe and 3 the least.
+type ContentFilter struct {
+	Role  string `json:"role"`
+	Level int    `json:"level"`
+}
+
+// Failure is a problem in words for whoever made the call, as kept in a row.
+type Failure struct {
+	Kind      string `json:"kind"`
+	Message   string `json:"message"`
+	Hint      string `json:"hint"`
+	Retryable bool   `json:"retryable"`
+}
+
+// CostUSD is what the picture costs in US dollars.
+func (i Image) CostUSD() float64 { return float64(i.CostMicroUSD) / 1e6 }
+
+// Working reports whether the picture is still being made.
+func (i Image) Working() bool {
+	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
+}
+
+// Errors of the library. Callers find them with errors.Is.
+var (
+	// ErrNotFound says that no such picture exists for this owner.
+	ErrNotFound = errors.New("no such picture")
+	// ErrStorage says that folder or catalog cannot be used.
+	ErrStorage = errors.New("the picture library cannot be used")
+	// ErrBudget says that a reservation would exceed the daily budget.
+	ErrBudget = errors.New("daily budget exceeded")
+	// ErrCorrupt says that a file is not the one that was saved.
+	ErrCorrupt = errors.New("the picture file was changed or damaged")
+)

@@ -1,0 +1,204 @@
+package resources
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// Options say where the library lies and what it takes from outside.
+type Options struct {
+	Folder  string           // pictures
+	Catalog string           // SQLite file, ".catalog.db" in the folder when empty
+	Now     func() time.Time // clock
+	Random  io.Reader        // for ids; must be safe for concurrent use
+	Log     *slog.Logger
+}
+
+// Library is the folder, its catalog and the previews. It is safe for
+// concurrent use, also by several processes on one folder. Nothing is opened
+// or made before the first use.
+type Library struct {
+	pictures *store
+	previews *store
+	catalog  *catalog
+	now      func() time.Time
+	log      *slog.Logger
+	decodes  chan struct{}
+	making   singleflight.Group
+
+	idMu    sync.Mutex
+	entropy ulid.MonotonicReader
+}
+
+// New makes a library.
+func New(o Options) *Library {
+	if o.Catalog == "" {
+		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
+	}
+	return &Library{
+		pictures: &store{dir: o.Folder, durable: true},
+		previews: &store{dir: filepath.Join(filepath.Dir(o.Catalog), ".previews")},
+		catalog:  &catalog{path: o.Catalog},
+		now:      o.Now,
+		log:      o.Log,
+		decodes:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		entropy:  ulid.Monotonic(o.Random, 0),
+	}
+}
+
+// Close closes catalog and folders.
+func (l *Library) Close() error {
+	err := l.catalog.close()
+	for _, s := range []*store{l.pictures, l.previews} {
+		if e := s.close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// NewID makes an id that sorts after all that this process made before.
+func (l *Library) NewID() (string, error) {
+	l.idMu.Lock()
+	defer l.idMu.Unlock()
+	id, err := ulid.New(ulid.Timestamp(l.now()), l.entropy)
+	if err != nil {
+		return "", fmt.Errorf("%w: making an id: %w", ErrStorage, err)
+	}
+	return strings.ToLower(id.String()), nil
+}
+
+// Reserve writes the row of a picture that is about to be paid for, durably,
+// and sets its id and time. It fails with ErrBudget when the owner's spending
+// of the UTC day would exceed budget (1e-6 US dollars; 0 for no limit).
+func (l *Library) Reserve(ctx context.Context, i Image, budget int64) (Image, error) {
+	id, err := l.NewID()
+	if err != nil {
+		return i, err
+	}
+	i.ID, i.CreatedAt, i.Charged = id, l.now().UTC().Truncate(time.Millisecond), true
+	return i, l.catalog.insert(ctx, i, budget)
+}
+
+// Record writes a step in a picture's life, durably.
+func (l *Library) Record(ctx context.Context, i Image) error {
+	return l.catalog.update(ctx, i, l.now())
+}
+
+// Content is a picture file on its way into the library.
+type Content struct {
+	io.Reader
+	MIMEType, Extension string // true to the bytes; the extension with its dot
+	Width, Height       int    // pixels
+}
+
+// Save writes file and row, in this order, both durably: a row in state Saved
+// means that the picture is there. An error of the content's reader comes back
+// as it is, all others are ErrStorage.
+func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
+	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
+	sha, size, err := l.pictures.save(name, c)
+	if err != nil {
+		return i, err
+	}
+	i.State, i.Failure = Saved, nil
+	i.Path, i.MIMEType, i.SHA256, i.Bytes = name, c.MIMEType, sha, size
+	i.Width, i.Height = c.Width, c.Height
+	return i, l.Record(ctx, i)
+}
+
+// Image looks a picture up, in any state.
+func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
+	if !ValidID(id) {
+		return Image{}, ErrNotFound
+	}
+	return l.catalog.get(ctx, owner, id)
+}
+
+// List pages through saved pictures, newest first, whose prompt holds query.
+// The cursor is "" at first and then what the page before gave; "" comes back
+// with the last page.
+func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
+	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1)
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	return page[:limit], page[limit-1].ID, nil
+}
+
+// SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
+// The sandbox's play money counts apart.
+func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
+	_, read, err := l.catalog.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := spent(ctx, read, owner, l.now(), sandbox)
+	return float64(sum) / 1e6, storageError("summing", err)
+}
+
+// Read gives the exact bytes of a saved picture. A file that is not the one
+// that was saved is ErrCorrupt.
+func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
+	if i.State != Saved {
+		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
+	}
+	file, err := l.pictures.openFile(i.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
+		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, i.Path)
+	}
+	b := make([]byte, i.Bytes)
+	if _, err := io.ReadFull(file, b); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, i.Path, err)
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, i.Path)
+	}
+	return b, nil
+}
+
+// Path is where the picture lies on this machine, absolute when the folder is.
+func (l *Library) Path(i Image) string {
+	if i.Path == "" {
+		return ""
+	}
+	return l.pictures.path(i.Path)
+}
+
+// Folder is where the pictures lie.
+func (l *Library) Folder() string { return l.pictures.dir }
+
+// Remove deletes a picture: first its row turns to Removed, then the files go,
+// so that no row promises a picture that is not there. What the picture cost
+// still counts.
+func (l *Library) Remove(ctx context.Context, owner, id string) error {
+	i, err := l.Image(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	name := i.Path
+	i.State, i.Prompt, i.Path, i.UpstreamURL = Removed, "", "", ""
+	if err := l.Record(ctx, i); err != nil || name == "" {
+		return err
+	}
+	if err := l.previews.remove(previewName(name)); err != nil {
+		l.log.WarnContext(ctx, "preview is not removed", "id", id, "error", err)
+	}
+	return l.pictures.remove(name)
+}

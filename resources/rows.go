@@ -1,0 +1,176 @@
+package resources
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+const columns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
+	upstream_url, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure`
+
+func scanImage(row interface{ Scan(...any) error }) (Image, error) {
+	var (
+		i               Image
+		created         int64
+		filter, failure string
+	)
+	err := row.Scan(&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
+		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.RequestID, &i.LogID, &filter,
+		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Image{}, ErrNotFound
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	i.CreatedAt = time.UnixMilli(created).UTC()
+	return i, errors.Join(fromJSON(filter, &i.ContentFilter), fromJSON(failure, &i.Failure))
+}
+
+func fromJSON(text string, target any) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), target)
+}
+
+func toJSON[T any](value T, empty bool) string {
+	if empty {
+		return ""
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// insert writes a new row unless the owner's spending of the day would exceed
+// budget (1e-6 US dollars, 0 for none). Sum and row are one transaction that
+// holds the write lock, so the limit is exact across processes.
+func (c *catalog) insert(ctx context.Context, i Image, budget int64) error {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := write.BeginTx(ctx, nil)
+	if err != nil {
+		return storageError("reserving", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	if budget > 0 && i.CostMicroUSD > 0 {
+		spent, err := spent(ctx, tx, i.Owner, i.CreatedAt, i.Sandbox)
+		if err != nil {
+			return storageError("reserving", err)
+		}
+		if spent+i.CostMicroUSD > budget {
+			return ErrBudget
+		}
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size,
+		quality, user_id, sandbox, cost_micro_usd, charged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), i.CreatedAt.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size,
+		i.Quality, i.UserID, i.Sandbox, i.CostMicroUSD, i.Charged)
+	if err != nil {
+		return storageError("reserving", err)
+	}
+	return storageError("reserving", tx.Commit())
+}
+
+// update writes what changes in a picture's life.
+func (c *catalog) update(ctx context.Context, i Image, now time.Time) error {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, request_id=?, log_id=?,
+		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?, prompt=? WHERE id=?`,
+		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.Prompt, i.ID)
+	if err != nil {
+		return storageError("writing row "+i.ID, err)
+	}
+	if n, err := result.RowsAffected(); err == nil && n == 0 {
+		return storageError("writing row "+i.ID, errors.New("the row is gone"))
+	}
+	return nil
+}
+
+func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	i, err := scanImage(read.QueryRowContext(ctx, `SELECT `+columns+` FROM images WHERE id=? AND owner=? AND state<>?`, id, owner, Removed))
+	return i, storageError("reading row", err)
+}
+
+// page lists saved pictures, newest first, that are older than the id before
+// ("" for the newest) and whose prompt holds query.
+func (c *catalog) page(ctx context.Context, owner, query, before string, limit int) ([]Image, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if before == "" {
+		before = "~" // greater than every id
+	}
+	where, arguments := "", []any{owner, Saved, before}
+	if query != "" {
+		where, arguments = ` AND prompt LIKE ? ESCAPE '\'`, append(arguments, likePattern(query))
+	}
+	rows, err := read.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE owner=? AND state=? AND id<?`+where+
+		` ORDER BY id DESC LIMIT ?`, append(arguments, limit)...)
+	if err != nil {
+		return nil, storageError("listing", err)
+	}
+	defer rows.Close()
+	var list []Image
+	for rows.Next() {
+		i, err := scanImage(rows)
+		if err != nil {
+			return nil, storageError("listing", err)
+		}
+		list = append(list, i)
+	}
+	return list, storageError("listing", rows.Err())
+}
+
+// idsWithPrefix lists ids of saved pictures for completion, newest first.
+func (c *catalog) idsWithPrefix(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := read.QueryContext(ctx, `SELECT id FROM images WHERE owner=? AND state=? AND id>=? AND id<? ORDER BY id DESC LIMIT ?`,
+		owner, Saved, prefix, prefix+"~", limit)
+	if err != nil {
+		return nil, storageError("completing", err)
+	}
+	defer rows.Close()
+	ids := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, storageError("completing", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, storageError("completing", rows.Err())
+}
+
+// spent sums what counts for the owner on the UTC day of t, real money and
+// the sandbox's apart.
+func spent(ctx context.Context, q interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, owner string, t time.Time, sandbox bool) (int64, error) {
+	var sum int64
+	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(cost_micro_usd), 0) FROM images WHERE owner=? AND day=? AND sandbox=? AND charged=1`,
+		owner, day(t), sandbox).Scan(&sum)
+	return sum, err
+}
