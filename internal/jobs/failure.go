@@ -1,0 +1,114 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// Kinds of failure beside those of package zai. All are part of the contract
+// with callers and do not change.
+const (
+	KindNoAPIKey       = "no_api_key"
+	KindBudgetExceeded = "budget_exceeded"
+	KindStorage        = "storage"
+	KindNotFound       = "not_found"
+	KindInternal       = "internal"
+)
+
+// ErrNoKey says that pictures cannot be asked for, as there is no API key.
+var ErrNoKey = errors.New("no API key")
+
+// ErrClosing says that the program ends and takes no new work.
+var ErrClosing = errors.New("the program is ending")
+
+// BudgetError says that a picture would exceed the daily budget.
+type BudgetError struct {
+	SpentUSD, PriceUSD, BudgetUSD float64
+	Resets                        time.Time
+}
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("daily budget: %.3f of %.3f US dollars spent", e.SpentUSD, e.BudgetUSD)
+}
+
+// Describe puts any error into words for the caller. It is the one place where
+// errors turn into kinds; what it does not know is internal, and its text is
+// not shown.
+func Describe(err error) *resources.Failure {
+	var (
+		service *zai.Error
+		budget  *BudgetError
+	)
+	switch {
+	case errors.As(err, &service):
+		return describeService(service)
+	case errors.As(err, &budget):
+		return &resources.Failure{
+			Kind: KindBudgetExceeded,
+			Message: fmt.Sprintf("The daily budget is used up: $%.3f of $%.2f are spent today and this picture costs $%.3f.",
+				budget.SpentUSD, budget.BudgetUSD, budget.PriceUSD),
+			Hint: fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
+				budget.Resets.Format(time.RFC3339)),
+		}
+	case errors.Is(err, ErrNoKey):
+		return &resources.Failure{
+			Kind:    KindNoAPIKey,
+			Message: "No Z.AI API key is configured.",
+			Hint: "Ask the user to set the environment variable ZAI_API_KEY (or ZAI_API_KEY_FILE) in the host's configuration of this server; " +
+				"keys are made at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox.",
+		}
+	case errors.Is(err, resources.ErrNotFound):
+		return &resources.Failure{Kind: KindNotFound, Message: "There is no picture with this id.", Hint: "Call list_images to see which pictures there are."}
+	case errors.Is(err, resources.ErrCorrupt):
+		return &resources.Failure{Kind: KindStorage, Message: "The picture's file was changed, damaged or removed after it was saved.", Hint: "Tell the user; the picture has to be made again."}
+	case errors.Is(err, resources.ErrStorage):
+		return &resources.Failure{
+			Kind: KindStorage, Retryable: true,
+			Message: "The picture library cannot be used" + cause(err) + ".",
+			Hint:    "Ask the user to check that the folder of --store is writable and has space, then call again.",
+		}
+	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
+	default:
+		return &resources.Failure{Kind: KindInternal, Message: "Something went wrong inside the image server.", Hint: "Call once more; if it happens again, tell the user to look at the server's log."}
+	}
+}
+
+func describeService(e *zai.Error) *resources.Failure {
+	message, hint := e.Explain()
+	return &resources.Failure{Kind: string(e.Kind), Message: message, Hint: hint, Retryable: e.Transient()}
+}
+
+// cause names what the operating system said, which tells the user a full disk
+// from a missing permission.
+func cause(err error) string {
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 && len(text)-at < 120 {
+		return text[at:]
+	}
+	return ""
+}
+
+// lost describes a picture that is paid for but not saved.
+func lost(err error, id, url string) *resources.Failure {
+	f := Describe(err)
+	if f.Kind != KindStorage {
+		f.Kind = string(zai.KindDownload)
+		f.Message = "The picture was made and paid for, but fetching it failed."
+	} else {
+		f.Message = "The picture was made and paid for, but saving it failed" + cause(err) + "."
+	}
+	f.Retryable = true
+	f.Hint = "Call get_image with id " + id + " to fetch it again free of charge"
+	if url != "" {
+		f.Hint += "; for some days it is also at " + url
+	}
+	f.Hint += "."
+	return f
+}

@@ -1,0 +1,121 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+func isBudget(err error) bool { return errors.Is(err, resources.ErrBudget) }
+
+// make takes a picture from its reservation to the library and gives its last
+// row. Money and the row agree after every step.
+func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
+	j.enter(PhaseQueued)
+	if !hasSlot {
+		if row, ok := p.waitForSlot(j); !ok {
+			return row
+		}
+	}
+	j.enter(PhaseGenerating)
+	row := j.Image()
+	response, err := p.Client.GenerateImage(p.base, zai.ImageRequest{
+		Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID,
+	})
+	p.slots.Release(1)
+	if err != nil {
+		return p.notMade(row, err)
+	}
+	row.State = resources.Answered
+	row.UpstreamURL, row.RequestID, row.LogID = response.Data[0].URL, response.RequestID, response.LogID
+	for _, f := range response.ContentFilter {
+		row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
+	}
+	p.record(row) // a failure is logged; the picture is paid for and fetched all the same
+	j.set(row)
+	return p.fetch(j, response.Data[0])
+}
+
+// waitForSlot waits in order until fewer requests are under way. It is not ok
+// when the caller left or the row cannot be written: nothing is sent then.
+func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
+	row := j.Image()
+	if err := p.slots.Acquire(j.queue, 1); err != nil {
+		return p.notMade(row, err), false
+	}
+	row.State = resources.Submitted
+	if err := p.record(row); err != nil {
+		p.slots.Release(1)
+		return p.notMade(row, err), false
+	}
+	j.set(row)
+	return row, true
+}
+
+// notMade settles a picture that there is not: free of charge when that is
+// sure.
+func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
+	row.State, row.Charged = resources.Failed, false
+	if errors.Is(err, zai.KindOutcomeUnknown) {
+		row.State, row.Charged = resources.Unknown, true
+	}
+	var service *zai.Error
+	if errors.As(err, &service) {
+		row.RequestID, row.LogID = service.RequestID, service.LogID
+		for _, f := range service.ContentFilter {
+			row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
+		}
+	}
+	row.Failure = Describe(err)
+	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
+	p.record(row)
+	return row
+}
+
+// fetchAttempts is how often a download that broke off is begun again.
+const fetchAttempts = 3
+
+// fetch brings a picture home that is paid for.
+func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
+	j.enter(PhaseDownloading)
+	row := j.Image()
+	var err error
+	for range fetchAttempts {
+		var saved resources.Image
+		saved, err = p.download(row, data)
+		if err == nil {
+			p.Log.Info("picture saved", "id", row.ID, "path", saved.Path, "bytes", saved.Bytes)
+			return saved
+		}
+		var final *zai.Error
+		if p.base.Err() != nil || errors.As(err, &final) || errors.Is(err, resources.ErrStorage) {
+			break // the client tried again already, or another download cannot help
+		}
+	}
+	row.Failure = lost(err, row.ID, data.URL)
+	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
+	p.record(row)
+	return row
+}
+
+func (p *Pipeline) download(row resources.Image, data zai.ImageData) (resources.Image, error) {
+	picture, err := p.Client.Download(p.base, data)
+	if err != nil {
+		return row, err
+	}
+	defer picture.Close()
+	return p.Library.Save(context.WithoutCancel(p.base), row, resources.Content{
+		Reader: picture, MIMEType: picture.MIMEType, Extension: picture.Extension, Width: picture.Width, Height: picture.Height,
+	})
+}
+
+// record writes a row even while the program ends.
+func (p *Pipeline) record(row resources.Image) error {
+	err := p.Library.Record(context.WithoutCancel(p.base), row)
+	if err != nil {
+		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
+	}
+	return err
+}
