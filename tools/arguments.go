@@ -1,0 +1,108 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// argumentError is a problem with the arguments, in words that let a model
+// correct itself.
+type argumentError struct{ message, hint string }
+
+func (e *argumentError) Error() string { return e.message + " " + e.hint }
+
+// decodeArguments reads a call's arguments into a struct of strings and
+// integers. Unknown names are refused with the known ones; what models often
+// get wrong, a number written as text, is repaired; null means left out.
+func decodeArguments[T any](request mcp.CallToolRequest) (T, error) {
+	var arguments T
+	given := map[string]json.RawMessage{}
+	raw := bytes.TrimSpace(request.Params.RawArguments)
+	if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
+		if err := json.Unmarshal(raw, &given); err != nil {
+			return arguments, &argumentError{"The arguments are not a JSON object.", "Pass an object like {" + example[T]() + "}."}
+		}
+	}
+	target := reflect.ValueOf(&arguments).Elem()
+	var known []string
+	for i := range target.NumField() {
+		name, _, _ := strings.Cut(target.Type().Field(i).Tag.Get("json"), ",")
+		known = append(known, name)
+		value, ok := given[name]
+		delete(given, name)
+		if !ok || bytes.Equal(value, []byte("null")) {
+			continue
+		}
+		if err := setArgument(target.Field(i), name, value); err != nil {
+			return arguments, err
+		}
+	}
+	if len(given) > 0 {
+		return arguments, unknownArguments(given, known)
+	}
+	return arguments, nil
+}
+
+func example[T any]() string {
+	name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(0).Tag.Get("json"), ",")
+	return fmt.Sprintf("%q: \"...\"", name)
+}
+
+func unknownArguments(given map[string]json.RawMessage, known []string) error {
+	unknown := ""
+	for name := range given {
+		if unknown == "" || name < unknown {
+			unknown = name
+		}
+	}
+	hint := "Known arguments are: " + strings.Join(known, ", ") + "."
+	return &argumentError{fmt.Sprintf("Unknown argument %q.", shorten(unknown, 60)), hint}
+}
+
+func setArgument(field reflect.Value, name string, value json.RawMessage) error {
+	switch field.Kind() {
+	case reflect.String:
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			field.SetString(text)
+			return nil
+		}
+		if number := json.Number(""); json.Unmarshal(value, &number) == nil {
+			field.SetString(number.String())
+			return nil
+		}
+		return &argumentError{fmt.Sprintf("The argument %q must be a string.", name), fmt.Sprintf("Pass it as \"%s\": \"...\".", name)}
+	default:
+		number, ok := wholeNumber(value)
+		if !ok {
+			return &argumentError{fmt.Sprintf("The argument %q must be a whole number.", name), fmt.Sprintf("Pass it as \"%s\": 1.", name)}
+		}
+		field.SetInt(number)
+		return nil
+	}
+}
+
+// wholeNumber accepts 2, 2.0 and "2".
+func wholeNumber(value json.RawMessage) (int64, bool) {
+	text := strings.TrimSpace(strings.Trim(string(value), `"`))
+	number, err := strconv.ParseFloat(text, 64)
+	if err != nil || number != math.Trunc(number) || math.Abs(number) > 1e9 {
+		return 0, false
+	}
+	return int64(number), true
+}
+
+// shorten cuts text to a number of characters.
+func shorten(text string, runes int) string {
+	if r := []rune(text); len(r) > runes {
+		return string(r[:runes-1]) + "…"
+	}
+	return text
+}

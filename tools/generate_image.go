@@ -1,0 +1,202 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// maxPictures is the largest n; each picture is billed.
+const maxPictures = 4
+
+// generateArguments are the arguments of generate_image. The API's own names
+// are used where it has them.
+type generateArguments struct {
+	Prompt  string `json:"prompt" jsonschema:"minLength=1,maxLength=10000" jsonschema_description:"What to show: subject, setting, style, light. Chinese or English; put words that must be readable in the picture in quotes."`
+	Model   string `json:"model,omitempty"`
+	Size    string `json:"size,omitempty" jsonschema_description:"WIDTHxHEIGHT in pixels, see above"`
+	Quality string `json:"quality,omitempty" jsonschema:"enum=standard,enum=hd" jsonschema_description:"hd: finer, but slower; same price"`
+	N       int    `json:"n,omitempty" jsonschema:"minimum=1,maximum=4,default=1" jsonschema_description:"Number of pictures; each is billed"`
+	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End user's id, for abuse control"`
+}
+
+func (t *tools) generateImage() (server.ServerTool, error) {
+	input, err := inputSchema(&generateArguments{}, func(s *jsonschema.Schema) {
+		model, _ := s.Properties.Get("model")
+		for _, m := range zai.Models(t.Region) {
+			model.Enum = append(model.Enum, m.ID)
+		}
+		model.Default = t.DefaultModel
+	})
+	if err != nil {
+		return server.ServerTool{}, err
+	}
+	output, err := outputSchema(false)
+	if err != nil {
+		return server.ServerTool{}, err
+	}
+	tool := definition("generate_image", "Generate image", t.describeGenerate(), input, output, false)
+	return server.ServerTool{Tool: tool, Handler: t.generate}, nil
+}
+
+// describeGenerate tells an agent what it needs to choose well, from the table
+// of models.
+func (t *tools) describeGenerate() string {
+	var b strings.Builder
+	b.WriteString("Make pictures from text with Z.AI; each costs money. Returns a preview, the file and a zai-image:// resource of the original.\n")
+	sizes := ""
+	for _, m := range zai.Models(t.Region) {
+		fmt.Fprintf(&b, "%s: $%g, %s%s.\n", m.ID, m.PriceUSD, m.Summary, durations(m))
+		list := ""
+		for i, s := range m.Sizes {
+			list += map[bool]string{true: "", false: ", "}[i == 0] + s.Size
+			if use, _, found := strings.Cut(s.Use, ":"); found {
+				list += " " + use
+			}
+		}
+		if list != sizes {
+			fmt.Fprintf(&b, "Sizes: %s; others with sides %d-%d divisible by %d, up to %d pixels.\n",
+				list, m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels)
+		}
+		sizes = list
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func durations(m zai.Model) string {
+	var parts []string
+	for _, quality := range m.Qualities {
+		parts = append(parts, fmt.Sprintf("%s ~%d s", quality, int(m.Usual[quality].Seconds())))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	order, n, err := t.order(ctx, request)
+	if err != nil {
+		return t.failed(err), nil
+	}
+	report := newReport(ctx, request, t.Now, n, t.usual(order))
+	defer report.close()
+	var (
+		rows []resources.Image
+		jobs []*jobs.Job
+	)
+	for range n {
+		job, err := t.Pipeline.Start(ctx, order, report.watch)
+		if err != nil {
+			t.Log.WarnContext(ctx, "picture not begun", "error", err)
+			rows = append(rows, unbegun(order, err, t.Now()))
+			continue
+		}
+		jobs = append(jobs, job)
+	}
+	if left := t.await(ctx, jobs, report); left != nil {
+		return failureResult(left), nil
+	}
+	for _, job := range jobs {
+		rows = append(rows, job.Image())
+	}
+	return t.pictures(ctx, rows), nil
+}
+
+// order turns arguments into a checked request for each picture.
+func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, int, error) {
+	arguments, err := decodeArguments[generateArguments](request)
+	if err != nil {
+		return jobs.Request{}, 0, err
+	}
+	if arguments.Model == "" {
+		arguments.Model = t.DefaultModel
+	}
+	model, err := zai.FindModel(t.Region, arguments.Model)
+	if err != nil {
+		return jobs.Request{}, 0, err
+	}
+	n := arguments.N
+	if _, given := request.GetArguments()["n"]; n == 0 && !given {
+		n = 1
+	}
+	if n < 1 || n > maxPictures {
+		return jobs.Request{}, 0, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxPictures), "Ask for the rest in another call."}
+	}
+	if arguments.Size == "" {
+		arguments.Size = model.DefaultSize
+	}
+	if arguments.Quality == "" {
+		arguments.Quality = model.DefaultQuality()
+	}
+	size, quality := zai.NormalizeSize(arguments.Size), strings.ToLower(arguments.Quality)
+	if err := errors.Join(zai.CheckTexts(arguments.Prompt, arguments.UserID), model.CheckSize(size), model.CheckQuality(quality)); err != nil {
+		return jobs.Request{}, 0, err
+	}
+	callID, err := t.Library.NewID()
+	if err != nil {
+		return jobs.Request{}, 0, err
+	}
+	return jobs.Request{
+		CallID: callID, Owner: t.Owner(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
+		UserID: arguments.UserID, PriceUSD: model.PriceUSD,
+	}, n, nil
+}
+
+func (t *tools) usual(r jobs.Request) time.Duration {
+	model, err := zai.FindModel(t.Region, r.Model)
+	if err != nil {
+		return 0
+	}
+	return model.UsualDuration(r.Quality)
+}
+
+// unbegun stands for a picture of which there is no row.
+func unbegun(r jobs.Request, err error, now time.Time) resources.Image {
+	return resources.Image{
+		State: resources.Failed, CreatedAt: now, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),
+	}
+}
+
+// await waits until all jobs are done, the longest wait is over, or the caller
+// leaves. A caller that leaves gives up what was not sent yet and is told so.
+func (t *tools) await(ctx context.Context, list []*jobs.Job, report *report) *resources.Failure {
+	limit := time.NewTimer(t.Wait)
+	defer limit.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for _, job := range list {
+		for waiting := true; waiting; {
+			select {
+			case <-job.Done():
+				waiting = false
+			case <-beat.C:
+				report.beat(list)
+			case stage := <-report.stages:
+				report.enter(stage, list)
+			case <-limit.C:
+				return nil
+			case <-ctx.Done():
+				for _, job := range list {
+					job.Abandon()
+				}
+				return &resources.Failure{
+					Kind: string(zai.KindCancelled), Message: "The call was cancelled.",
+					Hint: "What was sent already is finished and kept, list_images shows it; nothing else was charged.",
+				}
+			}
+		}
+	}
+	report.drain(list)
+	return nil
+}

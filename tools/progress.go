@@ -1,0 +1,148 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/internal/jobs"
+)
+
+// beatEvery is how often a call that is being waited for gives a sign of life.
+const beatEvery = 4 * time.Second
+
+// report sends progress notifications for one call, if its caller asked for
+// them. Only the goroutine of the call sends, so they keep their order.
+type report struct {
+	ctx    context.Context //nolint:containedctx // lives as long as the call
+	server *server.MCPServer
+	token  mcp.ProgressToken
+	now    func() time.Time
+	usual  time.Duration
+	total  int
+	last   float64
+	stages chan jobs.Stage
+}
+
+// newReport makes the report for a call that waits for n pictures which
+// usually take so long.
+func newReport(ctx context.Context, request mcp.CallToolRequest, now func() time.Time, n int, usual time.Duration) *report {
+	const phases = 4
+	r := &report{ctx: ctx, server: server.ServerFromContext(ctx), now: now, total: n, usual: usual, stages: make(chan jobs.Stage, n*phases)}
+	if request.Params.Meta != nil {
+		r.token = request.Params.Meta.ProgressToken
+	}
+	return r
+}
+
+// watch hears of stages from the jobs' goroutines. The channel holds all that
+// there can be; after the call nobody reads it and it goes with the call.
+func (r *report) watch(stage jobs.Stage) {
+	select {
+	case r.stages <- stage:
+	default:
+	}
+}
+
+// close makes late stages silent.
+func (r *report) close() { r.token = nil }
+
+// drain reports stages that were entered but not yet told.
+func (r *report) drain(list []*jobs.Job) {
+	for {
+		select {
+		case stage := <-r.stages:
+			r.enter(stage, list)
+		default:
+			return
+		}
+	}
+}
+
+// enter tells of one picture's new stage.
+func (r *report) enter(stage jobs.Stage, list []*jobs.Job) {
+	text := string(stage.Phase)
+	if stage.Phase == jobs.PhaseDone {
+		text = outcome(stage.ID, list)
+	}
+	if r.total > 1 {
+		text = fmt.Sprintf("picture %d of %d: %s", place(stage.ID, list), r.total, text)
+	}
+	r.send(text, list)
+}
+
+func place(id string, list []*jobs.Job) int {
+	for i, job := range list {
+		if job.ID() == id {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+func outcome(id string, list []*jobs.Job) string {
+	for _, job := range list {
+		if failure := job.Image().Failure; job.ID() == id && failure != nil {
+			return "not made (" + failure.Kind + ")"
+		}
+	}
+	return "saved"
+}
+
+// beat tells how long what is under way has taken.
+func (r *report) beat(list []*jobs.Job) {
+	var parts []string
+	for _, job := range list {
+		stage := job.Stage()
+		if stage.Phase == jobs.PhaseDone {
+			continue
+		}
+		text := fmt.Sprintf("%s, %d s", stage.Phase, int(r.now().Sub(stage.Since).Seconds()))
+		if stage.Phase == jobs.PhaseGenerating && r.usual > 0 {
+			text += fmt.Sprintf(" of about %d", int(r.usual.Seconds()))
+		}
+		if len(parts) == 0 || parts[len(parts)-1] != text {
+			parts = append(parts, text)
+		}
+	}
+	r.send(strings.Join(parts, "; "), list)
+}
+
+// send writes one notification. The number grows with every one, as the
+// protocol asks, and never reaches the total before the end.
+func (r *report) send(message string, list []*jobs.Job) {
+	if r.token == nil || r.server == nil {
+		return
+	}
+	total := float64(100 * r.total)
+	r.last = min(max(r.done(list), r.last+0.01), total)
+	// A client that does not read its notifications loses them, not its picture.
+	_ = r.server.SendNotificationToClient(r.ctx, "notifications/progress", map[string]any{
+		"progressToken": r.token, "progress": r.last, "total": total, "message": message,
+	})
+}
+
+// done estimates how far the call is, in hundredths of a picture.
+func (r *report) done(list []*jobs.Job) float64 {
+	sum := 0.0
+	for _, job := range list {
+		stage := job.Stage()
+		switch stage.Phase {
+		case jobs.PhaseGenerating:
+			sum += 5
+			if spent := r.now().Sub(stage.Since); r.usual > 0 {
+				sum += 80 * spent.Seconds() / (spent.Seconds() + r.usual.Seconds())
+			}
+		case jobs.PhaseDownloading:
+			sum += 90
+		case jobs.PhaseDone:
+			sum += 100
+		case jobs.PhaseQueued:
+		}
+	}
+	return sum
+}

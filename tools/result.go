@@ -1,0 +1,257 @@
+package tools
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// maxResult is the largest result in bytes of JSON, base64 included: hosts cut
+// or refuse results from 1 MiB on.
+const maxResult = 996_147 // 0.95 MiB
+
+// failed is the result of a call that made nothing.
+func (t *tools) failed(err error) *mcp.CallToolResult {
+	failure := jobs.Describe(err)
+	var argument *argumentError
+	switch {
+	case errors.As(err, &argument):
+		failure = &resources.Failure{Kind: string(zai.KindInvalidArgument), Message: argument.message, Hint: argument.hint}
+	case failure.Kind == jobs.KindInternal:
+		t.Log.Error("tool failed", "error", err)
+	}
+	return failureResult(failure)
+}
+
+func failureResult(f *resources.Failure) *mcp.CallToolResult {
+	return &mcp.CallToolResult{
+		IsError:           true,
+		Content:           []mcp.Content{mcp.NewTextContent(fmt.Sprintf("%s %s (kind: %s)", f.Message, f.Hint, f.Kind))},
+		StructuredContent: result{Error: f},
+	}
+}
+
+// pictures is the result of a call about pictures. It is a failure only when
+// none of them is there or on its way.
+func (t *tools) pictures(ctx context.Context, rows []resources.Image) *mcp.CallToolResult {
+	failures := 0
+	for _, row := range rows {
+		if status := row.Status(); status == resources.StatusFailed || status == resources.StatusUnknown {
+			failures++
+		}
+	}
+	if failures == len(rows) && failures > 0 {
+		return failureResult(worst(rows))
+	}
+	structured := t.structured(ctx, rows)
+	var links []mcp.Content
+	for _, row := range rows {
+		if row.State == resources.Saved {
+			links = append(links, t.link(row))
+		}
+	}
+	text := t.text(rows, structured)
+	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(text) - 4096
+	images, notes := t.images(ctx, rows, room)
+	content := []mcp.Content{mcp.NewTextContent(strings.Join(append([]string{text}, notes...), "\n"))}
+	// One picture and its link stand together.
+	for i := range links {
+		if images[i] != nil {
+			content = append(content, *images[i])
+		}
+		content = append(content, links[i])
+	}
+	return &mcp.CallToolResult{Content: content, StructuredContent: structured}
+}
+
+// worst is what to tell when several pictures failed: the one that cost money,
+// else the first.
+func worst(rows []resources.Image) *resources.Failure {
+	for _, row := range rows {
+		if row.Failure != nil && row.Charged {
+			return row.Failure
+		}
+	}
+	for _, row := range rows {
+		if row.Failure != nil {
+			return row.Failure
+		}
+	}
+	return jobs.Describe(errors.New("failed without a reason"))
+}
+
+func jsonSize(value any) int {
+	b, err := plainJSON(value)
+	if err != nil {
+		return maxResult
+	}
+	return len(b)
+}
+
+func (t *tools) structured(ctx context.Context, rows []resources.Image) result {
+	r := result{Sandbox: &t.Sandbox}
+	for _, row := range rows {
+		r.Images = append(r.Images, t.Library.Entry(row, t.ShowPath))
+	}
+	spent, err := t.Library.SpentToday(ctx, t.Owner(ctx), t.Sandbox)
+	if err != nil {
+		t.Log.WarnContext(ctx, "spending is not known", "error", err)
+		return r
+	}
+	r.SpentTodayUSD = &spent
+	return r
+}
+
+func (t *tools) link(row resources.Image) mcp.ResourceLink {
+	size := row.Bytes
+	link := mcp.NewResourceLink(resources.URI(row.ID, resources.Original), path.Base(row.Path),
+		fmt.Sprintf("The original picture, %dx%d, %s", row.Width, row.Height, bytesText(row.Bytes)), row.MIMEType)
+	link.Size = &size
+	return link
+}
+
+// text must be enough for a host that drops everything else.
+func (t *tools) text(rows []resources.Image, r result) string {
+	var b strings.Builder
+	cost, saved := 0.0, 0
+	for _, row := range rows {
+		if row.Charged {
+			cost += row.CostUSD()
+		}
+		if row.State == resources.Saved {
+			saved++
+		}
+	}
+	fmt.Fprintf(&b, "%d of %d pictures saved, cost $%.3f", saved, len(rows), cost)
+	if r.SpentTodayUSD != nil {
+		fmt.Fprintf(&b, " ($%.3f spent today)", *r.SpentTodayUSD)
+	}
+	b.WriteString(".")
+	if t.Sandbox {
+		b.WriteString(" This is the sandbox: drawn locally, nothing was really charged.")
+	}
+	for i, row := range rows {
+		fmt.Fprintf(&b, "\n%d. ", i+1)
+		t.line(&b, row)
+	}
+	return b.String()
+}
+
+// line tells of one picture.
+func (t *tools) line(b *strings.Builder, row resources.Image) {
+	switch row.Status() {
+	case resources.StatusSaved:
+		fmt.Fprintf(b, "id %s, %dx%d, %s, %s, %s %s", row.ID, row.Width, row.Height, row.MIMEType, bytesText(row.Bytes), row.Model, row.Quality)
+		if t.ShowPath {
+			fmt.Fprintf(b, "\n   file: %s", t.Library.Path(row))
+		}
+		fmt.Fprintf(b, "\n   resource: %s", resources.URI(row.ID, resources.Original))
+		if asked := fmt.Sprintf("%dx%d", row.Width, row.Height); asked != row.Size {
+			fmt.Fprintf(b, "\n   note: %s was asked for", row.Size)
+		}
+		for _, f := range row.ContentFilter {
+			fmt.Fprintf(b, "\n   note: content filter remark, role %s, level %d (0 is most severe)", f.Role, f.Level)
+		}
+	case resources.StatusWorking:
+		fmt.Fprintf(b, "id %s is still being made, $%.3f; call get_image with this id in a while. It will be %s",
+			row.ID, row.CostUSD(), resources.URI(row.ID, resources.Original))
+	default:
+		b.WriteString("not made")
+		if row.ID != "" {
+			fmt.Fprintf(b, " (id %s)", row.ID)
+		}
+		if f := row.Failure; f != nil {
+			fmt.Fprintf(b, ": %s %s (kind: %s)", f.Message, f.Hint, f.Kind)
+		}
+	}
+}
+
+func bytesText(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KB", (n+1023)/1024)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+}
+
+// images is what the result carries of each saved picture itself, nil for
+// nothing, within room bytes of base64 for all. It steps down by itself from
+// the file to a copy to the preview to nothing, and says so in notes.
+func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (images []*mcp.ImageContent, notes []string) {
+	saved := 0
+	for _, row := range rows {
+		if row.State == resources.Saved {
+			saved++
+		}
+	}
+	for _, row := range rows {
+		if row.State != resources.Saved {
+			continue
+		}
+		if t.Inline == InlineNone {
+			images = append(images, nil)
+			continue
+		}
+		share := room / saved
+		image, note := t.image(ctx, row, share)
+		if note != "" {
+			notes = append(notes, fmt.Sprintf("Picture %s: %s", row.ID, note))
+		}
+		images = append(images, image)
+	}
+	return images, notes
+}
+
+// image fits one picture into share bytes of base64.
+func (t *tools) image(ctx context.Context, row resources.Image, share int) (image *mcp.ImageContent, note string) {
+	const envelope = 200
+	limit := (share - envelope) / 4 * 3
+	if t.Inline == InlineFull {
+		if b, mimeType, note := t.full(ctx, row, limit); b != nil {
+			return imageContent(b, mimeType), note
+		}
+		note = "too large to be shown here in full, so this is the preview. "
+	}
+	b, err := t.Library.Preview(ctx, row)
+	if err != nil {
+		t.Log.WarnContext(ctx, "no preview", "id", row.ID, "error", err)
+		return nil, "it is saved, but no preview could be made of it."
+	}
+	if len(b) > limit {
+		return nil, "the preview is left out, as the result would get too large; read the resource."
+	}
+	return imageContent(b, "image/jpeg"), note
+}
+
+// full is the file itself or the best JPEG copy that fits.
+func (t *tools) full(ctx context.Context, row resources.Image, limit int) (b []byte, mimeType, note string) {
+	if row.Bytes <= int64(limit) {
+		b, err := t.Library.Read(ctx, row)
+		if err == nil {
+			return b, row.MIMEType, ""
+		}
+		t.Log.WarnContext(ctx, "picture cannot be read", "id", row.ID, "error", err)
+		return nil, "", ""
+	}
+	if limit < resources.PreviewBytes {
+		return nil, "", ""
+	}
+	b, err := t.Library.Reencode(ctx, row, limit)
+	if err != nil {
+		return nil, "", ""
+	}
+	return b, "image/jpeg", fmt.Sprintf("the original of %s is too large to be shown here, so this is a JPEG copy.", bytesText(row.Bytes))
+}
+
+func imageContent(b []byte, mimeType string) *mcp.ImageContent {
+	c := mcp.NewImageContent(base64.StdEncoding.EncodeToString(b), mimeType)
+	return &c
+}

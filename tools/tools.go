@@ -1,0 +1,61 @@
+// Package tools holds the MCP tools: what agents can ask for, in which words
+// they are told about it, and in which form they get it.
+package tools
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// Inline says what a result carries of a picture itself.
+type Inline string
+
+// The choices for Inline.
+const (
+	InlinePreview Inline = "preview"
+	InlineFull    Inline = "full"
+	InlineNone    Inline = "none"
+)
+
+// Config is what the tools need.
+type Config struct {
+	Pipeline     *jobs.Pipeline
+	Library      *resources.Library
+	Region       zai.Region
+	DefaultModel string // one of the region's
+	Wait         time.Duration
+	Inline       Inline
+	Sandbox      bool
+	ShowPath     bool // callers share the machine's file system
+	Owner        func(context.Context) string
+	Now          func() time.Time
+	Log          *slog.Logger
+}
+
+type tools struct{ Config }
+
+// New makes the three tools.
+func New(c Config) ([]server.ServerTool, error) {
+	t := &tools{c}
+	model, err := zai.FindModel(c.Region, c.DefaultModel)
+	if err != nil {
+		return nil, err
+	}
+	t.DefaultModel = model.ID
+	var list []server.ServerTool
+	for _, build := range []func() (server.ServerTool, error){t.generateImage, t.getImage, t.listImages} {
+		tool, err := build()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, tool)
+	}
+	return list, nil
+}
