@@ -1,0 +1,158 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// session is the one client of a stdio server.
+type session struct {
+	notifications chan mcp.JSONRPCNotification
+	initialized   atomic.Bool
+
+	mu           sync.Mutex
+	info         mcp.Implementation
+	capabilities mcp.ClientCapabilities
+	version      string // negotiated by a handshake, "" without one
+	subscribed   map[string]bool
+	filter       mcp.SubscriptionFilter
+	listen       any // id of the subscriptions/listen request, nil without one
+}
+
+var (
+	_ server.SessionWithClientInfo            = (*session)(nil)
+	_ server.SessionWithProtocolVersion       = (*session)(nil)
+	_ server.SessionWithResourceSubscriptions = (*session)(nil)
+	_ server.SessionWithSubscriptionFilter    = (*session)(nil)
+)
+
+func newSession() *session {
+	return &session{notifications: make(chan mcp.JSONRPCNotification, 256), subscribed: map[string]bool{}}
+}
+
+// SessionID implements server.ClientSession.
+func (s *session) SessionID() string { return "stdio" }
+
+// Initialize implements server.ClientSession.
+func (s *session) Initialize() { s.initialized.Store(true) }
+
+// Initialized implements server.ClientSession.
+func (s *session) Initialized() bool { return s.initialized.Load() }
+
+// NotificationChannel implements server.ClientSession.
+func (s *session) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notifications }
+
+// GetClientInfo implements server.SessionWithClientInfo.
+func (s *session) GetClientInfo() mcp.Implementation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// SetClientInfo implements server.SessionWithClientInfo.
+func (s *session) SetClientInfo(info mcp.Implementation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info = info
+}
+
+// GetClientCapabilities implements server.SessionWithClientInfo.
+func (s *session) GetClientCapabilities() mcp.ClientCapabilities {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.capabilities
+}
+
+// SetClientCapabilities implements server.SessionWithClientInfo.
+func (s *session) SetClientCapabilities(c mcp.ClientCapabilities) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.capabilities = c
+}
+
+// ProtocolVersion implements server.SessionWithProtocolVersion.
+func (s *session) ProtocolVersion() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
+}
+
+// SetProtocolVersion is called when a handshake has agreed on a version.
+func (s *session) SetProtocolVersion(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+}
+
+// maxSubscriptions bounds what one client can make the server remember.
+const maxSubscriptions = 1000
+
+// SubscribeToResource implements server.SessionWithResourceSubscriptions.
+func (s *session) SubscribeToResource(uri string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.subscribed) < maxSubscriptions {
+		s.subscribed[uri] = true
+	}
+}
+
+// UnsubscribeFromResource implements server.SessionWithResourceSubscriptions.
+func (s *session) UnsubscribeFromResource(uri string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.subscribed, uri)
+}
+
+// SubscribedResources implements server.SessionWithResourceSubscriptions.
+func (s *session) SubscribedResources() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.subscribed))
+}
+
+// IsSubscribedToResource implements server.SessionWithResourceSubscriptions.
+func (s *session) IsSubscribedToResource(uri string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subscribed[uri]
+}
+
+// SetSubscriptionFilter implements server.SessionWithSubscriptionFilter.
+func (s *session) SetSubscriptionFilter(filter mcp.SubscriptionFilter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filter = filter
+}
+
+// SubscriptionFilter implements server.SessionWithSubscriptionFilter. From
+// protocol 2026-07-28 on, where there is no handshake, a client hears only
+// what it asked to hear.
+func (s *session) SubscriptionFilter() (mcp.SubscriptionFilter, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.filter, s.version == "" || !s.filter.IsEmpty()
+}
+
+// setListen notes the request whose stream carries the notifications.
+func (s *session) setListen(id any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listen = id
+}
+
+// tag marks a notification with the stream it belongs to.
+func (s *session) tag(n *mcp.JSONRPCNotification) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch n.Method {
+	case mcp.MethodNotificationResourcesListChanged, mcp.MethodNotificationResourceUpdated:
+		if s.listen != nil && s.version == "" {
+			n.Params.Meta = map[string]any{mcp.MetaKeySubscriptionID: s.listen}
+		}
+	}
+}
