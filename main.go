@@ -1,0 +1,385 @@
+// Command zai-image-mcp is an MCP server that makes pictures with Z.AI and
+// keeps them.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/adrg/xdg"
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/server"
+	"zai-image-mcp/internal/terminal"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+const version = "0.1.0"
+
+func main() {
+	// stdout belongs to the protocol: a stray print must not reach it.
+	program := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
+	os.Stdout = os.Stderr
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(program.run(ctx, os.Args[1:]))
+}
+
+// program is what commands get from outside.
+type program struct {
+	ctx context.Context //nolint:containedctx // kong binds values, not arguments
+	in  io.Reader
+	out *os.File
+	err *os.File
+	env func(string) string
+}
+
+// commands is the command line. Flags of the contract have an environment
+// variable each; a flag wins.
+type commands struct {
+	LogLevel  string `help:"What is logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
+	LogFormat string `help:"Form of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
+
+	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
+	Generate generateCommand `cmd:"" help:"Make pictures from the terminal."`
+	Images   imagesCommand   `cmd:"" help:"Look after the library."`
+	Sandbox  sandboxCommand  `cmd:"" help:"Serve the sandbox API alone, for other programs to try."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// libraryFlags say where the pictures are.
+type libraryFlags struct {
+	Store   string `help:"Folder for pictures (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
+	Catalog string `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
+}
+
+// upstreamFlags say how pictures are made.
+type upstreamFlags struct {
+	Region        string  `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	BaseURL       string  `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for picture downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
+	Sandbox       bool    `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
+	MaxConcurrent int     `help:"Requests under way at once; more wait in order." default:"5" env:"ZAI_IMAGE_MAX_CONCURRENT"`
+	DailyBudget   float64 `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
+}
+
+type serveCommand struct {
+	libraryFlags
+	upstreamFlags
+	Transport     string        `help:"stdio." enum:"stdio" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
+	Inline        string        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
+	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
+}
+
+// Run serves MCP until the host closes stdin or a signal comes.
+func (c *serveCommand) Run(p *program, all *commands) error {
+	s, library, err := p.server(all, setup{
+		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: c.Inline,
+		wait: c.Wait, grace: c.ShutdownGrace, maxMessage: server.StdioMaxMessage,
+	})
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	return errors.Join(s.ServeStdio(p.ctx, p.in, p.out), s.Close())
+}
+
+type generateCommand struct {
+	libraryFlags
+	upstreamFlags
+	Model   string `help:"Model (default cogview-4-250304)." env:"ZAI_IMAGE_MODEL" placeholder:"NAME"`
+	Size    string `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
+	Quality string `help:"standard or hd." placeholder:"NAME"`
+	N       int    `short:"n" help:"Number of pictures, 1 to 4; each is billed." placeholder:"N"`
+	Output  string `short:"o" help:"Write a copy of the picture to this file." type:"path" placeholder:"FILE"`
+	Prompt  string `arg:"" help:"What to show."`
+}
+
+// Run makes pictures through the tool that agents use, and prints where they
+// are.
+func (c *generateCommand) Run(p *program, all *commands) error {
+	s, library, err := p.server(all, setup{
+		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: "none",
+		wait: 15 * time.Minute, grace: time.Minute, quiet: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	session, err := s.Client(p.ctx, server.Name+"-generate", version)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	defer session.Close()
+	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: c.Output}
+	return errors.Join(terminal.Generate(p.ctx, session, order, p.out, p.err, isTerminal(p.err)), s.Close())
+}
+
+type imagesCommand struct {
+	libraryFlags
+	List struct {
+		Query string `help:"Only pictures whose prompt holds this."`
+		Limit int    `help:"At most so many; 0 for all." default:"20"`
+		JSON  bool   `name:"json" help:"One JSON object a line."`
+	} `cmd:"" help:"List pictures, newest first."`
+	Show struct {
+		ID string `arg:"" help:"Id or zai-image:// URI."`
+	} `cmd:"" help:"Print all that is known of a picture, as JSON."`
+	Path struct {
+		ID string `arg:"" help:"Id or zai-image:// URI."`
+	} `cmd:"" help:"Print where the picture's file is."`
+	Rm struct {
+		ID []string `arg:"" help:"Ids or zai-image:// URIs."`
+	} `cmd:"" help:"Delete pictures with their files; what they cost still counts."`
+}
+
+// Run does what the subcommand says.
+func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) error {
+	library, err := p.library(c.libraryFlags, p.log(all, false))
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	images := terminal.Images{Library: library, Owner: server.LocalOwner, Out: p.out}
+	switch parsed.Selected().Name {
+	case "list":
+		return images.List(p.ctx, c.List.Query, c.List.Limit, c.List.JSON)
+	case "show":
+		return images.Show(p.ctx, c.Show.ID)
+	case "path":
+		return images.Path(p.ctx, c.Path.ID)
+	default:
+		return images.Remove(p.ctx, c.Rm.ID)
+	}
+}
+
+type sandboxCommand struct {
+	Listen string        `help:"Address to serve on; port 0 takes a free one." default:"127.0.0.1:8788"`
+	Key    string        `help:"Key that callers must send (default: any)." env:"ZAI_SANDBOX_KEY"`
+	Delay  time.Duration `help:"Time a picture takes."`
+	JPEG   bool          `name:"jpeg" help:"Serve JPEG files under .png names, as the service was seen to do."`
+	Fault  string        `help:"A fault for every request, like no_balance or rate_limited*2."`
+	Seed   uint64        `help:"Varies the pictures."`
+}
+
+// Run serves until a signal comes.
+func (c *sandboxCommand) Run(p *program, all *commands) error {
+	return p.serveSandbox(c, p.log(all, false))
+}
+
+type versionCommand struct{}
+
+// Run prints the version alone on a line.
+func (versionCommand) Run(p *program) error {
+	_, err := fmt.Fprintln(p.out, version)
+	return err
+}
+
+// usageError is a wrong use of the command line: what is wrong, what to do.
+type usageError struct{ what, hint string }
+
+func (e *usageError) Error() string { return e.what }
+
+// run is the whole program; it gives the exit status.
+func (p *program) run(ctx context.Context, args []string) int {
+	p.ctx = ctx
+	var c commands
+	parser, err := kong.New(&c, kong.Name(server.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c),
+		kong.Description("An MCP server that makes pictures with Z.AI (CogView-4, GLM-Image) and keeps them."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		fmt.Fprintln(p.err, err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if err == nil {
+		err = parsed.Run()
+	}
+	var usage *usageError
+	var parse *kong.ParseError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(p.err, "%s: %s\n%s\n", server.Name, usage.what, usage.hint)
+		return 2
+	case errors.As(err, &parse):
+		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", server.Name, parse.Error(), server.Name)
+		return 2
+	case !errors.Is(err, terminal.ErrFailed):
+		fmt.Fprintf(p.err, "%s: %s\n", server.Name, err)
+	}
+	return 1
+}
+
+// setup is what the commands that make pictures have in common.
+type setup struct {
+	library       libraryFlags
+	upstream      upstreamFlags
+	model, inline string
+	wait, grace   time.Duration
+	maxMessage    int
+	quiet         bool // log warnings only
+}
+
+// server puts the program together.
+func (p *program) server(all *commands, c setup) (*server.Server, *resources.Library, error) {
+	log := p.log(all, c.quiet)
+	region, err := zai.ParseRegion(c.upstream.Region)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.model == "" {
+		c.model = zai.DefaultModel
+	}
+	if _, err := zai.FindModel(region, c.model); err != nil {
+		return nil, nil, usageOf("--model", err)
+	}
+	if c.upstream.MaxConcurrent < 1 || c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
+		return nil, nil, &usageError{"--max-concurrent and --wait must be positive, --daily-budget and --shutdown-grace not negative", seeHelp}
+	}
+	client, err := p.client(region, c.upstream, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	library, err := p.library(c.library, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := server.New(server.Config{
+		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage,
+		Jobs: jobs.Config{
+			Client: client, Library: library, MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
+			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
+		},
+	})
+	return s, library, err
+}
+
+const seeHelp = "See " + server.Name + " --help."
+
+func usageOf(flag string, err error) error {
+	var service *zai.Error
+	if errors.As(err, &service) {
+		message, hint := service.Explain()
+		return &usageError{flag + ": " + message, hint}
+	}
+	return &usageError{flag + ": " + err.Error(), seeHelp}
+}
+
+// client is nil without a key: the server starts all the same, and explains at
+// the first call what is missing.
+func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger) (*zai.Client, error) {
+	options := []zai.Option{zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version)}
+	key, err := p.key()
+	if c.Sandbox {
+		base, startErr := sandbox.Start(context.WithoutCancel(p.ctx), "127.0.0.1:0", sandbox.Options{Delay: sandbox.Realistic(8)})
+		if startErr != nil {
+			return nil, startErr
+		}
+		key, err, c.BaseURL = "sandbox", nil, base
+	}
+	if c.BaseURL != "" {
+		options = append(options, zai.WithBaseURL(c.BaseURL))
+	}
+	probe, optionErr := zai.NewClient("no-key", options...)
+	switch {
+	case optionErr != nil:
+		return nil, usageOf("--base-url", optionErr)
+	case err != nil:
+		return nil, err
+	case key == "":
+		log.Warn("no API key: pictures cannot be made until ZAI_API_KEY is set")
+		return nil, nil //nolint:nilnil // nil is the client of a program without key
+	}
+	probe.Close()
+	client, err := zai.NewClient(key, options...)
+	if err != nil {
+		return nil, &usageError{"ZAI_API_KEY: " + err.Error(), "Set it to a key from https://z.ai/manage-apikey/apikey-list."}
+	}
+	return client, nil
+}
+
+// key reads the API key. Secrets come from the environment or a file, never
+// from a flag: flags are seen by every process on the machine.
+func (p *program) key() (string, error) {
+	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
+		// A host that does not fill in its own placeholder passes it on.
+		if key := strings.TrimSpace(p.env(name)); key != "" && !strings.HasPrefix(key, "${") {
+			return key, nil
+		}
+	}
+	file := p.env("ZAI_API_KEY_FILE")
+	if file == "" {
+		return "", nil
+	}
+	key, err := os.ReadFile(file) //nolint:gosec // the user names the file
+	if err != nil {
+		return "", &usageError{"ZAI_API_KEY_FILE cannot be read: " + err.Error(), "Name a readable file that holds the key alone."}
+	}
+	return strings.TrimSpace(string(key)), nil
+}
+
+func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
+	for flag, value := range map[string]string{"--store": c.Store, "--catalog": c.Catalog} {
+		if strings.Contains(value, "://") {
+			return nil, &usageError{fmt.Sprintf("%s %s: only local files are supported", flag, value), "Name a folder with --store and a file with --catalog."}
+		}
+	}
+	if c.Store == "" {
+		c.Store = filepath.Join(xdg.UserDirs.Pictures, "zai-images")
+	}
+	folder, err := filepath.Abs(c.Store)
+	if err == nil && c.Catalog != "" {
+		c.Catalog, err = filepath.Abs(c.Catalog)
+	}
+	if err != nil {
+		return nil, &usageError{"--store: " + err.Error(), "Name an absolute folder."}
+	}
+	return resources.New(resources.Options{Folder: folder, Catalog: c.Catalog, Now: time.Now, Random: rand.Reader, Log: log}), nil
+}
+
+func (p *program) log(all *commands, quiet bool) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(all.LogLevel)) // kong has checked it
+	if quiet {
+		level = max(level, slog.LevelError)
+	}
+	key, err := p.key()
+	if err != nil {
+		key = ""
+	}
+	return server.NewLogger(p.err, level, all.LogFormat == "json", key)
+}
+
+func (p *program) serveSandbox(c *sandboxCommand, log *slog.Logger) error {
+	o := sandbox.Options{Key: c.Key, JPEG: c.JPEG, Fault: c.Fault, Seed: c.Seed, Log: log}
+	if c.Delay > 0 {
+		o.Delay = func(string, string) time.Duration { return c.Delay }
+	}
+	base, err := sandbox.Start(p.ctx, c.Listen, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "The sandbox serves at %s\n", base)
+	<-p.ctx.Done()
+	return nil
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor is small
