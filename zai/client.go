@@ -20,7 +20,7 @@ import (
 // Client calls the API of one region with one key. It is safe for concurrent
 // use.
 type Client struct {
-	key       secret
+	key       *secret
 	region    Region
 	base      *url.URL
 	api       *http.Client
@@ -33,13 +33,15 @@ type Client struct {
 	jitter    func(limit time.Duration) time.Duration
 }
 
-// secret is the key. It cannot be printed by accident.
-type secret string
+// secret is the key. Behind a pointer it cannot be printed by accident: fmt
+// does not follow pointers inside structures, and does not call the methods of
+// unexported fields.
+type secret struct{ value string }
 
-func (secret) String() string               { return "***" }
-func (secret) GoString() string             { return "***" }
-func (secret) LogValue() slog.Value         { return slog.StringValue("***") }
-func (secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+func (*secret) String() string               { return "***" }
+func (*secret) GoString() string             { return "***" }
+func (*secret) LogValue() slog.Value         { return slog.StringValue("***") }
+func (*secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
 type settings struct {
 	region         Region
@@ -173,7 +175,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	api.Timeout = 0
 	api.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		key: secret(key), region: s.region, base: base, api: &api,
+		key: &secret{key}, region: s.region, base: base, api: &api,
 		pictures: pictureClient(base, api.Transport, s.connectTimeout),
 		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
 		log: s.log, now: s.now, jitter: s.jitter,

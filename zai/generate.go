@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -70,14 +71,14 @@ func (c *Client) post(ctx context.Context, body []byte) (*ImageResponse, *Error)
 	if err != nil {
 		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
 	}
-	request.Header.Set("Authorization", "Bearer "+string(c.key))
+	request.Header.Set("Authorization", "Bearer "+c.key.value)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Accept-Language", "en-US,en")
 	request.Header.Set("User-Agent", c.userAgent)
 	answer, err := c.api.Do(request)
 	if err != nil {
-		return nil, c.transportError(ctx, err, sent.Load())
+		return nil, c.transportError(ctx, err, sent.Load() && !isWriteError(err))
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
@@ -107,6 +108,13 @@ func readResponse(answer *http.Response, text []byte) *ImageResponse {
 	}
 }
 
+// isWriteError reports that the system did not take all bytes of the request.
+// net/http calls a small request written when it is in its own buffer.
+func isWriteError(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "write"
+}
+
 // transportError judges a call that got no answer. Without a request fully
 // written the service cannot have accepted it.
 func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
@@ -130,7 +138,7 @@ func (c *Client) transportError(ctx context.Context, err error, sent bool) *Erro
 // repeats it in an error would bring it into logs and conversations. A cut-off
 // key is found by its beginning.
 func (c *Client) redact(text string) string {
-	key := string(c.key)
+	key := c.key.value
 	text = strings.NewReplacer(key, "***", url.QueryEscape(key), "***",
 		base64.StdEncoding.EncodeToString([]byte(key)), "***").Replace(text)
 	const telling = 8

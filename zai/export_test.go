@@ -1,0 +1,33 @@
+package zai
+
+import (
+	"net/netip"
+	"time"
+)
+
+// WithDownloadLimits lets tests reach the limits quickly.
+func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes int64) Option {
+	return func(s *settings) error {
+		s.download = downloadLimits{maxBytes, total, window, minBytes, defaultDownloadLimits().waits}
+		return nil
+	}
+}
+
+// WithoutWaits gives up at the first failure of a download.
+func WithoutWaits() Option {
+	return func(s *settings) error {
+		s.download.waits = nil
+		return nil
+	}
+}
+
+// Forbidden tells what the guard says of an address that is dialled.
+func Forbidden(network, address string) error {
+	return addressGuard{forbidden: specialRanges()}.control(network, address, nil)
+}
+
+// SpecialRanges is the guard's table.
+func SpecialRanges() []netip.Prefix { return specialRanges() }
+
+// AnswerError judges an answer without picture.
+var AnswerError = answerError

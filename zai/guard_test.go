@@ -1,0 +1,147 @@
+package zai_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/zai"
+)
+
+func TestGuardedAddresses(t *testing.T) {
+	for _, address := range []string{
+		"0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
+		"172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1",
+		"224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "192.31.196.1", "192.52.193.1", "192.175.48.1",
+		"::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:0:7f00:1", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1",
+		"2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1",
+	} {
+		require.Error(t, zai.Forbidden("tcp6", net.JoinHostPort(address, "443")), address)
+	}
+	for _, address := range []string{"1.1.1.1", "8.8.8.8", "47.245.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1"} {
+		require.NoError(t, zai.Forbidden("tcp4", net.JoinHostPort(address, "443")), address)
+	}
+	require.Error(t, zai.Forbidden("tcp4", "1.1.1.1:80"), "another port")
+	require.Error(t, zai.Forbidden("udp4", "1.1.1.1:443"), "another network")
+	require.Error(t, zai.Forbidden("unix", "/run/docker.sock"), "a socket")
+	require.Error(t, zai.Forbidden("tcp6", "[fe80::1%eth0]:443"), "a zone")
+}
+
+// The first and the last address of every range are refused, their neighbours
+// outside are not refused by that range.
+func TestGuardRangesAreWhole(t *testing.T) {
+	for _, prefix := range zai.SpecialRanges() {
+		first := prefix.Masked().Addr()
+		last := first.AsSlice()
+		for bit := prefix.Bits(); bit < len(last)*8; bit++ {
+			last[bit/8] |= 1 << (7 - bit%8)
+		}
+		end, ok := netip.AddrFromSlice(last)
+		require.True(t, ok)
+		for _, a := range []netip.Addr{first, end} {
+			require.Error(t, zai.Forbidden("tcp", netip.AddrPortFrom(a, 443).String()), "%s of %s", a, prefix)
+			network := "tcp4"
+			if a.Is6() {
+				network = "tcp6"
+			}
+			require.Error(t, zai.Forbidden(network, netip.AddrPortFrom(a, 443).String()), "%s of %s", a, prefix)
+		}
+	}
+}
+
+// canary fails the test when anything connects to it.
+func canary(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Errorf("something connected to %s", l.Addr())
+			c.Close()
+		}
+	}()
+	return l
+}
+
+func TestNoConnectionToPrivateAddresses(t *testing.T) {
+	api := serve(t, http.NotFoundHandler())
+	c := newClient(t, api.URL, zai.WithoutWaits())
+	port := canary(t, "127.0.0.1:0").Addr().(*net.TCPAddr).Port
+	hosts := []string{
+		"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "①②⑦.⓪.⓪.①", "localhost", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]",
+		"[::]", "0.0.0.0", "0", "169.254.169.254", "[fe80::1%25lo]",
+	}
+	for _, host := range hosts {
+		for _, link := range []string{
+			fmt.Sprintf("https://%s:%d/a.png", host, port), fmt.Sprintf("http://%s:%d/a.png", host, port),
+			"https://" + host + "/a.png", "https://user:pass@" + host + "/a.png",
+		} {
+			_, err := c.Download(t.Context(), zai.ImageData{URL: link})
+			require.ErrorIs(t, err, zai.KindDownload, link)
+			// "Refused" would mean that the address was dialled and nobody listens.
+			require.NotRegexp(t, "refused|timeout|no route|handshake", err.Error(), link)
+		}
+	}
+	for _, link := range []string{"file:///etc/passwd", "data:image/png;base64,AAAA", "gopher://x", "//host/a.png", "a.png", ":", "https:///a"} {
+		_, err := c.Download(t.Context(), zai.ImageData{URL: link})
+		require.ErrorIs(t, err, zai.KindDownload, link)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	other := canary(t, "127.0.0.1:0")
+	file := pngOf(t, 9, 9)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hop/{n}", func(w http.ResponseWriter, r *http.Request) {
+		var n int
+		_, _ = fmt.Sscan(r.PathValue("n"), &n)
+		if n == 0 {
+			_, _ = w.Write(file)
+			return
+		}
+		http.Redirect(w, r, fmt.Sprintf("/hop/%d", n-1), http.StatusFound)
+	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusTemporaryRedirect)
+	})
+	s := serve(t, mux)
+	c := newClient(t, s.URL)
+	for hops := range 4 {
+		p, err := c.Download(t.Context(), zai.ImageData{URL: fmt.Sprintf("%s/hop/%d", s.URL, hops)})
+		require.NoError(t, err, "%d redirects", hops)
+		require.NoError(t, p.Close())
+	}
+	_, err := c.Download(t.Context(), zai.ImageData{URL: s.URL + "/hop/4"})
+	require.ErrorIs(t, err, zai.KindDownload)
+	for _, target := range []string{"https://" + other.Addr().String() + "/", "http://" + other.Addr().String() + "/", "https://169.254.169.254/", "http://example.com/"} {
+		_, err := c.Download(t.Context(), zai.ImageData{URL: s.URL + "/to?url=" + url.QueryEscape(target)})
+		require.ErrorIs(t, err, zai.KindDownload, target)
+	}
+}
+
+// The trusted origin is scheme, host and port together.
+func TestOnlyTheOwnOriginIsTrusted(t *testing.T) {
+	api := serve(t, bytesHandler("image/png", pngOf(t, 9, 9)))
+	c := newClient(t, api.URL+"/api/paas/v4")
+	p, err := c.Download(t.Context(), zai.ImageData{URL: api.URL + "/files/a.png"})
+	require.NoError(t, err)
+	require.NoError(t, p.Close())
+	other := httptest.NewServer(bytesHandler("image/png", pngOf(t, 9, 9)))
+	defer other.Close()
+	_, err = c.Download(t.Context(), zai.ImageData{URL: other.URL + "/files/a.png"})
+	require.ErrorIs(t, err, zai.KindDownload)
+	port := api.Listener.Addr().(*net.TCPAddr).Port
+	_, err = c.Download(t.Context(), zai.ImageData{URL: fmt.Sprintf("http://localhost:%d/files/a.png", port)})
+	require.ErrorIs(t, err, zai.KindDownload)
+}

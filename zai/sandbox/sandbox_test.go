@@ -1,0 +1,248 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+func start(t *testing.T, options sandbox.Options) (*sandbox.Sandbox, *zai.Client, string) {
+	t.Helper()
+	s := sandbox.New(options)
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	c, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return s, c, server.URL
+}
+
+func request(prompt string) zai.ImageRequest {
+	return zai.ImageRequest{Model: "cogview-4-250304", Prompt: prompt, Size: "512x512"}
+}
+
+func fetch(t *testing.T, c *zai.Client, prompt string) []byte {
+	t.Helper()
+	response, err := c.GenerateImage(t.Context(), request(prompt))
+	require.NoError(t, err)
+	p, err := c.Download(t.Context(), response.Data[0])
+	require.NoError(t, err)
+	defer p.Close()
+	b, err := io.ReadAll(p)
+	require.NoError(t, err)
+	return b
+}
+
+func TestPictures(t *testing.T) {
+	_, c, _ := start(t, sandbox.Options{})
+	fox, hen := fetch(t, c, "a fox"), fetch(t, c, "a hen")
+	img, format, err := image.Decode(bytes.NewReader(fox))
+	require.NoError(t, err)
+	assert.Equal(t, "png", format)
+	assert.Equal(t, image.Rect(0, 0, 512, 512), img.Bounds())
+	assert.NotEqual(t, fox, hen, "two prompts look different")
+	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "and so do two pictures of one prompt")
+
+	_, c, _ = start(t, sandbox.Options{})
+	assert.Equal(t, fox, fetch(t, c, "a fox"), "the same seed draws the same again")
+	_, c, _ = start(t, sandbox.Options{Seed: 7})
+	assert.NotEqual(t, fox, fetch(t, c, "a fox"))
+
+	_, c, _ = start(t, sandbox.Options{JPEG: true})
+	_, format, err = image.Decode(bytes.NewReader(fetch(t, c, "a fox")))
+	require.NoError(t, err)
+	assert.Equal(t, "jpeg", format)
+}
+
+func TestEverySizeOfTheTable(t *testing.T) {
+	s, c, _ := start(t, sandbox.Options{})
+	n := int64(0)
+	for _, m := range zai.Models(zai.Global) {
+		for _, size := range append(m.SizeNames(), "2048x1024") {
+			_, err := c.GenerateImage(t.Context(), zai.ImageRequest{Model: m.ID, Prompt: "x", Size: size, Quality: m.DefaultQuality()})
+			require.NoError(t, err, "%s %s", m.ID, size)
+			n++
+		}
+	}
+	assert.Equal(t, n, s.Accepted())
+}
+
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		prompt          string
+		kind            zai.Kind // "" when the picture arrives
+		posts, accepted int64
+	}{
+		{"x sandbox:unauthorized", zai.KindUnauthorized, 1, 0},
+		{"x sandbox:wrong_region", zai.KindWrongRegion, 1, 0},
+		{"x sandbox:no_balance", zai.KindNoBalance, 1, 0},
+		{"x sandbox:rate_limited", zai.KindRateLimited, 4, 0},
+		{"x sandbox:rate_limited*2", "", 3, 1},
+		{"x sandbox:rate_limited@1", "", 2, 1},
+		{"x sandbox:quota", zai.KindQuota, 1, 0},
+		{"x sandbox:content_blocked", zai.KindContentBlocked, 1, 0},
+		{"x sandbox:content_blocked_output", zai.KindContentBlocked, 1, 0},
+		{"x sandbox:invalid_argument", zai.KindInvalidArgument, 1, 0},
+		{"x sandbox:upstream", zai.KindUpstream, 4, 0},
+		{"x sandbox:outcome_unknown", zai.KindOutcomeUnknown, 1, 1},
+		{"x sandbox:hangup", zai.KindOutcomeUnknown, 1, 1},
+		{"x sandbox:no_picture", zai.KindOutcomeUnknown, 1, 1},
+		{"x sandbox:broken_json", zai.KindOutcomeUnknown, 1, 1},
+		{"x sandbox:jpeg", "", 1, 1},
+		{"x sandbox:b64", "", 1, 1},
+		{"x sandbox:filtered", "", 1, 1},
+		{"x sandbox:delay=20ms", "", 1, 1},
+		{"sandbox:delay=20ms sandbox:no_balance", zai.KindNoBalance, 1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.prompt, func(t *testing.T) {
+			s, c, _ := start(t, sandbox.Options{})
+			response, err := c.GenerateImage(t.Context(), request(tt.prompt))
+			assert.Equal(t, tt.posts, s.Posts())
+			assert.Equal(t, tt.accepted, s.Accepted())
+			if tt.kind != "" {
+				require.ErrorIs(t, err, tt.kind)
+				return
+			}
+			require.NoError(t, err)
+			p, err := c.Download(t.Context(), response.Data[0])
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, p)
+			require.NoError(t, err)
+			require.NoError(t, p.Close())
+		})
+	}
+	t.Run("by option", func(t *testing.T) {
+		_, c, _ := start(t, sandbox.Options{Fault: "no_balance"})
+		_, err := c.GenerateImage(t.Context(), request("a fox"))
+		require.ErrorIs(t, err, zai.KindNoBalance)
+	})
+}
+
+func TestLinks(t *testing.T) {
+	_, c, _ := start(t, sandbox.Options{})
+	links := func(fault string) string {
+		response, err := c.GenerateImage(t.Context(), request("x sandbox:"+fault))
+		require.NoError(t, err)
+		return response.Data[0].URL
+	}
+	get := func(url string, key bool) (int, []byte, error) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		require.NoError(t, err)
+		if key {
+			r.Header.Set("Authorization", "Bearer key")
+		}
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		return answer.StatusCode, b, err
+	}
+	late := links("late")
+	for _, want := range []int{404, 404, 200} {
+		status, _, err := get(late, false)
+		require.NoError(t, err)
+		assert.Equal(t, want, status)
+	}
+	status, _, _ := get(late, true)
+	assert.Equal(t, 403, status, "a picture host must not see the key")
+	status, body, _ := get(links("download"), false)
+	assert.Equal(t, 404, status)
+	assert.JSONEq(t, `{"RetCode":-148654,"ErrMsg":"file not exist"}`, string(body))
+	truncated := links("truncated")
+	_, _, err := get(truncated, false)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	_, _, err = get(truncated, false)
+	require.NoError(t, err)
+	_, page, _ := get(links("page"), false)
+	assert.Contains(t, string(page), "<html>")
+	_, huge, _ := get(links("huge"), false)
+	assert.Greater(t, len(huge), 512*512*2, "noise does not compress")
+}
+
+func TestWire(t *testing.T) {
+	_, _, url := start(t, sandbox.Options{Key: "right"})
+	post := func(path, key, body string) (int, string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, strings.NewReader(body))
+		require.NoError(t, err)
+		if key != "" {
+			r.Header.Set("Authorization", key)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return answer.StatusCode, string(b)
+	}
+	const path, good = "/api/paas/v4/images/generations", `{"model":"cogview-4-250304","prompt":"x"}`
+	for _, tt := range []struct {
+		name, path, key, body string
+		status                int
+		part                  string
+	}{
+		{"good", path, "Bearer right", good, 200, `"url":"http://127.0.0.1`},
+		{"no key", path, "", good, 401, `"1001"`},
+		{"wrong key", path, "Bearer wrong", good, 401, `"401"`},
+		{"no bearer", path, "right", good, 401, `"401"`},
+		{"other path", "/v1/images/generations", "Bearer right", good, 200, `"msg":"404 NOT_FOUND"`},
+		{"no JSON", path, "Bearer right", "x", 400, `"1210"`},
+		{"no model", path, "Bearer right", `{"prompt":"x"}`, 400, `"1213"`},
+		{"model", path, "Bearer right", `{"model":"x","prompt":"x"}`, 400, `"1211"`},
+		{"prompt", path, "Bearer right", `{"model":"glm-image","prompt":" "}`, 400, `"1214"`},
+		{"size", path, "Bearer right", `{"model":"cogview-4-250304","prompt":"x","size":"2048x2048"}`, 400, `"1214"`},
+		{"size form", path, "Bearer right", `{"model":"cogview-4-250304","prompt":"x","size":"1024×1024"}`, 400, `"1214"`},
+		{"quality", path, "Bearer right", `{"model":"glm-image","prompt":"x","quality":"standard"}`, 400, `"1214"`},
+		{"user", path, "Bearer right", `{"model":"glm-image","prompt":"x","user_id":"short"}`, 400, `"1214"`},
+		{"async", "/api/paas/v4/async/images/generations", "Bearer right", good, 400, `"1212"`},
+	} {
+		status, body := post(tt.path, tt.key, tt.body)
+		assert.Equal(t, tt.status, status, tt.name)
+		assert.Contains(t, body, tt.part, tt.name)
+	}
+}
+
+func TestAsync(t *testing.T) {
+	_, _, url := start(t, sandbox.Options{Delay: func(string, string) time.Duration { return 50 * time.Millisecond }})
+	call := func(method, path, body string) map[string]any {
+		r, err := http.NewRequestWithContext(t.Context(), method, url+sandbox.BasePath+path, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer x")
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		var decoded map[string]any
+		require.NoError(t, json.NewDecoder(answer.Body).Decode(&decoded))
+		return decoded
+	}
+	begun := call(http.MethodPost, "/async/images/generations", `{"model":"glm-image","prompt":"x"}`)
+	require.Equal(t, "PROCESSING", begun["task_status"])
+	task := "/async-result/" + begun["id"].(string)
+	assert.Equal(t, "PROCESSING", call(http.MethodGet, task, "")["task_status"])
+	require.Eventually(t, func() bool { return call(http.MethodGet, task, "")["task_status"] == "SUCCESS" }, 5*time.Second, 10*time.Millisecond)
+	result := call(http.MethodGet, task, "")["image_result"].([]any)
+	assert.Contains(t, result[0].(map[string]any)["url"], "/files/")
+	assert.Contains(t, call(http.MethodGet, "/async-result/77", ""), "error")
+}
+
+func TestStartEndsWithItsContext(t *testing.T) {
+	base, err := sandbox.Start(t.Context(), "127.0.0.1:0", sandbox.Options{})
+	require.NoError(t, err)
+	assert.True(t, strings.HasSuffix(base, sandbox.BasePath))
+	_, err = sandbox.Start(t.Context(), "256.0.0.1:0", sandbox.Options{})
+	require.Error(t, err)
+}
