@@ -1,0 +1,71 @@
+package resources_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+const someID = "01m7wnsdj83vthhjy68qfe1hke"
+
+func TestParseURI(t *testing.T) {
+	for view, uri := range map[resources.View]string{
+		resources.Original: "zai-image://images/" + someID,
+		resources.Preview:  "zai-image://images/" + someID + "/preview",
+		resources.Metadata: "zai-image://images/" + someID + "/metadata",
+	} {
+		assert.Equal(t, uri, resources.URI(someID, view))
+		id, got, ok := resources.ParseURI(uri)
+		require.True(t, ok, uri)
+		assert.Equal(t, someID, id)
+		assert.Equal(t, view, got)
+	}
+	for _, uri := range []string{
+		"", "zai-image://images/", "zai-image://models", "zai-image://images/" + someID + "/", "zai-image://images/" + someID + "/preview/",
+		"zai-image://images/" + someID + "/other", "zai-image://images/../" + someID, "zai-image://images/%2e%2e/" + someID,
+		"zai-image://images/" + strings.ToUpper(someID), "zai-image://images/" + someID + "\x00", "zai-image://images/" + someID + "?x",
+		"http://images/" + someID, "zai-image://images/" + someID[:25], "zai-image://images/" + strings.Repeat("u", 26), "zai-image://images/8" + someID[1:],
+	} {
+		_, _, ok := resources.ParseURI(uri)
+		assert.False(t, ok, "%q", uri)
+	}
+}
+
+func FuzzURIs(f *testing.F) {
+	for _, seed := range []string{resources.URI(someID, resources.Original), resources.URI(someID, resources.Preview), "zai-image://images/../../etc/passwd", "zai-image://images/%2e%2e/x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		id, view, ok := resources.ParseURI(uri)
+		if ok && resources.URI(id, view) != uri {
+			t.Fatalf("%q is not the only form of %q %q", uri, id, view)
+		}
+		if ok && strings.ContainsAny(id, `/\.%`+"\x00") {
+			t.Fatalf("id %q", id)
+		}
+	})
+}
+
+func TestFileNames(t *testing.T) {
+	for prompt, want := range map[string]string{
+		"A cute, little kitten!":    "a-cute-little-kitten",
+		"一只可爱的小猫坐在窗台上":              "一只可爱的小猫坐在窗台上",
+		"../../etc/passwd":          "etc-passwd",
+		"???":                       "image",
+		"CON: aux.txt":              "con-aux-txt",
+		"a\x00b\nc":                 "a-b-c",
+		strings.Repeat("word ", 30): "word-word-word-word-word-word-word-word-word-wo",
+		"--- dashes --- around ---": "dashes-around",
+		"\xff\xfe broken utf-8":     "broken-utf-8",
+		"😀 emoji only at the start": "emoji-only-at-the-start",
+	} {
+		l := open(t, t.TempDir())
+		i := save(t, l, prompt, []byte("x"))
+		name := i.Path[len("2006/01/02/"):]
+		assert.Equal(t, want+"-"+i.ID+".png", name)
+	}
+}
