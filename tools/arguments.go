@@ -19,10 +19,9 @@ type argumentError struct{ message, hint string }
 func (e *argumentError) Error() string { return e.message + " " + e.hint }
 
 // decodeArguments reads a call's arguments into a struct of strings and
-// integers. Unknown names are refused with the known ones; what models often
+// integers that holds the defaults. Unknown names are refused with the known ones; what models often
 // get wrong, a number written as text, is repaired; null means left out.
-func decodeArguments[T any](request mcp.CallToolRequest) (T, error) {
-	var arguments T
+func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
 	given := map[string]json.RawMessage{}
 	raw := bytes.TrimSpace(request.Params.RawArguments)
 	if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {

@@ -27,7 +27,7 @@ type generateArguments struct {
 	Size    string `json:"size,omitempty" jsonschema_description:"WIDTHxHEIGHT in pixels, see above"`
 	Quality string `json:"quality,omitempty" jsonschema:"enum=standard,enum=hd" jsonschema_description:"hd: finer, but slower; same price"`
 	N       int    `json:"n,omitempty" jsonschema:"minimum=1,maximum=4,default=1" jsonschema_description:"Number of pictures; each is billed"`
-	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End user's id, for abuse control"`
+	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End user's id"`
 }
 
 func (t *tools) generateImage() (server.ServerTool, error) {
@@ -50,27 +50,32 @@ func (t *tools) generateImage() (server.ServerTool, error) {
 }
 
 // describeGenerate tells an agent what it needs to choose well, from the table
-// of models.
+// of models. Models with the same sizes share a line for them.
 func (t *tools) describeGenerate() string {
 	var b strings.Builder
-	b.WriteString("Make pictures from text with Z.AI; each costs money. Returns a preview, the file and a zai-image:// resource of the original.\n")
-	sizes := ""
+	b.WriteString("Make pictures from text with Z.AI; each costs money. Returns a preview, the file and a zai-image:// resource of the original.")
+	var order []string
+	models := map[string]string{}
 	for _, m := range zai.Models(t.Region) {
-		fmt.Fprintf(&b, "%s: $%g, %s%s.\n", m.ID, m.PriceUSD, m.Summary, durations(m))
-		list := ""
-		for i, s := range m.Sizes {
-			list += map[bool]string{true: "", false: ", "}[i == 0] + s.Size
-			if use, _, found := strings.Cut(s.Use, ":"); found {
-				list += " " + use
-			}
+		sizes := describeSizes(m)
+		if models[sizes] == "" {
+			order = append(order, sizes)
 		}
-		if list != sizes {
-			fmt.Fprintf(&b, "Sizes: %s; others with sides %d-%d divisible by %d, up to %d pixels.\n",
-				list, m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels)
-		}
-		sizes = list
+		models[sizes] += fmt.Sprintf("\n%s: $%g, %s%s.", m.ID, m.PriceUSD, m.Summary, durations(m))
 	}
-	return strings.TrimSpace(b.String())
+	for _, sizes := range order {
+		b.WriteString(models[sizes] + "\n" + sizes)
+	}
+	return b.String()
+}
+
+func describeSizes(m zai.Model) string {
+	var list []string
+	for _, s := range m.Sizes {
+		list = append(list, s.Size+" "+s.Suits)
+	}
+	return fmt.Sprintf("Sizes: %s; others with sides %d-%d divisible by %d, up to %d pixels.",
+		strings.Join(list, ", "), m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels)
 }
 
 func durations(m zai.Model) string {
@@ -115,21 +120,15 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 
 // order turns arguments into a checked request for each picture.
 func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, int, error) {
-	arguments, err := decodeArguments[generateArguments](request)
+	arguments, err := decodeArguments(request, generateArguments{Model: t.DefaultModel, N: 1})
 	if err != nil {
 		return jobs.Request{}, 0, err
-	}
-	if arguments.Model == "" {
-		arguments.Model = t.DefaultModel
 	}
 	model, err := zai.FindModel(t.Region, arguments.Model)
 	if err != nil {
 		return jobs.Request{}, 0, err
 	}
 	n := arguments.N
-	if _, given := request.GetArguments()["n"]; n == 0 && !given {
-		n = 1
-	}
 	if n < 1 || n > maxPictures {
 		return jobs.Request{}, 0, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxPictures), "Ask for the rest in another call."}
 	}

@@ -32,7 +32,7 @@ func (t *tools) getImage() (server.ServerTool, error) {
 }
 
 func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	arguments, err := decodeArguments[getArguments](request)
+	arguments, err := decodeArguments(request, getArguments{})
 	if err != nil {
 		return t.failed(err), nil
 	}

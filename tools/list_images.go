@@ -36,14 +36,11 @@ func (t *tools) listImages() (server.ServerTool, error) {
 }
 
 func (t *tools) list(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	arguments, err := decodeArguments[listArguments](request)
+	arguments, err := decodeArguments(request, listArguments{Limit: defaultListed})
 	if err != nil {
 		return t.failed(err), nil
 	}
 	limit := arguments.Limit
-	if _, given := request.GetArguments()["limit"]; limit == 0 && !given {
-		limit = defaultListed
-	}
 	if limit < 1 || limit > maxListed {
 		return t.failed(&argumentError{fmt.Sprintf("limit is %d, which is not between 1 and %d.", limit, maxListed), "Use next_cursor as cursor for further pages."}), nil
 	}

@@ -46,7 +46,7 @@ func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 			entry.Qualities = []string{m.DefaultQuality()}
 		}
 		for _, s := range m.Sizes {
-			entry.Sizes = append(entry.Sizes, size(s))
+			entry.Sizes = append(entry.Sizes, size{s.Size, s.Use})
 		}
 		for _, quality := range entry.Qualities {
 			entry.UsualSeconds[quality] = m.UsualDuration(quality).Seconds()

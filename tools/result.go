@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -89,8 +90,9 @@ func worst(rows []resources.Image) *resources.Failure {
 	return jobs.Describe(errors.New("failed without a reason"))
 }
 
+// jsonSize is what a value takes in the message, escapes included.
 func jsonSize(value any) int {
-	b, err := plainJSON(value)
+	b, err := json.Marshal(value)
 	if err != nil {
 		return maxResult
 	}

@@ -66,7 +66,7 @@ func loosen(s *jsonschema.Schema) {
 
 // result is the structured content of all tools.
 type result struct {
-	Images        []resources.Entry  `json:"images,omitempty"`
+	Images        []resources.Entry  `json:"images,omitzero"`
 	SpentTodayUSD *float64           `json:"spent_today_usd,omitempty"`
 	Sandbox       *bool              `json:"sandbox,omitempty"`
 	NextCursor    string             `json:"next_cursor,omitempty"`

@@ -33,10 +33,10 @@ type Model struct {
 	Usual map[string]time.Duration
 }
 
-// RecommendedSize is a size the vendor lists, and what it suits.
+// RecommendedSize is a size the vendor lists, and what it suits: in one word
+// and in some more.
 type RecommendedSize struct {
-	Size string
-	Use  string
+	Size, Suits, Use string
 }
 
 // SizeRule limits sizes that are not in the recommended list, in pixels.
@@ -46,25 +46,25 @@ type SizeRule struct {
 
 func cogviewSizes() []RecommendedSize {
 	return []RecommendedSize{
-		{"1024x1024", "square: icons, avatars, products"},
-		{"768x1344", "tall: phone wallpaper, story"},
-		{"864x1152", "portrait 3:4: poster, book cover"},
-		{"1344x768", "wide 7:4: slide, banner, desktop"},
-		{"1152x864", "landscape 4:3: illustration"},
-		{"1440x720", "wide 2:1: page header"},
-		{"720x1440", "tall 1:2: infographic"},
+		{"1024x1024", "square", "square: icons, avatars, products"},
+		{"768x1344", "phone", "tall: phone wallpaper, story"},
+		{"864x1152", "poster", "portrait 3:4: poster, book cover"},
+		{"1344x768", "slide", "wide 7:4: slide, banner, desktop"},
+		{"1152x864", "illustration", "landscape 4:3: illustration"},
+		{"1440x720", "header", "wide 2:1: page header"},
+		{"720x1440", "infographic", "tall 1:2: infographic"},
 	}
 }
 
 func glmSizes() []RecommendedSize {
 	return []RecommendedSize{
-		{"1280x1280", "square: icons, avatars, products"},
-		{"1568x1056", "landscape 3:2: photo"},
-		{"1056x1568", "portrait 2:3: poster"},
-		{"1472x1088", "landscape 4:3: illustration"},
-		{"1088x1472", "portrait 3:4: book cover"},
-		{"1728x960", "wide 9:5: slide, banner, desktop"},
-		{"960x1728", "tall 5:9: phone wallpaper, story"},
+		{"1280x1280", "square", "square: icons, avatars, products"},
+		{"1568x1056", "photo", "landscape 3:2: photo"},
+		{"1056x1568", "poster", "portrait 2:3: poster"},
+		{"1472x1088", "illustration", "landscape 4:3: illustration"},
+		{"1088x1472", "book cover", "portrait 3:4: book cover"},
+		{"1728x960", "slide", "wide 9:5: slide, banner, desktop"},
+		{"960x1728", "phone", "tall 5:9: phone wallpaper, story"},
 	}
 }
 
@@ -92,13 +92,13 @@ func catalogue() []Model {
 		},
 		{
 			ID: "cogview-4", Regions: []Region{China},
-			Summary:     "the moving name of the newest CogView-4",
+			Summary:     "the newest CogView-4",
 			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0.01,
 			Usual: map[string]time.Duration{"": 8 * time.Second},
 		},
 		{
 			ID: "cogview-3-flash", Regions: []Region{China},
-			Summary:     "free of charge, simple pictures",
+			Summary:     "free, simple pictures",
 			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0,
 			Usual: map[string]time.Duration{"": 8 * time.Second},
 		},

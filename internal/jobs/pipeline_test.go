@@ -1,0 +1,311 @@
+package jobs_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+// rig is a pipeline over a real library and a sandbox.
+type rig struct {
+	*jobs.Pipeline
+	sandbox *sandbox.Sandbox
+	folder  string
+}
+
+func newRig(t *testing.T, change func(*jobs.Config)) *rig {
+	t.Helper()
+	s := sandbox.New(sandbox.Options{})
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	folder := t.TempDir()
+	library := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { assert.NoError(t, library.Close()) })
+	config := jobs.Config{Client: client, Library: library, MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	if change != nil {
+		change(&config)
+	}
+	p := jobs.New(config)
+	t.Cleanup(func() { _ = p.Drain(context.Background()) })
+	return &rig{Pipeline: p, sandbox: s, folder: folder}
+}
+
+func order(prompt string) jobs.Request {
+	return jobs.Request{Owner: "local", Model: "cogview-4-250304", Prompt: prompt, Size: "512x512", Quality: "standard", PriceUSD: 0.01}
+}
+
+func (r *rig) make(t *testing.T, prompt string) resources.Image {
+	t.Helper()
+	j, err := r.Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	<-j.Done()
+	row, err := r.Library.Image(t.Context(), "local", j.ID())
+	require.NoError(t, err)
+	require.Equal(t, j.Image(), row, "job and catalog agree")
+	return row
+}
+
+// What became of a picture, its money and its requests, for each way it can go.
+func TestOutcomes(t *testing.T) {
+	tests := []struct {
+		prompt          string
+		state           resources.State
+		kind            string
+		charged         bool
+		posts, accepted int64
+	}{
+		{"a fox", resources.Saved, "", true, 1, 1},
+		{"sandbox:b64", resources.Saved, "", true, 1, 1},
+		{"sandbox:jpeg", resources.Saved, "", true, 1, 1},
+		{"sandbox:truncated", resources.Saved, "", true, 1, 1},
+		{"sandbox:filtered", resources.Saved, "", true, 1, 1},
+		{"sandbox:rate_limited*2", resources.Saved, "", true, 3, 1},
+		{"sandbox:unauthorized", resources.Failed, "unauthorized", false, 1, 0},
+		{"sandbox:wrong_region", resources.Failed, "wrong_region", false, 1, 0},
+		{"sandbox:no_balance", resources.Failed, "no_balance", false, 1, 0},
+		{"sandbox:rate_limited", resources.Failed, "rate_limited", false, 4, 0},
+		{"sandbox:quota", resources.Failed, "quota", false, 1, 0},
+		{"sandbox:content_blocked", resources.Failed, "content_blocked", false, 1, 0},
+		{"sandbox:invalid_argument", resources.Failed, "invalid_argument", false, 1, 0},
+		{"sandbox:upstream", resources.Failed, "upstream", false, 4, 0},
+		{"sandbox:outcome_unknown", resources.Unknown, "outcome_unknown", true, 1, 1},
+		{"sandbox:hangup", resources.Unknown, "outcome_unknown", true, 1, 1},
+		{"sandbox:no_picture", resources.Unknown, "outcome_unknown", true, 1, 1},
+		{"sandbox:broken_json", resources.Unknown, "outcome_unknown", true, 1, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.prompt, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			row := r.make(t, tt.prompt)
+			assert.Equal(t, tt.state, row.State)
+			assert.Equal(t, tt.charged, row.Charged)
+			assert.Equal(t, tt.posts, r.sandbox.Posts())
+			assert.Equal(t, tt.accepted, r.sandbox.Accepted())
+			if tt.kind == "" {
+				require.Nil(t, row.Failure)
+				_, err := r.Library.Read(t.Context(), row)
+				require.NoError(t, err)
+				return
+			}
+			require.NotNil(t, row.Failure)
+			assert.Equal(t, tt.kind, row.Failure.Kind)
+			assert.NotEmpty(t, row.Failure.Message)
+			assert.NotEmpty(t, row.Failure.Hint)
+		})
+	}
+}
+
+// A picture that cannot be fetched is paid for: it stays charged, its link is
+// kept, and it can be fetched again without paying.
+func TestRefetch(t *testing.T) {
+	r := newRig(t, func(c *jobs.Config) {})
+	fetched := make(chan resources.Image, 1)
+	go func() { fetched <- r.make(t, "sandbox:download") }()
+	row := <-fetched
+	assert.Equal(t, resources.Answered, row.State)
+	assert.Equal(t, "download", row.Failure.Kind)
+	assert.True(t, row.Charged)
+	assert.True(t, row.Failure.Retryable)
+	assert.Contains(t, row.Failure.Hint, row.ID)
+	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
+	require.True(t, jobs.Refetchable(row))
+	row.UpstreamURL = r.make(t, "a fox").UpstreamURL // the link that works now
+	j, err := r.Refetch(row)
+	require.NoError(t, err)
+	<-j.Done()
+	assert.Equal(t, resources.Saved, j.Image().State)
+	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+func TestFullDiskKeepsTheLink(t *testing.T) {
+	r := newRig(t, nil)
+	// Where the year's folder should be stands a file.
+	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
+	require.NoError(t, os.WriteFile(year, nil, 0o600))
+	row := r.make(t, "a fox")
+	assert.Equal(t, resources.Answered, row.State)
+	assert.Equal(t, "storage", row.Failure.Kind)
+	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
+	assert.True(t, row.Charged)
+	require.NoError(t, os.Remove(year))
+	j, err := r.Refetch(row)
+	require.NoError(t, err)
+	<-j.Done()
+	assert.Equal(t, resources.Saved, j.Image().State)
+	assert.EqualValues(t, 1, r.sandbox.Accepted())
+}
+
+func TestNothingIsSentWithoutARow(t *testing.T) {
+	r := newRig(t, nil)
+	require.NoError(t, os.WriteFile(filepath.Join(r.folder, ".catalog.db"), []byte("this is no database, but long enough to be read as one"), 0o600))
+	_, err := r.Start(t.Context(), order("a fox"), nil)
+	require.ErrorIs(t, err, resources.ErrStorage)
+	assert.Zero(t, r.sandbox.Posts())
+	assert.Equal(t, "storage", jobs.Describe(err).Kind)
+}
+
+func TestBudgetStopsBeforeThePost(t *testing.T) {
+	r := newRig(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 })
+	r.make(t, "one")
+	r.make(t, "sandbox:no_balance") // costs nothing
+	r.make(t, "two")
+	_, err := r.Start(t.Context(), order("three"), nil)
+	var budget *jobs.BudgetError
+	require.ErrorAs(t, err, &budget)
+	f := jobs.Describe(err)
+	assert.Equal(t, "budget_exceeded", f.Kind)
+	assert.Contains(t, f.Message, "$0.020 of $0.02")
+	assert.Contains(t, f.Hint, "--daily-budget")
+	assert.Contains(t, f.Hint, "T00:00:00Z")
+	assert.EqualValues(t, 2, r.sandbox.Accepted())
+}
+
+func TestNoKey(t *testing.T) {
+	r := newRig(t, func(c *jobs.Config) { c.Client = nil })
+	_, err := r.Start(t.Context(), order("a fox"), nil)
+	require.ErrorIs(t, err, jobs.ErrNoKey)
+	f := jobs.Describe(err)
+	assert.Equal(t, "no_api_key", f.Kind)
+	assert.Contains(t, f.Hint, "ZAI_API_KEY")
+	_, err = r.Refetch(resources.Image{})
+	require.ErrorIs(t, err, jobs.ErrNoKey)
+}
+
+// At most MaxConcurrent requests are under way; others wait in their order,
+// and one that is given up while it waits is neither sent nor charged.
+func TestQueue(t *testing.T) {
+	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
+	first, err := r.Start(t.Context(), order("first sandbox:delay=300ms"), nil)
+	require.NoError(t, err)
+	var mu sync.Mutex
+	var begun []string
+	var waiting []*jobs.Job
+	for n := range 4 {
+		j, err := r.Start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
+			if s.Phase == jobs.PhaseGenerating {
+				mu.Lock()
+				begun = append(begun, s.ID)
+				mu.Unlock()
+			}
+		})
+		require.NoError(t, err)
+		assert.Equal(t, resources.Queued, j.Image().State)
+		waiting = append(waiting, j)
+		time.Sleep(5 * time.Millisecond) // lets it take its place
+	}
+	waiting[1].Abandon()
+	<-waiting[1].Done()
+	given := waiting[1].Image()
+	assert.Equal(t, resources.Failed, given.State)
+	assert.Equal(t, "cancelled", given.Failure.Kind)
+	assert.False(t, given.Charged)
+	first.Abandon() // too late: it is paid for
+	for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
+		<-j.Done()
+		assert.Equal(t, resources.Saved, j.Image().State)
+	}
+	assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, begun)
+	assert.EqualValues(t, 4, r.sandbox.Posts())
+}
+
+// The caller's context ends, its picture is brought home all the same.
+func TestCallerLeaves(t *testing.T) {
+	r := newRig(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	j, err := r.Start(ctx, order("sandbox:delay=100ms"), nil)
+	require.NoError(t, err)
+	cancel()
+	<-j.Done()
+	assert.Equal(t, resources.Saved, j.Image().State)
+}
+
+func TestStages(t *testing.T) {
+	r := newRig(t, nil)
+	var mu sync.Mutex
+	var phases []jobs.Phase
+	j, err := r.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+		mu.Lock()
+		defer mu.Unlock()
+		phases = append(phases, s.Phase)
+	})
+	require.NoError(t, err)
+	<-j.Done()
+	assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseDownloading, jobs.PhaseDone}, phases)
+}
+
+func TestDrain(t *testing.T) {
+	var mu sync.Mutex
+	var saved []string
+	r := newRig(t, func(c *jobs.Config) {
+		c.MaxConcurrent = 2
+		c.Saved = func(i resources.Image) {
+			mu.Lock()
+			defer mu.Unlock()
+			saved = append(saved, i.ID)
+		}
+	})
+	var list []*jobs.Job
+	for n := range 3 {
+		j, err := r.Start(t.Context(), order(fmt.Sprintf("sandbox:delay=200ms %d", n)), nil)
+		require.NoError(t, err)
+		list = append(list, j)
+	}
+	require.NoError(t, r.Drain(t.Context()))
+	assert.Len(t, saved, 2, "what was sent is finished")
+	assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")
+	_, err := r.Start(t.Context(), order("late"), nil)
+	require.ErrorIs(t, err, jobs.ErrClosing)
+	assert.EqualValues(t, 2, r.sandbox.Accepted())
+}
+
+func TestDrainCutsOff(t *testing.T) {
+	r := newRig(t, nil)
+	j, err := r.Start(t.Context(), order("sandbox:delay=1500ms"), nil)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.Error(t, r.Drain(ctx))
+	assert.Equal(t, resources.Unknown, j.Image().State, "it may have been billed")
+	assert.True(t, j.Image().Charged)
+}
+
+func TestAPanicStaysInItsJob(t *testing.T) {
+	r := newRig(t, nil)
+	j, err := r.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+		if s.Phase == jobs.PhaseDownloading {
+			panic("secret")
+		}
+	})
+	require.NoError(t, err)
+	<-j.Done()
+	row := j.Image()
+	assert.Equal(t, "internal", row.Failure.Kind)
+	assert.NotContains(t, row.Failure.Message+row.Failure.Hint, "secret")
+	assert.True(t, row.Charged)
+	assert.Equal(t, resources.Saved, r.make(t, "the next").State)
+}

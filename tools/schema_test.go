@@ -1,0 +1,132 @@
+package tools_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/tools"
+	"zai-image-mcp/zai"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+func listed(t *testing.T, region zai.Region) []mcp.Tool {
+	t.Helper()
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Region = region })
+	result, err := r.ListTools(t.Context(), mcp.ListToolsRequest{})
+	require.NoError(t, err)
+	return result.Tools
+}
+
+// The definitions are a contract with agents: a change must be meant.
+func TestDefinitions(t *testing.T) {
+	for _, region := range []zai.Region{zai.Global, zai.China} {
+		for _, tool := range listed(t, region) {
+			got, err := json.MarshalIndent(tool, "", "  ")
+			require.NoError(t, err)
+			golden := filepath.Join("testdata", string(region), tool.Name+".json")
+			if *update {
+				require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
+				require.NoError(t, os.WriteFile(golden, append(got, '\n'), 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err, "run the test with -update")
+			assert.Equal(t, string(want), string(got)+"\n")
+		}
+	}
+}
+
+func TestDefinitionsAreSmall(t *testing.T) {
+	for _, region := range []zai.Region{zai.Global, zai.China} {
+		raw, err := json.Marshal(listed(t, region))
+		require.NoError(t, err)
+		assert.Less(t, len(raw), 4500, "every byte is paid for in each conversation")
+		t.Logf("%s: %d bytes", region, len(raw))
+	}
+}
+
+func TestEveryHintIsExplicit(t *testing.T) {
+	for _, tool := range listed(t, zai.Global) {
+		a := tool.Annotations
+		for name, hint := range map[string]*bool{"readOnly": a.ReadOnlyHint, "destructive": a.DestructiveHint, "idempotent": a.IdempotentHint, "openWorld": a.OpenWorldHint} {
+			assert.NotNil(t, hint, "%s %s", tool.Name, name)
+		}
+		assert.Equal(t, tool.Name != "generate_image", *a.ReadOnlyHint)
+		assert.Equal(t, tool.Name == "generate_image", *a.OpenWorldHint)
+	}
+}
+
+// Some providers refuse a schema in which a property has no type, and arrays
+// without items.
+func TestSchemasArePortable(t *testing.T) {
+	var check func(path string, schema any)
+	check = func(path string, schema any) {
+		object, ok := schema.(map[string]any)
+		require.True(t, ok, "%s is %T, not an object", path, schema)
+		kind, ok := object["type"].(string)
+		require.True(t, ok, "%s has no single type", path)
+		if kind == "array" {
+			check(path+"[]", object["items"])
+		}
+		if properties, ok := object["properties"].(map[string]any); ok {
+			for name, property := range properties {
+				check(path+"."+name, property)
+			}
+		}
+		for name := range object {
+			assert.NotContains(t, "$ref $defs anyOf oneOf allOf not", name, path)
+		}
+	}
+	for _, tool := range listed(t, zai.Global) {
+		raw, err := json.Marshal(tool)
+		require.NoError(t, err)
+		var decoded map[string]any
+		require.NoError(t, json.Unmarshal(raw, &decoded))
+		check(tool.Name+" input", decoded["inputSchema"])
+		check(tool.Name+" output", decoded["outputSchema"])
+		assert.Equal(t, false, decoded["inputSchema"].(map[string]any)["additionalProperties"])
+	}
+}
+
+func TestDescriptionsHelpToChoose(t *testing.T) {
+	for _, tool := range listed(t, zai.Global) {
+		if tool.Name != "generate_image" {
+			continue
+		}
+		for _, part := range []string{"$0.01,", "$0.015", "Chinese and English", "hd ~20 s", "1024x1024 square", "1280x1280", "divisible by 16", "2097152"} {
+			assert.Contains(t, tool.Description, part)
+		}
+		assert.NotContains(t, tool.Description, "cogview-3-flash", "a model of the other region")
+		assert.False(t, strings.HasSuffix(tool.Description, "\n"))
+	}
+}
+
+func TestModelsDocument(t *testing.T) {
+	raw, err := tools.ModelsDocument(zai.China, zai.DefaultModel)
+	require.NoError(t, err)
+	var document struct {
+		Region string `json:"region"`
+		Models []struct {
+			ID      string  `json:"id"`
+			Default bool    `json:"default"`
+			Price   float64 `json:"price_usd"`
+			Sizes   []any   `json:"recommended_sizes"`
+		} `json:"models"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &document))
+	assert.Equal(t, "china", document.Region)
+	require.Len(t, document.Models, 4)
+	assert.True(t, document.Models[0].Default)
+	for _, m := range document.Models {
+		assert.Len(t, m.Sizes, 7, m.ID)
+	}
+}

@@ -1,0 +1,365 @@
+package tools_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image"
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+)
+
+func TestGenerate(t *testing.T) {
+	r := newRig(t, nil)
+	result, s := r.call(t, "generate_image", `{"prompt":"a fox sandbox:filtered","size":"512x640"}`)
+	require.False(t, result.IsError, text(t, result))
+	require.Len(t, s.Images, 1)
+	i := s.Images[0]
+	assert.Equal(t, resources.StatusSaved, i.Status)
+	assert.Equal(t, "zai-image://images/"+i.ID, i.URI)
+	assert.Equal(t, i.URI+"/preview", i.PreviewURI)
+	assert.Equal(t, "image/png", i.MIMEType)
+	assert.Equal(t, [2]int{512, 640}, [2]int{i.Width, i.Height})
+	assert.Equal(t, "cogview-4-250304", i.Model)
+	assert.Equal(t, "standard", i.Quality)
+	assert.InDelta(t, 0.01, i.CostUSD, 1e-9)
+	assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
+	assert.Equal(t, []resources.ContentFilter{{Role: "assistant", Level: 3}}, i.ContentFilter)
+	assert.True(t, *s.Sandbox)
+	assert.NotEmpty(t, i.RequestID)
+	file, err := os.ReadFile(i.Path)
+	require.NoError(t, err)
+	assert.Len(t, file, int(i.Bytes))
+
+	require.Len(t, result.Content, 3)
+	words := text(t, result)
+	for _, part := range []string{i.ID, i.Path, i.URI, "512x640", "$0.010", "sandbox", "content filter"} {
+		assert.Contains(t, words, part)
+	}
+	preview, ok := result.Content[1].(mcp.ImageContent)
+	require.True(t, ok)
+	assert.Equal(t, "image/jpeg", preview.MIMEType)
+	assert.LessOrEqual(t, len(preview.Data), 100_000)
+	link, ok := result.Content[2].(mcp.ResourceLink)
+	require.True(t, ok)
+	assert.Equal(t, i.URI, link.URI)
+	assert.Equal(t, filepath.Base(i.Path), link.Name)
+	assert.Equal(t, i.Bytes, *link.Size)
+}
+
+func TestArguments(t *testing.T) {
+	r := newRig(t, nil)
+	tests := []struct {
+		name, arguments string
+		want            string // part of the refusal, "" when accepted
+	}{
+		{"repaired number", `{"prompt":"x","n":"1","size":"512x512"}`, ""},
+		{"repaired float", `{"prompt":"x","n":1.0,"size":"512x512"}`, ""},
+		{"null is left out", `{"prompt":"x","n":null,"model":null,"size":"512x512"}`, ""},
+		{"number as user", `{"prompt":"x","user_id":123456,"size":"512x512"}`, ""},
+		{"spelling", `{"prompt":"x","model":"cogView-4-250304","size":"512×512","quality":"HD"}`, ""},
+		{"star", `{"prompt":"x","size":"512*512"}`, ""},
+		{"unknown", `{"prompt":"x","colour":"red"}`, `Unknown argument "colour". Known arguments are: prompt, model, size, quality, n, user_id.`},
+		{"no prompt", `{}`, "prompt is empty"},
+		{"blank prompt", `{"prompt":"  "}`, "prompt is empty"},
+		{"prompt of another type", `{"prompt":["x"]}`, `The argument "prompt" must be a string`},
+		{"no object", `[1]`, ""},
+		{"n zero", `{"prompt":"x","n":0}`, "between 1 and 4"},
+		{"n five", `{"prompt":"x","n":5}`, "between 1 and 4"},
+		{"n words", `{"prompt":"x","n":"two"}`, "whole number"},
+		{"n half", `{"prompt":"x","n":1.5}`, "whole number"},
+		{"n huge", `{"prompt":"x","n":1e300}`, "whole number"},
+		{"size", `{"prompt":"x","size":"large"}`, "1344x768"},
+		{"size of the other model", `{"prompt":"x","model":"glm-image","size":"1040x1040"}`, "divisible by 32"},
+		{"too many pixels", `{"prompt":"x","size":"2048x2048"}`, "2097152"},
+		{"model", `{"prompt":"x","model":"dall-e"}`, "glm-image"},
+		{"quality", `{"prompt":"x","model":"glm-image","quality":"standard"}`, "hd"},
+		{"user", `{"prompt":"x","user_id":"me"}`, "6 to 128"},
+		{"long prompt", fmt.Sprintf(`{"prompt":%q}`, strings.Repeat("x", 10_001)), "10000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "no object" {
+				return // the protocol itself wants an object; see FuzzArguments
+			}
+			before := r.sandbox.Posts()
+			result, s := r.call(t, "generate_image", tt.arguments)
+			if tt.want == "" {
+				require.False(t, result.IsError, text(t, result))
+				return
+			}
+			require.True(t, result.IsError)
+			assert.Equal(t, "invalid_argument", s.Error.Kind)
+			assert.False(t, s.Error.Retryable)
+			assert.Contains(t, text(t, result), tt.want)
+			assert.True(t, strings.HasSuffix(text(t, result), "(kind: invalid_argument)"))
+			assert.Equal(t, before, r.sandbox.Posts(), "nothing was sent")
+		})
+	}
+}
+
+// Every kind of error, as a caller sees it.
+func TestErrorKinds(t *testing.T) {
+	tests := []struct {
+		kind, prompt string
+		accepted     int64
+		words        string
+		change       func(*tools.Config, *jobs.Config)
+	}{
+		{"unauthorized", "sandbox:unauthorized", 0, "--region china", nil},
+		{"wrong_region", "sandbox:wrong_region", 0, "ZAI_BASE_URL", nil},
+		{"no_balance", "sandbox:no_balance", 0, "recharge", nil},
+		{"rate_limited", "sandbox:rate_limited", 0, "Wait", nil},
+		{"quota", "sandbox:quota", 0, "resets", nil},
+		{"content_blocked", "sandbox:content_blocked", 0, "Rephrase", nil},
+		{"invalid_argument", "sandbox:invalid_argument", 0, "size parameter", nil},
+		{"upstream", "sandbox:upstream", 0, "later", nil},
+		{"outcome_unknown", "sandbox:outcome_unknown", 1, "billed", nil},
+		{"no_api_key", "a fox", 0, "ZAI_API_KEY", func(_ *tools.Config, j *jobs.Config) { j.Client = nil }},
+		{"budget_exceeded", "a fox", 0, "--daily-budget", func(_ *tools.Config, j *jobs.Config) { j.BudgetUSD = 0.001 }},
+		{"storage", "a fox", 0, "--store", func(_ *tools.Config, j *jobs.Config) { _ = j.Library.Close() }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.kind, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, tt.change)
+			result, s := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":%q,"size":"512x512"}`, tt.prompt))
+			require.True(t, result.IsError)
+			require.NotNil(t, s.Error)
+			assert.Equal(t, tt.kind, s.Error.Kind)
+			assert.NotEmpty(t, s.Error.Message)
+			assert.NotEmpty(t, s.Error.Hint)
+			words := text(t, result)
+			assert.True(t, strings.HasSuffix(words, "(kind: "+tt.kind+")"), words)
+			assert.Contains(t, words, tt.words)
+			assert.Equal(t, tt.accepted, r.sandbox.Accepted())
+			assert.Len(t, result.Content, 1)
+			raw, err := json.Marshal(result.StructuredContent)
+			require.NoError(t, err)
+			var fields map[string]any
+			require.NoError(t, json.Unmarshal(raw, &fields))
+			assert.Len(t, fields, 1, "the error alone")
+		})
+	}
+}
+
+// One refused, three kept.
+func TestEachPictureByItself(t *testing.T) {
+	r := newRig(t, nil)
+	result, s := r.call(t, "generate_image", `{"prompt":"a fox sandbox:content_blocked@2","n":4,"size":"512x512"}`)
+	require.False(t, result.IsError)
+	require.Len(t, s.Images, 4)
+	count := map[resources.Status]int{}
+	seen := map[string]bool{}
+	for _, i := range s.Images {
+		count[i.Status]++
+		seen[i.ID] = true
+		if i.Status == resources.StatusFailed {
+			assert.Equal(t, "content_blocked", i.Error.Kind)
+			assert.Zero(t, i.CostUSD)
+			assert.Empty(t, i.URI)
+		}
+	}
+	assert.Equal(t, map[resources.Status]int{resources.StatusSaved: 3, resources.StatusFailed: 1}, count)
+	assert.Len(t, seen, 4)
+	assert.InDelta(t, 0.03, s.SpentTodayUSD, 1e-9)
+	assert.Contains(t, text(t, result), "3 of 4 pictures saved")
+	assert.Contains(t, text(t, result), "(kind: content_blocked)")
+	var kinds []string
+	for _, c := range result.Content[1:] {
+		kinds = append(kinds, fmt.Sprintf("%T", c))
+	}
+	assert.Equal(t, []string{"mcp.ImageContent", "mcp.ResourceLink", "mcp.ImageContent", "mcp.ResourceLink", "mcp.ImageContent", "mcp.ResourceLink"}, kinds)
+
+	result, s = r.call(t, "generate_image", `{"prompt":"sandbox:content_blocked","n":4}`)
+	require.True(t, result.IsError, "all of them")
+	assert.Equal(t, "content_blocked", s.Error.Kind)
+}
+
+func TestPicturesAreMadeSideBySide(t *testing.T) {
+	r := newRig(t, nil)
+	start := time.Now()
+	_, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=1s","n":4,"size":"512x512"}`)
+	require.Len(t, s.Images, 4)
+	assert.Less(t, time.Since(start), 3*time.Second, "four seconds one after the other")
+}
+
+func TestHandingOver(t *testing.T) {
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 300 * time.Millisecond })
+	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=1s","size":"512x512"}`)
+	require.False(t, result.IsError)
+	require.Equal(t, resources.StatusWorking, s.Images[0].Status)
+	id := s.Images[0].ID
+	assert.Contains(t, text(t, result), "call get_image with this id")
+	assert.Contains(t, text(t, result), id)
+	assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
+	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+	require.False(t, result.IsError)
+	assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "it waits no longer than it may")
+	require.Eventually(t, func() bool {
+		_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+		return s.Images[0].Status == resources.StatusSaved
+	}, 10*time.Second, 10*time.Millisecond)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
+func TestGet(t *testing.T) {
+	r := newRig(t, nil)
+	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	for _, id := range []string{made.Images[0].ID, strings.ToUpper(made.Images[0].ID), made.Images[0].URI, made.Images[0].PreviewURI} {
+		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+		require.False(t, result.IsError, id)
+		assert.Equal(t, made.Images, s.Images)
+		assert.Len(t, result.Content, 3)
+	}
+	for arguments, kind := range map[string]string{
+		`{"id":"01m7wnsdj83vthhjy68qfe1hke"}`: "not_found", `{"id":"../../etc/passwd"}`: "not_found", `{"id":"x"}`: "not_found",
+		`{}`: "invalid_argument", `{"id":""}`: "invalid_argument", `{"name":"x"}`: "invalid_argument", `{"id":{}}`: "invalid_argument",
+	} {
+		result, s := r.call(t, "get_image", arguments)
+		require.True(t, result.IsError, arguments)
+		assert.Equal(t, kind, s.Error.Kind, arguments)
+	}
+}
+
+func TestGetFetchesAgain(t *testing.T) {
+	r := newRig(t, nil)
+	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
+	require.True(t, result.IsError)
+	assert.Equal(t, "download", s.Error.Kind)
+	assert.True(t, s.Error.Retryable)
+	_, id, found := strings.Cut(s.Error.Hint, "get_image with id ")
+	require.True(t, found, s.Error.Hint)
+	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id[:26]))
+	require.True(t, result.IsError, "the link still answers 404")
+	assert.Equal(t, "download", s.Error.Kind)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
+func TestList(t *testing.T) {
+	r := newRig(t, nil)
+	result, s := r.call(t, "list_images", `{}`)
+	require.False(t, result.IsError)
+	assert.Contains(t, text(t, result), "No pictures")
+	assert.NotNil(t, s.Images)
+	var want []string
+	for n := range 5 {
+		_, made := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":"picture %d","size":"512x512"}`, n))
+		want = append([]string{made.Images[0].ID}, want...)
+	}
+	var got []string
+	cursor := ""
+	for {
+		_, page := r.call(t, "list_images", fmt.Sprintf(`{"limit":"2","cursor":%q}`, cursor))
+		for _, i := range page.Images {
+			got = append(got, i.ID)
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
+	}
+	assert.Equal(t, want, got)
+	_, s = r.call(t, "list_images", `{"query":"picture 3"}`)
+	require.Len(t, s.Images, 1)
+	assert.Equal(t, "picture 3", s.Images[0].Prompt)
+	for _, arguments := range []string{`{"limit":0}`, `{"limit":51}`, `{"cursor":"x"}`, `{"page":2}`} {
+		result, s = r.call(t, "list_images", arguments)
+		require.True(t, result.IsError, arguments)
+		assert.Equal(t, "invalid_argument", s.Error.Kind)
+	}
+}
+
+// The ceiling holds whatever is asked for; what is left out is said.
+func TestResultsStayUnderTheCeiling(t *testing.T) {
+	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
+	for _, inline := range []tools.Inline{tools.InlinePreview, tools.InlineFull, tools.InlineNone} {
+		t.Run(string(inline), func(t *testing.T) {
+			r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = inline })
+			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "1024x1024"})
+			require.NoError(t, err)
+			result, s := r.call(t, "generate_image", string(arguments))
+			require.False(t, result.IsError, text(t, result))
+			raw, err := json.Marshal(result)
+			require.NoError(t, err)
+			assert.Less(t, len(raw), 996_147)
+			pictures := 0
+			for _, c := range result.Content {
+				if c, ok := c.(mcp.ImageContent); ok {
+					pictures++
+					b, err := base64.StdEncoding.DecodeString(c.Data)
+					require.NoError(t, err)
+					_, _, err = image.Decode(bytes.NewReader(b))
+					require.NoError(t, err)
+				}
+			}
+			switch inline {
+			case tools.InlineNone:
+				assert.Zero(t, pictures)
+			case tools.InlineFull:
+				assert.Equal(t, 4, pictures)
+				assert.Contains(t, text(t, result), "JPEG copy")
+			default:
+				assert.Equal(t, 4, pictures)
+			}
+			assert.Len(t, s.Images, 4)
+		})
+	}
+}
+
+func TestFullInline(t *testing.T) {
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineFull })
+	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	picture, ok := result.Content[1].(mcp.ImageContent)
+	require.True(t, ok)
+	assert.Equal(t, "image/png", picture.MIMEType)
+	file, err := os.ReadFile(s.Images[0].Path)
+	require.NoError(t, err)
+	assert.Equal(t, base64.StdEncoding.EncodeToString(file), picture.Data)
+}
+
+func TestProgress(t *testing.T) {
+	r := newRig(t, nil)
+	r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
+	require.Eventually(t, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.progress) >= 5
+	}, time.Second, time.Millisecond)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var messages []string
+	last := -1.0
+	for _, p := range r.progress {
+		assert.Equal(t, "p", p["progressToken"])
+		assert.Greater(t, p["progress"], last, "it must grow")
+		last = p["progress"].(float64)
+		assert.LessOrEqual(t, last, p["total"])
+		messages = append(messages, p["message"].(string))
+	}
+	assert.Equal(t, []string{"queued", "generating", "generating, 4 s of about 8", "downloading", "saved"}, messages)
+}
+
+func TestNoProgressUnasked(t *testing.T) {
+	r := newRig(t, nil)
+	request := mcp.CallToolRequest{}
+	request.Params.Name = "generate_image"
+	request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
+	_, err := r.CallTool(t.Context(), request)
+	require.NoError(t, err)
+	time.Sleep(10 * time.Millisecond)
+	assert.Empty(t, r.progress)
+}
