@@ -254,11 +254,11 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if c.upstream.MaxConcurrent < 1 || c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
 		return nil, nil, &usageError{"--max-concurrent and --wait must be positive, --daily-budget and --shutdown-grace not negative", seeHelp}
 	}
-	client, err := p.client(region, c.upstream, log)
+	library, err := p.library(c.library, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	library, err := p.library(c.library, log)
+	client, err := p.client(region, c.upstream, log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,8 +32,7 @@ type stdio struct {
 	base    context.Context //nolint:containedctx // the life of all requests
 	places  chan struct{}
 	reads   chan struct{}
-	paid    sync.WaitGroup // calls that are answered before the end
-	rest    sync.WaitGroup // other requests
+	work    sync.WaitGroup // requests that are not answered yet
 
 	mu       sync.Mutex
 	inFlight map[string]*inFlight
@@ -44,7 +43,7 @@ type stdio struct {
 type inFlight struct {
 	cancel    context.CancelFunc
 	cancelled bool
-	isCall    bool
+	endless   bool // a stream of notifications, which only its end answers
 }
 
 // ServeStdio serves one client until its input ends or ctx does, then finishes
@@ -148,19 +147,15 @@ func (c *stdio) take(ctx context.Context, line []byte) {
 // begin serves a request beside the others.
 func (c *stdio) begin(id json.RawMessage, method string, line []byte) {
 	ctx, cancel := context.WithCancel(c.base)
-	r := &inFlight{cancel: cancel, isCall: method == string(mcp.MethodToolsCall) || method == string(mcp.MethodResourcesRead)}
+	r := &inFlight{cancel: cancel, endless: method == string(mcp.MethodSubscriptionsListen)}
 	key := string(id)
 	c.mu.Lock()
 	c.inFlight[key] = r
 	c.mu.Unlock()
-	if method == string(mcp.MethodSubscriptionsListen) {
+	if r.endless {
 		c.session.setListen(id)
 	}
-	group := &c.rest
-	if r.isCall {
-		group = &c.paid
-	}
-	group.Go(func() {
+	c.work.Go(func() {
 		defer func() {
 			cancel()
 			c.mu.Lock()
@@ -262,11 +257,11 @@ func (c *stdio) forwardNotifications(ctx context.Context) {
 	}
 }
 
-// finish lets calls end within the grace, and ends everything else.
+// finish lets requests end within the grace, and ends streams at once.
 func (c *stdio) finish(cancel context.CancelFunc) {
 	c.mu.Lock()
 	for _, r := range c.inFlight {
-		if !r.isCall {
+		if r.endless {
 			r.cancelled = true
 			r.cancel()
 		}
@@ -274,8 +269,7 @@ func (c *stdio) finish(cancel context.CancelFunc) {
 	c.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
-		c.paid.Wait()
-		c.rest.Wait()
+		c.work.Wait()
 		close(done)
 	}()
 	select {
