@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,7 +142,7 @@ func (m *MCP) resource(i Image) mcp.Resource {
 // has the right code for a URI that nothing matches.
 func (m *MCP) beforeRead(ctx context.Context, _ any, request *mcp.ReadResourceRequest) {
 	uri := request.Params.URI
-	if uri == ModelsURI {
+	if !strings.HasPrefix(uri, imagesURI) {
 		return
 	}
 	id, _, ok := ParseURI(uri)

@@ -102,7 +102,7 @@ func (w *lineWriter) respond(id json.RawMessage, answer mcp.JSONRPCMessage) erro
 func resultText(result any) (before, blob, after string, err error) {
 	if read, ok := result.(mcp.ReadResourceResult); ok && len(read.Contents) > 0 {
 		if first, ok := read.Contents[0].(mcp.BlobResourceContents); ok {
-			blob, first.Blob = first.Blob, ""
+			blob, first.Blob = first.Blob, "\x00"
 			read.Contents = append([]mcp.ResourceContents{first}, read.Contents[1:]...)
 			result = read
 		}
@@ -111,12 +111,10 @@ func resultText(result any) (before, blob, after string, err error) {
 	if err != nil || blob == "" {
 		return string(text), "", "", err
 	}
-	// Quotes inside strings are escaped, so this can only be the empty field.
-	const field = `"blob":"`
-	at := strings.Index(string(text), field+`"`)
-	if at < 0 {
+	// Quotes inside strings are escaped, so this can only be the field itself.
+	before, after, found := strings.Cut(string(text), `"blob":"\u0000"`)
+	if !found {
 		return "", "", "", errors.New("blob without its field")
 	}
-	at += len(field)
-	return string(text[:at]), blob, string(text[at:]), nil
+	return before + `"blob":"`, blob, `"` + after, nil
 }

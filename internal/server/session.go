@@ -32,7 +32,7 @@ var (
 )
 
 func newSession() *session {
-	return &session{notifications: make(chan mcp.JSONRPCNotification, 256), subscribed: map[string]bool{}}
+	return &session{notifications: make(chan mcp.JSONRPCNotification, 4096), subscribed: map[string]bool{}}
 }
 
 // SessionID implements server.ClientSession.

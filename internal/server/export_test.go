@@ -1,0 +1,22 @@
+package server
+
+import (
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// AddTool lets tests add a tool that misbehaves.
+func (s *Server) AddTool(name string, handler server.ToolHandlerFunc) {
+	s.mcp.AddTool(mcp.NewTool(name), handler)
+}
+
+// AddResource lets tests add a resource that misbehaves.
+func (s *Server) AddResource(uri string, handler server.ResourceHandlerFunc) {
+	s.mcp.AddResource(mcp.NewResource(uri, uri), handler)
+}
+
+// ResultText is a result as it is written, put together again.
+func ResultText(result any) (string, error) {
+	before, blob, after, err := resultText(result)
+	return before + blob + after, err
+}

@@ -1,0 +1,391 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/server"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a server on a pair of pipes.
+type rig struct {
+	*server.Server
+	sandbox *sandbox.Sandbox
+	log     *safeBuffer
+	in      io.WriteCloser
+	lines   chan string
+	ended   chan error
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func newServer(t testing.TB, s *sandbox.Sandbox, log io.Writer, change func(*server.Config)) *server.Server {
+	t.Helper()
+	api := httptest.NewServer(s)
+	t.Cleanup(api.Close)
+	client, err := zai.NewClient("key", zai.WithBaseURL(api.URL+sandbox.BasePath))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	logger := server.NewLogger(log, slog.LevelDebug, false, "")
+	library := resources.New(resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: logger})
+	t.Cleanup(func() { assert.NoError(t, library.Close()) })
+	config := server.Config{
+		Version: "1", Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
+		Grace: 10 * time.Second, MaxMessage: server.StdioMaxMessage,
+		Jobs: jobs.Config{Client: client, Library: library, MaxConcurrent: 5, Now: time.Now, Log: logger},
+	}
+	if change != nil {
+		change(&config)
+	}
+	srv, err := server.New(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, srv.Close()) })
+	return srv
+}
+
+func newRig(t *testing.T, change func(*server.Config)) *rig {
+	t.Helper()
+	r := &rig{sandbox: sandbox.New(sandbox.Options{}), log: &safeBuffer{}, lines: make(chan string, 10_000), ended: make(chan error, 1)}
+	r.Server = newServer(t, r.sandbox, r.log, change)
+	return r
+}
+
+// start serves; the test's end closes the input.
+func (r *rig) start(t *testing.T) {
+	t.Helper()
+	in, theirs := io.Pipe()
+	ours, out := io.Pipe()
+	r.in = theirs
+	go func() {
+		r.ended <- r.ServeStdio(context.Background(), in, out)
+		out.Close()
+	}()
+	go func() {
+		defer close(r.lines)
+		reader := bufio.NewReader(ours)
+		for {
+			line, err := reader.ReadString('\n')
+			if err != nil {
+				return
+			}
+			r.lines <- line
+		}
+	}()
+	t.Cleanup(func() { theirs.Close() })
+}
+
+func (r *rig) send(t *testing.T, line string) {
+	t.Helper()
+	_, err := io.WriteString(r.in, line+"\n")
+	require.NoError(t, err)
+}
+
+// message is any line of the server.
+type message struct {
+	ID     json.RawMessage
+	Method string
+	Params map[string]any
+	Result json.RawMessage
+	Error  *struct {
+		Code    int
+		Message string
+	}
+}
+
+func (r *rig) next(t *testing.T) message {
+	t.Helper()
+	select {
+	case line, ok := <-r.lines:
+		require.True(t, ok, "the server ended")
+		var m message
+		require.NoError(t, json.Unmarshal([]byte(line), &m), line)
+		return m
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "no message")
+		return message{}
+	}
+}
+
+// answer skips notifications.
+func (r *rig) answer(t *testing.T) message {
+	t.Helper()
+	for {
+		if m := r.next(t); m.Method == "" {
+			return m
+		}
+	}
+}
+
+func (r *rig) handshake(t *testing.T) {
+	t.Helper()
+	r.start(t)
+	r.send(t, `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+	require.Nil(t, r.answer(t).Error)
+	r.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+}
+
+const modern = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
+
+func generate(id any, prompt string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%v,"method":"tools/call","params":{"name":"generate_image","_meta":{"progressToken":"t%v"},"arguments":{"prompt":%q,"size":"512x512"}}}`, id, id, prompt)
+}
+
+// No progress comes behind its answer.
+func TestProgressComesBeforeTheAnswer(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	const calls = 40
+	for id := range calls {
+		r.send(t, generate(id, fmt.Sprint("x ", id)))
+	}
+	answered := map[string]bool{}
+	progress := map[string]int{}
+	for len(answered) < calls {
+		m := r.next(t)
+		switch m.Method {
+		case "":
+			require.Nil(t, m.Error)
+			answered["t"+string(m.ID)] = true
+		case "notifications/progress":
+			token := m.Params["progressToken"].(string)
+			assert.False(t, answered[token], "late progress")
+			progress[token]++
+		}
+	}
+	for token, n := range progress {
+		assert.Equal(t, 4, n, token)
+	}
+	assert.Len(t, progress, calls)
+}
+
+func TestCancelledCallsAreNotAnswered(t *testing.T) {
+	r := newRig(t, func(c *server.Config) { c.Jobs.MaxConcurrent = 1 })
+	r.handshake(t)
+	r.send(t, generate(1, "sandbox:delay=300ms first"))
+	// Each cancel comes right behind its call, while it waits its turn.
+	for id := 2; id < 50; id++ {
+		r.send(t, generate(id, "sandbox:delay=1h"))
+		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id))
+	}
+	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"1"}}`) // another id than 1
+	r.send(t, generate(50, "last"))
+	for _, want := range []string{"1", "50"} {
+		assert.JSONEq(t, want, string(r.answer(t).ID))
+	}
+	assert.EqualValues(t, 2, r.sandbox.Posts(), "nothing was sent for the others")
+}
+
+func TestPaidWorkSurvivesItsCancel(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	r.send(t, generate(1, "sandbox:delay=200ms kept"))
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+	require.Eventually(t, func() bool {
+		r.send(t, `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_images"}}`)
+		return strings.Contains(string(r.answer(t).Result), "kept")
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+func TestPanicsAreOpaque(t *testing.T) {
+	r := newRig(t, nil)
+	r.AddTool("explode", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { panic("sk-secret") })
+	r.AddTool("fail", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return nil, fmt.Errorf("sk-secret")
+	})
+	r.AddResource("test://explode", func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) { panic("sk-secret") })
+	r.AddResource("test://fail", func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+		return nil, fmt.Errorf("sk-secret")
+	})
+	r.handshake(t)
+	for _, name := range []string{"explode", "fail"} {
+		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q}}`, name))
+		m := r.answer(t)
+		require.Nil(t, m.Error)
+		assert.Contains(t, string(m.Result), `"isError":true`)
+		assert.Contains(t, string(m.Result), `(kind: internal)`)
+		assert.NotContains(t, string(m.Result), "secret")
+		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":2,"method":"resources/read","params":{"uri":"test://%s"}}`, name))
+		m = r.answer(t)
+		require.NotNil(t, m.Error)
+		assert.Equal(t, -32603, m.Error.Code)
+		assert.NotContains(t, m.Error.Message, "secret")
+	}
+	assert.Contains(t, r.log.String(), "sk-secret", "the log has it")
+	assert.Contains(t, r.log.String(), "stack")
+	r.send(t, `{"jsonrpc":"2.0","id":3,"method":"ping"}`)
+	require.Nil(t, r.answer(t).Error, "the server goes on")
+}
+
+// Not found has another code in each era.
+func TestNotFound(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	for _, uri := range []string{"zai-image://images/01m7wnsdj83vthhjy68qfe1hke", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://x", "test://y"} {
+		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri))
+		m := r.answer(t)
+		require.NotNil(t, m.Error, uri)
+		assert.Equal(t, -32002, m.Error.Code, uri)
+		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{%s,"uri":%q}}`, modern, uri))
+		m = r.answer(t)
+		require.NotNil(t, m.Error, uri)
+		assert.Equal(t, -32602, m.Error.Code, uri)
+	}
+}
+
+func TestBadLines(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	for line, code := range map[string]int{
+		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint"}}`: -32602,
+	} {
+		r.send(t, line)
+		m := r.answer(t)
+		require.NotNil(t, m.Error, line)
+		assert.Equal(t, code, m.Error.Code, line)
+	}
+	for _, silent := range []string{"", "   ", `{"jsonrpc":"2.0","method":"notifications/unknown"}`, `{"jsonrpc":"2.0","id":9,"result":{}}`} {
+		r.send(t, silent)
+	}
+	r.send(t, `{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}`)
+	assert.Equal(t, "9007199254740993", string(r.answer(t).ID), "ids come back as they were")
+}
+
+func TestALineTooLongEndsTheSession(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	go func() {
+		_, _ = io.WriteString(r.in, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"`)
+		for range 17 {
+			_, _ = r.in.Write(bytes.Repeat([]byte("x"), 1<<20))
+		}
+	}()
+	m := r.answer(t)
+	require.NotNil(t, m.Error)
+	assert.Contains(t, m.Error.Message, "16 MiB")
+	require.Error(t, <-r.ended)
+}
+
+// From 2026-07-28 on a client hears only what it asked for, marked with its
+// subscription.
+func TestModernClientsHearWhatTheyAskedFor(t *testing.T) {
+	r := newRig(t, nil)
+	r.start(t)
+	call := strings.Replace(generate(1, "a fox"), `"_meta":{"progressToken":"t1"}`, modern, 1)
+	r.send(t, call)
+	m := r.next(t)
+	require.Equal(t, "1", string(m.ID), "no notification came before")
+	assert.Contains(t, string(m.Result), `"resultType":"complete"`)
+	r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern))
+	require.Equal(t, "notifications/subscriptions/acknowledged", r.next(t).Method)
+	r.send(t, call)
+	changed := r.next(t)
+	require.Equal(t, "notifications/resources/list_changed", changed.Method)
+	assert.Equal(t, map[string]any{"io.modelcontextprotocol/subscriptionId": "sub"}, changed.Params["_meta"])
+	require.Equal(t, "1", string(r.next(t).ID))
+	require.NoError(t, r.in.Close())
+	require.NoError(t, <-r.ended, "an open subscription does not hold the end up")
+}
+
+func TestManyCallsAtOnce(t *testing.T) {
+	r := newRig(t, func(c *server.Config) { c.Jobs.MaxConcurrent = 200 })
+	r.handshake(t)
+	start := time.Now()
+	for id := range 200 {
+		r.send(t, generate(id, fmt.Sprint("sandbox:delay=1s ", id)))
+	}
+	r.send(t, `{"jsonrpc":"2.0","id":"ping","method":"ping"}`)
+	assert.Equal(t, `"ping"`, string(r.answer(t).ID), "calls under way do not hold others up")
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 200 }, 20*time.Second, time.Millisecond)
+	assert.Less(t, time.Since(start), 5*time.Second, "all were under way at once")
+	for range 200 {
+		require.Nil(t, r.answer(t).Error)
+	}
+}
+
+func TestAHostThatStopsReadingDoesNotHoldTheEndUp(t *testing.T) {
+	r := newRig(t, func(c *server.Config) { c.Grace = 50 * time.Millisecond })
+	in, theirs := io.Pipe()
+	never, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- r.ServeStdio(context.Background(), in, out) }()
+	_, err := io.WriteString(theirs, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`+"\n")
+	require.NoError(t, err)
+	require.NoError(t, theirs.Close())
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the server hangs")
+	}
+	never.Close()
+}
+
+func TestBlobsGoAroundTheEncoder(t *testing.T) {
+	blob := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("picture ", 1000)))
+	for _, result := range []any{
+		mcp.ReadResourceResult{Contents: []mcp.ResourceContents{
+			mcp.BlobResourceContents{URI: `odd "blob":"" uri`, MIMEType: "image/png", Blob: blob, Meta: map[string]any{"blob": "", "x": `"blob":""`}},
+			mcp.TextResourceContents{URI: "t", Text: `"blob":""`},
+		}},
+		mcp.ReadResourceResult{Contents: []mcp.ResourceContents{mcp.TextResourceContents{URI: "t", Text: "x"}}},
+		mcp.ReadResourceResult{Contents: []mcp.ResourceContents{}},
+		mcp.EmptyResult{},
+	} {
+		want, err := json.Marshal(result)
+		require.NoError(t, err)
+		got, err := server.ResultText(result)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), got)
+	}
+}
+
+func TestTheLogHidesTheKey(t *testing.T) {
+	var out bytes.Buffer
+	for _, asJSON := range []bool{true, false} {
+		log := server.NewLogger(&out, slog.LevelDebug, asJSON, "sk-secret")
+		log.Info("with sk-secret in it", "a", "sk-secret", "b", fmt.Errorf("bad key sk-secret"), "c", []string{"sk-secret"}, slog.Group("g", "d", "x sk-secret y"))
+	}
+	assert.NotContains(t, out.String(), "secret")
+	assert.Contains(t, out.String(), "***")
+}
