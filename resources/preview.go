@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -48,7 +49,7 @@ func codecFor(mimeType string) (codec, error) {
 	}
 }
 
-// decode reads a whole picture; the caller holds a place in l.decodes.
+// decode reads a whole picture, from the file's beginning.
 func decode(file io.ReadSeeker, mimeType string) (image.Image, error) {
 	c, err := codecFor(mimeType)
 	if err != nil {
@@ -103,56 +104,75 @@ func previewName(picture string) string {
 }
 
 func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
-	img, release, err := l.decodeImage(ctx, i)
+	return l.withDecoder(ctx, i, func(file *os.File) ([]byte, error) {
+		img, err := decodeShrunk(file, i.MIMEType, PreviewSide)
+		if err != nil {
+			return nil, err
+		}
+		for side := PreviewSide; side >= 64; side /= 2 {
+			img = shrink(img, side)
+			if b, err := encodeUnder(img, PreviewBytes, 80, 60, 40); err == nil {
+				return b, nil
+			}
+		}
+		return nil, errors.New("the preview does not get small enough")
+	})
+}
+
+// decodeShrunk reads a picture that is wanted with a side of at most limit.
+func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
+	if mimeType == "image/png" {
+		img, err := shrinkPNG(file, limit)
+		if !errors.Is(err, errNotPlain) {
+			return img, err
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+	}
+	img, err := decode(file, mimeType)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	for side := PreviewSide; side >= 64; side /= 2 {
-		small := shrink(img, side)
-		if b, err := encodeUnder(small, PreviewBytes, 80, 60, 40); err == nil {
-			return b, nil
-		}
-	}
-	return nil, errors.New("the preview does not get small enough")
+	return shrink(img, limit), nil
 }
 
 // Reencode makes a JPEG of at most limit bytes, as large as it can be.
 func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, error) {
-	img, release, err := l.decodeImage(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	for side := max(i.Width, i.Height); side >= 64; side = side * 3 / 4 {
-		if b, err := encodeUnder(shrink(img, side), limit, 92, 80, 60); err == nil {
-			return b, nil
+	return l.withDecoder(ctx, i, func(file *os.File) ([]byte, error) {
+		img, err := decode(file, i.MIMEType)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return nil, errors.New("the picture does not get small enough")
+		for side := max(i.Width, i.Height); side >= 64; side = side * 3 / 4 {
+			if b, err := encodeUnder(shrink(img, side), limit, 92, 80, 60); err == nil {
+				return b, nil
+			}
+		}
+		return nil, errors.New("the picture does not get small enough")
+	})
 }
 
-// decodeImage waits for a place: a decoded picture is large, and more of them
-// at once than processors makes nothing faster.
-func (l *Library) decodeImage(ctx context.Context, i Image) (image.Image, func(), error) {
+// withDecoder waits for a place before it opens a picture for decoding: a
+// decoded picture is large, and more of them at once than processors makes
+// nothing faster. What cannot be decoded is ErrCorrupt.
+func (l *Library) withDecoder(ctx context.Context, i Image, use func(*os.File) ([]byte, error)) ([]byte, error) {
 	select {
 	case l.decodes <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
-	release := func() { <-l.decodes }
+	defer func() { <-l.decodes }()
 	file, err := l.pictures.openFile(i.Path)
 	if err != nil {
-		release()
-		return nil, nil, err
+		return nil, err
 	}
 	defer file.Close()
-	img, err := decode(file, i.MIMEType)
+	b, err := use(file)
 	if err != nil {
-		release()
-		return nil, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return img, release, nil
+	return b, nil
 }
 
 // encodeUnder tries the qualities in order until the file fits.

@@ -13,11 +13,14 @@ import (
 func shrink(src image.Image, limit int) image.Image {
 	b := src.Bounds()
 	width, height := fit(b.Dx(), b.Dy(), limit)
-	if width == b.Dx() && height == b.Dy() {
-		return flat(src)
-	}
-	if ycc, ok := src.(*image.YCbCr); ok {
+	same := width == b.Dx() && height == b.Dy()
+	if ycc, ok := src.(*image.YCbCr); ok && same {
+		return ycc
+	} else if ok {
 		return shrinkYCbCr(ycc, width, height)
+	}
+	if same {
+		return flat(src)
 	}
 	rgba := flat(src)
 	p := plane{pix: rgba.Pix, stride: rgba.Stride, width: b.Dx(), height: b.Dy(), channels: 4}
