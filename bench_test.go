@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -235,12 +236,12 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func bare(b *testing.B, api string) {
-	answer, err := http.Post(api+"/images/generations", "application/json", strings.NewReader(`{}`)) //nolint:noctx // a benchmark
+	answer, err := http.Post(api+"/images/generations", "application/json", strings.NewReader(`{}`))
 	require.NoError(b, err)
 	var decoded struct{ Data []struct{ URL string } }
 	require.NoError(b, json.NewDecoder(answer.Body).Decode(&decoded))
 	answer.Body.Close()
-	picture, err := http.Get(decoded.Data[0].URL) //nolint:noctx // a benchmark
+	picture, err := http.Get(decoded.Data[0].URL)
 	require.NoError(b, err)
 	_, err = io.Copy(io.Discard, picture.Body)
 	require.NoError(b, err)
@@ -278,7 +279,7 @@ func BenchmarkReadBlob(b *testing.B) {
 	p := launch(b, build(b, "."), b.TempDir(), upstream(b, file))
 	p.generate(b)
 	line := p.answer(b)
-	uri := line[bytes.Index(line, []byte("zai-image://images/")):][:len("zai-image://images/")+26]
+	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(string(line))
 	b.SetBytes(int64(len(file)))
 	for b.Loop() {
 		p.send(b, "resources/read", fmt.Sprintf(`{"uri":%q}`, uri))

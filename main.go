@@ -275,8 +275,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 const seeHelp = "See " + server.Name + " --help."
 
 func usageOf(flag string, err error) error {
-	var service *zai.Error
-	if errors.As(err, &service) {
+	if service, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := service.Explain()
 		return &usageError{flag + ": " + message, hint}
 	}
@@ -382,4 +381,4 @@ func (p *program) serveSandbox(c *sandboxCommand, log *slog.Logger) error {
 	return nil
 }
 
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor is small
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

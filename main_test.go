@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 // environment.
 func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0], args...) //nolint:gosec // this binary
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
 	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
 	c.WaitDelay = 10 * time.Second
 	return c
@@ -148,9 +149,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		r.files[copied.Body.String()] = true
 		r.mu.Unlock()
 	}
-	for name, values := range copied.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), copied.Header())
 	w.WriteHeader(copied.Code)
 	_, _ = io.Copy(w, copied.Body)
 }

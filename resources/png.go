@@ -36,7 +36,7 @@ func shrinkPNG(r io.Reader, limit int) (image.Image, error) {
 			}
 			addRow(sums, row, k)
 		}
-		mean(p.pix[y*p.stride:][:p.stride], sums, uint32(k*k)) //nolint:gosec // k is a small factor
+		mean(p.pix[y*p.stride:][:p.stride], sums, uint32(k*k))
 	}
 	if err := rows.finish(p.height * k); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func unfilter(filter byte, row, above []byte) error {
 			row[i] += above[i] / 2
 		}
 		for i := bpp; i < len(row); i++ {
-			row[i] += byte((int(row[i-bpp]) + int(above[i])) / 2) //nolint:gosec // a mean of bytes
+			row[i] += byte((int(row[i-bpp]) + int(above[i])) / 2)
 		}
 	case 4:
 		paeth(row, above)
@@ -180,7 +180,7 @@ func paeth(row, above []byte) {
 			} else if pb <= pc {
 				guess = up
 			}
-			row[i] += byte(guess) //nolint:gosec // one of three bytes
+			row[i] += byte(guess)
 			left, corner = int(row[i]), up
 		}
 	}

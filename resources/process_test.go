@@ -13,7 +13,7 @@ import (
 // testProcess runs one test of this binary in a process of its own.
 func testProcess(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.count=1") //nolint:gosec // this binary
+	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.count=1")
 	c.Env = append(os.Environ(), env...)
 	return c
 }

@@ -124,6 +124,7 @@ func (c *catalog) page(ctx context.Context, owner, query, before string, limit i
 	if query != "" {
 		where, arguments = ` AND prompt LIKE ? ESCAPE '\'`, append(arguments, likePattern(query))
 	}
+	//nolint:gosec // the parts are constants
 	rows, err := read.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE owner=? AND state=? AND id<?`+where+
 		` ORDER BY id DESC LIMIT ?`, append(arguments, limit)...)
 	if err != nil {

@@ -111,7 +111,7 @@ func (p plane) box(k int) plane {
 		return dst
 	}
 	sums := make([]uint32, dst.stride)
-	area := uint32(k * k) //nolint:gosec // k is a small factor
+	area := uint32(k * k)
 	for y := range dst.height {
 		clear(sums)
 		for dy := range k {
@@ -172,7 +172,7 @@ func (p plane) bilinear(width, height int) plane {
 				l, r := h.low*p.channels+c, h.high*p.channels+c
 				top := int(upper[l])*(256-h.share) + int(upper[r])*h.share
 				bottom := int(lower[l])*(256-h.share) + int(lower[r])*h.share
-				out[x*p.channels+c] = byte((top*(256-v.share) + bottom*v.share + 1<<15) >> 16) //nolint:gosec // at most 255
+				out[x*p.channels+c] = byte((top*(256-v.share) + bottom*v.share + 1<<15) >> 16)
 			}
 		}
 	}

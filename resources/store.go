@@ -93,8 +93,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 	}
 	if err != nil {
 		_ = root.Remove(temp) // what remains is swept by its name
-		var source fromReader
-		if errors.As(err, &source) {
+		if source, ok := errors.AsType[fromReader](err); ok {
 			return "", 0, source.error
 		}
 		return "", 0, fmt.Errorf("%w: writing %s: %w", ErrStorage, name, err)

@@ -43,8 +43,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 // withoutURL drops the address from an error of net/http: picture links carry
 // signatures.
 func withoutURL(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
 	}
 	return err

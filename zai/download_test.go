@@ -160,7 +160,7 @@ func TestDownloadWaitsForThePicture(t *testing.T) {
 					}))))
 					start := time.Now()
 					p, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
-					waited := []time.Duration{0, 1, 3, 7, 7}[after] * time.Second
+					waited := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 7 * time.Second}[after]
 					assert.Equal(t, waited, time.Since(start), "1, 2 and 4 seconds")
 					if after == 4 {
 						require.ErrorIs(t, err, zai.KindDownload)

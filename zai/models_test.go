@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, zai.KindInvalidArgument)
-			assert.ErrorContains(t, err, tt.refused)
+			require.ErrorContains(t, err, tt.refused)
 			var e *zai.Error
 			require.ErrorAs(t, err, &e)
 			assert.Contains(t, e.Hint, model.DefaultSize, "the hint names what is allowed")

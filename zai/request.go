@@ -10,7 +10,7 @@ import (
 )
 
 // ImageRequest is the body of POST {base}/images/generations. Only fields that
-// are set are sent. (docs.z.ai/api-reference/image/generate-image)
+// are set are sent (docs.z.ai/api-reference/image/generate-image).
 type ImageRequest struct {
 	Model   string `json:"model"`
 	Prompt  string `json:"prompt"`

@@ -33,7 +33,7 @@ func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
 	for _, f := range response.ContentFilter {
 		row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
 	}
-	p.record(row) // a failure is logged; the picture is paid for and fetched all the same
+	_ = p.record(row) // a failure is logged; the picture is paid for and fetched all the same
 	j.set(row)
 	return p.fetch(j, response.Data[0])
 }
@@ -61,8 +61,7 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	if errors.Is(err, zai.KindOutcomeUnknown) {
 		row.State, row.Charged = resources.Unknown, true
 	}
-	var service *zai.Error
-	if errors.As(err, &service) {
+	if service, ok := errors.AsType[*zai.Error](err); ok {
 		row.RequestID, row.LogID = service.RequestID, service.LogID
 		for _, f := range service.ContentFilter {
 			row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
@@ -70,7 +69,7 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	}
 	row.Failure = Describe(err)
 	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
-	p.record(row)
+	_ = p.record(row) // logged
 	return row
 }
 
@@ -96,7 +95,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	}
 	row.Failure = lost(err, row.ID, data.URL)
 	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
-	p.record(row)
+	_ = p.record(row) // logged
 	return row
 }
 

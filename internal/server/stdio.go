@@ -119,8 +119,7 @@ func (c *stdio) readAll(ctx context.Context, in io.Reader) error {
 func (c *stdio) take(ctx context.Context, line []byte) {
 	var e envelope
 	if err := json.Unmarshal(line, &e); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if !errors.As(err, &wrongType) {
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
 			c.protocolError(mcp.PARSE_ERROR, "Parse error: the line is not JSON")
 			return
 		}

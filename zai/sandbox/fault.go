@@ -74,7 +74,8 @@ func (s *Sandbox) faultFor(prompt string, turn int) fault {
 // refuse answers the faults that take no request, in the recorded words of the
 // real service.
 func (f fault) refuse(w http.ResponseWriter) bool {
-	status, body := 0, ""
+	var status int
+	var body string
 	switch f.name {
 	case "unauthorized":
 		status, body = 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`
