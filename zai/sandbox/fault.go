@@ -8,39 +8,7 @@ import (
 	"time"
 )
 
-// A fault is asked for by a word in the prompt, "sandbox:NAME", anywhere in
-// it. "sandbox:NAME*2" hits only the first two requests with that prompt,
-// "sandbox:NAME@2" only the second. "sandbox:delay=3s" takes that long.
-//
-// Refused, nothing is billed:
-//
-//	unauthorized            401, code 401
-//	wrong_region            200 with the gateway's soft 404
-//	no_balance              429, code 1113
-//	rate_limited            429, code 1302
-//	quota                   429, code 1308
-//	content_blocked         400, code 1301, the prompt was refused
-//	content_blocked_output  400, code 1301, the picture was refused
-//	invalid_argument        400, code 1214
-//	upstream                500, code 1234
-//
-// Billed, but the answer is of no use:
-//
-//	outcome_unknown         502 with a gateway's HTML page
-//	hangup                  the connection closes without an answer
-//	no_picture              200 without a picture
-//	broken_json             200 with half an answer
-//
-// Billed and answered, but the picture is special:
-//
-//	download                the link answers 404 for ever
-//	late                    the link answers 404 twice, then serves
-//	page                    the link answers a web page for ever
-//	truncated               the link breaks off half way, once
-//	jpeg                    a JPEG whose name ends in .png
-//	b64                     the picture comes inside the answer
-//	filtered                the answer carries a content_filter remark
-//	huge                    a PNG of more than 9 MiB
+// fault is what a prompt asks for; the package comment lists them.
 type fault struct {
 	name  string
 	delay time.Duration
