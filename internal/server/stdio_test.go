@@ -19,7 +19,6 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/internal/server"
@@ -28,8 +27,6 @@ import (
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a server on a pair of pipes.
 type rig struct {

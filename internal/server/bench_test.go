@@ -1,4 +1,4 @@
-package main
+package server_test
 
 import (
 	"bufio"
@@ -178,7 +178,7 @@ func filled(b *testing.B, binary, baseURL string, n int) string {
 // BenchmarkColdStart is from the start of the process to the first answer to
 // tools/list.
 func BenchmarkColdStart(b *testing.B) {
-	product, minimal := build(b, "."), build(b, "./internal/server/testdata/minimal")
+	product, minimal := build(b, "zai-image-mcp"), build(b, "./testdata/minimal")
 	api := upstream(b, encoded(b, "PNG"))
 	many := filled(b, product, api, 100_000)
 	for _, tt := range []struct{ name, binary, folder string }{
@@ -198,7 +198,7 @@ func BenchmarkColdStart(b *testing.B) {
 }
 
 func BenchmarkIdleMemory(b *testing.B) {
-	product := build(b, ".")
+	product := build(b, "zai-image-mcp")
 	for b.Loop() {
 		p := launch(b, product, b.TempDir(), "http://127.0.0.1:1/api")
 		p.send(b, "tools/list", "{}")
@@ -214,7 +214,7 @@ func BenchmarkIdleMemory(b *testing.B) {
 // BenchmarkCall is one call without delay upstream, beside the bare POST and
 // GET that it cannot do without.
 func BenchmarkCall(b *testing.B) {
-	product := build(b, ".")
+	product := build(b, "zai-image-mcp")
 	for _, format := range []string{"PNG", "JPEG"} {
 		api := upstream(b, encoded(b, format))
 		b.Run(format+"/bare", func(b *testing.B) {
@@ -250,7 +250,7 @@ func bare(b *testing.B, api string) {
 
 // Benchmark64Callers measures the most memory that 64 calls at once take.
 func Benchmark64Callers(b *testing.B) {
-	product := build(b, ".")
+	product := build(b, "zai-image-mcp")
 	api := upstream(b, encoded(b, "PNG"))
 	p := launch(b, product, b.TempDir(), api)
 	const callers, rounds = 64, 4
@@ -276,7 +276,7 @@ func Benchmark64Callers(b *testing.B) {
 // BenchmarkReadBlob reads a picture of 1.5 MB as an MCP resource.
 func BenchmarkReadBlob(b *testing.B) {
 	file := encoded(b, "PNG")
-	p := launch(b, build(b, "."), b.TempDir(), upstream(b, file))
+	p := launch(b, build(b, "zai-image-mcp"), b.TempDir(), upstream(b, file))
 	p.generate(b)
 	line := p.answer(b)
 	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(string(line))
