@@ -94,7 +94,7 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 	if err != nil {
 		return t.failed(err), nil
 	}
-	report := newReport(ctx, request, t.Now, n, t.usual(order))
+	report := newReport(ctx, request, t.Now, n, t.usual(order.Model, order.Quality))
 	defer report.close()
 	var (
 		rows []resources.Image
@@ -152,12 +152,13 @@ func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Re
 	}, n, nil
 }
 
-func (t *tools) usual(r jobs.Request) time.Duration {
-	model, err := zai.FindModel(t.Region, r.Model)
+// usual is how long a picture takes, 0 when that is not known.
+func (t *tools) usual(name, quality string) time.Duration {
+	model, err := zai.FindModel(t.Region, name)
 	if err != nil {
 		return 0
 	}
-	return model.UsualDuration(r.Quality)
+	return model.UsualDuration(quality)
 }
 
 // unbegun stands for a picture of which there is no row.

@@ -60,6 +60,8 @@ func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.Call
 // settled waits for a picture that is being made, here or by another process
 // on the same catalog, for at most Wait.
 func (t *tools) settled(ctx context.Context, request mcp.CallToolRequest, row resources.Image) (resources.Image, error) {
+	report := newReport(ctx, request, t.Now, 1, t.usual(row.Model, row.Quality))
+	defer report.close()
 	job := t.Pipeline.Find(row.ID)
 	if job == nil && jobs.Refetchable(row) {
 		var err error
@@ -68,20 +70,32 @@ func (t *tools) settled(ctx context.Context, request mcp.CallToolRequest, row re
 		}
 	}
 	if job != nil {
-		report := newReport(ctx, request, t.Now, 1, 0)
-		defer report.close()
 		return t.wait(ctx, job, report)
 	}
-	deadline := time.Now().Add(t.Wait)
-	for row.Working() && time.Now().Before(deadline) {
+	return t.poll(ctx, row, report)
+}
+
+// poll looks at a row that another process works on.
+func (t *tools) poll(ctx context.Context, row resources.Image, report *report) (resources.Image, error) {
+	limit := time.NewTimer(t.Wait)
+	defer limit.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
+	for row.Working() {
 		select {
-		case <-time.After(min(time.Until(deadline), 500*time.Millisecond)):
+		case <-look.C:
+			var err error
+			if row, err = t.Library.Image(ctx, t.Owner(ctx), row.ID); err != nil {
+				return row, err
+			}
+		case <-beat.C:
+			report.send("another program on this library is making it", nil)
+		case <-limit.C:
+			return row, nil
 		case <-ctx.Done():
 			return row, ctx.Err()
-		}
-		var err error
-		if row, err = t.Library.Image(ctx, t.Owner(ctx), row.ID); err != nil {
-			return row, err
 		}
 	}
 	return row, nil

@@ -2,6 +2,7 @@ package tools_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -217,6 +218,22 @@ func TestHandingOver(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
+// A picture that another process on the same library is making.
+func TestGetWaitsForAnotherProcess(t *testing.T) {
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second })
+	row, err := r.library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}, 0)
+	require.NoError(t, err)
+	time.AfterFunc(200*time.Millisecond, func() {
+		_, err := r.library.Save(context.Background(), row, resources.Content{Reader: strings.NewReader("no picture"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		assert.NoError(t, err)
+	})
+	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, row.ID))
+	require.False(t, result.IsError)
+	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+	assert.Contains(t, text(t, result), "no preview could be made")
+	assert.Len(t, result.Content, 2, "a picture without preview is still a picture")
+}
+
 func TestGet(t *testing.T) {
 	r := newRig(t, nil)
 	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
@@ -237,6 +254,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestGetFetchesAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
 	require.True(t, result.IsError)
@@ -285,6 +303,7 @@ func TestList(t *testing.T) {
 
 // The ceiling holds whatever is asked for; what is left out is said.
 func TestResultsStayUnderTheCeiling(t *testing.T) {
+	t.Parallel()
 	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
 	for _, inline := range []tools.Inline{tools.InlinePreview, tools.InlineFull, tools.InlineNone} {
 		t.Run(string(inline), func(t *testing.T) {
@@ -332,6 +351,7 @@ func TestFullInline(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
 	require.Eventually(t, func() bool {

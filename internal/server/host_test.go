@@ -55,8 +55,8 @@ func connect(t *testing.T, folder string, env []string, args ...string) *host {
 		},
 	})
 	c := program(t, env, append([]string{"--store", folder}, args...)...)
-	var log bytes.Buffer
-	c.Stderr = &log
+	log := &safeBuffer{}
+	c.Stderr = log
 	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: c}, nil)
 	require.NoError(t, err, log.String())
 	h.ClientSession = session

@@ -118,11 +118,14 @@ func (c *stdio) readAll(ctx context.Context, in io.Reader) error {
 // take sorts one message.
 func (c *stdio) take(ctx context.Context, line []byte) {
 	var e envelope
-	if err := json.Unmarshal(line, &e); err != nil {
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-			c.protocolError(mcp.PARSE_ERROR, "Parse error: the line is not JSON")
-			return
-		}
+	err := json.Unmarshal(line, &e)
+	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrongType {
+		c.protocolError(mcp.PARSE_ERROR, "Parse error: the line is not JSON")
+		return
+	}
+	if line[0] != '{' {
+		c.protocolError(mcp.INVALID_REQUEST, "Invalid request: one message a line, as a JSON object")
+		return
 	}
 	id := bytes.TrimSpace(e.ID)
 	switch {

@@ -185,7 +185,9 @@ func TestProgressComesBeforeTheAnswer(t *testing.T) {
 		case "notifications/progress":
 			token := m.Params["progressToken"].(string)
 			assert.False(t, answered[token], "late progress")
-			progress[token]++
+			if !strings.Contains(m.Params["message"].(string), " s") { // a sign of life on a slow machine
+				progress[token]++
+			}
 		}
 	}
 	for token, n := range progress {
@@ -273,7 +275,7 @@ func TestBadLines(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
 	for line, code := range map[string]int{
-		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
+		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`: -32600, `"x"`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint"}}`: -32602,
 	} {
 		r.send(t, line)
