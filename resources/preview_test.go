@@ -2,6 +2,8 @@ package resources_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
@@ -164,6 +166,23 @@ func TestPreviewsOfUnusualFiles(t *testing.T) {
 	}
 	_, err = l.Preview(t.Context(), saveFile(t, l, "image/svg+xml", ".svg", []byte("<svg/>"), 64, 64))
 	require.Error(t, err)
+}
+
+// A file of some hundred bytes can claim to unpack to a gigabyte.
+func TestBombsAreNotDecoded(t *testing.T) {
+	for name, colourType := range map[string]byte{"gray": 0, "RGB": 2} {
+		var b bytes.Buffer
+		require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 9))))
+		file := b.Bytes()
+		binary.BigEndian.PutUint32(file[16:], 30_000)
+		binary.BigEndian.PutUint32(file[20:], 30_000)
+		file[25] = colourType
+		binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
+		l := open(t, t.TempDir())
+		_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", file, 30_000, 30_000))
+		require.ErrorIs(t, err, resources.ErrCorrupt, name)
+		require.ErrorContains(t, err, "30000x30000 pixels are too many", name)
+	}
 }
 
 // All ways in which JPEGs share colour between pixels.
