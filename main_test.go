@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -21,7 +22,11 @@ import (
 // The tests run this binary as the program.
 
 func TestMain(m *testing.M) {
-	if os.Getenv("ZAI_TEST_MAIN") != "" {
+	switch os.Getenv("ZAI_TEST_MAIN") {
+	case "noisy":
+		time.AfterFunc(200*time.Millisecond, func() { fmt.Println("stray print of some library") })
+		fallthrough
+	case "1":
 		main()
 		return
 	}
@@ -108,6 +113,21 @@ func TestCommandLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stdout belongs to the protocol, whatever a library prints.
+func TestAStrayPrintGoesToStderr(t *testing.T) {
+	c := command(t, t.TempDir(), []string{"ZAI_TEST_MAIN=noisy"}, "--sandbox")
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	require.NoError(t, c.Start())
+	time.Sleep(600 * time.Millisecond)
+	require.NoError(t, in.Close())
+	require.NoError(t, c.Wait())
+	assert.Empty(t, out.String())
+	assert.Contains(t, errs.String(), "stray print")
 }
 
 func TestVersionAndHelp(t *testing.T) {

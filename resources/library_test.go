@@ -106,6 +106,13 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	_, err := l.Read(t.Context(), i)
 	require.Error(t, err)
 
+	// Nor a link to a file inside.
+	other := save(t, l, "y", []byte("hello"))
+	require.NoError(t, os.Remove(l.Path(i)))
+	require.NoError(t, os.Symlink(filepath.Base(other.Path), l.Path(i)))
+	_, err = l.Read(t.Context(), i)
+	require.ErrorContains(t, err, "not a regular file")
+
 	// A linked folder must not lead a new picture outside either.
 	elsewhere := t.TempDir()
 	folder := t.TempDir()

@@ -177,6 +177,13 @@ func TestEachPictureByItself(t *testing.T) {
 	}
 	assert.Equal(t, map[resources.Status]int{resources.StatusSaved: 3, resources.StatusFailed: 1}, count)
 	assert.Len(t, seen, 4)
+	r.mu.Lock()
+	last := -1.0
+	for _, p := range r.progress {
+		assert.Greater(t, p["progress"], last, "it must grow with each message")
+		last = p["progress"].(float64)
+	}
+	r.mu.Unlock()
 	assert.InDelta(t, 0.03, s.SpentTodayUSD, 1e-9)
 	assert.Contains(t, text(t, result), "3 of 4 pictures saved")
 	assert.Contains(t, text(t, result), "(kind: content_blocked)")
