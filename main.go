@@ -35,6 +35,8 @@ func main() {
 	// stdout belongs to the protocol: a stray print must not reach it.
 	program := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
 	os.Stdout = os.Stderr
+	// A host that goes away closes our stdout; paid work must not die of it.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(program.run(ctx, os.Args[1:]))
@@ -97,7 +99,7 @@ func (c *serveCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer library.Close()
-	return errors.Join(s.ServeStdio(p.ctx, p.in, p.out), s.Close())
+	return s.ServeStdio(p.ctx, p.in, p.out)
 }
 
 type generateCommand struct {
@@ -122,13 +124,14 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer library.Close()
+	defer s.Close()
 	session, err := s.Client(p.ctx, server.Name+"-generate", version)
 	if err != nil {
-		return errors.Join(err, s.Close())
+		return err
 	}
 	defer session.Close()
 	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: c.Output}
-	return errors.Join(terminal.Generate(p.ctx, session, order, p.out, p.err, isTerminal(p.err)), s.Close())
+	return terminal.Generate(p.ctx, session, order, p.out, p.err, isTerminal(p.err))
 }
 
 type imagesCommand struct {

@@ -56,6 +56,8 @@ func Describe(err error) *resources.Failure {
 			Hint: fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
 				budget.Resets.Format(time.RFC3339)),
 		}
+	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
 	case errors.Is(err, ErrNoKey):
 		return &resources.Failure{
 			Kind:    KindNoAPIKey,
@@ -73,8 +75,6 @@ func Describe(err error) *resources.Failure {
 			Message: "The picture library cannot be used" + cause(err) + ".",
 			Hint:    "Ask the user to check that the folder of --store is writable and has space, then call again.",
 		}
-	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
 	default:
 		return &resources.Failure{Kind: KindInternal, Message: "Something went wrong inside the image server.", Hint: "Call once more; if it happens again, tell the user to look at the server's log."}
 	}

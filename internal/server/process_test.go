@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,7 +151,44 @@ func TestSIGTERMFinishesPaidWork(t *testing.T) {
 	_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=500ms","size":"512x512"}}}`+"\n")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return api.Accepted() == 1 }, 10*time.Second, time.Millisecond)
-	require.NoError(t, c.Process.Signal(os.Interrupt))
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, c.Wait(), "exit status 0")
 	assert.Contains(t, out.String(), `"status":"saved"`)
+}
+
+// A host that is gone takes its end of the pipes along.
+func TestAHostThatDiesLosesNoPicture(t *testing.T) {
+	api, env := startAPI(t)
+	folder := t.TempDir()
+	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder))
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	ours, theirs, err := os.Pipe()
+	require.NoError(t, err)
+	c.Stdout = theirs
+	require.NoError(t, c.Start())
+	require.NoError(t, theirs.Close())
+	_, err = io.WriteString(in, generate(1, "sandbox:delay=500ms")+"\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, ours.Close())
+	require.NoError(t, in.Close())
+	require.NoError(t, c.Wait(), "exit status 0")
+	saved, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
+	require.NoError(t, err)
+	assert.Len(t, saved, 1)
+}
+
+// What does not end within the grace is cut off, and its row says so.
+func TestTheGraceIsAllThereIs(t *testing.T) {
+	api, env := startAPI(t)
+	folder := t.TempDir()
+	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_SHUTDOWN_GRACE=300ms"))
+	c.Stdin = strings.NewReader(generate(1, "sandbox:delay=3s") + "\n")
+	start := time.Now()
+	out, err := c.Output()
+	require.NoError(t, err, "exit status 0")
+	assert.Less(t, time.Since(start), 3*time.Second)
+	assert.EqualValues(t, 1, api.Accepted())
+	assert.NotContains(t, string(out), `"status":"saved"`)
 }

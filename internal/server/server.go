@@ -138,9 +138,15 @@ func (s *Server) Client(ctx context.Context, name, version string) (*client.Clie
 	return c, nil
 }
 
-// Close ends paid work within the grace.
-func (s *Server) Close() error {
+// Close takes no new work and lets paid work end within the grace.
+func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
-	return s.pipeline.Drain(ctx)
+	s.drain(ctx)
+}
+
+func (s *Server) drain(ctx context.Context) {
+	if err := s.pipeline.Drain(ctx); err != nil {
+		s.log.Error("the program ended before paid work did", "error", err)
+	}
 }

@@ -67,8 +67,11 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 		c.forwardNotifications(base)
 	}()
 	err := c.readAll(ctx, in)
-	c.finish(cancel)
+	end, ended := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+	defer ended()
+	c.finish(end, cancel)
 	within(notified, lastWords)
+	s.drain(end)
 	return err
 }
 
@@ -259,8 +262,8 @@ func (c *stdio) forwardNotifications(ctx context.Context) {
 	}
 }
 
-// finish lets requests end within the grace, and ends streams at once.
-func (c *stdio) finish(cancel context.CancelFunc) {
+// finish lets requests end until the end of ctx, and ends streams at once.
+func (c *stdio) finish(ctx context.Context, cancel context.CancelFunc) {
 	c.mu.Lock()
 	for _, r := range c.inFlight {
 		if r.endless {
@@ -276,7 +279,7 @@ func (c *stdio) finish(cancel context.CancelFunc) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(c.grace):
+	case <-ctx.Done():
 		c.log.Warn("calls are cut off", "grace", c.grace)
 	}
 	cancel()

@@ -75,7 +75,7 @@ func newServer(t testing.TB, s *sandbox.Sandbox, log io.Writer, change func(*ser
 	}
 	srv, err := server.New(config)
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, srv.Close()) })
+	t.Cleanup(srv.Close)
 	return srv
 }
 
