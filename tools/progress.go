@@ -109,7 +109,9 @@ func (r *report) beat(list []*jobs.Job) {
 			parts = append(parts, text)
 		}
 	}
-	r.send(strings.Join(parts, "; "), list)
+	if len(parts) > 0 {
+		r.send(strings.Join(parts, "; "), list)
+	}
 }
 
 // send writes one notification. The number grows with every one, as the
