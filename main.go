@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -35,11 +36,22 @@ func main() {
 	// stdout belongs to the protocol: a stray print must not reach it.
 	program := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
 	os.Stdout = os.Stderr
+	forgetEmptyVariables()
 	// A host that goes away closes our stdout; paid work must not die of it.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(program.run(ctx, os.Args[1:]))
+}
+
+// forgetEmptyVariables treats an empty setting as none: hosts pass one for
+// every field that their user left blank.
+func forgetEmptyVariables() {
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, "ZAI_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 // program is what commands get from outside.
@@ -167,8 +179,10 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return images.Show(p.ctx, c.Show.ID)
 	case "path":
 		return images.Path(p.ctx, c.Path.ID)
-	default:
+	case "rm":
 		return images.Remove(p.ctx, c.Rm.ID)
+	default:
+		return &usageError{"images: say what to do: list, show, path or rm", seeHelp}
 	}
 }
 
@@ -253,6 +267,9 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	}
 	if _, err := zai.FindModel(region, c.model); err != nil {
 		return nil, nil, usageOf("--model", err)
+	}
+	if budget := c.upstream.DailyBudget; math.IsNaN(budget) || budget > 1e9 || budget > 0 && budget < 1e-6 {
+		return nil, nil, &usageError{"--daily-budget: not an amount of dollars", "Give dollars like 5 or 0.50, or 0 for no limit."}
 	}
 	if c.upstream.MaxConcurrent < 1 || c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
 		return nil, nil, &usageError{"--max-concurrent and --wait must be positive, --daily-budget and --shutdown-grace not negative", seeHelp}

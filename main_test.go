@@ -92,6 +92,9 @@ func TestCommandLine(t *testing.T) {
 		{"bucket", nil, []string{"--store", "s3://bucket"}, 2, []string{"only local files"}},
 		{"database", nil, []string{"--catalog", "postgres://x"}, 2, []string{"only local files"}},
 		{"key file", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, nil, 2, []string{"ZAI_API_KEY_FILE"}},
+		{"images alone", nil, []string{"images"}, 2, []string{"images", "--help"}},
+		{"budget NaN", nil, []string{"--daily-budget", "NaN"}, 2, []string{"--daily-budget"}},
+		{"budget too small", nil, []string{"--daily-budget", "0.0000004"}, 2, []string{"--daily-budget"}},
 		{"wait", nil, []string{"--wait", "soon"}, 2, []string{"--wait"}},
 		{"no prompt", nil, []string{"generate"}, 2, []string{"prompt"}},
 		{"no key", nil, []string{"generate", "a fox"}, 1, []string{"ZAI_API_KEY", "(kind: no_api_key)"}},
@@ -128,6 +131,15 @@ func TestAStrayPrintGoesToStderr(t *testing.T) {
 	require.NoError(t, c.Wait())
 	assert.Empty(t, out.String())
 	assert.Contains(t, errs.String(), "stray print")
+}
+
+func TestEmptyVariablesAreNone(t *testing.T) {
+	env := []string{}
+	for _, name := range []string{"WAIT", "SANDBOX", "REGION", "LOG_LEVEL", "DAILY_BUDGET", "INLINE", "STORE", "MODEL", "MAX_CONCURRENT"} {
+		env = append(env, "ZAI_IMAGE_"+name+"=")
+	}
+	_, errs, exit := run(t, append(env, "ZAI_BASE_URL=", "ZAI_API_KEY="))
+	assert.Zero(t, exit, errs)
 }
 
 func TestVersionAndHelp(t *testing.T) {

@@ -80,6 +80,9 @@ var (
 	ErrStorage = errors.New("the picture library cannot be used")
 	// ErrBudget says that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
+	// ErrSettled says that a row is saved or removed already, which nothing
+	// changes any more.
+	ErrSettled = errors.New("the picture is settled")
 	// ErrCorrupt says that a file is not the one that was saved.
 	ErrCorrupt = errors.New("the picture file was changed or damaged")
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -116,7 +117,21 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	i.State, i.Failure = Saved, nil
 	i.Path, i.MIMEType, i.SHA256, i.Bytes = name, c.MIMEType, sha, size
 	i.Width, i.Height = c.Width, c.Height
-	return i, l.Record(ctx, i)
+	err = l.Record(ctx, i)
+	if errors.Is(err, ErrSettled) {
+		return l.settled(ctx, i)
+	}
+	return i, err
+}
+
+// settled looks what became of a picture while it was being saved: another
+// process saved it too, or the user removed it.
+func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
+	row, err := l.Image(ctx, i.Owner, i.ID)
+	if err == nil && row.State == Saved {
+		return row, nil
+	}
+	return i, errors.Join(err, l.pictures.remove(i.Path))
 }
 
 // Image looks a picture up, in any state.
@@ -131,11 +146,31 @@ func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 // The cursor is "" at first and then what the page before gave; "" comes back
 // with the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
-	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1)
+	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1, Saved)
 	if err != nil || len(page) <= limit {
 		return page, "", err
 	}
 	return page[:limit], page[limit-1].ID, nil
+}
+
+// Unsaved lists the newest pictures that are paid for, or may be, and are not
+// in the library.
+func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
+	var list []Image
+	for _, state := range []State{Answered, Unknown} {
+		page, err := l.catalog.page(ctx, owner, "", "", limit, state)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+	}
+	return list, nil
+}
+
+// Ready reports whether the catalog can be used.
+func (l *Library) Ready(ctx context.Context) error {
+	_, _, err := l.catalog.open(ctx)
+	return err
 }
 
 // SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
@@ -193,8 +228,7 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 		return err
 	}
 	name := i.Path
-	i.State, i.Prompt, i.Path, i.UpstreamURL = Removed, "", "", ""
-	if err := l.Record(ctx, i); err != nil || name == "" {
+	if err := l.catalog.remove(ctx, owner, id, l.now()); err != nil || name == "" {
 		return err
 	}
 	if err := l.previews.remove(previewName(name)); err != nil {

@@ -167,6 +167,16 @@ func TestNewerCatalogIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "newer version")
 }
 
+// A commit survives a power cut, and several processes work side by side.
+func TestCatalogSettings(t *testing.T) {
+	l := open(t, t.TempDir())
+	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
+		got, err := l.Pragma(t.Context(), name)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, name)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	l := open(t, t.TempDir())
 	picture := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}

@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -51,9 +52,20 @@ func (m *MCP) Register(s *server.MCPServer, hooks *server.Hooks) {
 		mcp.WithTemplateDescription("A small JPEG of a picture, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")), m.readPreview)
 	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}/metadata", "image metadata",
 		mcp.WithTemplateDescription("Prompt, model, size, cost and file of a picture"), mcp.WithTemplateMIMEType("application/json")), m.readMetadata)
+	hooks.AddOnRequestInitialization(m.beforeAny)
 	hooks.AddBeforeListResources(m.beforeList)
 	hooks.AddAfterListResources(m.afterList)
 	hooks.AddBeforeReadResource(m.beforeRead)
+}
+
+// beforeAny refuses to list pictures when there is no catalog to read: an
+// empty list would be a lie, and this hook is the only one that can refuse.
+func (m *MCP) beforeAny(ctx context.Context, _ any, message any) error {
+	raw, ok := message.(json.RawMessage)
+	if !ok || !bytes.Contains(raw, []byte(mcp.MethodResourcesList)) {
+		return nil
+	}
+	return m.Library.Ready(ctx)
 }
 
 // badCursor is no base64, so that the server library answers "invalid params".

@@ -95,7 +95,7 @@ func openPNG(r io.Reader) (*pngRows, error) {
 	if string(head[12:16]) != "IHDR" || string(ihdr[8:13]) != depth8RGBPlain {
 		return nil, errNotPlain
 	}
-	if width == 0 || height == 0 || uint64(width)*uint64(height) > maxPixels {
+	if width == 0 || height == 0 || max(width, height) > maxSide || uint64(width)*uint64(height) > maxPixels {
 		return nil, fmt.Errorf("%dx%d pixels are too many or none", width, height)
 	}
 	data := &idat{r: b}

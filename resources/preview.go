@@ -26,6 +26,7 @@ const (
 	// maxPixels is checked before anything is decoded: a file of 100 KB can
 	// unpack to a gigabyte.
 	maxPixels = 1 << 24
+	maxSide   = 1 << 14
 )
 
 // codec reads one file type.
@@ -59,7 +60,7 @@ func decode(file io.ReadSeeker, mimeType string) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.Width <= 0 || config.Height <= 0 || config.Width > maxPixels/config.Height {
+	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > maxPixels/config.Height {
 		return nil, fmt.Errorf("%dx%d pixels are too many", config.Width, config.Height)
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -83,7 +84,8 @@ func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 		}
 	}
 	made, err, _ := l.making.Do(i.ID, func() (any, error) {
-		made, err := l.makePreview(ctx, i)
+		// Others may wait for the same preview: one that leaves must not end it.
+		made, err := l.makePreview(context.WithoutCancel(ctx), i)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package resources_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"hash/crc32"
 	"image"
@@ -224,6 +225,16 @@ func TestPreviewIsMadeOnce(t *testing.T) {
 	require.NoError(t, os.WriteFile(kept[0], []byte("<html>"), 0o600))
 	_, err = l.Preview(t.Context(), i)
 	require.Error(t, err, "what is no JPEG is not handed out")
+}
+
+// One caller that leaves does not take the preview from the others.
+func TestPreviewOutlivesACaller(t *testing.T) {
+	l := open(t, t.TempDir())
+	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := l.Preview(left, i)
+	require.NoError(t, err)
 }
 
 func TestReencode(t *testing.T) {

@@ -82,23 +82,34 @@ func (c *catalog) insert(ctx context.Context, i Image, budget int64) error {
 	return storageError("reserving", tx.Commit())
 }
 
-// update writes what changes in a picture's life.
+// update writes what changes in a picture's life until it is saved.
 func (c *catalog) update(ctx context.Context, i Image, now time.Time) error {
 	write, _, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, request_id=?, log_id=?,
-		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?, prompt=? WHERE id=?`,
+		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=? WHERE id=? AND state NOT IN (?, ?)`,
 		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.Prompt, i.ID)
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, Saved, Removed)
 	if err != nil {
 		return storageError("writing row "+i.ID, err)
 	}
 	if n, err := result.RowsAffected(); err == nil && n == 0 {
-		return storageError("writing row "+i.ID, errors.New("the row is gone"))
+		return ErrSettled
 	}
 	return nil
+}
+
+// remove blanks a row. What it cost stays.
+func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) error {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, prompt='', path='', upstream_url='' WHERE id=? AND owner=?`,
+		Removed, now.UnixMilli(), id, owner)
+	return storageError("removing row "+id, err)
 }
 
 func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
@@ -110,9 +121,9 @@ func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
 	return i, storageError("reading row", err)
 }
 
-// page lists saved pictures, newest first, that are older than the id before
+// page lists pictures in a state, newest first, that are older than the id before
 // ("" for the newest) and whose prompt holds query.
-func (c *catalog) page(ctx context.Context, owner, query, before string, limit int) ([]Image, error) {
+func (c *catalog) page(ctx context.Context, owner, query, before string, limit int, state State) ([]Image, error) {
 	_, read, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -120,7 +131,7 @@ func (c *catalog) page(ctx context.Context, owner, query, before string, limit i
 	if before == "" {
 		before = "~" // greater than every id
 	}
-	where, arguments := "", []any{owner, Saved, before}
+	where, arguments := "", []any{owner, state, before}
 	if query != "" {
 		where, arguments = ` AND prompt LIKE ? ESCAPE '\'`, append(arguments, likePattern(query))
 	}

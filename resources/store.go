@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -83,7 +84,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 	if err != nil {
 		return "", 0, err
 	}
-	dir, temp := path.Dir(name), path.Join(path.Dir(name), ".tmp-"+path.Base(name))
+	dir, temp := path.Dir(name), path.Join(path.Dir(name), ".tmp-"+rand.Text()[:8]+"-"+path.Base(name))
 	if err := s.makeDir(root, dir); err != nil {
 		return "", 0, fmt.Errorf("%w: folder %s: %w", ErrStorage, dir, err)
 	}
@@ -105,7 +106,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 }
 
 func (s *store) write(root *os.Root, name string, r io.Reader) (sha string, size int64, err error) {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return "", 0, err
 	}

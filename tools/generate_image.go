@@ -104,7 +104,7 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 		job, err := t.Pipeline.Start(ctx, order, report.watch)
 		if err != nil {
 			t.Log.WarnContext(ctx, "picture not begun", "error", err)
-			rows = append(rows, unbegun(order, err, t.Now()))
+			rows = append(rows, unbegun(order, err, t.Now(), t.Sandbox))
 			continue
 		}
 		jobs = append(jobs, job)
@@ -162,9 +162,9 @@ func (t *tools) usual(name, quality string) time.Duration {
 }
 
 // unbegun stands for a picture of which there is no row.
-func unbegun(r jobs.Request, err error, now time.Time) resources.Image {
+func unbegun(r jobs.Request, err error, now time.Time, sandbox bool) resources.Image {
 	return resources.Image{
-		State: resources.Failed, CreatedAt: now, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),
+		State: resources.Failed, CreatedAt: now, Sandbox: sandbox, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),
 	}
 }
 

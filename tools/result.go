@@ -75,12 +75,24 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image) *mcp.CallT
 }
 
 // worst is what to tell when several pictures failed: the one that cost money,
-// else the first.
+// with the ids of all that did, else the first.
 func worst(rows []resources.Image) *resources.Failure {
+	var paid *resources.Failure
+	var others []string
 	for _, row := range rows {
-		if row.Failure != nil && row.Charged {
-			return row.Failure
+		switch {
+		case row.Failure == nil || !row.Charged:
+		case paid == nil:
+			paid = new(*row.Failure)
+		default:
+			others = append(others, row.ID)
 		}
+	}
+	if paid != nil {
+		if len(others) > 0 {
+			paid.Hint += " The same goes for " + strings.Join(others, ", ") + "."
+		}
+		return paid
 	}
 	for _, row := range rows {
 		if row.Failure != nil {
@@ -100,8 +112,9 @@ func jsonSize(value any) int {
 }
 
 func (t *tools) structured(ctx context.Context, rows []resources.Image) result {
-	r := result{Sandbox: &t.Sandbox}
+	r := result{Sandbox: new(t.Sandbox && len(rows) == 0)}
 	for _, row := range rows {
+		*r.Sandbox = *r.Sandbox || row.Sandbox
 		r.Images = append(r.Images, t.Library.Entry(row, t.ShowPath))
 	}
 	spent, err := t.Library.SpentToday(ctx, t.Owner(ctx), t.Sandbox)
@@ -138,7 +151,7 @@ func (t *tools) text(rows []resources.Image, r result) string {
 		fmt.Fprintf(&b, " ($%.3f spent today)", *r.SpentTodayUSD)
 	}
 	b.WriteString(".")
-	if t.Sandbox {
+	if *r.Sandbox {
 		b.WriteString(" This is the sandbox: drawn locally, nothing was really charged.")
 	}
 	for i, row := range rows {

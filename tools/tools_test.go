@@ -275,6 +275,31 @@ func TestGetFetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
+// All that was paid for is told, and can be had later.
+func TestEveryPaidPictureIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","n":3,"size":"512x512"}`)
+	require.True(t, result.IsError)
+	unsaved, err := r.library.Unsaved(t.Context(), "local", 10)
+	require.NoError(t, err)
+	require.Len(t, unsaved, 3)
+	for _, row := range unsaved {
+		assert.Contains(t, s.Error.Hint, row.ID)
+		assert.Contains(t, text(t, result), row.ID)
+	}
+}
+
+// A picture of the sandbox stays one.
+func TestSandboxPicturesSaySo(t *testing.T) {
+	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
+	_, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	assert.True(t, *s.Sandbox)
+	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, s.Images[0].ID))
+	assert.True(t, *s.Sandbox)
+	assert.Contains(t, text(t, result), "sandbox")
+}
+
 func TestList(t *testing.T) {
 	r := newRig(t, nil)
 	result, s := r.call(t, "list_images", `{}`)

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,6 +245,48 @@ func TestDownloadLimits(t *testing.T) {
 			})
 		})
 	}
+	t.Run("steady but endless", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = w.Write(pngOf(t, 9, 9))
+				for r.Context().Err() == nil {
+					_, _ = w.Write(make([]byte, 20<<10))
+					select {
+					case <-time.After(time.Second):
+					case <-r.Context().Done():
+					}
+				}
+			}))))
+			start := time.Now()
+			p, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, p)
+			require.Error(t, err)
+			assert.Equal(t, 2*time.Minute, time.Since(start))
+			require.NoError(t, p.Close())
+		})
+	})
+	t.Run("defaults", func(t *testing.T) {
+		size, total := zai.MaxDownload()
+		assert.EqualValues(t, 32<<20, size)
+		assert.Equal(t, 2*time.Minute, total)
+		assert.False(t, newClient(t, "http://api.test").UsesProxy())
+		_, err := newClient(t, "http://api.test").Download(t.Context(), zai.ImageData{B64JSON: strings.Repeat("A", 48<<20)})
+		require.ErrorContains(t, err, "too large")
+	})
+	t.Run("encoding", func(t *testing.T) {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+			_, _ = w.Write(pngOf(t, 9, 9))
+		}))
+		p, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
+		require.NoError(t, err)
+		require.NoError(t, p.Close())
+	})
+	t.Run("long side", func(t *testing.T) {
+		_, err := zai.OpenPicture(bytes.NewReader(bombOf(1<<24, 1)))
+		require.ErrorContains(t, err, "too large")
+	})
 	t.Run("bomb", func(t *testing.T) {
 		bomb := bombOf(30000, 30000)
 		assert.Less(t, len(bomb), 100<<10)

@@ -144,12 +144,12 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		}
 	case isSoftNotFound(e):
 		e.Kind, e.NotAccepted = KindWrongRegion, true
-	case kind == KindUpstream && !nested && status >= 500:
+	case !nested && (status >= 500 || kind == KindUpstream):
 		// Any gateway may say {"code":500}; only the nested form is the service's own word.
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 	case kind != "":
 		e.Kind, e.NotAccepted = kind, true
-		e.transient = again && (status == http.StatusTooManyRequests || status >= 500)
+		e.transient = again && nested && (status == http.StatusTooManyRequests) == (kind == KindRateLimited) && status >= http.StatusTooManyRequests
 	default:
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 	}

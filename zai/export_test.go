@@ -1,6 +1,7 @@
 package zai
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 )
@@ -19,6 +20,18 @@ func WithoutWaits() Option {
 		s.download.waits = nil
 		return nil
 	}
+}
+
+// MaxDownload is the byte limit and the time limit of one download.
+func MaxDownload() (int64, time.Duration) {
+	limits := defaultDownloadLimits()
+	return limits.maxBytes, limits.total
+}
+
+// UsesProxy tells whether pictures of foreign hosts come through a proxy,
+// behind which the guard would see nothing.
+func (c *Client) UsesProxy() bool {
+	return c.pictures.Transport.(pictureTransport).guarded.(*http.Transport).Proxy != nil
 }
 
 // Forbidden tells what the guard says of an address that is dialled.

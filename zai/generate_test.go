@@ -88,6 +88,10 @@ func recordedAnswers() []recorded {
 		{"500 without words", 500, `oops`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"500 of a framework", 500, `{"timestamp":"2024-07-25T07:03:07.620+00:00","status":500,"error":"Internal Server Error","path":"/v4"}`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"flat 500", 500, `{"code":500,"message":"Internal Error"}`, zai.KindOutcomeUnknown, "500", 1, ""},
+		{"gateway with a flat rate code", 502, `{"code":"1302","message":"x"}`, zai.KindOutcomeUnknown, "1302", 1, ""},
+		{"flat rate code", 429, `{"code":1302,"message":"x"}`, zai.KindRateLimited, "1302", 1, ""},
+		{"rate code at another status", 503, `{"error":{"code":"1305","message":"x"}}`, zai.KindRateLimited, "1305", 1, ""},
+		{"soft 500", 200, `{"code":500,"msg":"Internal error","success":false}`, zai.KindOutcomeUnknown, "500", 1, "billed"},
 		{"200 without picture", 200, `{"created":1,"data":[]}`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"200 broken", 200, `{"created":1760335349,"data":[{"url":"https://`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"200 page", 200, `<html>login</html>`, zai.KindOutcomeUnknown, "", 1, ""},
@@ -124,6 +128,18 @@ func TestRecordedAnswers(t *testing.T) {
 			assert.NotEmpty(t, hint)
 		})
 	}
+}
+
+// A redirect that net/http would follow sends the request a second time.
+func TestAPostIsNotRedirected(t *testing.T) {
+	target := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, pictureOfGLM) })}
+	s := serve(t, target)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		from := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.URL, status) }))
+		_, err := newClient(t, from.URL).GenerateImage(t.Context(), kitten())
+		require.ErrorIs(t, err, zai.KindWrongRegion, status)
+	}
+	assert.Zero(t, target.n.Load())
 }
 
 func TestResponseFields(t *testing.T) {

@@ -17,6 +17,9 @@ import (
 // the largest that any model makes.
 const MaxPixels = 1 << 24
 
+// maxSide is the longest side of a picture in pixels.
+const maxSide = 1 << 14
+
 // headerLimit is how far into a file its dimensions are looked for. JPEGs may
 // carry colour profiles and previews before them.
 const headerLimit = 1 << 20
@@ -86,7 +89,7 @@ func OpenPicture(r io.Reader) (*Picture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s header: %w", format.MIMEType, err)
 	}
-	if config.Width <= 0 || config.Height <= 0 || config.Width > MaxPixels/config.Height {
+	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > MaxPixels/config.Height {
 		return nil, fmt.Errorf("%w: %dx%d pixels", errTooLarge, config.Width, config.Height)
 	}
 	return &Picture{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all)}, nil

@@ -104,11 +104,13 @@ func lost(err error, id, url string) *resources.Failure {
 	} else {
 		f.Message = "The picture was made and paid for, but saving it failed" + cause(err) + "."
 	}
+	if url == "" {
+		f.Retryable = false
+		f.Hint = "It came inside Z.AI's answer and cannot be fetched again; tell the user, who may want to free space before another try."
+		return f
+	}
 	f.Retryable = true
 	f.Hint = "Call get_image with id " + id + " to fetch it again free of charge"
-	if url != "" {
-		f.Hint += "; for some days it is also at " + url
-	}
-	f.Hint += "."
+	f.Hint += "; for some days it is also at " + url + "."
 	return f
 }

@@ -19,12 +19,8 @@ func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
 			return row
 		}
 	}
-	j.enter(PhaseGenerating)
 	row := j.Image()
-	response, err := p.Client.GenerateImage(p.base, zai.ImageRequest{
-		Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID,
-	})
-	p.slots.Release(1)
+	response, err := p.ask(j, row)
 	if err != nil {
 		return p.notMade(row, err)
 	}
@@ -36,6 +32,22 @@ func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
 	_ = p.record(row) // a failure is logged; the picture is paid for and fetched all the same
 	j.set(row)
 	return p.fetch(j, response.Data[0])
+}
+
+// ask sends the request, unless the caller left or the program ends: this is
+// the last moment at which that costs nothing. It gives the slot back.
+func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) {
+	defer p.slots.Release(1)
+	if err := j.queue.Err(); err != nil {
+		return nil, err
+	}
+	if p.isClosing() {
+		return nil, ErrClosing
+	}
+	j.enter(PhaseGenerating)
+	return p.Client.GenerateImage(p.base, zai.ImageRequest{
+		Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID,
+	})
 }
 
 // waitForSlot waits in order until fewer requests are under way. It is not ok
@@ -88,6 +100,10 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 			p.Log.Info("picture saved", "id", row.ID, "path", saved.Path, "bytes", saved.Bytes)
 			return saved
 		}
+		if errors.Is(err, resources.ErrNotFound) { // removed by the user meanwhile
+			row.State, row.Failure = resources.Removed, Describe(err)
+			return row
+		}
 		var final *zai.Error
 		if p.base.Err() != nil || errors.As(err, &final) || errors.Is(err, resources.ErrStorage) {
 			break // the client tried again already, or another download cannot help
@@ -95,7 +111,11 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	}
 	row.Failure = lost(err, row.ID, data.URL)
 	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
-	_ = p.record(row) // logged
+	if errors.Is(p.record(row), resources.ErrSettled) {
+		if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
+			return now // another process was luckier
+		}
+	}
 	return row
 }
 
@@ -113,7 +133,7 @@ func (p *Pipeline) download(row resources.Image, data zai.ImageData) (resources.
 // record writes a row even while the program ends.
 func (p *Pipeline) record(row resources.Image) error {
 	err := p.Library.Record(context.WithoutCancel(p.base), row)
-	if err != nil {
+	if err != nil && !errors.Is(err, resources.ErrSettled) {
 		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
 	}
 	return err

@@ -84,6 +84,9 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 		return nil, p.refused(ctx, r, err)
 	}
 	j := p.newJob(row, watch)
+	p.mu.Lock()
+	p.running[row.ID] = j
+	p.mu.Unlock()
 	go func() {
 		defer p.work.Done()
 		p.finish(j, p.guard(j, func() resources.Image { return p.make(j, hasSlot) }))
@@ -112,14 +115,18 @@ func (p *Pipeline) Refetch(row resources.Image) (*Job, error) {
 	if p.Client == nil {
 		return nil, ErrNoKey
 	}
-	if j := p.Find(row.ID); j != nil {
-		return j, nil
-	}
-	if !p.begin() {
-		return nil, ErrClosing
-	}
 	row.Failure = nil
 	j := p.newJob(row, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if other := p.running[row.ID]; other != nil {
+		return other, nil
+	}
+	if p.closing {
+		return nil, ErrClosing
+	}
+	p.work.Add(1)
+	p.running[row.ID] = j
 	go func() {
 		defer p.work.Done()
 		p.finish(j, p.guard(j, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) }))
@@ -139,6 +146,12 @@ func (p *Pipeline) Find(id string) *Job {
 	return p.running[id]
 }
 
+func (p *Pipeline) isClosing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closing
+}
+
 func (p *Pipeline) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,11 +164,7 @@ func (p *Pipeline) begin() bool {
 
 func (p *Pipeline) newJob(row resources.Image, watch func(Stage)) *Job {
 	queue, leave := context.WithCancel(p.base)
-	j := &Job{id: row.ID, row: row, watch: watch, queue: queue, leave: leave, done: make(chan struct{}), now: p.Now}
-	p.mu.Lock()
-	p.running[row.ID] = j
-	p.mu.Unlock()
-	return j
+	return &Job{id: row.ID, row: row, watch: watch, queue: queue, leave: leave, done: make(chan struct{}), now: p.Now}
 }
 
 // guard keeps a defect in one job from ending the program and with it all the
@@ -189,15 +198,21 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	}
 }
 
-// Drain takes no new work and waits for what is under way, at most until ctx
-// ends. What remains then is cut off: its rows say how far it came.
-func (p *Pipeline) Drain(ctx context.Context) error {
+// Refuse takes no new work from now on and gives up what waits and was not
+// sent yet. What was sent goes on.
+func (p *Pipeline) Refuse() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closing = true
 	for _, j := range p.running {
 		j.Abandon()
 	}
-	p.mu.Unlock()
+}
+
+// Drain is Refuse, and then waits for what is under way, at most until ctx
+// ends. What remains then is cut off: its rows say how far it came.
+func (p *Pipeline) Drain(ctx context.Context) error {
+	p.Refuse()
 	done := make(chan struct{})
 	go func() {
 		p.work.Wait()

@@ -1,13 +1,18 @@
 package jobs_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -137,6 +142,140 @@ func TestRefetch(t *testing.T) {
 	<-j.Done()
 	assert.Equal(t, resources.Saved, j.Image().State)
 	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+// Several callers want the same lost picture, and some read its row too early.
+func TestRefetchIsOneJob(t *testing.T) {
+	r := newRig(t, nil)
+	good := r.make(t, "a fox").UpstreamURL
+	for range 10 {
+		lost, err := r.Library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Answered, Prompt: "x", UpstreamURL: good}, 0)
+		require.NoError(t, err)
+		lost.Failure, lost.UpstreamURL = &resources.Failure{Kind: "download"}, good
+		require.NoError(t, r.Library.Record(t.Context(), lost))
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		seen := map[*jobs.Job]bool{}
+		for range 8 {
+			all.Go(func() {
+				j, err := r.Refetch(lost)
+				if assert.NoError(t, err) {
+					mu.Lock()
+					seen[j] = true
+					mu.Unlock()
+					<-j.Done()
+					assert.Equal(t, resources.Saved, j.Image().State)
+				}
+			})
+		}
+		all.Wait()
+		stale := lost
+		stale.UpstreamURL = "https://127.0.0.1/gone.png"
+		j, err := r.Refetch(stale)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.Equal(t, resources.Saved, j.Image().State, "a picture that is saved stays saved")
+		now, err := r.Library.Image(t.Context(), "local", lost.ID)
+		require.NoError(t, err)
+		assert.Equal(t, resources.Saved, now.State)
+	}
+}
+
+func TestARemovedPictureStaysAway(t *testing.T) {
+	r := newRig(t, nil)
+	j, err := r.Start(t.Context(), order("sandbox:delay=200ms"), nil)
+	require.NoError(t, err)
+	require.NoError(t, r.Library.Remove(t.Context(), "local", j.ID()))
+	<-j.Done()
+	assert.NotEqual(t, resources.Saved, j.Image().State)
+	_, err = r.Library.Image(t.Context(), "local", j.ID())
+	require.ErrorIs(t, err, resources.ErrNotFound)
+	files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*"))
+	require.NoError(t, err)
+	assert.Empty(t, files)
+}
+
+// The row says what is about to be done, durably, before it is done.
+func TestTheRowIsAheadOfTheWork(t *testing.T) {
+	var db *sql.DB
+	var mu sync.Mutex
+	states := map[string][]string{}
+	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
+	look := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, err := io.ReadAll(q.Body)
+		assert.NoError(t, err)
+		q.Body = io.NopCloser(bytes.NewReader(body))
+		mu.Lock()
+		rows, err := db.Query(`SELECT prompt, state, upstream_url <> '' FROM images`)
+		if assert.NoError(t, err) {
+			for rows.Next() {
+				var prompt, state string
+				var hasLink bool
+				assert.NoError(t, rows.Scan(&prompt, &state, &hasLink))
+				if q.Method == http.MethodGet || strings.Contains(string(body), fmt.Sprintf("%q", prompt)) {
+					states[prompt] = append(states[prompt], fmt.Sprint(q.Method, " ", state, " ", hasLink))
+				}
+			}
+			assert.NoError(t, rows.Close())
+		}
+		mu.Unlock()
+		r.sandbox.ServeHTTP(w, q)
+	})
+	api := httptest.NewServer(look)
+	defer api.Close()
+	client, err := zai.NewClient("key", zai.WithBaseURL(api.URL+sandbox.BasePath))
+	require.NoError(t, err)
+	defer client.Close()
+	r.Client = client
+	require.NoError(t, r.Library.Ready(t.Context()))
+	db, err = sql.Open("sqlite", filepath.Join(r.folder, ".catalog.db"))
+	require.NoError(t, err)
+	defer db.Close()
+	first, err := r.Start(t.Context(), order("first"), nil)
+	require.NoError(t, err)
+	<-first.Done()
+	assert.Equal(t, []string{"POST submitted false", "GET answered true"}, states["first"])
+	slow, err := r.Start(t.Context(), order("slow sandbox:delay=100ms"), nil)
+	require.NoError(t, err)
+	queued, err := r.Start(t.Context(), order("queued"), nil)
+	require.NoError(t, err)
+	waiting := queued.Image()
+	<-slow.Done()
+	<-queued.Done()
+	assert.Equal(t, resources.Queued, waiting.State)
+	assert.Contains(t, states["queued"], "POST submitted false")
+	assert.NotContains(t, states["queued"], "POST queued false")
+	assert.Contains(t, states["queued"], "GET answered true")
+}
+
+// Up to the last moment a call can be given up for nothing.
+func TestAbandonedAtOnce(t *testing.T) {
+	r := newRig(t, nil)
+	for range 20 {
+		j, err := r.Start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
+			if s.Phase == jobs.PhaseQueued {
+				time.Sleep(2 * time.Millisecond) // the caller is quicker
+			}
+		})
+		require.NoError(t, err)
+		j.Abandon()
+		<-j.Done()
+		assert.Equal(t, "cancelled", j.Image().Failure.Kind)
+		assert.False(t, j.Image().Charged)
+	}
+	assert.Zero(t, r.sandbox.Posts())
+}
+
+func TestAPictureInTheAnswerThatCannotBeSaved(t *testing.T) {
+	r := newRig(t, nil)
+	require.NoError(t, os.WriteFile(filepath.Join(r.folder, time.Now().UTC().Format("2006")), nil, 0o600))
+	row := r.make(t, "sandbox:b64")
+	assert.Equal(t, "storage", row.Failure.Kind)
+	assert.False(t, row.Failure.Retryable)
+	assert.NotContains(t, row.Failure.Hint, "get_image", "that would not help")
+	unsaved, err := r.Library.Unsaved(t.Context(), "local", 10)
+	require.NoError(t, err)
+	assert.Len(t, unsaved, 1)
 }
 
 func TestFullDiskKeepsTheLink(t *testing.T) {

@@ -192,3 +192,25 @@ func TestTheGraceIsAllThereIs(t *testing.T) {
 	assert.EqualValues(t, 1, api.Accepted())
 	assert.NotContains(t, string(out), `"status":"saved"`)
 }
+
+// A signal ends what waits at once and finishes only what was sent.
+func TestNothingNewIsSentAfterASignal(t *testing.T) {
+	api, env := startAPI(t)
+	c := program(t, append(env, "ZAI_IMAGE_STORE="+t.TempDir(), "ZAI_IMAGE_MAX_CONCURRENT=1"))
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	c.Stdout = &out
+	require.NoError(t, c.Start())
+	for id := range 5 {
+		_, err = io.WriteString(in, generate(id, fmt.Sprint("sandbox:delay=500ms ", id))+"\n")
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	time.Sleep(100 * time.Millisecond)
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.Wait(), "exit status 0")
+	assert.EqualValues(t, 1, api.Posts())
+	assert.Equal(t, 4, strings.Count(out.String(), `"kind":"cancelled"`))
+	assert.Equal(t, 1, strings.Count(out.String(), `"status":"saved"`))
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"golang.org/x/sync/semaphore"
 )
 
 // The library's own stdio server runs at most a hundred calls, answers
@@ -20,8 +21,9 @@ import (
 // does none of that.
 
 const (
-	maxInFlight = 1024 // requests; more wait unread
-	maxReads    = 8    // large answers being made at once
+	maxInFlight = 32 << 20 // bytes of requests under way; more wait unread
+	minWeight   = 32 << 10 // what a request counts at least, so that there are at most 1024
+	maxReads    = 8        // large answers being made at once
 )
 
 // stdio is one connection over a pair of streams.
@@ -29,8 +31,8 @@ type stdio struct {
 	*Server
 	session *session
 	out     *lineWriter
-	base    context.Context //nolint:containedctx // the life of all requests
-	places  chan struct{}
+	base    context.Context     //nolint:containedctx // the life of all requests
+	places  *semaphore.Weighted // bytes of requests under way
 	reads   chan struct{}
 	work    sync.WaitGroup // requests that are not answered yet
 
@@ -54,7 +56,7 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 	defer cancel()
 	c := &stdio{
 		Server: s, session: newSession(), out: &lineWriter{out: out},
-		places: make(chan struct{}, maxInFlight), reads: make(chan struct{}, maxReads), inFlight: map[string]*inFlight{},
+		places: semaphore.NewWeighted(maxInFlight), reads: make(chan struct{}, maxReads), inFlight: map[string]*inFlight{},
 	}
 	if err := s.mcp.RegisterSession(base, c.session); err != nil {
 		return fmt.Errorf("stdio: %w", err)
@@ -69,6 +71,11 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 	err := c.readAll(ctx, in)
 	end, ended := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer ended()
+	if ctx.Err() != nil {
+		s.pipeline.Refuse()
+	}
+	// At the end of input what was read before is still done, while there is time.
+	defer time.AfterFunc(s.grace/2, s.pipeline.Refuse).Stop()
 	c.finish(end, cancel)
 	within(notified, lastWords)
 	s.drain(end)
@@ -131,23 +138,31 @@ func (c *stdio) take(ctx context.Context, line []byte) {
 		return
 	}
 	id := bytes.TrimSpace(e.ID)
+	if len(id) > 0 && !isRequestID(id) {
+		c.protocolError(mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number")
+		return
+	}
 	switch {
 	case e.Method == string(mcp.MethodNotificationCancelled):
 		c.cancel(e.Params.RequestID)
-	case len(id) == 0 || bytes.Equal(id, []byte("null")):
+	case len(id) == 0:
 		c.handle(c.base, line)
 	case e.Method == string(mcp.MethodInitialize):
 		// In line: what follows may rely on the handshake.
 		c.answer(c.base, id, line, nil)
 	default:
-		select {
-		case c.places <- struct{}{}:
-		case <-ctx.Done():
-			return
+		if c.places.Acquire(ctx, weight(line)) == nil {
+			c.begin(id, e.Method, line)
 		}
-		c.begin(id, e.Method, line)
 	}
 }
+
+// isRequestID tells ids that the protocol allows: JSON strings and numbers.
+func isRequestID(id []byte) bool {
+	return id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
+}
+
+func weight(line []byte) int64 { return int64(max(len(line), minWeight)) }
 
 // begin serves a request beside the others.
 func (c *stdio) begin(id json.RawMessage, method string, line []byte) {
@@ -168,7 +183,7 @@ func (c *stdio) begin(id json.RawMessage, method string, line []byte) {
 				delete(c.inFlight, key)
 			}
 			c.mu.Unlock()
-			<-c.places
+			c.places.Release(weight(line))
 		}()
 		if method == string(mcp.MethodResourcesRead) {
 			c.reads <- struct{}{}

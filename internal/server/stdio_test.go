@@ -272,6 +272,20 @@ func TestPanicsAreOpaque(t *testing.T) {
 	require.Nil(t, r.answer(t).Error, "the server goes on")
 }
 
+func TestALibraryThatCannotBeReadIsNotEmpty(t *testing.T) {
+	r := newRig(t, func(c *server.Config) {
+		library := resources.New(resources.Options{Folder: "/dev/null/x", Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+		c.Jobs.Library = library
+	})
+	r.handshake(t)
+	r.send(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`)
+	m := r.answer(t)
+	require.NotNil(t, m.Error)
+	assert.Contains(t, m.Error.Message, "cannot be used")
+	r.send(t, `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)
+	require.Nil(t, r.answer(t).Error)
+}
+
 // Not found has another code in each era.
 func TestNotFound(t *testing.T) {
 	r := newRig(t, nil)
@@ -292,7 +306,8 @@ func TestBadLines(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
 	for line, code := range map[string]int{
-		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`: -32600, `"x"`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
+		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`: -32600,
+		`{"jsonrpc":"2.0","id":null,"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":{},"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":true,"method":"ping"}`: -32600, `"x"`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint"}}`: -32602,
 	} {
 		r.send(t, line)

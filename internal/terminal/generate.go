@@ -92,7 +92,8 @@ func (o Order) print(result *mcp.CallToolResult, out, messages io.Writer) error 
 		if o.Output != "" {
 			path = numbered(o.Output, i, len(structured.Images))
 			if err := copyFile(path, image.Path); err != nil {
-				return fmt.Errorf("copy for -o: %w; the picture itself is %s", err, image.Path)
+				fmt.Fprintf(messages, "copy for -o: %v\n", err)
+				path, failed = image.Path, true
 			}
 		}
 		fmt.Fprintf(out, "%s\n%s\n", path, image.URI)

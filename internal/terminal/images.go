@@ -19,8 +19,25 @@ type Images struct {
 	Out     io.Writer
 }
 
-// List prints pictures, newest first, at most limit of them (0 for all).
+// List prints pictures, newest first, at most limit of them (0 for all). What
+// is paid for, or may be, and is not in the library comes last.
 func (c Images) List(ctx context.Context, query string, limit int, asJSON bool) error {
+	if err := c.listSaved(ctx, query, limit, asJSON); err != nil || query != "" {
+		return err
+	}
+	const most = 100
+	unsaved, err := c.Library.Unsaved(ctx, c.Owner, most)
+	for _, row := range unsaved {
+		if asJSON {
+			err = errors.Join(err, c.json(row, ""))
+			continue
+		}
+		_, _ = fmt.Fprintf(c.Out, "%s  %s  not saved, %s: %s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Status(), short(row.Prompt, 60))
+	}
+	return err
+}
+
+func (c Images) listSaved(ctx context.Context, query string, limit int, asJSON bool) error {
 	table := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
 	const page = 200
 	cursor := ""
