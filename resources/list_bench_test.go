@@ -3,6 +3,7 @@ package resources_test
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -53,6 +54,9 @@ func BenchmarkResourcesList(b *testing.B) {
 			}
 		})
 		later := page("")
+		if n > 1000 { // from the middle
+			later = mcp.Cursor(base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "before 00%024d", n/2)))
+		}
 		b.Run(fmt.Sprintf("%d/later", n), func(b *testing.B) {
 			for b.Loop() {
 				page(later)

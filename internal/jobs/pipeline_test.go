@@ -156,8 +156,10 @@ func TestRefetchIsOneJob(t *testing.T) {
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		seen := map[*jobs.Job]bool{}
+		together := make(chan struct{})
 		for range 8 {
 			all.Go(func() {
+				<-together
 				j, err := r.Refetch(lost)
 				if assert.NoError(t, err) {
 					mu.Lock()
@@ -168,7 +170,9 @@ func TestRefetchIsOneJob(t *testing.T) {
 				}
 			})
 		}
+		close(together)
 		all.Wait()
+		assert.Len(t, seen, 1)
 		stale := lost
 		stale.UpstreamURL = "https://127.0.0.1/gone.png"
 		j, err := r.Refetch(stale)
