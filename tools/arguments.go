@@ -23,7 +23,7 @@ func (e *argumentError) Error() string { return e.message + " " + e.hint }
 // get wrong, a number written as text, is repaired; null means left out.
 func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
 	given := map[string]json.RawMessage{}
-	raw := bytes.TrimSpace(request.Params.RawArguments)
+	raw := bytes.Trim(request.Params.RawArguments, " \t\r\n") // what JSON calls white space
 	if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
 		if err := json.Unmarshal(raw, &given); err != nil {
 			return arguments, &argumentError{"The arguments are not a JSON object.", "Pass an object like {" + example[T]() + "}."}

@@ -11,7 +11,7 @@ import (
 
 func FuzzArguments(f *testing.F) {
 	for _, seed := range []string{
-		`{"prompt":"x"}`, `{"prompt":"x","n":"2"}`, `[1]`, `null`, ``, `{"prompt":1e999}`, `{"n":-0}`, `{"n":"0x2"}`, `{"":""}`, `{"n":{"a":[]}}`, `"x"`, `{"n":"NaN"}`,
+		`{"prompt":"x"}`, `{"prompt":"x","n":"2"}`, `[1]`, `null`, ``, `{"prompt":1e999}`, `{"n":-0}`, `{"n":"0x2"}`, `{"":""}`, `{"n":{"a":[]}}`, `"x"`, `{"n":"NaN"}`, "\v\v",
 	} {
 		f.Add([]byte(seed))
 	}
