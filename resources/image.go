@@ -83,6 +83,8 @@ var (
 	// ErrSettled says that a row is saved or removed already, which nothing
 	// changes any more.
 	ErrSettled = errors.New("the picture is settled")
+	// ErrWorking says that a picture is still being made.
+	ErrWorking = errors.New("the picture is still being made")
 	// ErrCorrupt says that a file is not the one that was saved.
 	ErrCorrupt = errors.New("the picture file was changed or damaged")
 )

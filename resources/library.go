@@ -128,10 +128,14 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 // process saved it too, or the user removed it.
 func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
 	row, err := l.Image(ctx, i.Owner, i.ID)
-	if err == nil && row.State == Saved {
-		return row, nil
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return i, errors.Join(err, l.pictures.remove(i.Path))
+	case err == nil && row.Path != i.Path:
+		return row, l.pictures.remove(i.Path)
+	default: // in doubt the file stays
+		return row, err
 	}
-	return i, errors.Join(err, l.pictures.remove(i.Path))
 }
 
 // Image looks a picture up, in any state.
@@ -157,7 +161,7 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 // in the library.
 func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
 	var list []Image
-	for _, state := range []State{Answered, Unknown} {
+	for _, state := range []State{Submitted, Answered, Unknown} {
 		page, err := l.catalog.page(ctx, owner, "", "", limit, state)
 		if err != nil {
 			return nil, err
@@ -226,6 +230,9 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	i, err := l.Image(ctx, owner, id)
 	if err != nil {
 		return err
+	}
+	if i.Working() && l.now().Sub(i.CreatedAt) < time.Hour {
+		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
 	name := i.Path
 	if err := l.catalog.remove(ctx, owner, id, l.now()); err != nil || name == "" {

@@ -143,6 +143,21 @@ func TestBrokenSourceLeavesNothing(t *testing.T) {
 	}))
 }
 
+func TestTemporaryFilesOfTheDeadAreSwept(t *testing.T) {
+	folder := t.TempDir()
+	day := filepath.Join(folder, time.Now().UTC().Format("2006/01/02"))
+	require.NoError(t, os.MkdirAll(day, 0o755))
+	dead, alive := filepath.Join(day, ".tmp-dead.png"), filepath.Join(day, ".tmp-alive.png")
+	require.NoError(t, os.WriteFile(dead, nil, 0o600))
+	require.NoError(t, os.WriteFile(alive, nil, 0o600))
+	require.NoError(t, os.Chtimes(dead, time.Now(), time.Now().Add(-2*time.Hour)))
+	save(t, open(t, folder), "x", []byte("x"))
+	_, err := os.Stat(dead)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = os.Stat(alive)
+	require.NoError(t, err)
+}
+
 type readError struct{ err error }
 
 func (r readError) Read([]byte) (int, error) { return 0, r.err }

@@ -65,7 +65,17 @@ func (m *MCP) beforeAny(ctx context.Context, _ any, message any) error {
 	if !ok || !bytes.Contains(raw, []byte(mcp.MethodResourcesList)) {
 		return nil
 	}
-	return m.Library.Ready(ctx)
+	var request struct {
+		Method mcp.MCPMethod `json:"method"`
+	}
+	if err := json.Unmarshal(raw, &request); err != nil || request.Method != mcp.MethodResourcesList {
+		return nil //nolint:nilerr // the server library answers what is no request
+	}
+	if err := m.Library.Ready(ctx); err != nil {
+		m.Library.log.ErrorContext(ctx, "pictures cannot be listed", "error", err)
+		return ErrStorage
+	}
+	return nil
 }
 
 // badCursor is no base64, so that the server library answers "invalid params".

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 const (
@@ -93,7 +94,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 		err = root.Rename(temp, name)
 	}
 	if err != nil {
-		_ = root.Remove(temp) // what remains is swept by its name
+		_ = root.Remove(temp) // what remains is swept later
 		if source, ok := errors.AsType[fromReader](err); ok {
 			return "", 0, source.error
 		}
@@ -142,11 +143,28 @@ func (s *store) makeDir(root *os.Root, dir string) error {
 			return err
 		}
 	}
+	s.sweep(root, dir)
 	s.mu.Lock()
 	s.synced[dir] = true
 	s.mu.Unlock()
 	return nil
 }
+
+// sweep removes what processes that died while writing left in a folder.
+func (s *store) sweep(root *os.Root, dir string) {
+	left, err := fs.Glob(root.FS(), path.Join(dir, ".tmp-*"))
+	if err != nil {
+		return
+	}
+	for _, name := range left {
+		if info, err := root.Lstat(name); err == nil && time.Since(info.ModTime()) > abandoned {
+			_ = root.Remove(name)
+		}
+	}
+}
+
+// abandoned is the age at which nobody writes to a temporary file any more.
+const abandoned = time.Hour
 
 func (s *store) syncDir(root *os.Root, name string) error {
 	if !s.durable {

@@ -1,6 +1,7 @@
 package tools_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 
@@ -19,7 +20,7 @@ func FuzzArguments(f *testing.F) {
 		request := mcp.CallToolRequest{}
 		request.Params.RawArguments = raw
 		prompt, n, err := tools.DecodeGenerate(request)
-		if err == nil && !json.Valid(raw) && len(raw) > 0 {
+		if err == nil && !json.Valid(raw) && len(bytes.Trim(raw, " \t\r\n")) > 0 {
 			t.Fatalf("accepted %q as %q %d", raw, prompt, n)
 		}
 		if n > 1e9 || n < -1e9 {

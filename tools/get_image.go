@@ -63,7 +63,7 @@ func (t *tools) settled(ctx context.Context, request mcp.CallToolRequest, row re
 	report := newReport(ctx, request, t.Now, 1, t.usual(row.Model, row.Quality))
 	defer report.close()
 	job := t.Pipeline.Find(row.ID)
-	if job == nil && jobs.Refetchable(row) {
+	if job == nil && t.Pipeline.Refetchable(row) {
 		var err error
 		if job, err = t.Pipeline.Refetch(row); err != nil {
 			return row, err

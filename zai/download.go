@@ -72,7 +72,7 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error)
 
 // openInline opens a picture that came as base64 in the answer.
 func openInline(b64 string) (*Picture, error) {
-	if base64.StdEncoding.DecodedLen(len(b64)) > MaxPictureBytes {
+	if base64.StdEncoding.DecodedLen(len(b64)) > MaxPictureBytes+2 {
 		return nil, &Error{Kind: KindDownload, Message: "the picture is too large", cause: errTooLong}
 	}
 	picture, err := OpenPicture(base64.NewDecoder(base64.StdEncoding, strings.NewReader(b64)))

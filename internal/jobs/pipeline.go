@@ -86,6 +86,9 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 	j := p.newJob(row, watch)
 	p.mu.Lock()
 	p.running[row.ID] = j
+	if p.closing {
+		j.Abandon()
+	}
 	p.mu.Unlock()
 	go func() {
 		defer p.work.Done()
@@ -116,7 +119,6 @@ func (p *Pipeline) Refetch(row resources.Image) (*Job, error) {
 		return nil, ErrNoKey
 	}
 	row.Failure = nil
-	j := p.newJob(row, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.running[row.ID]; other != nil {
@@ -126,6 +128,7 @@ func (p *Pipeline) Refetch(row resources.Image) (*Job, error) {
 		return nil, ErrClosing
 	}
 	p.work.Add(1)
+	j := p.newJob(row, nil)
 	p.running[row.ID] = j
 	go func() {
 		defer p.work.Done()
@@ -134,9 +137,14 @@ func (p *Pipeline) Refetch(row resources.Image) (*Job, error) {
 	return j, nil
 }
 
-// Refetchable reports whether Refetch can help.
-func Refetchable(row resources.Image) bool {
-	return row.State == resources.Answered && row.Failure != nil && row.UpstreamURL != ""
+// leftBehind is the age at which nobody can be at work on a row any more: a
+// call and its downloads take less.
+const leftBehind = 15 * time.Minute
+
+// Refetchable reports whether Refetch can help: the link is known, and the
+// fetching has failed or its process is gone.
+func (p *Pipeline) Refetchable(row resources.Image) bool {
+	return row.State == resources.Answered && row.UpstreamURL != "" && (row.Failure != nil || p.Now().Sub(row.CreatedAt) > leftBehind)
 }
 
 // Find gives the job at work on a picture in this process, or nil.

@@ -135,7 +135,7 @@ func TestRefetch(t *testing.T) {
 	assert.True(t, row.Failure.Retryable)
 	assert.Contains(t, row.Failure.Hint, row.ID)
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
-	require.True(t, jobs.Refetchable(row))
+	require.True(t, r.Refetchable(row))
 	row.UpstreamURL = r.make(t, "a fox").UpstreamURL // the link that works now
 	j, err := r.Refetch(row)
 	require.NoError(t, err)
@@ -185,18 +185,34 @@ func TestRefetchIsOneJob(t *testing.T) {
 	}
 }
 
-func TestARemovedPictureStaysAway(t *testing.T) {
+// Neither its money nor its file can be told while a picture is being made.
+func TestAPictureAtWorkIsNotRemoved(t *testing.T) {
 	r := newRig(t, nil)
 	j, err := r.Start(t.Context(), order("sandbox:delay=200ms"), nil)
 	require.NoError(t, err)
-	require.NoError(t, r.Library.Remove(t.Context(), "local", j.ID()))
+	require.ErrorIs(t, r.Library.Remove(t.Context(), "local", j.ID()), resources.ErrWorking)
 	<-j.Done()
-	assert.NotEqual(t, resources.Saved, j.Image().State)
-	_, err = r.Library.Image(t.Context(), "local", j.ID())
-	require.ErrorIs(t, err, resources.ErrNotFound)
-	files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*"))
+	require.NoError(t, r.Library.Remove(t.Context(), "local", j.ID()))
+	files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
 	assert.Empty(t, files)
+}
+
+// A process died between the answer and the file.
+func TestALinkLeftBehindIsFetched(t *testing.T) {
+	r := newRig(t, nil)
+	good := r.make(t, "a fox").UpstreamURL
+	row, err := r.Library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Answered, Prompt: "x"}, 0)
+	require.NoError(t, err)
+	row.UpstreamURL = good
+	require.NoError(t, r.Library.Record(t.Context(), row))
+	assert.False(t, r.Refetchable(row), "somebody may be at work on it")
+	row.CreatedAt = row.CreatedAt.Add(-time.Hour)
+	require.True(t, r.Refetchable(row))
+	j, err := r.Refetch(row)
+	require.NoError(t, err)
+	<-j.Done()
+	assert.Equal(t, resources.Saved, j.Image().State)
 }
 
 // The row says what is about to be done, durably, before it is done.

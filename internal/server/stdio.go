@@ -68,12 +68,11 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 		defer close(notified)
 		c.forwardNotifications(base)
 	}()
+	// Not in readAll, which may be busy writing to a host that does not read.
+	defer context.AfterFunc(ctx, s.pipeline.Refuse)()
 	err := c.readAll(ctx, in)
 	end, ended := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer ended()
-	if ctx.Err() != nil {
-		s.pipeline.Refuse()
-	}
 	// At the end of input what was read before is still done, while there is time.
 	defer time.AfterFunc(s.grace/2, s.pipeline.Refuse).Stop()
 	c.finish(end, cancel)
@@ -139,7 +138,9 @@ func (c *stdio) take(ctx context.Context, line []byte) {
 	}
 	id := bytes.TrimSpace(e.ID)
 	if len(id) > 0 && !isRequestID(id) {
-		c.protocolError(mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number")
+		if e.Method != "" { // what has no method is an answer, and answers get none
+			c.protocolError(mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number")
+		}
 		return
 	}
 	switch {
@@ -174,6 +175,7 @@ func (c *stdio) begin(id json.RawMessage, method string, line []byte) {
 	c.mu.Unlock()
 	if r.endless {
 		c.session.setListen(id)
+		c.places.Release(weight(line)) // it waits, which costs nothing
 	}
 	c.work.Go(func() {
 		defer func() {
@@ -183,7 +185,9 @@ func (c *stdio) begin(id json.RawMessage, method string, line []byte) {
 				delete(c.inFlight, key)
 			}
 			c.mu.Unlock()
-			c.places.Release(weight(line))
+			if !r.endless {
+				c.places.Release(weight(line))
+			}
 		}()
 		if method == string(mcp.MethodResourcesRead) {
 			c.reads <- struct{}{}
