@@ -315,19 +315,18 @@ func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger) (
 		key, err, c.BaseURL = "sandbox", nil, base
 	}
 	if c.BaseURL != "" {
+		if err := zai.CheckBaseURL(c.BaseURL); err != nil {
+			return nil, usageOf("--base-url", err)
+		}
 		options = append(options, zai.WithBaseURL(c.BaseURL))
 	}
-	probe, optionErr := zai.NewClient("no-key", options...)
 	switch {
-	case optionErr != nil:
-		return nil, usageOf("--base-url", optionErr)
 	case err != nil:
 		return nil, err
 	case key == "":
 		log.Warn("no API key: pictures cannot be made until ZAI_API_KEY is set")
 		return nil, nil //nolint:nilnil // nil is the client of a program without key
 	}
-	probe.Close()
 	client, err := zai.NewClient(key, options...)
 	if err != nil {
 		return nil, &usageError{"ZAI_API_KEY: " + err.Error(), "Set it to a key from https://z.ai/manage-apikey/apikey-list."}

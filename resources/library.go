@@ -220,9 +220,6 @@ func (l *Library) Path(i Image) string {
 	return l.pictures.path(i.Path)
 }
 
-// Folder is where the pictures lie.
-func (l *Library) Folder() string { return l.pictures.dir }
-
 // Remove deletes a picture: first its row turns to Removed, then the files go,
 // so that no row promises a picture that is not there. What the picture cost
 // still counts.

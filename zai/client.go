@@ -72,9 +72,8 @@ func WithRegion(r Region) Option {
 // downloads, as that is how a local gateway or the sandbox serves them.
 func WithBaseURL(raw string) Option {
 	return func(s *settings) error {
-		_, err := parseBaseURL(raw)
 		s.baseURL = raw
-		return err
+		return CheckBaseURL(raw)
 	}
 }
 

@@ -45,6 +45,12 @@ func ParseRegion(name string) (Region, error) {
 
 const generationsPath = "/images/generations"
 
+// CheckBaseURL tells whether WithBaseURL takes an address.
+func CheckBaseURL(raw string) error {
+	_, err := parseBaseURL(raw)
+	return err
+}
+
 // parseBaseURL accepts the root of the API with or without a trailing slash,
 // and the full address of the image endpoint, which people paste from examples.
 func parseBaseURL(raw string) (*url.URL, error) {

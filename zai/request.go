@@ -157,7 +157,6 @@ type wireAnswer struct {
 	requestID, model, code, message string
 	errorField                      json.RawMessage
 	refused                         bool // "success": false
-	hasData                         bool
 }
 
 // decodeAnswer reads an answer field by field, so that one of an unexpected
@@ -186,7 +185,6 @@ func decodeAnswer(body []byte) (wireAnswer, error) {
 	}
 	w.created, _ = strconv.ParseInt(text("created"), 10, 64)
 	var data oneOrMany[ImageData]
-	_, w.hasData = fields["data"]
 	if json.Unmarshal(orNull(fields["data"]), &data) == nil {
 		w.data = data
 	}
