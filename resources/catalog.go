@@ -20,6 +20,9 @@ import (
 //go:embed schema.sql
 var schemaV1 string
 
+// schemaV2 adds what the library as a whole has to remember.
+const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
+
 // catalog is the SQLite file. It is opened at its first use, so that a server
 // which a host starts only to look at costs neither time nor a file.
 //
@@ -115,14 +118,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-const schemaVersion = 1
-
 func migrateOnce(ctx context.Context, db *sql.DB) error {
+	steps := []string{schemaV1, schemaV2}
+	newest := len(steps)
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	if version == schemaVersion {
+	if version == newest {
 		return nil
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -133,16 +136,15 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	switch {
-	case version == schemaVersion:
-		return nil
-	case version > schemaVersion:
-		return fmt.Errorf("made by a newer version of this program (schema %d, known is %d)", version, schemaVersion)
+	if version > newest {
+		return fmt.Errorf("made by a newer version of this program (schema %d, known is %d)", version, newest)
 	}
-	if _, err := tx.ExecContext(ctx, schemaV1); err != nil {
-		return err
+	for _, step := range steps[version:] {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)); err != nil {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", newest)); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -1,6 +1,9 @@
 package resources
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Entry is a picture as programs see it: in the structured results of the
 // tools and in the metadata resource. Fields that do not apply are left out.
@@ -53,9 +56,14 @@ func (i Image) Status() Status {
 	}
 }
 
-// Entry describes a picture. Only callers that share the machine's file system
-// get the path.
-func (l *Library) Entry(i Image, withPath bool) Entry {
+// Reach says how callers get at files beside MCP.
+type Reach struct {
+	Path  bool   // they share the machine's file system
+	Links *Links // by HTTP; nil for not at all
+}
+
+// Entry describes a picture.
+func (l *Library) Entry(ctx context.Context, i Image, reach Reach) Entry {
 	e := Entry{
 		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
 		Prompt: i.Prompt, Model: i.Model, Size: i.Size, Quality: i.Quality, CreatedAt: i.CreatedAt.Format(time.RFC3339Nano),
@@ -67,8 +75,16 @@ func (l *Library) Entry(i Image, withPath bool) Entry {
 	if e.Status == StatusSaved || e.Status == StatusWorking {
 		e.URI, e.PreviewURI = URI(i.ID, Original), URI(i.ID, Preview)
 	}
-	if withPath {
+	if reach.Path {
 		e.Path = l.Path(i)
+	}
+	if reach.Links != nil && i.State == Saved {
+		link, expires, err := reach.Links.URL(ctx, i)
+		if err != nil {
+			l.log.WarnContext(ctx, "no download link", "id", i.ID, "error", err)
+			return e
+		}
+		e.DownloadURL, e.DownloadExpiresAt = link, expires.Format(time.RFC3339)
 	}
 	return e
 }

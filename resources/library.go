@@ -38,6 +38,7 @@ type Library struct {
 	log      *slog.Logger
 	decodes  chan struct{}
 	making   singleflight.Group
+	intact   intact
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader

@@ -31,8 +31,8 @@ type MCP struct {
 	// MaxMessage is the largest message the transport may carry, in bytes; 0
 	// for no limit. A picture that does not fit is re-encoded as JPEG.
 	MaxMessage int
-	// ShowPath tells whether callers share the machine's file system.
-	ShowPath bool
+	// Reach says how callers get at files otherwise.
+	Reach Reach
 
 	pages sync.Map // *mcp.ListResourcesRequest -> listed
 }
@@ -211,8 +211,10 @@ func (m *MCP) reencoded(ctx context.Context, i Image, room int) ([]mcp.ResourceC
 		return nil, err
 	}
 	note := fmt.Sprintf("This is a JPEG copy: the original %s of %d bytes is larger than one message may be.", i.MIMEType, i.Bytes)
-	if m.ShowPath {
-		note += " The original is the file " + m.Library.Path(i)
+	if entry := m.Library.Entry(ctx, i, m.Reach); entry.Path != "" {
+		note += " The original is the file " + entry.Path
+	} else if entry.DownloadURL != "" {
+		note += " The original is at " + entry.DownloadURL
 	}
 	content := blob(URI(i.ID, Original), "image/jpeg", b)
 	content.Meta = map[string]any{"zai-image/reencoded": true, "zai-image/originalBytes": i.Bytes, "zai-image/originalMimeType": i.MIMEType}
@@ -246,7 +248,7 @@ func (m *MCP) readMetadata(ctx context.Context, request mcp.ReadResourceRequest)
 	data := struct {
 		Entry
 		Sandbox bool `json:"sandbox"`
-	}{m.Library.Entry(i, m.ShowPath), i.Sandbox}
+	}{m.Library.Entry(ctx, i, m.Reach), i.Sandbox}
 	text, err := json.MarshalIndent(data, "", "  ")
 	if err != nil {
 		return nil, err

@@ -112,6 +112,34 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) e
 	return storageError("removing row "+id, err)
 }
 
+// ownerOf tells whose a picture is.
+func (c *catalog) ownerOf(ctx context.Context, id string) (string, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	var owner string
+	err = read.QueryRowContext(ctx, `SELECT owner FROM images WHERE id=?`, id).Scan(&owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	return owner, storageError("reading row", err)
+}
+
+// setting reads a value that is kept with the catalog. The first process that
+// asks for it sets it to initial.
+func (c *catalog) setting(ctx context.Context, name string, initial []byte) (value []byte, err error) {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := write.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, initial); err != nil {
+		return nil, storageError("setting "+name, err)
+	}
+	err = write.QueryRowContext(ctx, `SELECT value FROM settings WHERE name=?`, name).Scan(&value)
+	return value, storageError("setting "+name, err)
+}
+
 func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
 	_, read, err := c.open(ctx)
 	if err != nil {

@@ -1,0 +1,164 @@
+package resources
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Downloads serves /images/{id}.{ext} and /images/{id}/preview. A request
+// shows that it may by the signature of its link, or comes from an owner that
+// is known otherwise.
+type Downloads struct {
+	Links *Links
+	// Owner tells who asks; ok is false when the request does not show it.
+	Owner func(context.Context) (owner string, ok bool)
+}
+
+// slowest is how slow a client may read, in bytes a second, before its
+// download is cut off.
+const slowest = 16 << 10
+
+// ServeHTTP answers GET and HEAD.
+func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "Only GET and HEAD.", http.StatusMethodNotAllowed)
+		return
+	}
+	id, extension, preview, ok := parseDownload(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	owner, refusal := d.whose(r, id)
+	if refusal != nil {
+		http.Error(w, refusal.text, refusal.status)
+		return
+	}
+	library := d.Links.Library
+	i, err := library.Image(r.Context(), owner, id)
+	if err == nil && (i.State != Saved || extension != "" && extension != path.Ext(i.Path)) {
+		err = ErrNotFound
+	}
+	if err == nil {
+		err = d.serve(w, r, i, preview)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNotFound):
+		http.NotFound(w, r)
+	default:
+		library.log.ErrorContext(r.Context(), "a picture cannot be downloaded", "id", id, "error", err)
+		http.Error(w, "The picture cannot be read.", http.StatusInternalServerError)
+	}
+}
+
+// parseDownload takes the path apart: an id, perhaps an extension, perhaps
+// /preview.
+func parseDownload(name string) (id, extension string, preview, ok bool) {
+	name, ok = strings.CutPrefix(name, "/images/")
+	if !ok {
+		return "", "", false, false
+	}
+	name, preview = strings.CutSuffix(name, "/preview")
+	extension = path.Ext(name)
+	id = strings.TrimSuffix(name, extension)
+	return id, extension, preview, ValidID(id)
+}
+
+type refusal struct {
+	status int
+	text   string
+}
+
+// whose gives the owner whose picture may be shown. What a wrong link names
+// is not told from what does not exist.
+func (d *Downloads) whose(r *http.Request, id string) (owner string, no *refusal) {
+	query := r.URL.Query()
+	exp, sig := query.Get("exp"), query.Get("sig")
+	if sig == "" && exp == "" {
+		if owner, ok := d.Owner(r.Context()); ok {
+			return owner, nil
+		}
+		return "", &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}
+	}
+	invalid := &refusal{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
+	owner, err := d.Links.Library.catalog.ownerOf(r.Context(), id)
+	if errors.Is(err, ErrNotFound) {
+		return "", invalid
+	}
+	valid := false
+	if err == nil {
+		valid, err = d.Links.verify(r.Context(), owner, id, exp, sig)
+	}
+	if err != nil {
+		d.Links.Library.log.ErrorContext(r.Context(), "a link cannot be checked", "error", err)
+		return "", &refusal{http.StatusServiceUnavailable, "The picture library cannot be used."}
+	}
+	if !valid {
+		return "", invalid
+	}
+	expires, err := strconv.ParseInt(exp, 10, 64)
+	if err != nil || d.Links.Library.now().Unix() >= expires {
+		return "", &refusal{http.StatusGone, "The link has expired. Ask for a new one with get_image."}
+	}
+	return owner, nil
+}
+
+// serve writes the picture. The type is the stored one and never guessed. The
+// file goes to the socket by itself as long as w is net/http's own.
+func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
+	var (
+		content  io.ReadSeeker
+		size     = i.Bytes
+		name     = path.Base(i.Path)
+		mimeType = i.MIMEType
+		etag     = i.SHA256
+	)
+	if preview {
+		b, err := d.Links.Library.Preview(r.Context(), i)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(b)
+		content, size, mimeType, etag = bytes.NewReader(b), int64(len(b)), "image/jpeg", hex.EncodeToString(sum[:])
+		name = path.Base(previewName(i.Path))
+	} else {
+		file, err := d.Links.Library.Open(r.Context(), i)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		content = file
+	}
+	disposition := "inline"
+	if r.URL.Query().Get("download") == "1" {
+		disposition = "attachment"
+	}
+	h := w.Header()
+	h.Set("Content-Type", mimeType)
+	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
+	h.Set("ETag", `"`+etag+`"`)
+	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.Lifetime.Seconds())))
+	limit := time.Minute + time.Duration(size/slowest)*time.Second
+	// Not every ResponseWriter has deadlines; those of net/http do.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+	http.ServeContent(w, r, "", i.CreatedAt, content)
+	return nil
+}
