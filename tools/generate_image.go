@@ -147,7 +147,7 @@ func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Re
 		return jobs.Request{}, 0, err
 	}
 	return jobs.Request{
-		CallID: callID, Owner: t.Owner(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
+		CallID: callID, Owner: t.Owner(ctx), Client: t.Client(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
 		UserID: arguments.UserID, PriceUSD: model.PriceUSD,
 	}, n, nil
 }
@@ -185,6 +185,8 @@ func (t *tools) await(ctx context.Context, list []*jobs.Job, report *report) *re
 			case stage := <-report.stages:
 				report.enter(stage, list)
 			case <-limit.C:
+				return nil
+			case <-t.HandOver:
 				return nil
 			case <-ctx.Done():
 				for _, job := range list {

@@ -94,6 +94,8 @@ func (t *tools) poll(ctx context.Context, row resources.Image, report *report) (
 			report.send("another program on this library is making it", nil)
 		case <-limit.C:
 			return row, nil
+		case <-t.HandOver:
+			return row, nil
 		case <-ctx.Done():
 			return row, ctx.Err()
 		}
@@ -112,6 +114,8 @@ func (t *tools) wait(ctx context.Context, job *jobs.Job, report *report) (resour
 		case <-job.Done():
 			return job.Image(), nil
 		case <-limit.C:
+			return job.Image(), nil
+		case <-t.HandOver:
 			return job.Image(), nil
 		case <-beat.C:
 			report.beat([]*jobs.Job{job})

@@ -66,11 +66,15 @@ func (t *tools) listing(ctx context.Context, rows []resources.Image, next string
 	for _, row := range rows {
 		// A page of long prompts would fill the agent's context.
 		row.Prompt = shorten(row.Prompt, 300)
-		structured.Images = append(structured.Images, t.Library.Entry(row, t.ShowPath))
+		entry := t.Library.Entry(ctx, row, t.Reach)
+		structured.Images = append(structured.Images, entry)
 		fmt.Fprintf(&b, "%s  %s  %dx%d  %s  %s\n", row.ID, row.CreatedAt.Format("2006-01-02 15:04"), row.Width, row.Height,
 			row.Model, shorten(strings.Join(strings.Fields(row.Prompt), " "), 80))
-		if t.ShowPath {
-			fmt.Fprintf(&b, "  file: %s\n", t.Library.Path(row))
+		switch {
+		case entry.Path != "":
+			fmt.Fprintf(&b, "  file: %s\n", entry.Path)
+		case entry.DownloadURL != "":
+			fmt.Fprintf(&b, "  download: %s\n", entry.DownloadURL)
 		}
 	}
 	if next != "" {

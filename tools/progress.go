@@ -66,8 +66,12 @@ func (r *report) drain(list []*jobs.Job) {
 // enter tells of one picture's new stage.
 func (r *report) enter(stage jobs.Stage, list []*jobs.Job) {
 	text := string(stage.Phase)
-	if stage.Phase == jobs.PhaseDone {
+	switch stage.Phase {
+	case jobs.PhaseDone:
 		text = outcome(stage.ID, list)
+	case jobs.PhaseQueued:
+		text = queued(list[place(stage.ID, list)-1])
+	case jobs.PhaseGenerating, jobs.PhaseDownloading:
 	}
 	if r.total > 1 {
 		text = fmt.Sprintf("picture %d of %d: %s", place(stage.ID, list), r.total, text)
@@ -82,6 +86,14 @@ func place(id string, list []*jobs.Job) int {
 		}
 	}
 	return 1
+}
+
+// queued tells how long the queue is before a picture.
+func queued(job *jobs.Job) string {
+	if n := job.Before(); n > 0 {
+		return fmt.Sprintf("queued, %d before you", n)
+	}
+	return string(jobs.PhaseQueued)
 }
 
 func outcome(id string, list []*jobs.Job) string {
@@ -101,7 +113,11 @@ func (r *report) beat(list []*jobs.Job) {
 		if stage.Phase == jobs.PhaseDone {
 			continue
 		}
-		text := fmt.Sprintf("%s, %d s", stage.Phase, int(r.now().Sub(stage.Since).Seconds()))
+		name := string(stage.Phase)
+		if stage.Phase == jobs.PhaseQueued {
+			name = queued(job)
+		}
+		text := fmt.Sprintf("%s, %d s", name, int(r.now().Sub(stage.Since).Seconds()))
 		if stage.Phase == jobs.PhaseGenerating && r.usual > 0 {
 			text += fmt.Sprintf(" of about %d", int(r.usual.Seconds()))
 		}

@@ -115,7 +115,7 @@ func (t *tools) structured(ctx context.Context, rows []resources.Image) result {
 	r := result{Sandbox: new(t.Sandbox && len(rows) == 0)}
 	for _, row := range rows {
 		*r.Sandbox = *r.Sandbox || row.Sandbox
-		r.Images = append(r.Images, t.Library.Entry(row, t.ShowPath))
+		r.Images = append(r.Images, t.Library.Entry(ctx, row, t.Reach))
 	}
 	spent, err := t.Library.SpentToday(ctx, t.Owner(ctx), t.Sandbox)
 	if err != nil {
@@ -156,18 +156,21 @@ func (t *tools) text(rows []resources.Image, r result) string {
 	}
 	for i, row := range rows {
 		fmt.Fprintf(&b, "\n%d. ", i+1)
-		t.line(&b, row)
+		line(&b, row, r.Images[i])
 	}
 	return b.String()
 }
 
 // line tells of one picture.
-func (t *tools) line(b *strings.Builder, row resources.Image) {
+func line(b *strings.Builder, row resources.Image, entry resources.Entry) {
 	switch row.Status() {
 	case resources.StatusSaved:
 		fmt.Fprintf(b, "id %s, %dx%d, %s, %s, %s %s", row.ID, row.Width, row.Height, row.MIMEType, bytesText(row.Bytes), row.Model, row.Quality)
-		if t.ShowPath {
-			fmt.Fprintf(b, "\n   file: %s", t.Library.Path(row))
+		if entry.Path != "" {
+			fmt.Fprintf(b, "\n   file: %s", entry.Path)
+		}
+		if entry.DownloadURL != "" {
+			fmt.Fprintf(b, "\n   download: %s (until %s)", entry.DownloadURL, entry.DownloadExpiresAt)
 		}
 		fmt.Fprintf(b, "\n   resource: %s", resources.URI(row.ID, resources.Original))
 		if asked := fmt.Sprintf("%dx%d", row.Width, row.Height); asked != row.Size {

@@ -47,7 +47,7 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	jc := jobs.Config{Client: c, Library: r.library, MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
 		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
-		Sandbox: true, ShowPath: true, Owner: func(context.Context) string { return "local" }, Now: time.Now, Log: quiet,
+		Sandbox: true, Reach: resources.Reach{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
 	}
 	if change != nil {
 		change(&tc, &jc)

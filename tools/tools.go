@@ -33,8 +33,10 @@ type Config struct {
 	Wait         time.Duration
 	Inline       Inline
 	Sandbox      bool
-	ShowPath     bool // callers share the machine's file system
-	Owner        func(context.Context) string
+	Reach        resources.Reach
+	Owner        func(context.Context) string // whose pictures a call makes and sees
+	Client       func(context.Context) string // who takes turns with others when calls have to wait
+	HandOver     <-chan struct{}              // closed when calls shall not wait any longer; may be nil
 	Now          func() time.Time
 	Log          *slog.Logger
 }

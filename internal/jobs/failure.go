@@ -58,6 +58,11 @@ func Describe(err error) *resources.Failure {
 		}
 	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
+	case errors.Is(err, ErrBusy):
+		return &resources.Failure{
+			Kind: string(zai.KindRateLimited), Retryable: true,
+			Message: "Too many pictures are waiting to be made already.", Hint: "Nothing was charged; wait for the ones under way, then call again.",
+		}
 	case errors.Is(err, ErrNoKey):
 		return &resources.Failure{
 			Kind:    KindNoAPIKey,

@@ -34,6 +34,7 @@ type Job struct {
 	queue context.Context //nolint:containedctx // ends the waiting for a slot, nothing else
 	leave context.CancelFunc
 	done  chan struct{}
+	place *place // nil when nothing is to be asked for
 
 	mu    sync.Mutex
 	row   resources.Image
@@ -58,6 +59,14 @@ func (j *Job) Stage() Stage {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.stage
+}
+
+// Before is how many pictures get their turn before this one.
+func (j *Job) Before() int {
+	if j.place == nil {
+		return 0
+	}
+	return j.place.before()
 }
 
 // Abandon gives the picture up if nothing was sent yet. Later it does nothing:

@@ -12,9 +12,10 @@ func isBudget(err error) bool { return errors.Is(err, resources.ErrBudget) }
 
 // make takes a picture from its reservation to the library and gives its last
 // row. Money and the row agree after every step.
-func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
+func (p *Pipeline) make(j *Job) resources.Image {
+	defer j.place.leave()
 	j.enter(PhaseQueued)
-	if !hasSlot {
+	if row := j.Image(); row.State == resources.Queued {
 		if row, ok := p.waitForSlot(j); !ok {
 			return row
 		}
@@ -37,7 +38,7 @@ func (p *Pipeline) make(j *Job, hasSlot bool) resources.Image {
 // ask sends the request, unless the caller left or the program ends: this is
 // the last moment at which that costs nothing. It gives the slot back.
 func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) {
-	defer p.slots.Release(1)
+	defer j.place.leave()
 	if err := j.queue.Err(); err != nil {
 		return nil, err
 	}
@@ -54,12 +55,15 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 // when the caller left or the row cannot be written: nothing is sent then.
 func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 	row := j.Image()
-	if err := p.slots.Acquire(j.queue, 1); err != nil {
-		return p.notMade(row, err), false
+	select {
+	case <-j.place.ready:
+	case <-j.queue.Done():
+		j.place.leave()
+		return p.notMade(row, j.queue.Err()), false
 	}
 	row.State = resources.Submitted
 	if err := p.record(row); err != nil {
-		p.slots.Release(1)
+		j.place.leave()
 		return p.notMade(row, err), false
 	}
 	j.set(row)

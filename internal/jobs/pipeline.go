@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -28,14 +26,14 @@ type Config struct {
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
 	Log           *slog.Logger
-	Saved         func(resources.Image) // called after each picture is saved; may be nil
+	Settled       func(resources.Image) // called with what became of each picture; may be nil
 }
 
 // Pipeline makes pictures. It is safe for concurrent use.
 type Pipeline struct {
 	Config
-	slots *semaphore.Weighted // first come, first served
-	base  context.Context     //nolint:containedctx // the life of paid work, which no call's context may end
+	queue *queue
+	base  context.Context //nolint:containedctx // the life of paid work, which no call's context may end
 	stop  context.CancelFunc
 
 	mu      sync.Mutex
@@ -44,9 +42,15 @@ type Pipeline struct {
 	closing bool
 }
 
+// How many pictures may wait for a slot.
+const (
+	maxWaitingClient = 250
+	maxWaiting       = 1000
+)
+
 // New makes a pipeline; Drain ends it.
 func New(c Config) *Pipeline {
-	p := &Pipeline{Config: c, slots: semaphore.NewWeighted(int64(max(c.MaxConcurrent, 1))), running: map[string]*Job{}}
+	p := &Pipeline{Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), running: map[string]*Job{}}
 	p.base, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -54,6 +58,7 @@ func New(c Config) *Pipeline {
 // Request is one picture to be made. Its values are checked already.
 type Request struct {
 	CallID, Owner                        string
+	Client                               string // who waits in turn with others, when requests have to wait
 	Model, Prompt, Size, Quality, UserID string
 	PriceUSD                             float64
 }
@@ -68,8 +73,13 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 	if !p.begin() {
 		return nil, ErrClosing
 	}
-	state, hasSlot := resources.Queued, p.slots.TryAcquire(1)
-	if hasSlot {
+	place, err := p.queue.enter(r.Client)
+	if err != nil {
+		p.work.Done()
+		return nil, err
+	}
+	state := resources.Queued
+	if place.hasSlot() {
 		state = resources.Submitted
 	}
 	row, err := p.Library.Reserve(ctx, resources.Image{
@@ -77,13 +87,12 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 		UserID: r.UserID, Sandbox: p.Sandbox, CostMicroUSD: microUSD(r.PriceUSD),
 	}, microUSD(p.BudgetUSD))
 	if err != nil {
-		if hasSlot {
-			p.slots.Release(1)
-		}
+		place.leave()
 		p.work.Done()
 		return nil, p.refused(ctx, r, err)
 	}
 	j := p.newJob(row, watch)
+	j.place = place
 	p.mu.Lock()
 	p.running[row.ID] = j
 	if p.closing {
@@ -92,7 +101,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 	p.mu.Unlock()
 	go func() {
 		defer p.work.Done()
-		p.finish(j, p.guard(j, func() resources.Image { return p.make(j, hasSlot) }))
+		p.finish(j, p.guard(j, func() resources.Image { return p.make(j) }))
 	}()
 	return j, nil
 }
@@ -146,6 +155,9 @@ const leftBehind = 15 * time.Minute
 func (p *Pipeline) Refetchable(row resources.Image) bool {
 	return row.State == resources.Answered && row.UpstreamURL != "" && (row.Failure != nil || p.Now().Sub(row.CreatedAt) > leftBehind)
 }
+
+// Waiting is how many pictures wait for a slot.
+func (p *Pipeline) Waiting() int { return p.queue.length() }
 
 // Find gives the job at work on a picture in this process, or nil.
 func (p *Pipeline) Find(id string) *Job {
@@ -201,8 +213,8 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	p.mu.Unlock()
 	j.leave()
 	j.finish(row)
-	if row.State == resources.Saved && p.Saved != nil {
-		p.Saved(row)
+	if p.Settled != nil {
+		p.Settled(row)
 	}
 }
 

@@ -419,10 +419,12 @@ func TestDrain(t *testing.T) {
 	var saved []string
 	r := newRig(t, func(c *jobs.Config) {
 		c.MaxConcurrent = 2
-		c.Saved = func(i resources.Image) {
+		c.Settled = func(i resources.Image) {
 			mu.Lock()
 			defer mu.Unlock()
-			saved = append(saved, i.ID)
+			if i.State == resources.Saved {
+				saved = append(saved, i.ID)
+			}
 		}
 	})
 	var list []*jobs.Job
