@@ -283,7 +283,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 		return nil, nil, err
 	}
 	s, err := server.New(server.Config{
-		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage,
+		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage, Reach: resources.Reach{Path: true},
 		Jobs: jobs.Config{
 			Client: client, Library: library, MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
 			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,36 +34,92 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// envelope is what the transport itself needs of a message.
+// envelope is what the transports themselves need of a message.
 type envelope struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
 	Params struct {
 		RequestID json.RawMessage `json:"requestId"`
+		Meta      *mcp.Meta       `json:"_meta"`
 	} `json:"params"`
 }
 
-// lineWriter writes one message a line.
-type lineWriter struct {
+// badMessage is a message that is none of the protocol.
+type badMessage struct {
+	code int
+	text string
+}
+
+func (e *badMessage) Error() string { return e.text }
+
+// open takes a message apart as far as a transport must know it.
+func open(line []byte) (envelope, error) {
+	var e envelope
+	err := json.Unmarshal(line, &e)
+	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrongType {
+		return e, &badMessage{mcp.PARSE_ERROR, "Parse error: the message is not JSON"}
+	}
+	if line[0] != '{' {
+		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: one message at a time, as a JSON object"}
+	}
+	e.ID = bytes.TrimSpace(e.ID)
+	if len(e.ID) > 0 && !isRequestID(e.ID) && e.Method != "" { // what has no method is an answer, and answers get none
+		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number"}
+	}
+	return e, nil
+}
+
+// isRequestID tells ids that the protocol allows: JSON strings and numbers.
+func isRequestID(id []byte) bool {
+	return id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
+}
+
+// sink carries messages to a client. The parts of one message are put together
+// on the way, so that large ones are not copied.
+type sink interface {
+	message(parts ...string) error
+}
+
+// lineSink writes one message a line.
+type lineSink struct{ io.Writer }
+
+func (s lineSink) message(parts ...string) error {
+	for _, part := range append(parts, "\n") {
+		if _, err := io.WriteString(s.Writer, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messages writes whole messages, one after the other.
+type messages struct {
 	mu  sync.Mutex
-	out io.Writer
+	out sink
 	err error // the first; later messages are dropped
 }
 
-// write writes the parts as one line.
-func (w *lineWriter) write(parts ...string) error {
+func (w *messages) write(parts ...string) error {
+	return w.do(func() error { return w.out.message(parts...) })
+}
+
+// do runs f while nothing else is written.
+func (w *messages) do(f func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, part := range append(parts, "\n") {
-		if w.err == nil {
-			_, w.err = io.WriteString(w.out, part)
-		}
+	if w.err == nil {
+		w.err = f()
 	}
 	return w.err
 }
 
+var errStreamEnded = errors.New("the stream has ended")
+
+// end makes later messages go nowhere.
+func (w *messages) end() { _ = w.do(func() error { return errStreamEnded }) }
+
 // notify writes a notification.
-func (w *lineWriter) notify(n mcp.JSONRPCNotification) error {
+func (w *messages) notify(n mcp.JSONRPCNotification) error {
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -72,7 +129,7 @@ func (w *lineWriter) notify(n mcp.JSONRPCNotification) error {
 
 // respond writes the answer to a request under the id as the client wrote it:
 // large numbers would not survive their way through the library.
-func (w *lineWriter) respond(id json.RawMessage, answer mcp.JSONRPCMessage) error {
+func (w *messages) respond(id json.RawMessage, answer mcp.JSONRPCMessage) error {
 	head := `{"jsonrpc":"2.0","id":` + string(id)
 	switch a := answer.(type) {
 	case mcp.JSONRPCResponse:

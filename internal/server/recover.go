@@ -16,9 +16,9 @@ import (
 // A panic's text may hold anything, so only the log gets it; callers get a
 // reference to find it there.
 
-func (s *Server) logPanic(where string, value any) (reference string) {
+func (s *Server) logPanic(ctx context.Context, where string, value any) (reference string) {
 	reference = rand.Text()[:8]
-	s.log.Error("panic", "where", where, "reference", reference, "panic", value, "stack", string(debug.Stack()))
+	s.log.ErrorContext(ctx, "panic", "where", where, "reference", reference, "panic", value, "stack", string(debug.Stack()))
 	return reference
 }
 
@@ -26,14 +26,14 @@ func (s *Server) recoverTool(next server.ToolHandlerFunc) server.ToolHandlerFunc
 	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
 		defer func() {
 			if value := recover(); value != nil {
-				reference := s.logPanic("tool "+request.Params.Name, value)
+				reference := s.logPanic(ctx, "tool "+request.Params.Name, value)
 				result, err = internalFailure(reference), nil
 			}
 		}()
 		result, err = next(ctx, request)
 		if err != nil {
 			// An error here would be a protocol error, which no model sees.
-			reference := s.logPanic("tool "+request.Params.Name, err)
+			reference := s.logPanic(ctx, "tool "+request.Params.Name, err)
 			result, err = internalFailure(reference), nil
 		}
 		return result, err
@@ -54,7 +54,7 @@ func (s *Server) recoverResource(next server.ResourceHandlerFunc) server.Resourc
 	return func(ctx context.Context, request mcp.ReadResourceRequest) (contents []mcp.ResourceContents, err error) {
 		defer func() {
 			if value := recover(); value != nil {
-				contents, err = nil, errors.New("internal error, reference "+s.logPanic("resource", value))
+				contents, err = nil, errors.New("internal error, reference "+s.logPanic(ctx, "resource", value))
 			}
 		}()
 		contents, err = next(ctx, request)

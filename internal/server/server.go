@@ -26,19 +26,17 @@ var instructions string
 // Name is how the server introduces itself.
 const Name = "zai-image-mcp"
 
-// LocalOwner owns all pictures where callers are not told apart.
-const LocalOwner = "local"
-
 // Config is what a Server needs.
 type Config struct {
 	Version      string
-	Jobs         jobs.Config // Saved is set by New
+	Jobs         jobs.Config // Settled is set by New
 	Region       zai.Region
 	DefaultModel string
 	Wait         time.Duration // longest time a call waits for a picture
 	Inline       tools.Inline
 	Grace        time.Duration // for paid work when the program ends
 	MaxMessage   int           // bytes; 0 for no limit
+	Reach        resources.Reach
 }
 
 // StdioMaxMessage is the largest message for stdio: the official TypeScript
@@ -47,22 +45,35 @@ const StdioMaxMessage = 9 << 20
 
 // Server is one MCP server over one library.
 type Server struct {
-	mcp      *server.MCPServer
-	pipeline *jobs.Pipeline
-	grace    time.Duration
-	log      *slog.Logger
-	sessions sync.Map // session id -> server.SessionWithResourceSubscriptions
+	mcp       *server.MCPServer
+	pipeline  *jobs.Pipeline
+	library   *resources.Library
+	grace     time.Duration
+	log       *slog.Logger
+	reads     chan struct{} // large answers being made
+	listeners sync.Map      // session id -> listener
+
+	handOver     chan struct{} // closed when calls shall not wait any longer
+	handOverOnce sync.Once
+}
+
+// listener is a session that wants to hear of new pictures.
+type listener struct {
+	server.ClientSession
+	owner string
 }
 
 // New puts a server together. It opens neither files nor connections.
 func New(c Config) (*Server, error) {
-	s := &Server{grace: c.Grace, log: c.Jobs.Log}
-	c.Jobs.Saved = s.saved
+	s := &Server{
+		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
+		reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
+	}
+	c.Jobs.Settled = s.settled
 	s.pipeline = jobs.New(c.Jobs)
-	owner := func(context.Context) string { return LocalOwner }
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, ShowPath: true, Owner: owner, Now: c.Jobs.Now, Log: c.Jobs.Log,
+		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, Now: c.Jobs.Now, Log: c.Jobs.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)
@@ -71,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("models: %w", err)
 	}
-	library := &resources.MCP{Library: c.Jobs.Library, Owner: owner, Models: models, MaxMessage: c.MaxMessage, ShowPath: true}
+	library := &resources.MCP{Library: c.Jobs.Library, Owner: ownerOf, Models: models, MaxMessage: c.MaxMessage, Reach: c.Reach}
 	hooks := &server.Hooks{}
 	s.mcp = server.NewMCPServer(Name, c.Version,
 		server.WithTitle("Z.AI images"),
@@ -88,36 +99,57 @@ func New(c Config) (*Server, error) {
 	library.Register(s.mcp, hooks)
 	hooks.AddAfterListTools(suitToolList)
 	hooks.AddOnRegisterSession(s.remember)
-	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.sessions.Delete(session.SessionID()) })
+	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.listeners.Delete(session.SessionID()) })
 	s.mcp.AddTools(list...)
 	return s, nil
 }
 
-func (s *Server) remember(_ context.Context, session server.ClientSession) {
-	if subscriber, ok := session.(server.SessionWithResourceSubscriptions); ok {
-		s.sessions.Store(session.SessionID(), subscriber)
-	}
+func (s *Server) remember(ctx context.Context, session server.ClientSession) {
+	s.listeners.Store(session.SessionID(), listener{session, ownerOf(ctx)})
 }
 
-// saved tells clients of a new picture.
-func (s *Server) saved(i resources.Image) {
-	s.mcp.SendNotificationToAllClients(mcp.MethodNotificationResourcesListChanged, nil)
-	s.sessions.Range(func(id, value any) bool {
-		subscriber, ok := value.(server.SessionWithResourceSubscriptions)
-		if !ok {
-			return true
-		}
-		for _, view := range []resources.View{resources.Original, resources.Preview, resources.Metadata} {
-			uri := resources.URI(i.ID, view)
-			if !subscriber.IsSubscribedToResource(uri) {
-				continue
-			}
-			if err := s.mcp.SendNotificationToSpecificClient(subscriber.SessionID(), mcp.MethodNotificationResourceUpdated, map[string]any{"uri": uri}); err != nil {
-				s.log.Warn("subscriber not told", "session", id, "uri", uri, "error", err)
-			}
+// settled tells the owner's clients of a new picture, and nobody else.
+func (s *Server) settled(i resources.Image) {
+	if i.State != resources.Saved {
+		return
+	}
+	s.listeners.Range(func(_, value any) bool {
+		if l, ok := value.(listener); ok && l.owner == i.Owner && l.Initialized() {
+			s.tell(l, i)
 		}
 		return true
 	})
+}
+
+func (s *Server) tell(l listener, i resources.Image) {
+	filter, active := mcp.SubscriptionFilter{}, false
+	if filtered, ok := l.ClientSession.(server.SessionWithSubscriptionFilter); ok {
+		filter, active = filtered.SubscriptionFilter()
+	}
+	if !active || filter.ResourcesListChanged {
+		s.send(l, mcp.MethodNotificationResourcesListChanged, nil)
+	}
+	subscriber, ok := l.ClientSession.(server.SessionWithResourceSubscriptions)
+	if !ok {
+		return
+	}
+	for _, view := range []resources.View{resources.Original, resources.Preview, resources.Metadata} {
+		if uri := resources.URI(i.ID, view); subscriber.IsSubscribedToResource(uri) {
+			s.send(l, mcp.MethodNotificationResourceUpdated, map[string]any{"uri": uri})
+		}
+	}
+}
+
+// send does not wait for clients that do not read.
+func (s *Server) send(l listener, method string, params map[string]any) {
+	n := mcp.JSONRPCNotification{JSONRPC: mcp.JSONRPC_VERSION, Notification: mcp.Notification{
+		Method: method, Params: mcp.NotificationParams{AdditionalFields: params},
+	}}
+	select {
+	case l.NotificationChannel() <- n:
+	default:
+		s.log.Debug("client not told", "session", l.SessionID(), "method", method)
+	}
 }
 
 // Client opens a session inside the process and introduces itself by name.
@@ -140,9 +172,22 @@ func (s *Server) Client(ctx context.Context, name, version string) (*client.Clie
 
 // Close takes no new work and lets paid work end within the grace.
 func (s *Server) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
+	ctx, cancel := s.ending(context.Background())
 	defer cancel()
 	s.drain(ctx)
+}
+
+// ending gives the time that is left when the program ends. Shortly before it
+// is over, calls that still wait answer with the ids of their pictures.
+func (s *Server) ending(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+	timer := time.AfterFunc(s.grace-min(s.grace/10, time.Second), func() {
+		s.handOverOnce.Do(func() { close(s.handOver) })
+	})
+	return end, func() {
+		timer.Stop()
+		cancel()
+	}
 }
 
 func (s *Server) drain(ctx context.Context) {

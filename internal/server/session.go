@@ -10,10 +10,13 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
-// session is the one client of a stdio server.
+// session is a client that the server knows for longer than one request, or
+// the client of one request from protocol 2026-07-28 on.
 type session struct {
+	id, owner     string
 	notifications chan mcp.JSONRPCNotification
 	initialized   atomic.Bool
+	calls         calls
 
 	mu           sync.Mutex
 	info         mcp.Implementation
@@ -31,12 +34,24 @@ var (
 	_ server.SessionWithSubscriptionFilter    = (*session)(nil)
 )
 
-func newSession() *session {
-	return &session{notifications: make(chan mcp.JSONRPCNotification, 4096), subscribed: map[string]bool{}}
+// newSession makes a session that holds so many notifications until they are
+// written; more are dropped.
+func newSession(id, owner string, buffer int) *session {
+	return &session{id: id, owner: owner, notifications: make(chan mcp.JSONRPCNotification, buffer)}
 }
 
+// requestSession is a session whose notifications go with the answer to one
+// request.
+type requestSession struct {
+	*session
+	own chan mcp.JSONRPCNotification
+}
+
+// NotificationChannel implements server.ClientSession.
+func (s *requestSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.own }
+
 // SessionID implements server.ClientSession.
-func (s *session) SessionID() string { return "stdio" }
+func (s *session) SessionID() string { return s.id }
 
 // Initialize implements server.ClientSession.
 func (s *session) Initialize() { s.initialized.Store(true) }
@@ -96,6 +111,9 @@ const maxSubscriptions = 1000
 func (s *session) SubscribeToResource(uri string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.subscribed == nil {
+		s.subscribed = map[string]bool{}
+	}
 	if len(s.subscribed) < maxSubscriptions {
 		s.subscribed[uri] = true
 	}

@@ -29,7 +29,7 @@ func (c Images) List(ctx context.Context, query string, limit int, asJSON bool) 
 	unsaved, err := c.Library.Unsaved(ctx, c.Owner, most)
 	for _, row := range unsaved {
 		if asJSON {
-			err = errors.Join(err, c.json(row, ""))
+			err = errors.Join(err, c.json(ctx, row, ""))
 			continue
 		}
 		_, _ = fmt.Fprintf(c.Out, "%s  %s  not saved, %s: %s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Status(), short(row.Prompt, 60))
@@ -52,7 +52,7 @@ func (c Images) listSaved(ctx context.Context, query string, limit int, asJSON b
 		}
 		for _, row := range rows {
 			if asJSON {
-				if err := c.json(row, ""); err != nil {
+				if err := c.json(ctx, row, ""); err != nil {
 					return err
 				}
 				continue
@@ -74,7 +74,7 @@ func (c Images) Show(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.json(row, "  ")
+	return c.json(ctx, row, "  ")
 }
 
 // Path prints where the picture's file lies.
@@ -111,11 +111,11 @@ func (c Images) find(ctx context.Context, id string) (resources.Image, error) {
 	return row, nil
 }
 
-func (c Images) json(row resources.Image, indent string) error {
+func (c Images) json(ctx context.Context, row resources.Image, indent string) error {
 	encoder := json.NewEncoder(c.Out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
-	return encoder.Encode(c.Library.Entry(row, true))
+	return encoder.Encode(c.Library.Entry(ctx, row, resources.Reach{Path: true}))
 }
 
 // plainID takes an id or the URI of a picture.

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	maxInFlight = 32 << 20 // bytes of requests under way; more wait unread
+	minWeight   = 32 << 10 // what a request counts at least, so that there are at most 1024
+	maxReads    = 8        // large answers being made at once
+)
+
+// connection is a client for which everything the server says goes into one
+// stream: stdio, and HTTP+SSE.
+type connection struct {
+	*Server
+	session *session
+	out     *messages
+	base    context.Context     //nolint:containedctx // the life of all requests
+	places  *semaphore.Weighted // bytes of requests under way
+	work    sync.WaitGroup      // requests that are not answered yet
+}
+
+// connect begins a connection that lives as long as base.
+func (s *Server) connect(base context.Context, session *session, out sink, places int64) (*connection, error) {
+	c := &connection{Server: s, session: session, out: &messages{out: out}, places: semaphore.NewWeighted(places)}
+	if err := s.mcp.RegisterSession(base, session); err != nil {
+		return nil, err
+	}
+	c.base = s.mcp.WithContext(base, session)
+	return c, nil
+}
+
+func weight(line []byte) int64 { return int64(max(len(line), minWeight)) }
+
+// take sorts one message. While too much is under way it waits, as long as
+// ctx; an error means that the message was not taken.
+func (c *connection) take(ctx context.Context, line []byte) error {
+	e, err := open(line)
+	if err != nil {
+		return err
+	}
+	switch {
+	case e.Method == string(mcp.MethodNotificationCancelled):
+		c.session.calls.cancel(e.Params.RequestID)
+	case len(e.ID) == 0 || !isRequestID(e.ID):
+		c.handle(c.base, line)
+	case e.Method == string(mcp.MethodInitialize):
+		// In line: what follows may rely on the handshake.
+		c.answer(c.base, e.ID, line, nil)
+	default:
+		if err := c.places.Acquire(ctx, weight(line)); err != nil {
+			return err
+		}
+		c.begin(e.ID, e.Method, line)
+	}
+	return nil
+}
+
+// begin serves a request beside the others.
+func (c *connection) begin(id json.RawMessage, method string, line []byte) {
+	ctx, cancel := context.WithCancel(c.base)
+	r := c.session.calls.add(id, method, cancel)
+	if r.endless {
+		c.session.setListen(id)
+		c.places.Release(weight(line)) // it waits, which costs nothing
+	}
+	c.work.Go(func() {
+		defer func() {
+			cancel()
+			c.session.calls.remove(id, r)
+			if !r.endless {
+				c.places.Release(weight(line))
+			}
+		}()
+		if method == string(mcp.MethodResourcesRead) {
+			c.reads <- struct{}{}
+			defer func() { <-c.reads }()
+		}
+		c.answer(ctx, id, line, r)
+	})
+}
+
+// answer handles a request and writes its response behind all notifications
+// that were sent for it. A cancelled request gets none.
+func (c *connection) answer(ctx context.Context, id, line json.RawMessage, r *inFlight) {
+	response := c.handle(ctx, line)
+	c.flushNotifications(ctx)
+	if r != nil && c.session.calls.wasCancelled(r) {
+		return
+	}
+	if response == nil {
+		return // an answer to a request of ours, which we never send
+	}
+	if err := c.out.respond(id, response); err != nil {
+		c.log.WarnContext(ctx, "answer not written", "error", err)
+	}
+}
+
+// handle runs the library on a message. A panic becomes an opaque error.
+func (s *Server) handle(ctx context.Context, line json.RawMessage) (response mcp.JSONRPCMessage) {
+	defer func() {
+		if value := recover(); value != nil {
+			reference := s.logPanic(ctx, "message", value)
+			response = mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(mcp.INTERNAL_ERROR, "internal error, reference "+reference, nil)}
+		}
+	}()
+	return s.mcp.HandleMessage(ctx, line)
+}
+
+// flushMethod marks a message to ourselves in the stream of notifications.
+const flushMethod = "internal/flush"
+
+// flushNotifications returns when everything sent before is written.
+func (c *connection) flushNotifications(ctx context.Context) {
+	done := make(chan struct{})
+	n := mcp.JSONRPCNotification{Notification: mcp.Notification{Method: flushMethod}}
+	n.Params.AdditionalFields = map[string]any{"done": done}
+	select {
+	case c.session.notifications <- n:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (c *connection) forwardNotifications(ctx context.Context) {
+	for {
+		select {
+		case n := <-c.session.notifications:
+			if n.Method == flushMethod {
+				if done, ok := n.Params.AdditionalFields["done"].(chan struct{}); ok {
+					close(done)
+				}
+				continue
+			}
+			c.session.tag(&n)
+			if err := c.out.notify(n); err != nil {
+				c.log.DebugContext(ctx, "notification not written", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// finish lets requests end until the end of ctx, and ends streams at once.
+func (c *connection) finish(ctx context.Context, cancel context.CancelFunc) {
+	c.session.calls.end(false)
+	done := make(chan struct{})
+	go func() {
+		c.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		c.log.WarnContext(ctx, "calls are cut off", "grace", c.grace)
+	}
+	cancel()
+	within(done, lastWords)
+}
+
+// lastWords is how long a host that does not read any more can keep the
+// program from ending.
+const lastWords = time.Second
+
+func within(done <-chan struct{}, limit time.Duration) {
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
