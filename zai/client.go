@@ -31,6 +31,7 @@ type Client struct {
 	log       *slog.Logger
 	now       func() time.Time
 	jitter    func(limit time.Duration) time.Duration
+	observe   func(Attempt)
 }
 
 // secret is the key. Behind a pointer it cannot be printed by accident: fmt
@@ -54,6 +55,7 @@ type settings struct {
 	log            *slog.Logger
 	now            func() time.Time
 	jitter         func(time.Duration) time.Duration
+	observe        func(Attempt)
 }
 
 // Option changes a setting of NewClient.
@@ -121,6 +123,18 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
+// WithObserver is told of every attempt. The function must not block and is
+// called from several goroutines.
+func WithObserver(observe func(Attempt)) Option {
+	return func(s *settings) error {
+		if observe == nil {
+			return errors.New("WithObserver: nil function")
+		}
+		s.observe = observe
+		return nil
+	}
+}
+
 // WithClock replaces time.Now, and with jitter the random part of waits: it
 // returns a duration between zero and its limit.
 func WithClock(now func() time.Time, jitter func(limit time.Duration) time.Duration) Option {
@@ -143,6 +157,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 		download:       defaultDownloadLimits(),
 		userAgent:      "zai-image-mcp",
 		log:            slog.New(slog.DiscardHandler),
+		observe:        func(Attempt) {},
 		now:            time.Now,
 		jitter: func(limit time.Duration) time.Duration {
 			return rand.N(limit + 1) //nolint:gosec // spreads retries, guards nothing
@@ -177,7 +192,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 		key: &secret{key}, region: s.region, base: base, api: &api,
 		pictures: pictureClient(base, api.Transport, s.connectTimeout),
 		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
-		log: s.log, now: s.now, jitter: s.jitter,
+		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil
 }
 

@@ -56,7 +56,9 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error)
 		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "the link to the picture is not acceptable", cause: withoutURL(err)}
 	}
 	for attempt := 0; ; attempt++ {
+		start := c.now()
 		picture, err := c.fetch(ctx, link)
+		c.observe(Attempt{Operation: OperationDownload, Number: attempt + 1, Status: downloadStatus(err), Duration: c.now().Sub(start)})
 		if err == nil {
 			return picture, nil
 		}

@@ -42,6 +42,7 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 	for attempt := 1; ; attempt++ {
 		start := c.now()
 		response, failure := c.post(ctx, body)
+		c.observe(Attempt{Operation: OperationGenerate, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
 		if failure == nil {
 			c.log.InfoContext(ctx, "picture made", "model", request.Model, "size", request.Size, "attempt", attempt,
 				"request_id", response.RequestID, "log_id", response.LogID, "seconds", c.now().Sub(start).Seconds())
