@@ -20,6 +20,26 @@ import (
 // or refuse results from 1 MiB on.
 const maxResult = 996_147 // 0.95 MiB
 
+// OutcomeOK is the outcome of a call that did not fail.
+const OutcomeOK = "ok"
+
+// Outcome sums a result up in a word: OutcomeOK or the kind of failure.
+func Outcome(r *mcp.CallToolResult) string {
+	switch {
+	case r == nil:
+		return jobs.KindInternal
+	case !r.IsError:
+		return OutcomeOK
+	}
+	if failed, ok := r.StructuredContent.(result); ok && failed.Error != nil {
+		return failed.Error.Kind
+	}
+	return jobs.KindInternal
+}
+
+// Failed is the result of a call that did not get as far as its tool.
+func Failed(err error) *mcp.CallToolResult { return failureResult(jobs.Describe(err)) }
+
 // failed is the result of a call that made nothing.
 func (t *tools) failed(err error) *mcp.CallToolResult {
 	failure := jobs.Describe(err)

@@ -27,6 +27,15 @@ var ErrNoKey = errors.New("no API key")
 // ErrClosing says that the program ends and takes no new work.
 var ErrClosing = errors.New("the program is ending")
 
+// ErrManyCalls says that too many calls are under way already.
+var ErrManyCalls = errors.New("too many calls are under way")
+
+// InternalError is a defect of which the caller gets nothing but a reference
+// to the log.
+type InternalError struct{ Reference string }
+
+func (e *InternalError) Error() string { return "internal error, reference " + e.Reference }
+
 // BudgetError says that a picture would exceed the daily budget.
 type BudgetError struct {
 	SpentUSD, PriceUSD, BudgetUSD float64
@@ -63,6 +72,11 @@ func Describe(err error) *resources.Failure {
 			Kind: string(zai.KindRateLimited), Retryable: true,
 			Message: "Too many pictures are waiting to be made already.", Hint: "Nothing was charged; wait for the ones under way, then call again.",
 		}
+	case errors.Is(err, ErrManyCalls):
+		return &resources.Failure{
+			Kind: string(zai.KindRateLimited), Retryable: true,
+			Message: "Too many calls are under way.", Hint: "Nothing was charged; wait for some of them, then call again.",
+		}
 	case errors.Is(err, ErrNoKey):
 		return &resources.Failure{
 			Kind:    KindNoAPIKey,
@@ -81,7 +95,11 @@ func Describe(err error) *resources.Failure {
 			Hint:    "Ask the user to check that the folder of --store is writable and has space, then call again.",
 		}
 	default:
-		return &resources.Failure{Kind: KindInternal, Message: "Something went wrong inside the image server.", Hint: "Call once more; if it happens again, tell the user to look at the server's log."}
+		f := &resources.Failure{Kind: KindInternal, Message: "Something went wrong inside the image server.", Hint: "Call once more; if it happens again, tell the user to look at the server's log."}
+		if internal, ok := errors.AsType[*InternalError](err); ok {
+			f.Hint += " Reference " + internal.Reference + "."
+		}
+		return f
 	}
 }
 

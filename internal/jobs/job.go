@@ -33,6 +33,7 @@ type Job struct {
 	now   func() time.Time
 	queue context.Context //nolint:containedctx // ends the waiting for a slot, nothing else
 	leave context.CancelFunc
+	base  context.Context //nolint:containedctx // the life of paid work, in the trace of the call
 	done  chan struct{}
 	place *place // nil when nothing is to be asked for
 

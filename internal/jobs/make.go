@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -46,9 +50,16 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 		return nil, ErrClosing
 	}
 	j.enter(PhaseGenerating)
-	return p.Client.GenerateImage(p.base, zai.ImageRequest{
+	ctx, span := p.Tracer.Start(j.base, "zai images/generations", trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("zai.model", row.Model), attribute.String("zai.size", row.Size)))
+	defer span.End()
+	response, err := p.Client.GenerateImage(ctx, zai.ImageRequest{
 		Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID,
 	})
+	if err != nil {
+		span.SetStatus(codes.Error, Describe(err).Kind)
+	}
+	return response, err
 }
 
 // waitForSlot waits in order until fewer requests are under way. It is not ok
@@ -99,7 +110,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	var err error
 	for range fetchAttempts {
 		var saved resources.Image
-		saved, err = p.download(row, data)
+		saved, err = p.download(j.base, row, data)
 		if err == nil {
 			p.Log.Info("picture saved", "id", row.ID, "path", saved.Path, "bytes", saved.Bytes)
 			return saved
@@ -123,13 +134,16 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	return row
 }
 
-func (p *Pipeline) download(row resources.Image, data zai.ImageData) (resources.Image, error) {
-	picture, err := p.Client.Download(p.base, data)
+func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.ImageData) (resources.Image, error) {
+	ctx, span := p.Tracer.Start(ctx, "zai picture", trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	picture, err := p.Client.Download(ctx, data)
 	if err != nil {
+		span.SetStatus(codes.Error, Describe(err).Kind)
 		return row, err
 	}
 	defer picture.Close()
-	return p.Library.Save(context.WithoutCancel(p.base), row, resources.Content{
+	return p.Library.Save(context.WithoutCancel(ctx), row, resources.Content{
 		Reader: picture, MIMEType: picture.MIMEType, Extension: picture.Extension, Width: picture.Width, Height: picture.Height,
 	})
 }

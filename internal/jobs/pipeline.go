@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -26,6 +29,7 @@ type Config struct {
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
 	Log           *slog.Logger
+	Tracer        trace.Tracer          // nil for no traces
 	Settled       func(resources.Image) // called with what became of each picture; may be nil
 }
 
@@ -51,6 +55,9 @@ const (
 // New makes a pipeline; Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), running: map[string]*Job{}}
+	if p.Tracer == nil {
+		p.Tracer = noop.NewTracerProvider().Tracer("")
+	}
 	p.base, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -93,6 +100,8 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Jo
 	}
 	j := p.newJob(row, watch)
 	j.place = place
+	// The trace goes on in work that the call's own context must not end.
+	j.base = trace.ContextWithSpanContext(p.base, trace.SpanContextFromContext(ctx))
 	p.mu.Lock()
 	p.running[row.ID] = j
 	if p.closing {
@@ -184,7 +193,7 @@ func (p *Pipeline) begin() bool {
 
 func (p *Pipeline) newJob(row resources.Image, watch func(Stage)) *Job {
 	queue, leave := context.WithCancel(p.base)
-	return &Job{id: row.ID, row: row, watch: watch, queue: queue, leave: leave, done: make(chan struct{}), now: p.Now}
+	return &Job{id: row.ID, row: row, watch: watch, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now}
 }
 
 // guard keeps a defect in one job from ending the program and with it all the
