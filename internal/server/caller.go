@@ -10,6 +10,7 @@ type caller struct {
 	owner   string // of the pictures that are made and seen
 	client  string // one conversation: takes turns with the others
 	request string // id of the HTTP request, for the log
+	token   tokenDigest
 }
 
 type callerKey struct{}

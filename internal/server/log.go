@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,9 +20,33 @@ func NewLogger(out io.Writer, level slog.Level, asJSON bool, secret string) *slo
 		}
 	}
 	if asJSON {
-		return slog.New(slog.NewJSONHandler(out, options))
+		return slog.New(callerHandler{slog.NewJSONHandler(out, options)})
 	}
-	return slog.New(slog.NewTextHandler(out, options))
+	return slog.New(callerHandler{slog.NewTextHandler(out, options)})
+}
+
+// callerHandler adds to each record whose request it is about.
+type callerHandler struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h callerHandler) Handle(ctx context.Context, r slog.Record) error {
+	if c := callerOf(ctx); c.request != "" {
+		r.AddAttrs(slog.String("request", c.request))
+		if c.owner != "" {
+			r.AddAttrs(slog.String("owner", c.owner))
+		}
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h callerHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return callerHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h callerHandler) WithGroup(name string) slog.Handler {
+	return callerHandler{h.Handler.WithGroup(name)}
 }
 
 // attrText is how a value will be written, for those that can hold text.

@@ -10,7 +10,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"zai-image-mcp/internal/jobs"
-	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
 )
 
 // A panic's text may hold anything, so only the log gets it; callers get a
@@ -41,13 +41,7 @@ func (s *Server) recoverTool(next server.ToolHandlerFunc) server.ToolHandlerFunc
 }
 
 func internalFailure(reference string) *mcp.CallToolResult {
-	f := jobs.Describe(errors.New("internal"))
-	f.Hint += " Reference " + reference + "."
-	return &mcp.CallToolResult{
-		IsError:           true,
-		Content:           []mcp.Content{mcp.NewTextContent(f.Message + " " + f.Hint + " (kind: " + f.Kind + ")")},
-		StructuredContent: map[string]*resources.Failure{"error": f},
-	}
+	return tools.Failed(&jobs.InternalError{Reference: reference})
 }
 
 func (s *Server) recoverResource(next server.ResourceHandlerFunc) server.ResourceHandlerFunc {

@@ -37,6 +37,7 @@ type Config struct {
 	Grace        time.Duration // for paid work when the program ends
 	MaxMessage   int           // bytes; 0 for no limit
 	Reach        resources.Reach
+	Telemetry    *Telemetry // nil for none
 }
 
 // StdioMaxMessage is the largest message for stdio: the official TypeScript
@@ -51,7 +52,9 @@ type Server struct {
 	grace     time.Duration
 	log       *slog.Logger
 	reads     chan struct{} // large answers being made
-	listeners sync.Map      // session id -> listener
+	telemetry *Telemetry
+	callLimit callLimit
+	listeners sync.Map // session id -> listener
 
 	handOver     chan struct{} // closed when calls shall not wait any longer
 	handOverOnce sync.Once
@@ -65,12 +68,21 @@ type listener struct {
 
 // New puts a server together. It opens neither files nor connections.
 func New(c Config) (*Server, error) {
+	if c.Telemetry == nil {
+		var err error
+		if c.Telemetry, err = NewTelemetry(context.Background(), c.Version, false, false); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{
 		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
-		reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
+		telemetry: c.Telemetry, reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
 	}
-	c.Jobs.Settled = s.settled
+	c.Jobs.Settled, c.Jobs.Tracer = s.settled, c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)
+	if err := c.Telemetry.gauge("zai_image_queue_length", "Pictures that wait for a slot.", s.pipeline.Waiting); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
 		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, Now: c.Jobs.Now, Log: c.Jobs.Log,
@@ -93,7 +105,9 @@ func New(c Config) (*Server, error) {
 		server.WithResourceCompletionProvider(library),
 		server.WithHooks(hooks),
 		server.WithToolHandlerMiddleware(s.suitHost),
+		server.WithToolHandlerMiddleware(s.observeCalls),
 		server.WithToolHandlerMiddleware(s.recoverTool),
+		server.WithToolHandlerMiddleware(s.limitCalls),
 		server.WithResourceHandlerMiddleware(s.recoverResource),
 	)
 	library.Register(s.mcp, hooks)
@@ -110,6 +124,7 @@ func (s *Server) remember(ctx context.Context, session server.ClientSession) {
 
 // settled tells the owner's clients of a new picture, and nobody else.
 func (s *Server) settled(i resources.Image) {
+	s.telemetry.settled(i)
 	if i.State != resources.Saved {
 		return
 	}
@@ -193,5 +208,10 @@ func (s *Server) ending(ctx context.Context) (context.Context, context.CancelFun
 func (s *Server) drain(ctx context.Context) {
 	if err := s.pipeline.Drain(ctx); err != nil {
 		s.log.Error("the program ended before paid work did", "error", err)
+	}
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := s.telemetry.Close(flush); err != nil {
+		s.log.Warn("telemetry is not sent", "error", err)
 	}
 }

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+const (
+	// maxBody is the largest message over HTTP. No call to this server needs
+	// more than a tenth of it.
+	maxBody = 1 << 20
+	// smallBody is read at once; larger ones take turns, so that clients
+	// which send slowly can neither fill the memory nor hold up others.
+	smallBody   = 16 << 10
+	largeBodies = 16
+)
+
+var errLargeBody = errors.New("the message is larger than 1 MiB")
+
+// readBody reads a request's body within the time that the connection's read
+// deadline leaves.
+func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBody {
+		return nil, errLargeBody
+	}
+	body := http.MaxBytesReader(w, r.Body, maxBody)
+	first, err := io.ReadAll(io.LimitReader(body, smallBody))
+	if err != nil {
+		return nil, err
+	}
+	if len(first) < smallBody {
+		// The connection goes on, and so must its later reads.
+		return first, http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.BodyTime)
+	defer cancel()
+	select {
+	case h.large <- struct{}{}:
+		defer func() { <-h.large }()
+	case <-ctx.Done():
+		return nil, os.ErrDeadlineExceeded
+	}
+	rest, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	return append(first, rest...), http.NewResponseController(w).SetReadDeadline(time.Time{})
+}
+
+// bodyStatus is the HTTP status for a body that could not be read.
+func bodyStatus(err error) int {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge, errors.Is(err, errLargeBody):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout
+	default:
+		return http.StatusBadRequest
+	}
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/server"
+)
+
+var (
+	errManySessions = errors.New("too many sessions are open")
+	errManyStreams  = errors.New("too many streams are open")
+)
+
+// webSession is a client's session over Streamable HTTP, as protocols before
+// 2026-07-28 have it. It belongs to the owner that opened it.
+type webSession struct {
+	*session
+	base context.Context //nolint:containedctx // the life of the session
+	end  context.CancelFunc
+
+	mu      sync.Mutex
+	token   tokenDigest
+	used    time.Time
+	settled bool               // a request came after the handshake
+	stream  context.CancelFunc // ends the open GET stream, nil without one
+}
+
+// sessions is the table of open ones.
+type sessions struct {
+	mcp   *server.MCPServer
+	limit int
+	idle  time.Duration
+
+	mu   sync.Mutex
+	byID map[string]*webSession
+}
+
+// halfOpen is how long a session stays that was opened and never used.
+const halfOpen = time.Minute
+
+// open makes a session for the caller of ctx, whose values it keeps.
+func (t *sessions) open(ctx context.Context, token tokenDigest, now time.Time) (*webSession, error) {
+	const buffer = 64 // notifications until a stream is open
+	s := &webSession{session: newSession(rand.Text(), ownerOf(ctx), buffer), token: token, used: now}
+	s.base, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	t.mu.Lock()
+	if len(t.byID) >= t.limit {
+		t.mu.Unlock()
+		s.end()
+		return nil, errManySessions
+	}
+	t.byID[s.id] = s
+	t.mu.Unlock()
+	return s, t.mcp.RegisterSession(ctx, s.session)
+}
+
+// find gives the session with this id if it is the owner's.
+func (t *sessions) find(owner, id string, now time.Time) *webSession {
+	t.mu.Lock()
+	s := t.byID[id]
+	t.mu.Unlock()
+	if s == nil || s.owner != owner {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used, s.settled = now, true
+	return s
+}
+
+// close ends a session with all that is under way in it. What is paid for is
+// still brought home.
+func (t *sessions) close(s *webSession) {
+	t.mu.Lock()
+	delete(t.byID, s.id)
+	t.mu.Unlock()
+	s.end()
+	s.calls.end(true)
+	t.mcp.UnregisterSession(s.base, s.id)
+}
+
+// sweep closes what is idle for too long or not allowed any more.
+func (t *sessions) sweep(now time.Time, allowed func(tokenDigest) bool) {
+	t.mu.Lock()
+	var over []*webSession
+	for _, s := range t.byID {
+		if s.over(now, t.idle) || !allowed(s.token) {
+			over = append(over, s)
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range over {
+		t.close(s)
+	}
+}
+
+func (s *webSession) over(now time.Time, idle time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil || s.calls.busy() > 0 {
+		s.used = now
+		return false
+	}
+	if !s.settled {
+		idle = min(idle, halfOpen)
+	}
+	return now.Sub(s.used) >= idle
+}
+
+// takeStream makes a stream the one that notifications go to. The one before
+// ends: a client that reconnects is ahead of the news that its old connection
+// is dead.
+func (s *webSession) takeStream(end context.CancelFunc) (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil {
+		s.stream()
+	}
+	current := true
+	s.stream = func() {
+		current = false
+		end()
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if current {
+			s.stream = nil
+		}
+	}
+}
+
+func (t *sessions) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
+}
+
+// streams are the answers that stay open.
+type streams struct {
+	limit int
+
+	mu   sync.Mutex
+	open map[*stream]struct{}
+}
+
+type stream struct {
+	cancel  context.CancelFunc
+	token   tokenDigest
+	answers bool // answers to requests go through it, not notifications alone
+}
+
+// begin counts a stream until its end, which is called when the stream is not
+// wanted any more.
+func (t *streams) begin(token tokenDigest, answers bool, cancel context.CancelFunc) (done func(), err error) {
+	s := &stream{cancel, token, answers}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.open) >= t.limit {
+		return nil, errManyStreams
+	}
+	t.open[s] = struct{}{}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.open, s)
+	}, nil
+}
+
+// end ends those streams that which says.
+func (t *streams) end(which func(*stream) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.open {
+		if which(s) {
+			s.cancel()
+		}
+	}
+}
+
+func (t *streams) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open)
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// mcpEndpoint serves Streamable HTTP.
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
+func (h *web) mcpEndpoint(w http.ResponseWriter, r *http.Request) {
+	modern := mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion))
+	switch {
+	case r.Method == http.MethodPost:
+		h.post(w, r)
+	case r.Method == http.MethodGet && !modern:
+		h.listen(w, r)
+	case r.Method == http.MethodDelete && !modern:
+		h.terminate(w, r)
+	case modern:
+		w.Header().Set("Allow", "POST")
+		refuse(w, r, http.StatusMethodNotAllowed, "Only POST: there are no sessions in this protocol version.")
+	default:
+		w.Header().Set("Allow", "GET, POST, DELETE")
+		refuse(w, r, http.StatusMethodNotAllowed, "Only GET, POST and DELETE.")
+	}
+}
+
+// post takes one message.
+func (h *web) post(w http.ResponseWriter, r *http.Request) {
+	body, err := h.readBody(w, r)
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		protocolError(w, bodyStatus(err), nil, mcp.INVALID_REQUEST, "The message cannot be read: "+err.Error())
+		return
+	}
+	line := bytes.TrimSpace(body)
+	if len(line) == 0 {
+		line = []byte(" ") // which is no JSON
+	}
+	e, err := open(line)
+	if bad, ok := errors.AsType[*badMessage](err); ok {
+		protocolError(w, http.StatusBadRequest, nil, bad.code, bad.text)
+		return
+	}
+	if !h.begin() {
+		busyHere(w, r, errEnding, h.grace)
+		return
+	}
+	defer h.work.Done()
+	version := r.Header.Get(mcp.HeaderProtocolVersion)
+	switch {
+	case mcp.IsModernProtocol(version), mcp.IsModernProtocol(e.Params.Meta.ProtocolVersion()):
+		h.postModern(w, r, e, line)
+	case version != "" && !mcp.IsValidProtocolVersion(version) && e.Method != string(mcp.MethodInitialize):
+		protocolError(w, http.StatusBadRequest, e.ID, mcp.INVALID_REQUEST, "Unsupported protocol version in "+mcp.HeaderProtocolVersion)
+	default:
+		h.postInSession(w, r, e, line)
+	}
+}
+
+// postInSession is the way of protocols before 2026-07-28.
+func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, line []byte) {
+	var s *webSession
+	isRequest := e.Method != "" && len(e.ID) > 0
+	answer := newReply(w, r, h.WriteTime)
+	if e.Method == string(mcp.MethodInitialize) && isRequest {
+		var err error
+		if s, err = h.sessions.open(r.Context(), callerOf(r.Context()).token, time.Now()); err != nil {
+			busyHere(w, r, err, halfOpen)
+			return
+		}
+		answer.sessionID = s.id
+	} else if s = h.findSession(w, r); s == nil {
+		return
+	}
+	ctx := h.inSession(r.Context(), s)
+	switch {
+	case e.Method == string(mcp.MethodNotificationCancelled):
+		s.calls.cancel(e.Params.RequestID)
+		w.WriteHeader(http.StatusAccepted)
+	case !isRequest:
+		h.handle(h.mcp.WithContext(ctx, s.session), line)
+		w.WriteHeader(http.StatusAccepted)
+	default:
+		// The request outlives its connection: who lost that may ask for the
+		// picture later. It ends with the session.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		stop := context.AfterFunc(s.base, cancel)
+		h.serve(w, r, call{ctx, func() { stop(); cancel() }, s.session, e, line}, answer)
+	}
+}
+
+// inSession names the session as the client that takes turns with others.
+func (h *web) inSession(ctx context.Context, s *webSession) context.Context {
+	c := callerOf(ctx)
+	c.client = c.owner + " " + s.id
+	return withCaller(ctx, c)
+}
+
+// findSession gives the session that a request names, or answers that there is
+// none. Another owner's is none.
+func (h *web) findSession(w http.ResponseWriter, r *http.Request) *webSession {
+	id := r.Header.Get(mcp.HeaderSessionID)
+	if id == "" {
+		refuse(w, r, http.StatusBadRequest, mcp.HeaderSessionID+" is missing: begin with initialize.")
+		return nil
+	}
+	s := h.sessions.find(ownerOf(r.Context()), id, time.Now())
+	if s == nil {
+		refuse(w, r, http.StatusNotFound, "There is no such session: begin again with initialize.")
+	}
+	return s
+}
+
+// call is one request to be answered.
+type call struct {
+	ctx      context.Context //nolint:containedctx // the life of the request, which is not that of its connection
+	cancel   context.CancelFunc
+	session  *session
+	envelope envelope
+	line     json.RawMessage
+}
+
+// Notifications that a request may be ahead of its client. A call's are few,
+// but they must not be lost while the connection is slow.
+const (
+	callBuffer  = 512
+	otherBuffer = 16
+)
+
+// serve answers a request. All that is written to the client is written here,
+// in the order in which it was sent, and the result comes last.
+func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *reply) {
+	id, method := c.envelope.ID, c.envelope.Method
+	if method == string(mcp.MethodResourcesRead) {
+		select {
+		case h.reads <- struct{}{}:
+			defer func() { <-h.reads }()
+		case <-r.Context().Done():
+			c.cancel()
+			return
+		}
+	}
+	if !h.inFlight.TryAcquire(weight(c.line)) {
+		c.cancel()
+		busyHere(w, r, errManyRequests, time.Second)
+		return
+	}
+	own := make(chan mcp.JSONRPCNotification, otherBuffer)
+	if method == string(mcp.MethodToolsCall) {
+		own = make(chan mcp.JSONRPCNotification, callBuffer)
+	}
+	session := &requestSession{c.session, own}
+	flight := c.session.calls.add(id, method, c.cancel)
+	done := make(chan mcp.JSONRPCMessage, 1)
+	h.work.Go(func() {
+		defer h.inFlight.Release(weight(c.line))
+		defer c.session.calls.remove(id, flight)
+		defer c.cancel()
+		done <- h.handle(h.mcp.WithContext(c.ctx, session), c.line)
+	})
+	if response := h.follow(r.Context(), own, done, answer); response != nil && !c.session.calls.wasCancelled(flight) {
+		if err := answer.respond(id, response); err != nil {
+			h.log.InfoContext(r.Context(), "answer not written", "error", err)
+		}
+	} else if r.Context().Err() == nil {
+		answer.stream() // a cancelled request gets an end, but no answer
+	}
+}
+
+// follow passes on what is sent ahead of a response, and gives the response;
+// nil when the client left before.
+func (h *web) follow(ctx context.Context, own <-chan mcp.JSONRPCNotification, done <-chan mcp.JSONRPCMessage, answer *reply) mcp.JSONRPCMessage {
+	beat := time.NewTicker(h.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case n := <-own:
+			answer.notify(n)
+		case <-beat.C:
+			answer.beat()
+		case response := <-done:
+			for {
+				select {
+				case n := <-own:
+					answer.notify(n)
+					continue
+				default:
+				}
+				return response
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// listen is the stream of what the server says by itself.
+func (h *web) listen(w http.ResponseWriter, r *http.Request) {
+	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
+		refuse(w, r, http.StatusNotAcceptable, "This is a stream of text/event-stream.")
+		return
+	}
+	s := h.findSession(w, r)
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	finished, err := h.streams.begin(s.token, false, cancel)
+	if err != nil || h.stopping.Err() != nil {
+		busyHere(w, r, errors.Join(err, h.stopping.Err()), halfOpen)
+		return
+	}
+	defer finished()
+	defer context.AfterFunc(s.base, cancel)()
+	defer s.takeStream(cancel)()
+	events, err := startEvents(w, h.WriteTime)
+	out := messages{out: events, err: err}
+	beat := time.NewTicker(h.Heartbeat)
+	defer beat.Stop()
+	for err == nil {
+		select {
+		case n := <-s.notifications:
+			err = out.notify(n)
+		case <-beat.C:
+			err = events.heartbeat()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// terminate ends a session.
+func (h *web) terminate(w http.ResponseWriter, r *http.Request) {
+	if s := h.findSession(w, r); s != nil {
+		h.sessions.close(s)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

@@ -1,0 +1,307 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"golang.org/x/sync/semaphore"
+
+	"zai-image-mcp/resources"
+)
+
+// The library's own HTTP servers read bodies of any size, keep sessions and
+// streams without a bound, let one client cancel another's call, lose the last
+// notification before a result or send it on another call's stream, end a call
+// when its connection ends, and let any web page in. This transport is made of
+// net/http and the library's message handler alone.
+
+// HTTP is what serving over HTTP needs.
+type HTTP struct {
+	Listener     net.Listener
+	PublicURL    *url.URL // by which clients reach the server, nil for the listener's address
+	SSE          bool     // serve HTTP+SSE too, the transport of protocol 2024-11-05
+	Tokens       *Tokens  // nil: everybody who reaches the server is the local owner
+	AllowOrigins []string
+	Reload       <-chan os.Signal // read the tokens again; may be nil
+	Links        *resources.Links
+	Limits
+}
+
+// Limits keep clients from filling the server up.
+type Limits struct {
+	Sessions    int           // open at once
+	Streams     int           // open at once, of all kinds
+	SessionIdle time.Duration // after which a session is closed
+	Heartbeat   time.Duration // between signs of life on a silent stream
+	HeaderTime  time.Duration // for a request's head
+	BodyTime    time.Duration // for a request's body
+	WriteTime   time.Duration // for one write to a client that does not read
+}
+
+// DefaultLimits suit a team on one machine.
+func DefaultLimits() Limits {
+	return Limits{
+		Sessions: 4096, Streams: 1024, SessionIdle: time.Hour, Heartbeat: 15 * time.Second,
+		HeaderTime: 5 * time.Second, BodyTime: 8 * time.Second, WriteTime: 8 * time.Second,
+	}
+}
+
+// web is the server's side of HTTP.
+type web struct {
+	*Server
+	HTTP
+	places   places
+	sessions *sessions
+	streams  *streams
+	inFlight *semaphore.Weighted // bytes of requests under way
+	large    chan struct{}       // large bodies being read
+	sse      sync.Map            // session id -> *connection
+	routes   *http.ServeMux
+
+	mu       sync.Mutex
+	work     sync.WaitGroup  // requests that are not answered yet
+	stopping context.Context //nolint:containedctx // ends when no new requests and streams are wanted
+}
+
+// begin counts a request that has to be answered before the program ends. It
+// is false when none is taken any more.
+func (h *web) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping.Err() != nil {
+		return false
+	}
+	h.work.Add(1)
+	return true
+}
+
+// ServeOverHTTP serves on the listener until ctx ends, then finishes what is
+// under way within the grace. The listener is closed in any case.
+func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
+	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	h, err := s.newWeb(stopping, c)
+	if err != nil {
+		return errors.Join(err, c.Listener.Close())
+	}
+	const maxHeader = 64 << 10
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: c.HeaderTime, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of broken connections
+	}
+	s.log.InfoContext(ctx, "listening", "address", c.Listener.Addr().String(), "mcp", h.Links.Base+"/mcp", "sse", c.SSE, "tokens", c.Tokens != nil)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(c.Listener) }()
+	go h.keepHouse(stopping)
+	select {
+	case err := <-failed:
+		s.Close()
+		return fmt.Errorf("http: %w", err)
+	case <-ctx.Done():
+	}
+	h.shutdown(ctx, srv, stop)
+	return nil
+}
+
+func (s *Server) newWeb(stopping context.Context, c HTTP) (*web, error) {
+	address, ok := c.Listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("http: %s is no TCP address", c.Listener.Addr())
+	}
+	h := &web{
+		Server: s, HTTP: c, stopping: stopping,
+		places:   placesOf(address, c.PublicURL, c.AllowOrigins),
+		sessions: &sessions{mcp: s.mcp, limit: c.Sessions, idle: c.SessionIdle, byID: map[string]*webSession{}},
+		streams:  &streams{limit: c.Streams, open: map[*stream]struct{}{}},
+		inFlight: semaphore.NewWeighted(maxInFlight),
+		large:    make(chan struct{}, largeBodies),
+	}
+	h.routes = http.NewServeMux()
+	h.routes.HandleFunc("/mcp", h.mcpEndpoint)
+	if c.SSE {
+		h.routes.HandleFunc("/sse", h.sseEndpoint)
+		h.routes.HandleFunc("/message", h.messageEndpoint)
+	}
+	h.routes.Handle("/images/", &resources.Downloads{Links: c.Links, Owner: h.provenOwner})
+	h.routes.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
+	h.routes.HandleFunc("/readyz", h.ready)
+	if metrics := s.telemetry.Handler(); metrics != nil {
+		h.routes.Handle("/metrics", metrics)
+	}
+	return h, errors.Join(
+		s.telemetry.gauge("zai_image_sessions", "Sessions over Streamable HTTP.", h.sessions.count),
+		s.telemetry.gauge("zai_image_streams", "Open streams of all kinds.", h.streams.count),
+	)
+}
+
+// provenOwner is the owner by token. Without tokens a link is the only proof.
+func (h *web) provenOwner(ctx context.Context) (string, bool) { return ownerOf(ctx), h.Tokens != nil }
+
+// ServeHTTP lets nothing through to the routes that may not be there.
+func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	c := caller{request: rand.Text()[:12]}
+	ctx := withCaller(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), c)
+	defer func() {
+		if value := recover(); value != nil {
+			reference := h.logPanic(ctx, r.URL.Path, value)
+			http.Error(w, "internal error, reference "+reference, http.StatusInternalServerError)
+		}
+		h.log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "took", time.Since(began))
+	}()
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(began.Add(h.WriteTime)) // streams and downloads set their own
+	if r.ContentLength != 0 {
+		_ = control.SetReadDeadline(began.Add(h.BodyTime)) // until readBody is through
+	}
+	header := w.Header()
+	header.Set("X-Request-Id", c.request)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	if refusal := h.places.admit(r); refusal != "" {
+		h.log.WarnContext(ctx, "request refused", "host", r.Host, "origin", r.Header.Get("Origin"), "path", r.URL.Path)
+		refuse(w, r, http.StatusForbidden, refusal)
+		return
+	}
+	if cors(w, r) {
+		return
+	}
+	owner, token, known := h.identify(r)
+	if !known && !isPublic(r) {
+		header.Set("Connection", "close")
+		unauthorized(w, r)
+		return
+	}
+	c.owner, c.client, c.token = owner, owner, token
+	ctx = withCaller(ctx, c)
+	if r.Method == http.MethodPost && !isJSON(r) {
+		refuse(w, r, http.StatusUnsupportedMediaType, "Content-Type must be application/json.")
+		return
+	}
+	h.routes.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// refuse answers a request that is not looked at further. The connection is
+// not used again if there may be a body on it that nobody read.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	http.Error(w, text, status)
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // a client that is gone needs no answer
+}
+
+// ready tells load balancers whether calls can be served.
+func (h *web) ready(w http.ResponseWriter, r *http.Request) {
+	if h.stopping.Err() != nil {
+		writeText(w, http.StatusServiceUnavailable, "the server is ending\n")
+		return
+	}
+	if err := h.library.Reachable(r.Context()); err != nil {
+		h.log.ErrorContext(r.Context(), "not ready", "error", err)
+		writeText(w, http.StatusServiceUnavailable, "the picture library cannot be used\n")
+		return
+	}
+	writeText(w, http.StatusOK, "ready\n")
+}
+
+// busyHere answers when there is no room. It asks the client to come back.
+func busyHere(w http.ResponseWriter, r *http.Request, why error, after time.Duration) {
+	w.Header().Set("Retry-After", fmt.Sprint(int(after.Seconds())))
+	text := strings.ToUpper(why.Error()[:1]) + why.Error()[1:] + "; try again later."
+	refuse(w, r, http.StatusServiceUnavailable, text)
+}
+
+var (
+	errManyRequests = errors.New("too many requests are under way")
+	errEnding       = errors.New("the server is ending")
+)
+
+// keepHouse closes what is idle, and looks whether the tokens were changed.
+func (h *web) keepHouse(ctx context.Context) {
+	const every = time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	last := ""
+	for {
+		reload := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.Reload:
+			reload = true
+		case <-tick.C:
+		}
+		if h.Tokens != nil {
+			changed, err := h.Tokens.refresh(reload)
+			switch {
+			case err == nil && changed:
+				h.log.InfoContext(ctx, "tokens read")
+			case err != nil && err.Error() != last:
+				h.log.ErrorContext(ctx, "tokens not read, the ones before stay", "error", err)
+			}
+			last = fmt.Sprint(err)
+			h.streams.end(func(s *stream) bool { return !h.Tokens.valid(s.token) })
+		}
+		h.sessions.sweep(time.Now(), func(token tokenDigest) bool { return h.Tokens == nil || h.Tokens.valid(token) })
+	}
+}
+
+// shutdown takes no new connections, lets calls end or hand over what they
+// wait for, and then ends what is left.
+func (h *web) shutdown(ctx context.Context, srv *http.Server, stop context.CancelFunc) {
+	end, cancel := h.ending(ctx)
+	defer cancel()
+	h.log.InfoContext(ctx, "ending", "grace", h.grace)
+	h.pipeline.Refuse()
+	h.mu.Lock()
+	stop() // takes no new requests, and ends streams that would never end by themselves
+	h.mu.Unlock()
+	h.streams.end(func(s *stream) bool { return !s.answers })
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = srv.Shutdown(end) // ends with the answers below, or is cut off
+	}()
+	h.waitForCalls(end)
+	h.streams.end(func(*stream) bool { return true })
+	within(closed, lastWords)
+	_ = srv.Close() // what is still open is cut off
+	h.drain(end)
+}
+
+// waitForCalls waits until everything asked for is answered.
+func (h *web) waitForCalls(end context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.work.Wait()
+		h.sse.Range(func(_, value any) bool {
+			if c, ok := value.(*connection); ok {
+				c.work.Wait()
+			}
+			return true
+		})
+	}()
+	select {
+	case <-done:
+	case <-end.Done():
+		h.log.Warn("calls are cut off", "grace", h.grace)
+	}
+}
