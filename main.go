@@ -91,10 +91,20 @@ type upstreamFlags struct {
 	DailyBudget   float64 `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
 }
 
+// webFlags are those of the transports http and sse.
+type webFlags struct {
+	Listen       string        `help:"Address for http and sse; port 0 takes a free one, which the log names." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
+	PublicURL    string        `name:"public-url" help:"Base of download links, and a Host and Origin of this server (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
+	AuthTokens   string        `help:"File of name:token lines for http and sse; the name is the owner of the pictures." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	AllowOrigin  []string      `help:"Further browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
+	LinkLifetime time.Duration `help:"How long download links are valid." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
+}
+
 type serveCommand struct {
 	libraryFlags
 	upstreamFlags
-	Transport     string        `help:"stdio." enum:"stdio" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	webFlags
+	Transport     string        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
 	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
 	Inline        string        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
 	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
@@ -103,15 +113,47 @@ type serveCommand struct {
 
 // Run serves MCP until the host closes stdin or a signal comes.
 func (c *serveCommand) Run(p *program, all *commands) error {
-	s, library, err := p.server(all, setup{
-		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: c.Inline,
-		wait: c.Wait, grace: c.ShutdownGrace, maxMessage: server.StdioMaxMessage,
-	})
+	s := setup{
+		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: c.Inline, wait: c.Wait, grace: c.ShutdownGrace,
+	}
+	if c.Transport != "stdio" {
+		return p.serveWeb(all, c.webFlags, c.Transport == "sse", s)
+	}
+	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Reach{Path: true}
+	srv, library, err := p.server(all, s)
 	if err != nil {
 		return err
 	}
 	defer library.Close()
-	return s.ServeStdio(p.ctx, p.in, p.out)
+	return srv.ServeStdio(p.ctx, p.in, p.out)
+}
+
+// serveWeb serves MCP over HTTP.
+func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
+	if c.LinkLifetime <= 0 {
+		return &usageError{"--link-lifetime must be positive", seeHelp}
+	}
+	web, err := server.Listen(p.ctx, server.Address{
+		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: c.AuthTokens, AllowOrigins: c.AllowOrigin, SSE: sse,
+	})
+	if setting, ok := errors.AsType[*server.SettingError](err); ok {
+		return &usageError{setting.Error(), setting.Hint}
+	}
+	if err != nil {
+		return err
+	}
+	web.Links = &resources.Links{Base: web.Base(), Lifetime: c.LinkLifetime}
+	s.reach, s.counts = resources.Reach{Links: web.Links}, true
+	srv, library, err := p.server(all, s)
+	if err != nil {
+		return errors.Join(err, web.Listener.Close())
+	}
+	defer library.Close()
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	web.Reload = hangUp
+	return srv.ServeOverHTTP(p.ctx, web)
 }
 
 type generateCommand struct {
@@ -130,7 +172,7 @@ type generateCommand struct {
 func (c *generateCommand) Run(p *program, all *commands) error {
 	s, library, err := p.server(all, setup{
 		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: "none",
-		wait: 15 * time.Minute, grace: time.Minute, quiet: true,
+		wait: 15 * time.Minute, grace: time.Minute, quiet: true, reach: resources.Reach{Path: true},
 	})
 	if err != nil {
 		return err
@@ -253,6 +295,8 @@ type setup struct {
 	wait, grace   time.Duration
 	maxMessage    int
 	quiet         bool // log warnings only
+	counts        bool // for Prometheus
+	reach         resources.Reach
 }
 
 // server puts the program together.
@@ -278,12 +322,20 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := p.client(region, c.upstream, log)
+	if c.reach.Links != nil {
+		c.reach.Links.Library = library
+	}
+	telemetry, err := server.NewTelemetry(p.ctx, version, c.counts, p.env("OTEL_EXPORTER_OTLP_ENDPOINT") != "")
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := p.client(region, c.upstream, log, telemetry)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err := server.New(server.Config{
-		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage, Reach: resources.Reach{Path: true},
+		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage,
+		Reach: c.reach, Telemetry: telemetry,
 		Jobs: jobs.Config{
 			Client: client, Library: library, MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
 			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
@@ -304,8 +356,8 @@ func usageOf(flag string, err error) error {
 
 // client is nil without a key: the server starts all the same, and explains at
 // the first call what is missing.
-func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger) (*zai.Client, error) {
-	options := []zai.Option{zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version)}
+func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, telemetry *server.Telemetry) (*zai.Client, error) {
+	options := []zai.Option{zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version), zai.WithObserver(telemetry.Attempt)}
 	key, err := p.key()
 	if c.Sandbox {
 		base, startErr := sandbox.Start(context.WithoutCancel(p.ctx), "127.0.0.1:0", sandbox.Options{Delay: sandbox.Realistic(8)})

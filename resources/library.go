@@ -178,6 +178,26 @@ func (l *Library) Ready(ctx context.Context) error {
 	return err
 }
 
+// Reachable reports whether catalog and folder answer.
+func (l *Library) Reachable(ctx context.Context) error {
+	_, read, err := l.catalog.open(ctx)
+	if err != nil {
+		return err
+	}
+	var one int
+	if err := read.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&one); err != nil {
+		return storageError("asking", err)
+	}
+	root, err := l.pictures.open()
+	if err != nil {
+		return err
+	}
+	if _, err := root.Stat("."); err != nil {
+		return fmt.Errorf("%w: folder: %w", ErrStorage, err)
+	}
+	return nil
+}
+
 // SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
 // The sandbox's play money counts apart.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
