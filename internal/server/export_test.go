@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
@@ -19,4 +21,9 @@ func (s *Server) AddResource(uri string, handler server.ResourceHandlerFunc) {
 func ResultText(result any) (string, error) {
 	before, blob, after, err := resultText(result)
 	return before + blob + after, err
+}
+
+// AddHook lets tests add a hook that misbehaves at each ping.
+func (s *Server) AddHook(f func()) {
+	s.mcp.GetHooks().AddBeforePing(func(context.Context, any, *mcp.PingRequest) { f() })
 }
