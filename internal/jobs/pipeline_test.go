@@ -433,6 +433,7 @@ func TestDrain(t *testing.T) {
 		require.NoError(t, err)
 		list = append(list, j)
 	}
+	require.Eventually(t, func() bool { return r.sandbox.Posts() == 2 }, 5*time.Second, time.Millisecond)
 	require.NoError(t, r.Drain(t.Context()))
 	assert.Len(t, saved, 2, "what was sent is finished")
 	assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")

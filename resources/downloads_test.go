@@ -1,0 +1,239 @@
+package resources_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+type download struct {
+	*httptest.ResponseRecorder
+	body string
+}
+
+// downloads serves a library whose time the test holds.
+type downloads struct {
+	library *resources.Library
+	links   *resources.Links
+	now     *time.Time
+	owner   string // proven otherwise, "" for none
+}
+
+func newDownloads(t *testing.T, folder string) *downloads {
+	t.Helper()
+	now := time.Now()
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { assert.NoError(t, l.Close()) })
+	return &downloads{library: l, now: &now, links: &resources.Links{Library: l, Base: "http://x.example", Lifetime: time.Hour}}
+}
+
+func (d *downloads) get(t *testing.T, method, link string, headers ...string) download {
+	t.Helper()
+	handler := &resources.Downloads{Links: d.links, Owner: func(context.Context) (string, bool) { return d.owner, d.owner != "" }}
+	r := httptest.NewRequest(method, strings.TrimPrefix(link, "http://x.example"), nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Body)
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox",
+		"Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "no-referrer",
+	} {
+		assert.Equal(t, want, w.Header().Get(name), "on every answer")
+	}
+	return download{w, string(body)}
+}
+
+func (d *downloads) link(t *testing.T, i resources.Image) string {
+	t.Helper()
+	link, expires, err := d.links.URL(t.Context(), i)
+	require.NoError(t, err)
+	assert.WithinDuration(t, d.now.Add(time.Hour), expires, time.Second)
+	return link
+}
+
+func TestDownloads(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	// What looks like a page is still sent as the picture that it was saved as.
+	file := "\x89PNG <script>alert(1)</script> 0123456789"
+	i := save(t, d.library, "Ein süßes Kätzchen", []byte(file))
+	link := d.link(t, i)
+	assert.True(t, strings.HasPrefix(link, "http://x.example/images/"+i.ID+".png?exp="), link)
+	got := d.get(t, "GET", link)
+	assert.Equal(t, 200, got.Code)
+	assert.Equal(t, file, got.body)
+	assert.Equal(t, "image/png", got.Header().Get("Content-Type"))
+	assert.Equal(t, `"`+i.SHA256+`"`, got.Header().Get("ETag"))
+	assert.Contains(t, got.Header().Get("Cache-Control"), "private")
+	assert.Contains(t, got.Header().Get("Cache-Control"), "immutable")
+	kind, parameters, err := mime.ParseMediaType(got.Header().Get("Content-Disposition"))
+	require.NoError(t, err)
+	assert.Equal(t, "inline", kind)
+	assert.Equal(t, path.Base(i.Path), parameters["filename"])
+	kind, _, _ = mime.ParseMediaType(d.get(t, "GET", link+"&download=1").Header().Get("Content-Disposition"))
+	assert.Equal(t, "attachment", kind)
+
+	got = d.get(t, "HEAD", link)
+	assert.Equal(t, 200, got.Code)
+	assert.Empty(t, got.body)
+	assert.Equal(t, strconv.Itoa(len(file)), got.Header().Get("Content-Length"))
+	got = d.get(t, "GET", link, "Range", "bytes=1-3")
+	assert.Equal(t, http.StatusPartialContent, got.Code)
+	assert.Equal(t, "PNG", got.body)
+	assert.Equal(t, http.StatusRequestedRangeNotSatisfiable, d.get(t, "GET", link, "Range", "bytes=1000-").Code)
+	assert.Equal(t, http.StatusNotModified, d.get(t, "GET", link, "If-None-Match", `"`+i.SHA256+`"`).Code)
+	assert.Equal(t, 200, d.get(t, "GET", link, "If-None-Match", `"other"`).Code)
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+		got = d.get(t, method, link)
+		assert.Equal(t, http.StatusMethodNotAllowed, got.Code)
+		assert.Equal(t, "GET, HEAD", got.Header().Get("Allow"))
+	}
+}
+
+func TestDownloadOfAPreview(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	i := save(t, d.library, "x", pngPhoto(t, 800, 600))
+	link := d.link(t, i)
+	for _, at := range []string{strings.Replace(link, ".png?", "/preview?", 1), strings.Replace(link, ".png?", ".png/preview?", 1)} {
+		got := d.get(t, "GET", at)
+		assert.Equal(t, 200, got.Code)
+		assert.Equal(t, "image/jpeg", got.Header().Get("Content-Type"))
+		assert.True(t, strings.HasPrefix(got.body, "\xff\xd8\xff"))
+		assert.Contains(t, got.Header().Get("Content-Disposition"), ".jpg")
+		assert.Equal(t, http.StatusNotModified, d.get(t, "GET", at, "If-None-Match", got.Header().Get("ETag")).Code)
+	}
+}
+
+// Only what was signed is given out, only for the time that was signed.
+func TestLinksAreExact(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	i, other := save(t, d.library, "x", []byte("PICTURE")), save(t, d.library, "y", []byte("two"))
+	link := d.link(t, i)
+	u, err := url.Parse(link)
+	require.NoError(t, err)
+	exp, sig := u.Query().Get("exp"), u.Query().Get("sig")
+	later, err := strconv.Atoi(exp)
+	require.NoError(t, err)
+	at := func(id, exp, sig string) string {
+		return "/images/" + id + ".png?" + url.Values{"exp": {exp}, "sig": {sig}}.Encode()
+	}
+	require.Equal(t, 200, d.get(t, "GET", at(i.ID, exp, sig)).Code)
+	for name, wrong := range map[string]string{
+		"another picture": at(other.ID, exp, sig),
+		"unknown picture": at("01m7wnsdj83vthhjy68qfe1hke", exp, sig),
+		"longer":          at(i.ID, strconv.Itoa(later+1), sig),
+		"other signature": at(i.ID, exp, sig[:len(sig)-2]+"xx"),
+		"part of it":      at(i.ID, exp, sig[:20]),
+		"no signature":    at(i.ID, exp, ""),
+		"no expiry":       at(i.ID, "", sig),
+		"other number":    at(i.ID, "+"+exp, sig),
+		"nothing":         "/images/" + i.ID + ".png",
+	} {
+		got := d.get(t, "GET", wrong)
+		assert.Equal(t, http.StatusForbidden, got.Code, name)
+		assert.NotContains(t, got.body, "PICTURE")
+	}
+	for _, none := range []string{
+		"/images/", "/images/x", "/images/" + i.ID + ".jpg?" + u.RawQuery, "/images/../" + i.ID + ".png?" + u.RawQuery, "/images/" + strings.ToUpper(i.ID) + ".png?" + u.RawQuery,
+		"/images/" + i.ID + "/metadata?" + u.RawQuery, "/images/" + i.ID + ".png/x/preview?" + u.RawQuery, "/other/" + i.ID + ".png?" + u.RawQuery,
+	} {
+		assert.Equal(t, http.StatusNotFound, d.get(t, "GET", none).Code, none)
+	}
+	*d.now = d.now.Add(59 * time.Minute)
+	assert.Equal(t, 200, d.get(t, "GET", link).Code)
+	*d.now = d.now.Add(time.Minute)
+	assert.Equal(t, http.StatusGone, d.get(t, "GET", link).Code)
+}
+
+// Links are good at every process on the library, also at later ones.
+func TestLinksOutliveTheProcess(t *testing.T) {
+	folder := t.TempDir()
+	first := newDownloads(t, folder)
+	i := save(t, first.library, "x", []byte("one"))
+	link := first.link(t, i)
+	second := newDownloads(t, folder)
+	assert.Equal(t, 200, second.get(t, "GET", link).Code)
+	assert.Equal(t, 200, first.get(t, "GET", second.link(t, i)).Code)
+	elsewhere := newDownloads(t, t.TempDir())
+	assert.Equal(t, http.StatusForbidden, elsewhere.get(t, "GET", link).Code, "each library has its own key")
+}
+
+// An owner that is known otherwise needs no link, and sees its own alone.
+func TestDownloadsOfAProvenOwner(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	i := save(t, d.library, "x", []byte("one")) // of local
+	for owner, status := range map[string]int{"local": 200, "bob": 404, "": 403} {
+		d.owner = owner
+		assert.Equal(t, status, d.get(t, "GET", "/images/"+i.ID+".png").Code, owner)
+	}
+}
+
+// A file that is not the one that was saved is never sent, also not when it
+// was sent before.
+func TestDamagedFilesAreNotSent(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	i := save(t, d.library, "x", []byte("hello"))
+	link := d.link(t, i)
+	require.Equal(t, 200, d.get(t, "GET", link).Code)
+	info, err := os.Stat(d.library.Path(i))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(d.library.Path(i), []byte("hellp"), 0o600))
+	require.NoError(t, os.Chtimes(d.library.Path(i), info.ModTime().Add(time.Second), info.ModTime().Add(time.Second)))
+	got := d.get(t, "GET", link)
+	assert.Equal(t, 500, got.Code)
+	assert.NotContains(t, got.body, "hell")
+	// The same change without a trace in the file's time is found after a while.
+	require.NoError(t, os.WriteFile(d.library.Path(i), []byte("hello"), 0o600))
+	require.Equal(t, 200, d.get(t, "GET", link).Code)
+	info, err = os.Stat(d.library.Path(i))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(d.library.Path(i), []byte("hellp"), 0o600))
+	require.NoError(t, os.Chtimes(d.library.Path(i), info.ModTime(), info.ModTime()))
+	*d.now = d.now.Add(10 * time.Minute)
+	assert.Equal(t, 500, d.get(t, "GET", link).Code)
+	require.NoError(t, os.Remove(d.library.Path(i)))
+	assert.Equal(t, 500, d.get(t, "GET", link).Code)
+	require.NoError(t, d.library.Remove(t.Context(), "local", i.ID))
+	assert.Equal(t, 404, d.get(t, "GET", link).Code, "a picture that its owner removed")
+}
+
+// A catalog of the first version gets what it lacks, and loses nothing.
+func TestCatalogsOfTheFirstVersion(t *testing.T) {
+	folder := t.TempDir()
+	catalog := filepath.Join(folder, ".catalog.db")
+	schema, err := os.ReadFile("schema.sql")
+	require.NoError(t, err)
+	db, err := sql.Open("sqlite", catalog)
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), string(schema)+`; INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
+		VALUES ('01m7wnsdj83vthhjy68qfe1hke', '', 'local', 'saved', 0, 0, '1970-01-01', 'm', 'old', '1x1', 'hd', 0, 0)`)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	setVersion(t, catalog, 1)
+	d := newDownloads(t, folder)
+	i, err := d.library.Image(t.Context(), "local", "01m7wnsdj83vthhjy68qfe1hke")
+	require.NoError(t, err)
+	assert.Equal(t, "old", i.Prompt)
+	d.link(t, i)
+}
