@@ -190,7 +190,8 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 
 type imagesCommand struct {
 	libraryFlags
-	List struct {
+	Owner string `help:"Whose pictures; over HTTP the name of the token." default:"local"`
+	List  struct {
 		Query string `help:"Only pictures whose prompt holds this."`
 		Limit int    `help:"At most so many; 0 for all." default:"20"`
 		JSON  bool   `name:"json" help:"One JSON object a line."`
@@ -213,7 +214,7 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return err
 	}
 	defer library.Close()
-	images := terminal.Images{Library: library, Owner: server.LocalOwner, Out: p.out}
+	images := terminal.Images{Library: library, Owner: c.Owner, Out: p.out}
 	switch parsed.Selected().Name {
 	case "list":
 		return images.List(p.ctx, c.List.Query, c.List.Limit, c.List.JSON)

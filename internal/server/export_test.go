@@ -27,3 +27,9 @@ func ResultText(result any) (string, error) {
 func (s *Server) AddHook(f func()) {
 	s.mcp.GetHooks().AddBeforePing(func(context.Context, any, *mcp.PingRequest) { f() })
 }
+
+// Listeners is how many sessions want to hear of new pictures.
+func (s *Server) Listeners() (n int) {
+	s.listeners.Range(func(any, any) bool { n++; return true })
+	return n
+}

@@ -304,7 +304,7 @@ func TestTokensChange(t *testing.T) {
 	assert.Equal(t, 401, status(aliceToken))
 	_, err := io.ReadAll(stream.Body)
 	require.NoError(t, err, "the stream ends")
-	for range s.incoming { //nolint:revive // until it ends
+	for range s.incoming {
 	}
 	// A broken file changes nothing but the log.
 	require.NoError(t, os.WriteFile(file, []byte("bob:x"), 0o600))
@@ -364,5 +364,5 @@ func TestAddresses(t *testing.T) {
 	_, err = server.Listen(t.Context(), server.Address{Listen: taken.Listener.Addr().String()})
 	require.ErrorContains(t, err, "in use")
 	var setting *server.SettingError
-	assert.False(t, errors.As(err, &setting), "no fault of the setting")
+	assert.NotErrorAs(t, err, &setting, "no fault of the setting")
 }

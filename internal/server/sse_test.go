@@ -138,7 +138,7 @@ func TestSSEIsDrained(t *testing.T) {
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
 	r.stop()
 	assert.Contains(t, string(s.answer(t).Result), `"saved"`)
-	for range s.incoming { //nolint:revive // until it ends
+	for range s.incoming {
 	}
 	err := <-r.ended
 	r.ended <- err
