@@ -35,6 +35,7 @@ type catalog struct {
 	mu     sync.Mutex
 	write  *sql.DB // one connection, transactions take the write lock at once
 	read   *sql.DB
+	byID   *sql.Stmt // selectByID, which is asked most
 	closed bool
 }
 
@@ -65,9 +66,14 @@ func (c *catalog) open(ctx context.Context) (write, read *sql.DB, err error) {
 	if err == nil {
 		read, err = c.connect("_pragma=query_only(1)", readers)
 	}
+	if err == nil {
+		c.byID, err = read.PrepareContext(ctx, selectByID)
+	}
 	if err != nil {
-		if write != nil {
-			write.Close()
+		for _, db := range []*sql.DB{write, read} {
+			if db != nil {
+				db.Close()
+			}
 		}
 		return nil, nil, fmt.Errorf("%w: catalog %s: %w", ErrStorage, c.path, err)
 	}
@@ -170,7 +176,7 @@ func (c *catalog) close() error {
 	if c.write == nil {
 		return nil
 	}
-	return errors.Join(c.read.Close(), c.write.Close())
+	return errors.Join(c.byID.Close(), c.read.Close(), c.write.Close())
 }
 
 // likePattern makes text a literal inside LIKE ... ESCAPE '\'.

@@ -46,13 +46,11 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	owner, refusal := d.whose(r, id)
+	i, refusal, err := d.find(r, id)
 	if refusal != nil {
 		http.Error(w, refusal.text, refusal.status)
 		return
 	}
-	library := d.Links.Library
-	i, err := library.Image(r.Context(), owner, id)
 	if err == nil && (i.State != Saved || extension != "" && extension != path.Ext(i.Path)) {
 		err = ErrNotFound
 	}
@@ -64,7 +62,7 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ErrNotFound):
 		http.NotFound(w, r)
 	default:
-		library.log.ErrorContext(r.Context(), "a picture cannot be downloaded", "id", id, "error", err)
+		d.Links.Library.log.ErrorContext(r.Context(), "a picture cannot be downloaded", "id", id, "error", err)
 		http.Error(w, "The picture cannot be read.", http.StatusInternalServerError)
 	}
 }
@@ -87,38 +85,40 @@ type refusal struct {
 	text   string
 }
 
-// whose gives the owner whose picture may be shown. What a wrong link names
-// is not told from what does not exist.
-func (d *Downloads) whose(r *http.Request, id string) (owner string, no *refusal) {
+// find gives the picture if the request shows that it may be seen. What a
+// wrong link names is not told from what does not exist.
+func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
+	library := d.Links.Library
 	if sig == "" && exp == "" {
-		if owner, ok := d.Owner(r.Context()); ok {
-			return owner, nil
+		owner, ok := d.Owner(r.Context())
+		if !ok {
+			return Image{}, &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
 		}
-		return "", &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}
+		i, err := library.Image(r.Context(), owner, id)
+		return i, nil, err
 	}
 	invalid := &refusal{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
-	owner, err := d.Links.Library.catalog.ownerOf(r.Context(), id)
+	i, err := library.catalog.find(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
-		return "", invalid
+		return i, invalid, nil
 	}
 	valid := false
 	if err == nil {
-		valid, err = d.Links.verify(r.Context(), owner, id, exp, sig)
+		valid, err = d.Links.verify(r.Context(), i.Owner, id, exp, sig)
 	}
-	if err != nil {
-		d.Links.Library.log.ErrorContext(r.Context(), "a link cannot be checked", "error", err)
-		return "", &refusal{http.StatusServiceUnavailable, "The picture library cannot be used."}
-	}
-	if !valid {
-		return "", invalid
+	switch {
+	case err != nil:
+		return Image{}, nil, err
+	case !valid:
+		return Image{}, invalid, nil
 	}
 	expires, err := strconv.ParseInt(exp, 10, 64)
-	if err != nil || d.Links.Library.now().Unix() >= expires {
-		return "", &refusal{http.StatusGone, "The link has expired. Ask for a new one with get_image."}
+	if err != nil || library.now().Unix() >= expires {
+		return Image{}, &refusal{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
 	}
-	return owner, nil
+	return i, nil, nil
 }
 
 // serve writes the picture. The type is the stored one and never guessed. The

@@ -215,7 +215,7 @@ func TestDamagedFilesAreNotSent(t *testing.T) {
 	require.NoError(t, os.Remove(d.library.Path(i)))
 	assert.Equal(t, 500, d.get(t, "GET", link).Code)
 	require.NoError(t, d.library.Remove(t.Context(), "local", i.ID))
-	assert.Equal(t, 404, d.get(t, "GET", link).Code, "a picture that its owner removed")
+	assert.Equal(t, 403, d.get(t, "GET", link).Code, "a picture that its owner removed is as one that never was")
 }
 
 // A catalog of the first version gets what it lacks, and loses nothing.
@@ -236,4 +236,33 @@ func TestCatalogsOfTheFirstVersion(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "old", i.Prompt)
 	d.link(t, i)
+}
+
+// No path leads to anything but a picture with its right signature.
+func FuzzDownloads(f *testing.F) {
+	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	f.Cleanup(func() { l.Close() })
+	i := save(f, l, "x", []byte("PICTURE"))
+	links := &resources.Links{Library: l, Lifetime: time.Hour}
+	link, _, err := links.URL(f.Context(), i)
+	require.NoError(f, err)
+	handler := &resources.Downloads{Links: links, Owner: func(context.Context) (string, bool) { return "", false }}
+	for _, seed := range []string{link, "/images/", "/images/../../etc/passwd", "/images/" + i.ID + ".png", strings.Replace(link, ".png", "/preview", 1), "/images/%00?sig=x&exp=1"} {
+		f.Add(seed)
+	}
+	right, err := url.Parse(link)
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, target string) {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Skip()
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, &http.Request{Method: "GET", URL: u, Header: http.Header{}})
+		if w.Code < 300 {
+			require.Equal(t, right.Query().Get("sig"), u.Query().Get("sig"))
+			require.Equal(t, right.Query().Get("exp"), u.Query().Get("exp"))
+			require.Contains(t, u.Path, i.ID)
+		}
+	})
 }

@@ -80,7 +80,7 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 		return fmt.Errorf("%w: reading %s: %w", ErrStorage, i.Path, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
-		l.log.ErrorContext(ctx, "a picture file was changed or damaged", "id", i.ID, "path", i.Path)
+		l.log.ErrorContext(ctx, "a picture file was changed or damaged", "id", i.ID)
 		return fmt.Errorf("%w: %s", ErrCorrupt, i.Path)
 	}
 	l.intact.remember(i.ID, info, now)

@@ -112,18 +112,15 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) e
 	return storageError("removing row "+id, err)
 }
 
-// ownerOf tells whose a picture is.
-func (c *catalog) ownerOf(ctx context.Context, id string) (string, error) {
-	_, read, err := c.open(ctx)
-	if err != nil {
-		return "", err
+// find is get for whoever proves in another way that it may.
+func (c *catalog) find(ctx context.Context, id string) (Image, error) {
+	if _, _, err := c.open(ctx); err != nil {
+		return Image{}, err
 	}
-	var owner string
-	err = read.QueryRowContext(ctx, `SELECT owner FROM images WHERE id=?`, id).Scan(&owner)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", ErrNotFound
-	}
-	return owner, storageError("reading row", err)
+	// A query by key is over before anybody could cancel it, and the driver
+	// watches a context that can be cancelled with a goroutine.
+	i, err := scanImage(c.byID.QueryRowContext(context.WithoutCancel(ctx), id))
+	return i, storageError("reading row", err)
 }
 
 // setting reads a value that is kept with the catalog. The first process that
@@ -141,13 +138,15 @@ func (c *catalog) setting(ctx context.Context, name string, initial []byte) (val
 }
 
 func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
-	_, read, err := c.open(ctx)
-	if err != nil {
-		return Image{}, err
+	i, err := c.find(ctx, id)
+	if err == nil && i.Owner != owner {
+		return Image{}, ErrNotFound
 	}
-	i, err := scanImage(read.QueryRowContext(ctx, `SELECT `+columns+` FROM images WHERE id=? AND owner=? AND state<>?`, id, owner, Removed))
-	return i, storageError("reading row", err)
+	return i, err
 }
+
+// selectByID finds a row that is not removed.
+const selectByID = `SELECT ` + columns + ` FROM images WHERE id=? AND state<>'removed'`
 
 // page lists pictures in a state, newest first, that are older than the id before
 // ("" for the newest) and whose prompt holds query.

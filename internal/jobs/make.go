@@ -112,7 +112,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 		var saved resources.Image
 		saved, err = p.download(j.base, row, data)
 		if err == nil {
-			p.Log.Info("picture saved", "id", row.ID, "path", saved.Path, "bytes", saved.Bytes)
+			p.Log.Info("picture saved", "id", row.ID, "bytes", saved.Bytes) // its path has words of the prompt
 			return saved
 		}
 		if errors.Is(err, resources.ErrNotFound) { // removed by the user meanwhile

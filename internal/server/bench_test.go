@@ -15,7 +15,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -61,13 +60,16 @@ func encoded(b *testing.B, format string) []byte {
 }
 
 // upstream is the API at no cost of its own.
-func upstream(b *testing.B, file []byte) string {
+func upstream(b *testing.B, file []byte) string { return slowUpstream(b, file, 0) }
+
+func slowUpstream(b *testing.B, file []byte, delay time.Duration) string {
 	b.Helper()
 	mux := http.NewServeMux()
 	s := httptest.NewServer(mux)
 	b.Cleanup(s.Close)
 	mux.HandleFunc("POST /api/paas/v4/images/generations", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(delay)
 		fmt.Fprintf(w, `{"created":1,"data":[{"url":"%s/a.png"}]}`, s.URL)
 	})
 	mux.HandleFunc("GET /a.png", func(w http.ResponseWriter, _ *http.Request) {
@@ -141,20 +143,8 @@ func (p *process) stop(b *testing.B) {
 	require.NoError(b, p.cmd.Wait())
 }
 
-// memory reads a line of /proc/PID/status in megabytes.
-func (p *process) memory(b *testing.B, line string) float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		b.Skip("no /proc")
-	}
-	for text := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(text, line+":"); ok {
-			kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
-			require.NoError(b, err)
-			return float64(kilobytes) / 1024
-		}
-	}
-	return 0
+func (p *process) memory(b *testing.B, name string) float64 {
+	return float64(memory(b, p.cmd.Process.Pid, name)) / (1 << 20)
 }
 
 // filled is a folder with n rows in its catalog.

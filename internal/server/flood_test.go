@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ func TestFloods(t *testing.T) {
 	address := strings.TrimPrefix(s.base, "http://")
 	named := s.session(t)
 	_, made := s.ask(t, "POST", "/mcp", generate(0, "large"), named...)
-	id := made[strings.Index(made, "zai-image://images/")+len("zai-image://images/"):][:26]
+	id := regexp.MustCompile(`images/(\w{26})`).FindStringSubmatch(made)[1]
 	require.Contains(t, made, `"saved"`)
 
 	stop := make(chan struct{})

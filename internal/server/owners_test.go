@@ -80,8 +80,8 @@ func TestOwnersDoNotSeeEachOther(t *testing.T) {
 			assert.NotContains(t, text, `"spent_today_usd":0.01`, "the other's money")
 		}
 	}
-	path := link[strings.Index(link, "/images/"):]
-	unsigned := path[:strings.Index(path, "?")]
+	path := strings.TrimPrefix(link, r.base)
+	unsigned, _, _ := strings.Cut(path, "?")
 	for _, tt := range []struct {
 		path   string
 		token  string

@@ -272,10 +272,14 @@ func TestPanicsAreOpaque(t *testing.T) {
 	require.Nil(t, r.answer(t).Error, "the server goes on")
 }
 
+// broken is a library whose folder cannot be made.
+func broken() *resources.Library {
+	return resources.New(resources.Options{Folder: "/dev/null/x", Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+}
+
 func TestALibraryThatCannotBeReadIsNotEmpty(t *testing.T) {
 	r := newRig(t, func(c *server.Config) {
-		library := resources.New(resources.Options{Folder: "/dev/null/x", Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
-		c.Jobs.Library = library
+		c.Jobs.Library = broken()
 	})
 	r.handshake(t)
 	r.send(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -194,7 +195,7 @@ func TestSubscriptionsOverHTTP(t *testing.T) {
 	stream := r.do(t, "GET", "/mcp", "", named...)
 	news := events(t, stream.Body)
 	_, text := r.ask(t, "POST", "/mcp", generate(1, "sandbox:delay=1s fox"), named...)
-	uri := text[strings.Index(text, "zai-image://images/"):][:len("zai-image://images/")+26]
+	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(text)
 	status, text := r.ask(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":%q}}`, uri), named...)
 	require.Equal(t, 200, status, text)
 	subscription := r.do(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourceSubscriptions":[%q]}}}`, modern, uri),
