@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -29,12 +30,11 @@ func TestABrowserPageCannotComeIn(t *testing.T) {
 	}
 	for _, allowed := range []bool{false, true} {
 		results := make(chan map[string]string, 1)
-		target := ""
 		page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/":
 				w.Header().Set("Content-Type", "text/html")
-				_, _ = io.WriteString(w, strings.ReplaceAll(attackPage, "TARGET", target))
+				_, _ = io.WriteString(w, strings.ReplaceAll(attackPage, "TARGET", r.URL.Query().Get("target")))
 			case "/results":
 				var result map[string]string
 				assert.NoError(t, json.NewDecoder(r.Body).Decode(&result))
@@ -49,10 +49,9 @@ func TestABrowserPageCannotComeIn(t *testing.T) {
 			address.AllowOrigins = []string{page.URL}
 		}
 		r := newWebRig(t, webOptions{address: address})
-		target = r.base
 		browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-features=LocalNetworkAccessChecks",
-			"--user-data-dir="+t.TempDir(), page.URL)
+			"--user-data-dir="+t.TempDir(), page.URL+"/?target="+url.QueryEscape(r.base))
 		browser.WaitDelay = time.Second
 		require.NoError(t, browser.Start())
 		var result map[string]string

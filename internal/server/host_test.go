@@ -3,6 +3,8 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"maps"
@@ -36,6 +38,14 @@ type host struct {
 
 func connect(t *testing.T, folder string, env []string, args ...string) *host {
 	t.Helper()
+	c := program(t, env, append([]string{"--store", folder}, args...)...)
+	log := &safeBuffer{}
+	c.Stderr = log
+	return connectTo(t, &sdk.CommandTransport{Command: c}, log)
+}
+
+func connectTo(t *testing.T, transport sdk.Transport, log *safeBuffer) *host {
+	t.Helper()
 	h := &host{}
 	client := sdk.NewClient(&sdk.Implementation{Name: "test-host", Version: "1"}, &sdk.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) {
@@ -54,10 +64,7 @@ func connect(t *testing.T, folder string, env []string, args ...string) *host {
 			h.updated = append(h.updated, r.Params.URI)
 		},
 	})
-	c := program(t, env, append([]string{"--store", folder}, args...)...)
-	log := &safeBuffer{}
-	c.Stderr = log
-	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: c}, nil)
+	session, err := client.Connect(t.Context(), transport, nil)
 	require.NoError(t, err, log.String())
 	h.ClientSession = session
 	t.Cleanup(func() { _ = session.Close() })
@@ -69,6 +76,7 @@ type structured struct {
 	Images []struct {
 		ID, Status, URI, Path string
 		PreviewURI            string `json:"preview_uri"`
+		DownloadURL           string `json:"download_url"`
 		MIMEType              string `json:"mime_type"`
 		Bytes                 int64
 		SHA256                string
@@ -125,6 +133,50 @@ func startAPI(t *testing.T) (*recorder, []string) {
 	s := httptest.NewServer(r)
 	t.Cleanup(s.Close)
 	return r, []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + s.URL + sandbox.BasePath}
+}
+
+// The same client over HTTP: with its token, in both transports.
+func TestAnAgentOverHTTP(t *testing.T) {
+	s := serve(t, nil, "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
+	client := &http.Client{Transport: withToken{s.client.Transport}}
+	for name, transport := range map[string]sdk.Transport{
+		"streamable": &sdk.StreamableClientTransport{Endpoint: s.base + "/mcp", HTTPClient: client},
+		"sse":        &sdk.SSEClientTransport{Endpoint: s.base + "/sse", HTTPClient: client},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := connectTo(t, transport, s.log)
+			result, made := h.call(t, "generate_image", map[string]any{"prompt": "a fox " + name, "n": 2})
+			require.Len(t, made.Images, 2)
+			assert.Len(t, result.Content, 5, "a text, and a preview and a link for each picture")
+			for _, i := range made.Images {
+				original := h.read(t, i.URI)
+				sum := sha256.Sum256(original.Blob)
+				assert.Equal(t, i.SHA256, hex.EncodeToString(sum[:]))
+				assert.Empty(t, i.Path)
+				response, err := http.Get(i.DownloadURL)
+				require.NoError(t, err)
+				downloaded, err := io.ReadAll(response.Body)
+				response.Body.Close()
+				require.NoError(t, err)
+				assert.Equal(t, original.Blob, downloaded)
+			}
+			_, err := h.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "zai-image://images/01m7wnsdj83vthhjy68qfe1hke"})
+			require.Error(t, err)
+			require.Eventually(t, func() bool {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				return h.changed > 0 && len(h.progress) >= 4
+			}, 5*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+type withToken struct{ http.RoundTripper }
+
+func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+aliceToken)
+	return w.RoundTripper.RoundTrip(r)
 }
 
 func TestAnAgentHasItsPictures(t *testing.T) {
