@@ -33,3 +33,6 @@ func (s *Server) Listeners() (n int) {
 	s.listeners.Range(func(any, any) bool { n++; return true })
 	return n
 }
+
+// Waiting is how many pictures wait for a slot.
+func (s *Server) Waiting() int { return s.pipeline.Waiting() }
