@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"time"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 var errLargeBody = errors.New("the message is larger than 1 MiB")
 
 // readBody reads a request's body within the time that the connection's read
-// deadline leaves.
+// deadline leaves; net/http lifts that when it comes to the end of the body.
 func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, errLargeBody
@@ -33,8 +32,7 @@ func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	if len(first) < smallBody {
-		// The connection goes on, and so must its later reads.
-		return first, http.NewResponseController(w).SetReadDeadline(time.Time{})
+		return first, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.BodyTime)
 	defer cancel()
@@ -48,7 +46,7 @@ func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(first, rest...), http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return append(first, rest...), nil
 }
 
 // bodyStatus is the HTTP status for a body that could not be read.

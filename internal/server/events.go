@@ -7,7 +7,7 @@ import (
 )
 
 // eventStream is a sink that writes server-sent events. A client that does not
-// read in time breaks it.
+// read in time breaks it: net/http then ends the context of the request.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html
 type eventStream struct {
 	w       http.ResponseWriter

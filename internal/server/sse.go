@@ -42,7 +42,7 @@ func (h *web) sseEndpoint(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone already
 	}
-	connection, err := h.connect(ctx, s, brokenSink{events, cancel}, maxSSEInFlight)
+	connection, err := h.connect(ctx, s, events, maxSSEInFlight)
 	if err != nil {
 		h.log.ErrorContext(ctx, "no connection", "error", err)
 		return
@@ -75,21 +75,6 @@ func (h *web) basePath() string {
 		return ""
 	}
 	return strings.TrimSuffix(h.PublicURL.Path, "/")
-}
-
-// brokenSink ends the stream when it cannot be written to: a client that lost
-// a message cannot go on.
-type brokenSink struct {
-	sink
-	broken context.CancelFunc
-}
-
-func (s brokenSink) message(parts ...string) error {
-	err := s.sink.message(parts...)
-	if err != nil {
-		s.broken()
-	}
-	return err
 }
 
 // messageEndpoint takes the messages of HTTP+SSE. Headers of the other HTTP

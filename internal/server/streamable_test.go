@@ -344,14 +344,15 @@ func TestModernHeaders(t *testing.T) {
 		status  int
 		code    int
 	}{
-		"good":                {modernCall(1, list, "{}"), good, 200, 0},
-		"no version":          {modernCall(1, list, "{}"), without("Mcp-Protocol-Version"), 400, -32020},
-		"no method":           {modernCall(1, list, "{}"), without("Mcp-Method"), 400, -32020},
-		"no name":             {modernCall(1, list, "{}"), without("Mcp-Name"), 400, -32020},
-		"other name":          {modernCall(1, list, "{}"), modernHeaders("tools/call", "get_image"), 400, -32020},
-		"other method":        {modernCall(1, list, "{}"), modernHeaders("tools/list", ""), 400, -32020},
-		"nothing in the body": {call(1, list, "{}"), good, 400, -32602},
-		"resumption":          {modernCall(1, list, "{}"), append([]string{"Last-Event-ID", "1"}, good...), 400, -32020},
+		"good":                        {modernCall(1, list, "{}"), good, 200, 0},
+		"no version":                  {modernCall(1, list, "{}"), without("Mcp-Protocol-Version"), 400, -32020},
+		"no method":                   {modernCall(1, list, "{}"), without("Mcp-Method"), 400, -32020},
+		"no name":                     {modernCall(1, list, "{}"), without("Mcp-Name"), 400, -32020},
+		"other name":                  {modernCall(1, list, "{}"), modernHeaders("tools/call", "get_image"), 400, -32020},
+		"other method":                {modernCall(1, list, "{}"), modernHeaders("tools/list", ""), 400, -32020},
+		"nothing in the body":         {call(1, list, "{}"), good, 400, -32602},
+		"another version in the body": {strings.ReplaceAll(modernCall(1, list, "{}"), "2026-07-28", "2025-11-25"), good, 400, -32020},
+		"resumption":                  {modernCall(1, list, "{}"), append([]string{"Last-Event-ID", "1"}, good...), 400, -32020},
 		"unknown version": {
 			strings.ReplaceAll(modernCall(1, list, "{}"), "2026-07-28", "2027-01-01"),
 			append([]string{"Mcp-Protocol-Version", "2027-01-01"}, without("Mcp-Protocol-Version")...), 400, -32022,

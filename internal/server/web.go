@@ -57,6 +57,10 @@ func DefaultLimits() Limits {
 	}
 }
 
+// maxWebReads is how many large answers are made or written at once. Clients
+// that do not read hold theirs for WriteTime.
+const maxWebReads = 32
+
 // web is the server's side of HTTP.
 type web struct {
 	*Server
@@ -91,6 +95,7 @@ func (h *web) begin() bool {
 func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	s.reads = make(chan struct{}, maxWebReads)
 	h, err := s.newWeb(stopping, c)
 	if err != nil {
 		return errors.Join(err, c.Listener.Close())
