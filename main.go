@@ -149,10 +149,12 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 		return errors.Join(err, web.Listener.Close())
 	}
 	defer library.Close()
-	hangUp := make(chan os.Signal, 1)
-	signal.Notify(hangUp, syscall.SIGHUP)
-	defer signal.Stop(hangUp)
-	web.Reload = hangUp
+	if web.Tokens != nil {
+		hangUp := make(chan os.Signal, 1)
+		signal.Notify(hangUp, syscall.SIGHUP)
+		defer signal.Stop(hangUp)
+		web.Reload = hangUp
+	}
 	return srv.ServeOverHTTP(p.ctx, web)
 }
 

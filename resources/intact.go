@@ -20,9 +20,8 @@ type intact struct {
 }
 
 type seen struct {
-	size     int64
-	modified time.Time
-	at       time.Time
+	info os.FileInfo
+	at   time.Time
 }
 
 const (
@@ -34,7 +33,7 @@ func (s *intact) knows(id string, info os.FileInfo, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.files[id]
-	return ok && last.size == info.Size() && last.modified.Equal(info.ModTime()) && now.Sub(last.at) < trusted
+	return ok && os.SameFile(last.info, info) && last.info.Size() == info.Size() && last.info.ModTime().Equal(info.ModTime()) && now.Sub(last.at) < trusted
 }
 
 func (s *intact) remember(id string, info os.FileInfo, now time.Time) {
@@ -43,7 +42,7 @@ func (s *intact) remember(id string, info os.FileInfo, now time.Time) {
 	if s.files == nil || len(s.files) >= maxTrusted {
 		s.files = map[string]seen{}
 	}
-	s.files[id] = seen{info.Size(), info.ModTime(), now}
+	s.files[id] = seen{info, now}
 }
 
 // Open opens the file of a saved picture for reading. A file that is not the

@@ -29,8 +29,8 @@ type Config struct {
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
 	Log           *slog.Logger
-	Tracer        trace.Tracer          // nil for no traces
-	Settled       func(resources.Image) // called with what became of each picture; may be nil
+	Tracer        trace.Tracer                        // nil for no traces
+	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was charged before; may be nil
 }
 
 // Pipeline makes pictures. It is safe for concurrent use.
@@ -223,7 +223,7 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	j.leave()
 	j.finish(row)
 	if p.Settled != nil {
-		p.Settled(row)
+		p.Settled(row, j.place == nil)
 	}
 }
 

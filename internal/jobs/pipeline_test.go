@@ -419,7 +419,7 @@ func TestDrain(t *testing.T) {
 	var saved []string
 	r := newRig(t, func(c *jobs.Config) {
 		c.MaxConcurrent = 2
-		c.Settled = func(i resources.Image) {
+		c.Settled = func(i resources.Image, _ bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			if i.State == resources.Saved {

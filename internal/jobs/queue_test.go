@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
 )
 
 // Clients take turns, each in its own order, and are told how many come first.
@@ -151,4 +152,21 @@ func TestTheQueueIsBounded(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
 	assert.LessOrEqual(t, r.sandbox.Posts(), int64(1))
+}
+
+// What is charged is told once, however often a picture is fetched again.
+func TestChargedOnce(t *testing.T) {
+	charged := make(chan bool, 10)
+	r := newRig(t, func(c *jobs.Config) {
+		c.Settled = func(i resources.Image, again bool) { charged <- i.Charged && !again }
+	})
+	row := r.make(t, "sandbox:page*8")
+	require.Equal(t, resources.Answered, row.State)
+	assert.True(t, <-charged)
+	for range 2 {
+		j, err := r.Refetch(row)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.False(t, <-charged)
+	}
 }

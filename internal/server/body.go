@@ -49,15 +49,15 @@ func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return append(first, rest...), nil
 }
 
-// bodyStatus is the HTTP status for a body that could not be read.
-func bodyStatus(err error) int {
+// bodyFailure says why a body could not be read.
+func bodyFailure(err error) (status int, text string) {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case tooLarge, errors.Is(err, errLargeBody):
-		return http.StatusRequestEntityTooLarge
+		return http.StatusRequestEntityTooLarge, "The message is larger than 1 MiB."
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return http.StatusRequestTimeout
+		return http.StatusRequestTimeout, "The message came too slowly."
 	default:
-		return http.StatusBadRequest
+		return http.StatusBadRequest, "The message broke off."
 	}
 }

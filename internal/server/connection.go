@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -22,14 +22,18 @@ type connection struct {
 	*Server
 	session *session
 	out     *messages
-	base    context.Context     //nolint:containedctx // the life of all requests
-	places  *semaphore.Weighted // bytes of requests under way
-	work    sync.WaitGroup      // requests that are not answered yet
+	base    context.Context //nolint:containedctx // the life of all requests
+	room    room
+	work    sync.WaitGroup // requests that are not answered yet
 }
 
+// room makes place for so many bytes of requests under way, perhaps after a
+// wait. What it gives takes the place back.
+type room func(ctx context.Context, bytes int) (leave func(), err error)
+
 // connect begins a connection that lives as long as base.
-func (s *Server) connect(base context.Context, session *session, out sink, places int64) (*connection, error) {
-	c := &connection{Server: s, session: session, out: &messages{out: out}, places: semaphore.NewWeighted(places)}
+func (s *Server) connect(base context.Context, session *session, out sink, room room) (*connection, error) {
+	c := &connection{Server: s, session: session, out: &messages{out: out}, room: room}
 	if err := s.mcp.RegisterSession(base, session); err != nil {
 		return nil, err
 	}
@@ -37,7 +41,7 @@ func (s *Server) connect(base context.Context, session *session, out sink, place
 	return c, nil
 }
 
-func weight(line []byte) int64 { return int64(max(len(line), minWeight)) }
+func weight(line []byte) int { return max(len(line), minWeight) }
 
 // take sorts one message. While too much is under way it waits, as long as
 // ctx; an error means that the message was not taken.
@@ -55,33 +59,38 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 		// In line: what follows may rely on the handshake.
 		c.answer(c.base, e.ID, line, nil)
 	default:
-		if err := c.places.Acquire(ctx, weight(line)); err != nil {
+		leave, err := c.room(ctx, weight(line))
+		if refusal := tooMany(e.Method); errors.Is(err, errManyRequests) && refusal != nil {
+			return c.out.respond(e.ID, refusal)
+		}
+		if err != nil {
 			return err
 		}
-		c.begin(e.ID, e.Method, line)
+		c.begin(e.ID, e.Method, line, leave)
 	}
 	return nil
 }
 
 // begin serves a request beside the others.
-func (c *connection) begin(id json.RawMessage, method string, line []byte) {
+func (c *connection) begin(id json.RawMessage, method string, line []byte, leave func()) {
 	ctx, cancel := context.WithCancel(c.base)
 	r := c.session.calls.add(id, method, cancel)
 	if r.endless {
 		c.session.setListen(id)
-		c.places.Release(weight(line)) // it waits, which costs nothing
 	}
 	c.work.Go(func() {
 		defer func() {
 			cancel()
 			c.session.calls.remove(id, r)
-			if !r.endless {
-				c.places.Release(weight(line))
-			}
+			leave()
 		}()
 		if method == string(mcp.MethodResourcesRead) {
-			c.reads <- struct{}{}
-			defer func() { <-c.reads }()
+			select {
+			case c.reads <- struct{}{}:
+				defer func() { <-c.reads }()
+			case <-ctx.Done():
+				return // who does not want it any more gets no answer
+			}
 		}
 		c.answer(ctx, id, line, r)
 	})

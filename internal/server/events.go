@@ -12,7 +12,19 @@ import (
 type eventStream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	limit   time.Duration // for one write
+	limit   time.Duration // for one message, and more for a large one
+}
+
+// slowest is how slow a client may read a large answer, in bytes a second.
+const slowest = 256 << 10
+
+// patience is the time that a message gets for its size.
+func patience(parts []string) time.Duration {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	return time.Duration(size) * time.Second / slowest
 }
 
 // startEvents answers a request with a stream.
@@ -27,7 +39,7 @@ func startEvents(w http.ResponseWriter, limit time.Duration) (*eventStream, erro
 }
 
 func (e *eventStream) raw(parts ...string) error {
-	if err := e.control.SetWriteDeadline(time.Now().Add(e.limit)); err != nil {
+	if err := e.control.SetWriteDeadline(time.Now().Add(e.limit + patience(parts))); err != nil {
 		return err
 	}
 	for _, part := range parts {

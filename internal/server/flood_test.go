@@ -115,10 +115,11 @@ func TestFloods(t *testing.T) {
 			}
 		}
 	})
+	padded := strings.Replace(initialize, `"name":"t"`, `"name":"`+strings.Repeat("t", 150<<10)+`"`, 1)
 	for range 4 {
 		all.Go(func() {
 			for range 5000 / scale {
-				response := s.do(t, "POST", "/mcp", initialize)
+				response := s.do(t, "POST", "/mcp", padded)
 				_, _ = io.Copy(io.Discard, response.Body)
 				response.Body.Close()
 				if response.StatusCode != 200 {

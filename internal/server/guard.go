@@ -19,15 +19,15 @@ import (
 // it comes from, that page has to be allowed.
 // https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#security-warning
 
-// places are the hosts and origins that belong to the server.
-type places struct {
+// addresses are the hosts and origins that belong to the server.
+type addresses struct {
 	hosts   map[string]bool // with their port
 	origins map[string]bool
 }
 
-// placesOf lists by which names the listener is reached.
-func placesOf(address *net.TCPAddr, public *url.URL, allowed []string) places {
-	p := places{hosts: map[string]bool{}, origins: map[string]bool{}}
+// addressesOf lists by which names the listener is reached.
+func addressesOf(address *net.TCPAddr, public *url.URL, allowed []string) addresses {
+	p := addresses{hosts: map[string]bool{}, origins: map[string]bool{}}
 	port := strconv.Itoa(address.Port)
 	for _, name := range namesOf(address.IP) {
 		p.add("http", net.JoinHostPort(name, port))
@@ -42,7 +42,7 @@ func placesOf(address *net.TCPAddr, public *url.URL, allowed []string) places {
 }
 
 // add takes a host with and without the port that its scheme implies.
-func (p places) add(scheme, host string) {
+func (p addresses) add(scheme, host string) {
 	port := map[string]string{"http": "80", "https": "443"}[scheme]
 	forms := []string{host}
 	if _, given, err := net.SplitHostPort(host); err != nil {
@@ -78,7 +78,7 @@ func namesOf(ip net.IP) []string {
 }
 
 // admit checks where a request comes from and goes to.
-func (p places) admit(r *http.Request) (refusal string) {
+func (p addresses) admit(r *http.Request) (refusal string) {
 	if !p.hosts[strings.ToLower(r.Host)] {
 		return "This server is not reached by this Host. If it should be, name it with --public-url."
 	}

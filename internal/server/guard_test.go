@@ -257,9 +257,10 @@ func TestTokenFiles(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	for text, problem := range map[string]string{
 		"alice:" + aliceToken + "\n\n# comment\n  bob : " + digest + "\n": "",
-		"":                             "no token",
-		"# nobody\n":                   "no token",
-		"alice":                        "line 1",
+		"":           "no token",
+		"# nobody\n": "no token",
+		"alice":      "line 1",
+		"alice:" + aliceToken + "\nbob:" + aliceToken: "alice and bob have the same token",
 		"\nalice:short":                "line 2",
 		"alice:sha256:abc":             "64 hexadecimal digits",
 		"a b:" + aliceToken:            "line 1",

@@ -18,44 +18,57 @@ const (
 	maxClientCalls = 256
 )
 
-// callLimit counts the tool calls under way.
-type callLimit struct {
+// share bounds something for all clients and for each.
+type share struct {
+	total, perClient int
+
 	mu       sync.Mutex
-	total    int
+	used     int
 	byClient map[string]int
 }
 
-func (l *callLimit) begin(client string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total >= maxCalls || l.byClient[client] >= maxClientCalls {
+func newShare(total, perClient int) *share {
+	return &share{total: total, perClient: perClient, byClient: map[string]int{}}
+}
+
+// take is false when there is not so much left.
+func (s *share) take(client string, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used+n > s.total || s.byClient[client]+n > s.perClient {
 		return false
 	}
-	if l.byClient == nil {
-		l.byClient = map[string]int{}
-	}
-	l.total++
-	l.byClient[client]++
+	s.used += n
+	s.byClient[client] += n
 	return true
 }
 
-func (l *callLimit) end(client string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if l.byClient[client]--; l.byClient[client] == 0 {
-		delete(l.byClient, client)
+func (s *share) give(client string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used -= n
+	if s.byClient[client] -= n; s.byClient[client] == 0 {
+		delete(s.byClient, client)
 	}
+}
+
+// tooMany answers a request for which there is no room; nil for one that has
+// no words for it.
+func tooMany(method string) mcp.JSONRPCMessage {
+	if method != string(mcp.MethodToolsCall) {
+		return nil
+	}
+	return mcp.JSONRPCResponse{Result: tools.Failed(jobs.ErrManyCalls)}
 }
 
 // limitCalls refuses calls of a client that has too many under way.
 func (s *Server) limitCalls(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		client := clientOf(ctx)
-		if !s.callLimit.begin(client) {
+		if !s.calls.take(client, 1) {
 			return tools.Failed(jobs.ErrManyCalls), nil
 		}
-		defer s.callLimit.end(client)
+		defer s.calls.give(client, 1)
 		return next(ctx, request)
 	}
 }

@@ -62,6 +62,9 @@ func open(line []byte) (envelope, error) {
 	if line[0] != '{' {
 		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: one message at a time, as a JSON object"}
 	}
+	if err := checkKeys(line); err != nil {
+		return e, err
+	}
 	e.ID = bytes.TrimSpace(e.ID)
 	if len(e.ID) > 0 && !isRequestID(e.ID) && e.Method != "" { // what has no method is an answer, and answers get none
 		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number"}

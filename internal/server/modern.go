@@ -65,14 +65,13 @@ func checkModern(r *http.Request, e envelope, line []byte) (code int, text strin
 	return 0, ""
 }
 
-// asModernClient tells clients apart that have no session: by the name they
-// give themselves and where they are.
+// asModernClient tells clients apart that have neither session nor token: by
+// the name they give themselves and where they are.
 func (h *web) asModernClient(r *http.Request, e envelope) context.Context {
 	c := callerOf(r.Context())
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	c.client = c.owner + " at " + host
-	if info := e.Params.Meta.ClientInfo(); info != nil {
-		c.client += " " + info.Name + " " + info.Version
+	if info := e.Params.Meta.ClientInfo(); info != nil && h.Tokens == nil {
+		c.client += " at " + host + " " + clip(info.Name) + " " + clip(info.Version)
 	}
 	return withCaller(r.Context(), c)
 }
@@ -81,7 +80,11 @@ func (h *web) asModernClient(r *http.Request, e envelope) context.Context {
 func (h *web) subscribe(w http.ResponseWriter, r *http.Request, c call, answer *reply) {
 	ctx, cancel := c.ctx, c.cancel
 	defer cancel()
-	finished, err := h.streams.begin(callerOf(ctx).token, false, cancel)
+	if len(c.line) > smallBody { // it is kept as long as the stream
+		protocolError(w, http.StatusRequestEntityTooLarge, c.envelope.ID, mcp.INVALID_PARAMS, "Too much to subscribe to at once.")
+		return
+	}
+	finished, err := h.streams.begin(callerOf(ctx), false, cancel)
 	if err != nil {
 		busyHere(w, r, err, halfOpen)
 		return

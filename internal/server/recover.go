@@ -53,7 +53,7 @@ func (s *Server) recoverResource(next server.ResourceHandlerFunc) server.Resourc
 		}()
 		contents, err = next(ctx, request)
 		if err != nil {
-			s.log.ErrorContext(ctx, "resource cannot be read", "uri", request.Params.URI, "error", err)
+			s.log.ErrorContext(ctx, "resource cannot be read", "uri", clip(request.Params.URI), "error", err)
 			f := jobs.Describe(err)
 			err = errors.New(f.Message + " " + f.Hint + " (kind: " + f.Kind + ")")
 		}

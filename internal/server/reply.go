@@ -107,7 +107,7 @@ type jsonSink struct {
 }
 
 func (s jsonSink) message(parts ...string) error {
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.limit))
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.limit + patience(parts)))
 	s.w.Header().Set("Content-Type", "application/json")
 	s.w.WriteHeader(s.status)
 	return lineSink{s.w}.message(parts...)

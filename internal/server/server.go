@@ -53,7 +53,7 @@ type Server struct {
 	log       *slog.Logger
 	reads     chan struct{} // large answers being made
 	telemetry *Telemetry
-	callLimit callLimit
+	calls     *share   // tool calls under way
 	listeners sync.Map // session id -> listener
 
 	handOver     chan struct{} // closed when calls shall not wait any longer
@@ -76,7 +76,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
-		telemetry: c.Telemetry, reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
+		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
 	}
 	c.Jobs.Settled, c.Jobs.Tracer = s.settled, c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)
@@ -123,8 +123,8 @@ func (s *Server) remember(ctx context.Context, session server.ClientSession) {
 }
 
 // settled tells the owner's clients of a new picture, and nobody else.
-func (s *Server) settled(i resources.Image) {
-	s.telemetry.settled(i)
+func (s *Server) settled(i resources.Image, again bool) {
+	s.telemetry.settled(i, again)
 	if i.State != resources.Saved {
 		return
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +25,8 @@ type session struct {
 	version      string // negotiated by a handshake, "" without one
 	subscribed   map[string]bool
 	filter       mcp.SubscriptionFilter
-	listen       any // id of the subscriptions/listen request, nil without one
+	listening    bool // to anything at all
+	listen       any  // id of the subscriptions/listen request, nil without one
 }
 
 var (
@@ -73,7 +75,8 @@ func (s *session) GetClientInfo() mcp.Implementation {
 func (s *session) SetClientInfo(info mcp.Implementation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.info = info
+	// What is kept of a client is bounded.
+	s.info = mcp.Implementation{Name: clip(info.Name), Version: clip(info.Version), Title: clip(info.Title)}
 }
 
 // GetClientCapabilities implements server.SessionWithClientInfo.
@@ -87,6 +90,7 @@ func (s *session) GetClientCapabilities() mcp.ClientCapabilities {
 func (s *session) SetClientCapabilities(c mcp.ClientCapabilities) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.Extensions, c.Experimental = nil, nil
 	s.capabilities = c
 }
 
@@ -104,8 +108,20 @@ func (s *session) SetProtocolVersion(version string) {
 	s.version = version
 }
 
-// maxSubscriptions bounds what one client can make the server remember.
-const maxSubscriptions = 1000
+// Bounds of what one client can make the server remember.
+const (
+	maxSubscriptions = 100
+	maxURI           = 200 // bytes; ours have at most half of it
+	maxName          = 100
+)
+
+// clip cuts a client's text for what is kept or logged.
+func clip(text string) string {
+	if len(text) > maxName {
+		return strings.ToValidUTF8(text[:maxName], "") + "…"
+	}
+	return text
+}
 
 // SubscribeToResource implements server.SessionWithResourceSubscriptions.
 func (s *session) SubscribeToResource(uri string) {
@@ -114,7 +130,7 @@ func (s *session) SubscribeToResource(uri string) {
 	if s.subscribed == nil {
 		s.subscribed = map[string]bool{}
 	}
-	if len(s.subscribed) < maxSubscriptions {
+	if len(s.subscribed) < maxSubscriptions && len(uri) <= maxURI {
 		s.subscribed[uri] = true
 	}
 }
@@ -145,6 +161,8 @@ func (s *session) SetSubscriptionFilter(filter mcp.SubscriptionFilter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.filter = filter
+	s.filter.ResourceSubscriptions = nil // they are in subscribed
+	s.listening = !filter.IsEmpty()
 }
 
 // SubscriptionFilter implements server.SessionWithSubscriptionFilter. From
@@ -153,7 +171,7 @@ func (s *session) SetSubscriptionFilter(filter mcp.SubscriptionFilter) {
 func (s *session) SubscriptionFilter() (mcp.SubscriptionFilter, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.filter, s.version == "" || !s.filter.IsEmpty()
+	return s.filter, s.version == "" || s.listening
 }
 
 // setListen notes the request whose stream carries the notifications.

@@ -31,9 +31,10 @@ type webSession struct {
 
 // sessions is the table of open ones.
 type sessions struct {
-	mcp   *server.MCPServer
-	limit int
-	idle  time.Duration
+	mcp      *server.MCPServer
+	limit    int
+	perOwner int
+	idle     time.Duration
 
 	mu   sync.Mutex
 	byID map[string]*webSession
@@ -43,12 +44,19 @@ type sessions struct {
 const halfOpen = time.Minute
 
 // open makes a session for the caller of ctx, whose values it keeps.
-func (t *sessions) open(ctx context.Context, token tokenDigest, now time.Time) (*webSession, error) {
+func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error) {
 	const buffer = 64 // notifications until a stream is open
-	s := &webSession{session: newSession(rand.Text(), ownerOf(ctx), buffer), token: token, used: now}
+	c := callerOf(ctx)
+	s := &webSession{session: newSession(rand.Text(), c.owner, buffer), token: c.token, used: now}
 	s.base, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	t.mu.Lock()
-	if len(t.byID) >= t.limit {
+	own := 0
+	for _, other := range t.byID {
+		if other.owner == c.owner {
+			own++
+		}
+	}
+	if len(t.byID) >= t.limit || own >= t.perOwner {
 		t.mu.Unlock()
 		s.end()
 		return nil, errManySessions
@@ -140,27 +148,47 @@ func (t *sessions) count() int {
 	return len(t.byID)
 }
 
-// streams are the answers that stay open.
+// streams are the answers that stay open until their client or the server
+// ends: of GET, of HTTP+SSE, and of subscriptions.
 type streams struct {
-	limit int
+	limit    int
+	perOwner int
 
-	mu   sync.Mutex
-	open map[*stream]struct{}
+	mu     sync.Mutex
+	open   map[*stream]struct{}
+	closed bool
+}
+
+// close takes no more streams and ends those that carry no answers.
+func (t *streams) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.end(func(s *stream) bool { return !s.answers })
 }
 
 type stream struct {
 	cancel  context.CancelFunc
-	token   tokenDigest
+	caller  caller
 	answers bool // answers to requests go through it, not notifications alone
 }
 
 // begin counts a stream until its end, which is called when the stream is not
 // wanted any more.
-func (t *streams) begin(token tokenDigest, answers bool, cancel context.CancelFunc) (done func(), err error) {
-	s := &stream{cancel, token, answers}
+func (t *streams) begin(c caller, answers bool, cancel context.CancelFunc) (done func(), err error) {
+	s := &stream{cancel, c, answers}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.open) >= t.limit {
+	own := 0
+	for other := range t.open {
+		if other.caller.owner == c.owner {
+			own++
+		}
+	}
+	switch {
+	case t.closed:
+		return nil, errEnding
+	case len(t.open) >= t.limit || own >= t.perOwner:
 		return nil, errManyStreams
 	}
 	t.open[s] = struct{}{}

@@ -13,10 +13,6 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// maxSSEInFlight is how much of one client's requests are under way, in bytes;
-// at least minWeight each, so that there are at most 256.
-const maxSSEInFlight = 256 * minWeight
-
 // sseEndpoint is the stream of HTTP+SSE, which carries all that the server
 // says to one client.
 // https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
@@ -28,13 +24,15 @@ func (h *web) sseEndpoint(w http.ResponseWriter, r *http.Request) {
 	}
 	c := callerOf(r.Context())
 	s := newSession(rand.Text(), c.owner, callBuffer)
-	c.client = c.owner + " " + s.id
+	if h.Tokens == nil {
+		c.client += " " + s.id
+	}
 	// Calls end with the stream: their answers could not be delivered.
 	ctx, cancel := context.WithCancel(withCaller(r.Context(), c))
 	defer cancel()
-	finished, err := h.streams.begin(c.token, true, cancel)
-	if err != nil || h.stopping.Err() != nil {
-		busyHere(w, r, errors.Join(err, h.stopping.Err()), halfOpen)
+	finished, err := h.streams.begin(c, true, cancel)
+	if err != nil {
+		busyHere(w, r, err, halfOpen)
 		return
 	}
 	defer finished()
@@ -42,7 +40,7 @@ func (h *web) sseEndpoint(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone already
 	}
-	connection, err := h.connect(ctx, s, events, maxSSEInFlight)
+	connection, err := h.connect(ctx, s, events, h.roomFor(c.client))
 	if err != nil {
 		h.log.ErrorContext(ctx, "no connection", "error", err)
 		return
@@ -94,7 +92,8 @@ func (h *web) messageEndpoint(w http.ResponseWriter, r *http.Request) {
 	body, err := h.readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		protocolError(w, bodyStatus(err), nil, mcp.INVALID_REQUEST, "The message cannot be read: "+err.Error())
+		status, text := bodyFailure(err)
+		protocolError(w, status, nil, mcp.INVALID_REQUEST, text)
 		return
 	}
 	if !h.begin() {
@@ -102,13 +101,11 @@ func (h *web) messageEndpoint(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.work.Done()
-	ctx, cancel := context.WithTimeout(r.Context(), h.BodyTime)
-	defer cancel()
 	line := bytes.TrimSpace(body)
 	if len(line) == 0 {
 		line = []byte(" ") // which is no JSON
 	}
-	err = c.take(ctx, line)
+	err = c.take(r.Context(), line)
 	bad, isBad := errors.AsType[*badMessage](err)
 	switch {
 	case isBad:

@@ -124,7 +124,7 @@ func TestASlowSSEClient(t *testing.T) {
 	for id := 0; id < 200 && !gone; id++ {
 		status, _ := r.ask(t, "POST", endpoint, call(id, "large", "{}"))
 		gone = status == http.StatusNotFound
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	assert.True(t, gone, "the stream was ended")
 }

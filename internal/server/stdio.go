@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"golang.org/x/sync/semaphore"
 )
 
 // The library's own stdio server runs at most a hundred calls, answers
@@ -26,7 +27,10 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 	defer cancel()
 	base = withCaller(base, caller{owner: LocalOwner, client: "stdio"})
 	const buffer = 4096
-	c, err := s.connect(base, newSession("stdio", LocalOwner, buffer), lineSink{out}, maxInFlight)
+	places := semaphore.NewWeighted(maxInFlight)
+	c, err := s.connect(base, newSession("stdio", LocalOwner, buffer), lineSink{out}, func(ctx context.Context, bytes int) (func(), error) {
+		return func() { places.Release(int64(bytes)) }, places.Acquire(ctx, int64(bytes))
+	})
 	if err != nil {
 		return fmt.Errorf("stdio: %w", err)
 	}

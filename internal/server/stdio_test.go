@@ -313,6 +313,10 @@ func TestBadLines(t *testing.T) {
 		`{`: -32700, `nonsense`: -32700, `{"id":1,"method":"ping"}`: -32600, `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`: -32600,
 		`{"jsonrpc":"2.0","id":null,"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":{},"method":"ping"}`: -32600, `{"jsonrpc":"2.0","id":true,"method":"ping"}`: -32600, `"x"`: -32600, `{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint"}}`: -32602,
+		`{"jsonrpc":"2.0","ID":1,"METHOD":"tools/list"}`:                           -32600, `{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}`: -32600,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_images","Name":"generate_image"}}`:           -32600,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_images","arguments":{"limit":1,"limit":2}}}`: -32600,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_images","arguments":{}},"":1,"":2}`:          -32600,
 	} {
 		r.send(t, line)
 		m := r.answer(t)
@@ -321,6 +325,13 @@ func TestBadLines(t *testing.T) {
 	}
 	for _, silent := range []string{"", "   ", `{"jsonrpc":"2.0","method":"notifications/unknown"}`, `{"jsonrpc":"2.0","id":9,"result":{}}`} {
 		r.send(t, silent)
+	}
+	for _, good := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":{"x":1,"X":[{"x":1},{"x":{"method":1,"METHOD":2}}]},"b":{"x":1},"":"","method":1}}`,
+		`{"params":{"Arguments2":"name","x":"name"},"jsonrpc":"2.0","id":1,"method":"ping"}`,
+	} {
+		r.send(t, good)
+		require.Nil(t, r.answer(t).Error, good)
 	}
 	r.send(t, `{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}`)
 	assert.Equal(t, "9007199254740993", string(r.answer(t).ID), "ids come back as they were")

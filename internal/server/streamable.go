@@ -37,7 +37,8 @@ func (h *web) post(w http.ResponseWriter, r *http.Request) {
 	body, err := h.readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		protocolError(w, bodyStatus(err), nil, mcp.INVALID_REQUEST, "The message cannot be read: "+err.Error())
+		status, text := bodyFailure(err)
+		protocolError(w, status, nil, mcp.INVALID_REQUEST, text)
 		return
 	}
 	line := bytes.TrimSpace(body)
@@ -72,7 +73,7 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 	answer := newReply(w, r, h.WriteTime)
 	if e.Method == string(mcp.MethodInitialize) && isRequest {
 		var err error
-		if s, err = h.sessions.open(r.Context(), callerOf(r.Context()).token, time.Now()); err != nil {
+		if s, err = h.sessions.open(r.Context(), time.Now()); err != nil {
 			busyHere(w, r, err, halfOpen)
 			return
 		}
@@ -97,10 +98,13 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 	}
 }
 
-// inSession names the session as the client that takes turns with others.
+// inSession names the session as the client that takes turns with others,
+// where owners are not told apart.
 func (h *web) inSession(ctx context.Context, s *webSession) context.Context {
 	c := callerOf(ctx)
-	c.client = c.owner + " " + s.id
+	if h.Tokens == nil {
+		c.client += " " + s.id
+	}
 	return withCaller(ctx, c)
 }
 
@@ -139,29 +143,35 @@ const (
 // in the order in which it was sent, and the result comes last.
 func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *reply) {
 	id, method := c.envelope.ID, c.envelope.Method
+	leave := func() {}
+	if method == string(mcp.MethodToolsCall) || method == string(mcp.MethodResourcesRead) { // others take no time
+		var err error
+		if leave, err = h.roomFor(clientOf(c.ctx))(c.ctx, weight(c.line)); err != nil {
+			c.cancel()
+			if refusal := tooMany(method); refusal == nil || answer.respond(id, refusal) != nil {
+				busyHere(w, r, err, time.Second)
+			}
+			return
+		}
+	}
+	flight := c.session.calls.add(id, method, c.cancel)
 	if method == string(mcp.MethodResourcesRead) {
 		select {
 		case h.reads <- struct{}{}:
 			defer func() { <-h.reads }()
 		case <-r.Context().Done():
 			c.cancel()
-			return
+		case <-c.ctx.Done():
 		}
-	}
-	if !h.inFlight.TryAcquire(weight(c.line)) {
-		c.cancel()
-		busyHere(w, r, errManyRequests, time.Second)
-		return
 	}
 	own := make(chan mcp.JSONRPCNotification, otherBuffer)
 	if method == string(mcp.MethodToolsCall) {
 		own = make(chan mcp.JSONRPCNotification, callBuffer)
 	}
 	session := &requestSession{c.session, own}
-	flight := c.session.calls.add(id, method, c.cancel)
 	done := make(chan mcp.JSONRPCMessage, 1)
 	h.work.Go(func() {
-		defer h.inFlight.Release(weight(c.line))
+		defer leave()
 		defer c.session.calls.remove(id, flight)
 		defer c.cancel()
 		done <- h.handle(h.mcp.WithContext(c.ctx, session), c.line)
@@ -170,8 +180,8 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 		if err := answer.respond(id, response); err != nil {
 			h.log.InfoContext(r.Context(), "answer not written", "error", err)
 		}
-	} else if r.Context().Err() == nil {
-		answer.stream() // a cancelled request gets an end, but no answer
+	} else if r.Context().Err() == nil && !answer.stream() {
+		w.WriteHeader(http.StatusNoContent) // a cancelled request gets an end, but no answer
 	}
 }
 
@@ -214,9 +224,9 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	finished, err := h.streams.begin(s.token, false, cancel)
-	if err != nil || h.stopping.Err() != nil {
-		busyHere(w, r, errors.Join(err, h.stopping.Err()), halfOpen)
+	finished, err := h.streams.begin(callerOf(ctx), false, cancel)
+	if err != nil {
+		busyHere(w, r, err, halfOpen)
 		return
 	}
 	defer finished()
@@ -229,6 +239,13 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 	for err == nil {
 		select {
 		case n := <-s.notifications:
+			if ctx.Err() != nil { // for the stream that took this one's place
+				select {
+				case s.notifications <- n:
+				default:
+				}
+				return
+			}
 			err = out.notify(n)
 		case <-beat.C:
 			err = events.heartbeat()

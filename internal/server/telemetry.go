@@ -129,10 +129,11 @@ func (t *Telemetry) Attempt(a zai.Attempt) {
 	}
 }
 
-// settled counts what became of a picture.
-func (t *Telemetry) settled(i resources.Image) {
+// settled counts what became of a picture; again is one that was charged
+// before.
+func (t *Telemetry) settled(i resources.Image, again bool) {
 	ctx, sandbox := context.Background(), metric.WithAttributes(attribute.Bool("sandbox", i.Sandbox))
-	if i.Charged {
+	if i.Charged && !again {
 		t.spent.Add(ctx, i.CostUSD(), sandbox)
 	}
 	if i.State == resources.Saved {

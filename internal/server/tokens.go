@@ -93,6 +93,11 @@ func parseTokens(r io.Reader) ([]tokenEntry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
+		for _, other := range entries {
+			if other.digest == entry.digest && other.name != entry.name {
+				return nil, fmt.Errorf("line %d: %s and %s have the same token", n, other.name, entry.name)
+			}
+		}
 		entries = append(entries, entry)
 	}
 	if len(entries) == 0 && lines.Err() == nil {

@@ -57,8 +57,8 @@ func TestAllTransportsSayTheSame(t *testing.T) {
 			want := run(t, inProcess(t, isModern))
 			for name, open := range map[string]func() wire{
 				"stdio":      func() wire { return stdioWire(t, isModern) },
-				"streamable": func() wire { return newWebRig(t, webOptions{}).streamable(t, isModern) },
-				"sse":        func() wire { return newWebRig(t, webOptions{}).sse(t, isModern) },
+				"streamable": func() wire { return newWebRig(t, webOptions{config: inOrder}).streamable(t, isModern) },
+				"sse":        func() wire { return newWebRig(t, webOptions{config: inOrder}).sse(t, isModern) },
 			} {
 				for i, got := range run(t, open()) {
 					assert.Equal(t, want[i], got, name)
@@ -96,9 +96,16 @@ func equalised(t *testing.T, m message) string {
 	return string(b)
 }
 
+// inOrder has the pictures of one call made one after the other, so that the
+// sandbox draws the same for each.
+func inOrder(c *server.Config) { c.Jobs.MaxConcurrent = 1 }
+
 func inProcess(t *testing.T, isModern bool) wire {
 	t.Helper()
-	r := newRig(t, func(c *server.Config) { c.MaxMessage, c.Reach = 0, resources.Reach{Path: true} })
+	r := newRig(t, func(c *server.Config) {
+		c.MaxMessage, c.Reach = 0, resources.Reach{Path: true}
+		inOrder(c)
+	})
 	client, err := r.Client(t.Context(), "t", "1")
 	require.NoError(t, err)
 	t.Cleanup(func() { client.Close() })
@@ -123,7 +130,7 @@ func inProcess(t *testing.T, isModern bool) wire {
 
 func stdioWire(t *testing.T, isModern bool) wire {
 	t.Helper()
-	r := newRig(t, nil)
+	r := newRig(t, inOrder)
 	if isModern {
 		r.start(t)
 	} else {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
-	"golang.org/x/sync/semaphore"
+	"golang.org/x/net/netutil"
 
 	"zai-image-mcp/resources"
 )
@@ -40,6 +40,7 @@ type HTTP struct {
 
 // Limits keep clients from filling the server up.
 type Limits struct {
+	Connections int           // open at once; more wait
 	Sessions    int           // open at once
 	Streams     int           // open at once, of all kinds
 	SessionIdle time.Duration // after which a session is closed
@@ -52,7 +53,7 @@ type Limits struct {
 // DefaultLimits suit a team on one machine.
 func DefaultLimits() Limits {
 	return Limits{
-		Sessions: 4096, Streams: 1024, SessionIdle: time.Hour, Heartbeat: 15 * time.Second,
+		Connections: 8192, Sessions: 4096, Streams: 1024, SessionIdle: time.Hour, Heartbeat: 15 * time.Second,
 		HeaderTime: 5 * time.Second, BodyTime: 8 * time.Second, WriteTime: 8 * time.Second,
 	}
 }
@@ -65,17 +66,36 @@ const maxWebReads = 32
 type web struct {
 	*Server
 	HTTP
-	places   places
-	sessions *sessions
-	streams  *streams
-	inFlight *semaphore.Weighted // bytes of requests under way
-	large    chan struct{}       // large bodies being read
-	sse      sync.Map            // session id -> *connection
-	routes   *http.ServeMux
+	addresses addresses
+	sessions  *sessions
+	streams   *streams
+	requests  *share        // bytes of requests under way
+	large     chan struct{} // large bodies being read
+	sse       sync.Map      // session id -> *connection
+	routes    *http.ServeMux
 
 	mu       sync.Mutex
 	work     sync.WaitGroup  // requests that are not answered yet
 	stopping context.Context //nolint:containedctx // ends when no new requests and streams are wanted
+}
+
+// roomFor bounds the requests under way of a client. Nobody waits for room:
+// who has too much under way is told so.
+func (h *web) roomFor(client string) room {
+	return func(_ context.Context, bytes int) (func(), error) {
+		if !h.requests.take(client, bytes) {
+			return nil, errManyRequests
+		}
+		return func() { h.requests.give(client, bytes) }, nil
+	}
+}
+
+// ofOneOwner is how much of a limit one owner may use, where there are several.
+func (c HTTP) ofOneOwner(limit int) int {
+	if c.Tokens == nil {
+		return limit
+	}
+	return max(limit/4, 1)
 }
 
 // begin counts a request that has to be answered before the program ends. It
@@ -107,7 +127,7 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	}
 	s.log.InfoContext(ctx, "listening", "address", c.Listener.Addr().String(), "mcp", h.Links.Base+"/mcp", "sse", c.SSE, "tokens", c.Tokens != nil)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(c.Listener) }()
+	go func() { failed <- srv.Serve(netutil.LimitListener(c.Listener, c.Connections)) }()
 	go h.keepHouse(stopping)
 	select {
 	case err := <-failed:
@@ -126,11 +146,11 @@ func (s *Server) newWeb(stopping context.Context, c HTTP) (*web, error) {
 	}
 	h := &web{
 		Server: s, HTTP: c, stopping: stopping,
-		places:   placesOf(address, c.PublicURL, c.AllowOrigins),
-		sessions: &sessions{mcp: s.mcp, limit: c.Sessions, idle: c.SessionIdle, byID: map[string]*webSession{}},
-		streams:  &streams{limit: c.Streams, open: map[*stream]struct{}{}},
-		inFlight: semaphore.NewWeighted(maxInFlight),
-		large:    make(chan struct{}, largeBodies),
+		addresses: addressesOf(address, c.PublicURL, c.AllowOrigins),
+		sessions:  &sessions{mcp: s.mcp, limit: c.Sessions, perOwner: c.ofOneOwner(c.Sessions), idle: c.SessionIdle, byID: map[string]*webSession{}},
+		streams:   &streams{limit: c.Streams, perOwner: c.ofOneOwner(c.Streams), open: map[*stream]struct{}{}},
+		requests:  newShare(maxInFlight, maxInFlight/4),
+		large:     make(chan struct{}, largeBodies),
 	}
 	h.routes = http.NewServeMux()
 	h.routes.HandleFunc("/mcp", h.mcpEndpoint)
@@ -160,10 +180,10 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := withCaller(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), c)
 	defer func() {
 		if value := recover(); value != nil {
-			reference := h.logPanic(ctx, r.URL.Path, value)
-			http.Error(w, "internal error, reference "+reference, http.StatusInternalServerError)
+			h.logPanic(ctx, clip(r.URL.Path), value)
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
-		h.log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "took", time.Since(began))
+		h.log.DebugContext(ctx, "request", "method", clip(r.Method), "path", clip(r.URL.Path), "took", time.Since(began))
 	}()
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(began.Add(h.WriteTime)) // streams and downloads set their own
@@ -174,8 +194,8 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Request-Id", c.request)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	if refusal := h.places.admit(r); refusal != "" {
-		h.log.WarnContext(ctx, "request refused", "host", r.Host, "origin", r.Header.Get("Origin"), "path", r.URL.Path)
+	if refusal := h.addresses.admit(r); refusal != "" {
+		h.log.WarnContext(ctx, "request refused", "host", clip(r.Host), "origin", clip(r.Header.Get("Origin")), "path", clip(r.URL.Path))
 		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
@@ -258,11 +278,11 @@ func (h *web) keepHouse(ctx context.Context) {
 			switch {
 			case err == nil && changed:
 				h.log.InfoContext(ctx, "tokens read")
+				h.streams.end(func(s *stream) bool { return !h.Tokens.valid(s.caller.token) })
 			case err != nil && err.Error() != last:
 				h.log.ErrorContext(ctx, "tokens not read, the ones before stay", "error", err)
 			}
 			last = fmt.Sprint(err)
-			h.streams.end(func(s *stream) bool { return !h.Tokens.valid(s.token) })
 		}
 		h.sessions.sweep(time.Now(), func(token tokenDigest) bool { return h.Tokens == nil || h.Tokens.valid(token) })
 	}
@@ -278,7 +298,13 @@ func (h *web) shutdown(ctx context.Context, srv *http.Server, stop context.Cance
 	h.mu.Lock()
 	stop() // takes no new requests, and ends streams that would never end by themselves
 	h.mu.Unlock()
-	h.streams.end(func(s *stream) bool { return !s.answers })
+	h.streams.close()
+	h.sse.Range(func(_, value any) bool {
+		if c, ok := value.(*connection); ok {
+			c.session.calls.end(false)
+		}
+		return true
+	})
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

@@ -1,0 +1,103 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/server"
+)
+
+// No owner takes all sessions, streams or room for requests away from others.
+func TestOwnersHaveTheirShares(t *testing.T) {
+	r := newWebRig(t, webOptions{
+		address: server.Address{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		web:     func(c *server.HTTP) { c.Sessions, c.Streams = 8, 8 },
+	})
+	release := make(chan struct{})
+	r.AddTool("wait", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-release
+		return mcp.NewToolResultText("done"), nil
+	})
+	first := r.session(t, bearer(aliceToken)...)
+	second := r.session(t, bearer(aliceToken)...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, bearer(aliceToken)...)
+	assert.Equal(t, http.StatusServiceUnavailable, status, "a quarter of the sessions")
+	bob := r.session(t, bearer(bobToken)...)
+
+	for _, named := range [][]string{first, second} {
+		require.Equal(t, 200, r.do(t, http.MethodGet, "/mcp", "", named...).StatusCode)
+	}
+	require.Equal(t, http.StatusServiceUnavailable, r.do(t, http.MethodGet, "/sse", "", bearer(aliceToken)...).StatusCode)
+	require.Equal(t, 200, r.do(t, http.MethodGet, "/sse", "", bearer(bobToken)...).StatusCode)
+
+	// Large calls count by their size.
+	large := strings.Replace(call(1, "wait", "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1)
+	var all sync.WaitGroup
+	refused := make(chan string, 12)
+	for range 12 {
+		all.Go(func() {
+			if _, text := r.ask(t, http.MethodPost, "/mcp", large, first...); strings.Contains(text, "rate_limited") {
+				refused <- text
+			}
+		})
+	}
+	for range 4 {
+		<-refused
+	}
+	for _, named := range [][]string{first, bob} {
+		status, _ = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+		assert.Equal(t, 200, status, "what takes no time needs no room")
+	}
+	_, text := r.ask(t, http.MethodPost, "/mcp", strings.Replace(large, "wait", "list_images", 1), bob...)
+	assert.Contains(t, text, "invalid_argument", "the other's call is looked at")
+	close(release)
+	all.Wait()
+	assert.Empty(t, refused)
+}
+
+// Nor can one HTTP+SSE client: its requests count like all others.
+func TestSSERequestsCount(t *testing.T) {
+	r := newWebRig(t, webOptions{})
+	release := make(chan struct{})
+	defer close(release)
+	r.AddTool("wait", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-release
+		return mcp.NewToolResultText("done"), nil
+	})
+	s := r.openSSE(t)
+	large := strings.Replace(call(1, "wait", "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1)
+	for range 8 {
+		s.send(t, large)
+	}
+	s.send(t, large)
+	assert.Contains(t, string(s.answer(t).Result), "rate_limited")
+	status, _ := r.ask(t, http.MethodPost, s.endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
+		modern, strings.Repeat("x", 900<<10)))
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	status, _ = r.ask(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
+		modern, strings.Repeat("x", 900<<10)), modernHeaders("subscriptions/listen", "")...)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, status, "a subscription is kept, so it has to be small")
+}
+
+// Subscriptions on a stream that carries answers too do not hold up the end.
+func TestSubscriptionsOverSSEEnd(t *testing.T) {
+	r := newWebRig(t, webOptions{})
+	s := r.openSSE(t)
+	s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern))
+	require.Equal(t, "notifications/subscriptions/acknowledged", (<-s.incoming).Method)
+	began := time.Now()
+	r.stop()
+	err := <-r.ended
+	r.ended <- err
+	require.NoError(t, err)
+	assert.Less(t, time.Since(began), 5*time.Second)
+}
