@@ -3,7 +3,13 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -100,4 +106,53 @@ func TestSubscriptionsOverSSEEnd(t *testing.T) {
 	r.ended <- err
 	require.NoError(t, err)
 	assert.Less(t, time.Since(began), 5*time.Second)
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.Connections = 3 }})
+	var open []net.Conn
+	for range 3 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+		require.NoError(t, err)
+		open = append(open, c)
+	}
+	_, err := r.client.Get(r.base + "/healthz")
+	require.Error(t, err)
+	for _, c := range open {
+		c.Close()
+	}
+	require.Eventually(t, func() bool {
+		response, err := r.client.Get(r.base + "/healthz")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err == nil
+	}, 5*time.Second, 20*time.Millisecond)
+}
+
+// Files go from the disk to the socket without a way through the program.
+func TestDownloadsGoBySendfile(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("NO STRACE: whether downloads use sendfile is not looked at")
+	}
+	s := serve(t, nil)
+	_, text := s.ask(t, http.MethodPost, "/mcp", modernCall(1, "generate_image", `{"prompt":"a fox"}`), modernHeaders("tools/call", "generate_image")...)
+	link := strings.ReplaceAll(regexp.MustCompile(`"download_url":"([^"]*)"`).FindStringSubmatch(text)[1], `\u0026`, "&")
+	trace := filepath.Join(t.TempDir(), "trace")
+	c := exec.CommandContext(t.Context(), strace, "-f", "-p", strconv.Itoa(s.cmd.Process.Pid), "-e", "trace=sendfile", "-o", trace)
+	if err := c.Start(); err != nil {
+		t.Skip("NO STRACE: ", err)
+	}
+	defer c.Wait()
+	defer c.Process.Signal(os.Interrupt)
+	require.Eventually(t, func() bool {
+		status, _ := s.ask(t, http.MethodGet, strings.TrimPrefix(link, s.base), "")
+		require.Equal(t, 200, status)
+		seen, err := os.ReadFile(trace)
+		if status := c.ProcessState; status != nil {
+			t.Skip("NO STRACE: it may not look at the program")
+		}
+		return err == nil && strings.Contains(string(seen), "sendfile(")
+	}, 10*time.Second, 100*time.Millisecond)
 }

@@ -12,10 +12,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
-	"golang.org/x/net/netutil"
 
 	"zai-image-mcp/resources"
 )
@@ -40,14 +40,14 @@ type HTTP struct {
 
 // Limits keep clients from filling the server up.
 type Limits struct {
-	Connections int           // open at once; more wait
+	Connections int           // open at once; more are closed
 	Sessions    int           // open at once
 	Streams     int           // open at once, of all kinds
 	SessionIdle time.Duration // after which a session is closed
 	Heartbeat   time.Duration // between signs of life on a silent stream
 	HeaderTime  time.Duration // for a request's head
 	BodyTime    time.Duration // for a request's body
-	WriteTime   time.Duration // for one write to a client that does not read
+	WriteTime   time.Duration // for one message to a client that does not read, and more for a large one
 }
 
 // DefaultLimits suit a team on one machine.
@@ -59,7 +59,7 @@ func DefaultLimits() Limits {
 }
 
 // maxWebReads is how many large answers are made or written at once. Clients
-// that do not read hold theirs for WriteTime.
+// that do not read hold theirs until the time to write it is over.
 const maxWebReads = 32
 
 // web is the server's side of HTTP.
@@ -123,11 +123,12 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	const maxHeader = 64 << 10
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: c.HeaderTime, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of broken connections
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of broken connections
+		ConnState: limitConnections(c.Connections),
 	}
 	s.log.InfoContext(ctx, "listening", "address", c.Listener.Addr().String(), "mcp", h.Links.Base+"/mcp", "sse", c.SSE, "tokens", c.Tokens != nil)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(netutil.LimitListener(c.Listener, c.Connections)) }()
+	go func() { failed <- srv.Serve(c.Listener) }()
 	go h.keepHouse(stopping)
 	select {
 	case err := <-failed:
@@ -137,6 +138,23 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	}
 	h.shutdown(ctx, srv, stop)
 	return nil
+}
+
+// limitConnections closes new connections while too many are open. A listener
+// that does so would hide the connection's type, and with it sendfile.
+func limitConnections(limit int) func(net.Conn, http.ConnState) {
+	var open atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if open.Add(1) > int64(limit) {
+				c.Close() //nolint:errcheck // nothing was said on it yet
+			}
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		case http.StateActive, http.StateIdle:
+		}
+	}
 }
 
 func (s *Server) newWeb(stopping context.Context, c HTTP) (*web, error) {
