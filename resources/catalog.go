@@ -163,8 +163,11 @@ func isBusy(err error) bool {
 
 // storageError marks failures of the database itself.
 func storageError(doing string, err error) error {
-	if err == nil || errors.Is(err, ErrBudget) || errors.Is(err, ErrNotFound) {
+	switch {
+	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound):
 		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller's doing
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrStorage, doing, err)
 }

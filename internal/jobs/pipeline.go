@@ -223,6 +223,11 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	j.leave()
 	j.finish(row)
 	if p.Settled != nil {
+		defer func() {
+			if value := recover(); value != nil {
+				p.Log.Error("panic about a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
+			}
+		}()
 		p.Settled(row, j.place == nil)
 	}
 }

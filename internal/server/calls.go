@@ -23,6 +23,7 @@ type inFlight struct {
 	endless   bool // a stream of notifications, which only its end answers
 }
 
+// add is nil for an id that is in use, which the protocol does not allow.
 func (c *calls) add(id json.RawMessage, method string, cancel context.CancelFunc) *inFlight {
 	r := &inFlight{cancel: cancel, endless: method == string(mcp.MethodSubscriptionsListen)}
 	c.mu.Lock()
@@ -30,10 +31,18 @@ func (c *calls) add(id json.RawMessage, method string, cancel context.CancelFunc
 	if c.inFlight == nil {
 		c.inFlight = map[string]*inFlight{}
 	}
+	if c.inFlight[string(id)] != nil {
+		return nil
+	}
 	c.inFlight[string(id)] = r
 	return r
 }
 
+func sameID() mcp.JSONRPCMessage {
+	return mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(mcp.INVALID_REQUEST, "Invalid request: another request with this id is under way", nil)}
+}
+
+// remove comes before the answer: once that is read, the id may be used again.
 func (c *calls) remove(id json.RawMessage, r *inFlight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -75,6 +75,12 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 func (c *connection) begin(id json.RawMessage, method string, line []byte, leave func()) {
 	ctx, cancel := context.WithCancel(c.base)
 	r := c.session.calls.add(id, method, cancel)
+	if r == nil {
+		cancel()
+		leave()
+		_ = c.out.respond(id, sameID())
+		return
+	}
 	if r.endless {
 		c.session.setListen(id)
 	}
@@ -85,12 +91,11 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 			leave()
 		}()
 		if method == string(mcp.MethodResourcesRead) {
-			select {
-			case c.reads <- struct{}{}:
-				defer func() { <-c.reads }()
-			case <-ctx.Done():
+			end, ok := c.reads.begin(ctx, clientOf(ctx))
+			if !ok {
 				return // who does not want it any more gets no answer
 			}
+			defer end()
 		}
 		c.answer(ctx, id, line, r)
 	})
@@ -101,8 +106,11 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 func (c *connection) answer(ctx context.Context, id, line json.RawMessage, r *inFlight) {
 	response := c.handle(ctx, line)
 	c.flushNotifications(ctx)
-	if r != nil && c.session.calls.wasCancelled(r) {
-		return
+	if r != nil {
+		c.session.calls.remove(id, r)
+		if c.session.calls.wasCancelled(r) {
+			return
+		}
 	}
 	if response == nil {
 		return // an answer to a request of ours, which we never send

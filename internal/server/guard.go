@@ -21,13 +21,14 @@ import (
 
 // addresses are the hosts and origins that belong to the server.
 type addresses struct {
-	hosts   map[string]bool // with their port
-	origins map[string]bool
+	everywhere bool            // every address of this machine, also those it gets later
+	hosts      map[string]bool // with their port
+	origins    map[string]bool
 }
 
 // addressesOf lists by which names the listener is reached.
 func addressesOf(address *net.TCPAddr, public *url.URL, allowed []string) addresses {
-	p := addresses{hosts: map[string]bool{}, origins: map[string]bool{}}
+	p := addresses{everywhere: address.IP.IsUnspecified(), hosts: map[string]bool{}, origins: map[string]bool{}}
 	port := strconv.Itoa(address.Port)
 	for _, name := range namesOf(address.IP) {
 		p.add("http", net.JoinHostPort(name, port))
@@ -79,7 +80,9 @@ func namesOf(ip net.IP) []string {
 
 // admit checks where a request comes from and goes to.
 func (p addresses) admit(r *http.Request) (refusal string) {
-	if !p.hosts[strings.ToLower(r.Host)] {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	here := p.everywhere && local != nil && r.Host == local.String() // an address that the request did arrive at
+	if !here && !p.hosts[strings.ToLower(r.Host)] {
 		return "This server is not reached by this Host. If it should be, name it with --public-url."
 	}
 	if origin, sent := r.Header["Origin"]; sent {

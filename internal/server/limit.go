@@ -52,6 +52,62 @@ func (s *share) give(client string, n int) {
 	}
 }
 
+// turns bounds how many of something go on at once, for all and for each
+// client; more wait.
+type turns struct {
+	all       chan struct{}
+	perClient int
+
+	mu       sync.Mutex
+	byClient map[string]*clientTurns
+}
+
+type clientTurns struct {
+	own   chan struct{}
+	users int // that have a turn or wait for one
+}
+
+func newTurns(total, perClient int) *turns {
+	return &turns{all: make(chan struct{}, total), perClient: perClient, byClient: map[string]*clientTurns{}}
+}
+
+// begin waits for a turn until ctx ends; ok is false then.
+func (t *turns) begin(ctx context.Context, client string) (end func(), ok bool) {
+	t.mu.Lock()
+	c := t.byClient[client]
+	if c == nil {
+		c = &clientTurns{own: make(chan struct{}, t.perClient)}
+		t.byClient[client] = c
+	}
+	c.users++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if c.users--; c.users == 0 {
+			delete(t.byClient, client)
+		}
+	}
+	select {
+	case c.own <- struct{}{}:
+	case <-ctx.Done():
+		leave()
+		return nil, false
+	}
+	select {
+	case t.all <- struct{}{}:
+	case <-ctx.Done():
+		<-c.own
+		leave()
+		return nil, false
+	}
+	return func() {
+		<-t.all
+		<-c.own
+		leave()
+	}, true
+}
+
 // tooMany answers a request for which there is no room; nil for one that has
 // no words for it.
 func tooMany(method string) mcp.JSONRPCMessage {

@@ -44,7 +44,7 @@ func TestAClientsShareOfCalls(t *testing.T) {
 	assert.Contains(t, text, `"kind":"rate_limited"`)
 	_, text = r.ask(t, http.MethodPost, "/mcp", call(1, "list_images", "{}"), modest...)
 	assert.Contains(t, text, `"images":[]`)
-	_, text = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, greedy...)
+	_, text = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":"ping","method":"ping"}`, greedy...)
 	assert.Contains(t, text, `"result"`)
 	close(release)
 	all.Wait()

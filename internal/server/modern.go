@@ -20,7 +20,7 @@ func (h *web) postModern(w http.ResponseWriter, r *http.Request, e envelope, lin
 	case len(e.ID) == 0:
 		// Not even notifications/cancelled: it names a request by a number
 		// that any other client may have given too.
-		w.WriteHeader(http.StatusAccepted)
+		accept(w, http.StatusAccepted)
 		return
 	}
 	if code, text := checkModern(r, e, line); text != "" {

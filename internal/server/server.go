@@ -51,7 +51,7 @@ type Server struct {
 	library   *resources.Library
 	grace     time.Duration
 	log       *slog.Logger
-	reads     chan struct{} // large answers being made
+	reads     *turns // large answers being made or written
 	telemetry *Telemetry
 	calls     *share   // tool calls under way
 	listeners sync.Map // session id -> listener
@@ -76,7 +76,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
-		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: make(chan struct{}, maxReads), handOver: make(chan struct{}),
+		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads), handOver: make(chan struct{}),
 	}
 	c.Jobs.Settled, c.Jobs.Tracer = s.settled, c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)

@@ -63,14 +63,18 @@ func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error)
 	}
 	t.byID[s.id] = s
 	t.mu.Unlock()
-	return s, t.mcp.RegisterSession(ctx, s.session)
+	if err := t.mcp.RegisterSession(ctx, s.session); err != nil {
+		t.close(s)
+		return nil, err
+	}
+	return s, nil
 }
 
 // find gives the session with this id if it is the owner's.
 func (t *sessions) find(owner, id string, now time.Time) *webSession {
 	t.mu.Lock()
+	defer t.mu.Unlock() // so that no sweep comes between
 	s := t.byID[id]
-	t.mu.Unlock()
 	if s == nil || s.owner != owner {
 		return nil
 	}
@@ -98,6 +102,7 @@ func (t *sessions) sweep(now time.Time, allowed func(tokenDigest) bool) {
 	for _, s := range t.byID {
 		if s.over(now, t.idle) || !allowed(s.token) {
 			over = append(over, s)
+			delete(t.byID, s.id)
 		}
 	}
 	t.mu.Unlock()

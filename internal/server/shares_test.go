@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,12 +47,14 @@ func TestOwnersHaveTheirShares(t *testing.T) {
 	require.Equal(t, 200, r.do(t, http.MethodGet, "/sse", "", bearer(bobToken)...).StatusCode)
 
 	// Large calls count by their size.
-	large := strings.Replace(call(1, "wait", "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1)
+	large := func(id int, tool string) string {
+		return strings.Replace(call(id, tool, "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1)
+	}
 	var all sync.WaitGroup
 	refused := make(chan string, 12)
-	for range 12 {
+	for id := range 12 {
 		all.Go(func() {
-			if _, text := r.ask(t, http.MethodPost, "/mcp", large, first...); strings.Contains(text, "rate_limited") {
+			if _, text := r.ask(t, http.MethodPost, "/mcp", large(id, "wait"), first...); strings.Contains(text, "rate_limited") {
 				refused <- text
 			}
 		})
@@ -60,10 +63,10 @@ func TestOwnersHaveTheirShares(t *testing.T) {
 		<-refused
 	}
 	for _, named := range [][]string{first, bob} {
-		status, _ = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+		status, _ = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":"ping","method":"ping"}`, named...)
 		assert.Equal(t, 200, status, "what takes no time needs no room")
 	}
-	_, text := r.ask(t, http.MethodPost, "/mcp", strings.Replace(large, "wait", "list_images", 1), bob...)
+	_, text := r.ask(t, http.MethodPost, "/mcp", large(1, "list_images"), bob...)
 	assert.Contains(t, text, "invalid_argument", "the other's call is looked at")
 	close(release)
 	all.Wait()
@@ -80,13 +83,11 @@ func TestSSERequestsCount(t *testing.T) {
 		return mcp.NewToolResultText("done"), nil
 	})
 	s := r.openSSE(t)
-	large := strings.Replace(call(1, "wait", "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1)
-	for range 8 {
-		s.send(t, large)
+	for id := range 9 {
+		s.send(t, strings.Replace(call(id, "wait", "{}"), `{}`, `{"x":"`+strings.Repeat("x", 1000<<10)+`"}`, 1))
 	}
-	s.send(t, large)
 	assert.Contains(t, string(s.answer(t).Result), "rate_limited")
-	status, _ := r.ask(t, http.MethodPost, s.endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
+	status, _ := r.ask(t, http.MethodPost, s.endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
 		modern, strings.Repeat("x", 900<<10)))
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = r.ask(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
@@ -155,4 +156,65 @@ func TestDownloadsGoBySendfile(t *testing.T) {
 		}
 		return err == nil && strings.Contains(string(seen), "sendfile(")
 	}, 10*time.Second, 100*time.Millisecond)
+}
+
+// Two requests under way cannot have one id: a cancel would not know which.
+func TestIdsInUseAreRefused(t *testing.T) {
+	r := newWebRig(t, webOptions{})
+	named, s := r.session(t), r.openSSE(t)
+	done := make(chan string, 1)
+	go func() {
+		_, text := r.ask(t, http.MethodPost, "/mcp", generate(1, "sandbox:delay=1s x"), named...)
+		done <- text
+	}()
+	s.send(t, generate(1, "sandbox:delay=1s x"))
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
+	_, text := r.ask(t, http.MethodPost, "/mcp", generate(1, "another"), named...)
+	assert.Contains(t, text, "-32600")
+	s.send(t, generate(1, "another"))
+	require.NotNil(t, s.answer(t).Error)
+	assert.Contains(t, <-done, `"saved"`)
+	assert.Contains(t, string(s.answer(t).Result), `"saved"`)
+	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+// A handshake that fails leaves no session behind.
+func TestFailedHandshakes(t *testing.T) {
+	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.Sessions = 2 }})
+	for range 5 {
+		status, text := r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":[]}`)
+		assert.Equal(t, 200, status)
+		assert.Contains(t, text, `"error"`)
+	}
+	r.session(t)
+}
+
+// A client that hangs up does not wait for large answers, nor holds their
+// places; and no client has all of them.
+func TestReadsTakeTurns(t *testing.T) {
+	r := newWebRig(t, webOptions{})
+	release := make(chan struct{})
+	var reading atomic.Int64
+	r.AddResource("test://slow", func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+		reading.Add(1)
+		<-release
+		return []mcp.ResourceContents{mcp.TextResourceContents{URI: "test://slow", Text: "slow"}}, nil
+	})
+	greedy, modest := r.session(t), r.session(t)
+	var all sync.WaitGroup
+	read := func(id int, named []string) {
+		all.Go(func() {
+			_, text := r.ask(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"resources/read","params":{"uri":"test://slow"}}`, id), named...)
+			assert.Contains(t, text, "slow")
+		})
+	}
+	for id := range 20 {
+		read(id, greedy)
+	}
+	require.Eventually(t, func() bool { return reading.Load() == 8 }, 5*time.Second, time.Millisecond)
+	read(1, modest)
+	require.Eventually(t, func() bool { return reading.Load() == 9 }, 5*time.Second, time.Millisecond)
+	close(release)
+	all.Wait()
+	assert.EqualValues(t, 21, reading.Load())
 }

@@ -113,6 +113,6 @@ func (h *web) messageEndpoint(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		busyHere(w, r, errManyRequests, time.Second)
 	default:
-		w.WriteHeader(http.StatusAccepted)
+		accept(w, http.StatusAccepted)
 	}
 }

@@ -85,16 +85,19 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 	switch {
 	case e.Method == string(mcp.MethodNotificationCancelled):
 		s.calls.cancel(e.Params.RequestID)
-		w.WriteHeader(http.StatusAccepted)
+		accept(w, http.StatusAccepted)
 	case !isRequest:
 		h.handle(h.mcp.WithContext(ctx, s.session), line)
-		w.WriteHeader(http.StatusAccepted)
+		accept(w, http.StatusAccepted)
 	default:
 		// The request outlives its connection: who lost that may ask for the
 		// picture later. It ends with the session.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		stop := context.AfterFunc(s.base, cancel)
-		h.serve(w, r, call{ctx, func() { stop(); cancel() }, s.session, e, line}, answer)
+		response := h.serve(w, r, call{ctx, func() { stop(); cancel() }, s.session, e, line}, answer)
+		if _, failed := response.(mcp.JSONRPCError); answer.sessionID != "" && (failed || response == nil) {
+			h.sessions.close(s) // there was no handshake
+		}
 	}
 }
 
@@ -139,50 +142,68 @@ const (
 	otherBuffer = 16
 )
 
-// serve answers a request. All that is written to the client is written here,
-// in the order in which it was sent, and the result comes last.
-func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *reply) {
-	id, method := c.envelope.ID, c.envelope.Method
+// serve answers a request and gives the response, nil when there was none. All
+// that is written to the client is written here, in the order in which it was
+// sent, and the result comes last.
+func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *reply) mcp.JSONRPCMessage {
+	id, method, client := c.envelope.ID, c.envelope.Method, clientOf(c.ctx)
 	leave := func() {}
 	if method == string(mcp.MethodToolsCall) || method == string(mcp.MethodResourcesRead) { // others take no time
 		var err error
-		if leave, err = h.roomFor(clientOf(c.ctx))(c.ctx, weight(c.line)); err != nil {
+		if leave, err = h.roomFor(client)(c.ctx, weight(c.line)); err != nil {
 			c.cancel()
 			if refusal := tooMany(method); refusal == nil || answer.respond(id, refusal) != nil {
 				busyHere(w, r, err, time.Second)
 			}
-			return
+			return nil
 		}
 	}
 	flight := c.session.calls.add(id, method, c.cancel)
+	if flight == nil {
+		c.cancel()
+		leave()
+		_ = answer.respond(id, sameID()) // a client that is gone needs no answer
+		return nil
+	}
 	if method == string(mcp.MethodResourcesRead) {
-		select {
-		case h.reads <- struct{}{}:
-			defer func() { <-h.reads }()
-		case <-r.Context().Done():
-			c.cancel()
-		case <-c.ctx.Done():
+		// Nothing is paid for, so it ends with its connection.
+		defer context.AfterFunc(r.Context(), c.cancel)()
+		if end, ok := h.reads.begin(c.ctx, client); ok {
+			defer end()
 		}
 	}
+	response := h.run(r, c, flight, answer, leave)
+	switch {
+	case response != nil && !c.session.calls.wasCancelled(flight):
+		if err := answer.respond(id, response); err != nil {
+			h.log.InfoContext(r.Context(), "answer not written", "error", err)
+		}
+	case r.Context().Err() == nil && !answer.stream():
+		accept(w, http.StatusNoContent) // a cancelled request gets an end, but no answer
+	}
+	return response
+}
+
+// run has a request handled beside the connection that waits for it.
+func (h *web) run(r *http.Request, c call, flight *inFlight, answer *reply, leave func()) mcp.JSONRPCMessage {
 	own := make(chan mcp.JSONRPCNotification, otherBuffer)
-	if method == string(mcp.MethodToolsCall) {
+	if c.envelope.Method == string(mcp.MethodToolsCall) {
 		own = make(chan mcp.JSONRPCNotification, callBuffer)
 	}
 	session := &requestSession{c.session, own}
 	done := make(chan mcp.JSONRPCMessage, 1)
 	h.work.Go(func() {
 		defer leave()
-		defer c.session.calls.remove(id, flight)
 		defer c.cancel()
-		done <- h.handle(h.mcp.WithContext(c.ctx, session), c.line)
+		response := h.handle(h.mcp.WithContext(c.ctx, session), c.line)
+		c.session.calls.remove(c.envelope.ID, flight)
+		done <- response
 	})
-	if response := h.follow(r.Context(), own, done, answer); response != nil && !c.session.calls.wasCancelled(flight) {
-		if err := answer.respond(id, response); err != nil {
-			h.log.InfoContext(r.Context(), "answer not written", "error", err)
-		}
-	} else if r.Context().Err() == nil && !answer.stream() {
-		w.WriteHeader(http.StatusNoContent) // a cancelled request gets an end, but no answer
+	response := h.follow(r.Context(), own, done, answer)
+	if response == nil && c.envelope.Method == string(mcp.MethodResourcesRead) {
+		<-done // what is read is in memory until then
 	}
+	return response
 }
 
 // follow passes on what is sent ahead of a response, and gives the response;
@@ -259,6 +280,6 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 func (h *web) terminate(w http.ResponseWriter, r *http.Request) {
 	if s := h.findSession(w, r); s != nil {
 		h.sessions.close(s)
-		w.WriteHeader(http.StatusNoContent)
+		accept(w, http.StatusNoContent)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
+	"golang.org/x/time/rate"
 
 	"zai-image-mcp/resources"
 )
@@ -73,6 +74,7 @@ type web struct {
 	large     chan struct{} // large bodies being read
 	sse       sync.Map      // session id -> *connection
 	routes    *http.ServeMux
+	refusals  rate.Sometimes // that are logged: anybody can cause them
 
 	mu       sync.Mutex
 	work     sync.WaitGroup  // requests that are not answered yet
@@ -115,7 +117,7 @@ func (h *web) begin() bool {
 func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	s.reads = make(chan struct{}, maxWebReads)
+	s.reads = newTurns(maxWebReads, maxWebReads/4)
 	h, err := s.newWeb(stopping, c)
 	if err != nil {
 		return errors.Join(err, c.Listener.Close())
@@ -131,13 +133,12 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	go func() { failed <- srv.Serve(c.Listener) }()
 	go h.keepHouse(stopping)
 	select {
-	case err := <-failed:
-		s.Close()
-		return fmt.Errorf("http: %w", err)
+	case err = <-failed:
+		err = fmt.Errorf("http: %w", err)
 	case <-ctx.Done():
 	}
 	h.shutdown(ctx, srv, stop)
-	return nil
+	return err
 }
 
 // limitConnections closes new connections while too many are open. A listener
@@ -169,6 +170,7 @@ func (s *Server) newWeb(stopping context.Context, c HTTP) (*web, error) {
 		streams:   &streams{limit: c.Streams, perOwner: c.ofOneOwner(c.Streams), open: map[*stream]struct{}{}},
 		requests:  newShare(maxInFlight, maxInFlight/4),
 		large:     make(chan struct{}, largeBodies),
+		refusals:  rate.Sometimes{First: 20, Interval: time.Second},
 	}
 	h.routes = http.NewServeMux()
 	h.routes.HandleFunc("/mcp", h.mcpEndpoint)
@@ -213,7 +215,10 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	if refusal := h.addresses.admit(r); refusal != "" {
-		h.log.WarnContext(ctx, "request refused", "host", clip(r.Host), "origin", clip(r.Header.Get("Origin")), "path", clip(r.URL.Path))
+		h.refusals.Do(func() {
+			h.log.WarnContext(ctx, "request refused", "host", clip(r.Host), "origin", clip(r.Header.Get("Origin")), "path", clip(r.URL.Path))
+		})
+		header.Set("Connection", "close")
 		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
@@ -221,6 +226,9 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	owner, token, known := h.identify(r)
+	if !known && r.URL.Path == "/healthz" {
+		header.Set("Connection", "close") // strangers keep no connections
+	}
 	if !known && !isPublic(r) {
 		header.Set("Connection", "close")
 		unauthorized(w, r)
@@ -241,7 +249,20 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
 	}
+	renew(w)
 	http.Error(w, text, status)
+}
+
+// renew gives an answer time to be written that comes late in its request.
+func renew(w http.ResponseWriter) {
+	const limit = 8 * time.Second
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+}
+
+// accept answers a message to which there is nothing to say.
+func accept(w http.ResponseWriter, status int) {
+	renew(w)
+	w.WriteHeader(status)
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {
