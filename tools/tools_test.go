@@ -10,6 +10,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"os"
+	"regexp"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -400,9 +401,9 @@ func TestProgress(t *testing.T) {
 		assert.Greater(t, p["progress"], last, "it must grow")
 		last = p["progress"].(float64)
 		assert.LessOrEqual(t, last, p["total"])
-		messages = append(messages, p["message"].(string))
+		messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
 	}
-	assert.Equal(t, []string{"queued", "generating", "generating, 4 s of about 8", "downloading", "saved"}, messages)
+	assert.Equal(t, []string{"queued", "generating", "generating, some s of about 8", "downloading", "saved"}, messages)
 }
 
 func TestNoProgressUnasked(t *testing.T) {
