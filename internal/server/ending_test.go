@@ -116,6 +116,7 @@ func TestSIGTERMLosesNothing(t *testing.T) {
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -180,6 +180,7 @@ func TestBodies(t *testing.T) {
 
 // A call may take longer than a body, on a connection that was used before.
 func TestCallsOutliveTheTimeForBodies(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.BodyTime, c.WriteTime = 300*time.Millisecond, 300*time.Millisecond }})
 	named := r.session(t)
 	for _, body := range []string{
@@ -289,6 +290,7 @@ func TestTokenFiles(t *testing.T) {
 
 // A changed file counts at once, and ends what its lost tokens opened.
 func TestTokensChange(t *testing.T) {
+	t.Parallel()
 	file := tokensFile(t, "alice:"+aliceToken)
 	reload := make(chan os.Signal, 1)
 	r := newWebRig(t, webOptions{address: server.Address{AuthTokens: file}, web: func(c *server.HTTP) { c.Reload = reload }})

@@ -104,6 +104,7 @@ func TestSSECancel(t *testing.T) {
 
 // A client that does not read is cut off, and frees what it held.
 func TestASlowSSEClient(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.WriteTime = 300 * time.Millisecond }})
 	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText(strings.Repeat("x", 1<<20)), nil
@@ -149,6 +150,7 @@ func TestSSEIsDrained(t *testing.T) {
 
 // What does not end within the grace is handed over: its caller gets the id.
 func TestTheEndHandsOver(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *server.Config) { c.Grace = time.Second }})
 	named := r.session(t)
 	answers := make(chan []message, 2)

@@ -132,6 +132,7 @@ func TestSessionsAreBounded(t *testing.T) {
 }
 
 func TestIdleSessionsEnd(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.SessionIdle = 1500 * time.Millisecond }})
 	idle, listening, working := r.session(t), r.session(t), r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", listening...)
@@ -282,6 +283,7 @@ func TestAClientThatLeaves(t *testing.T) {
 }
 
 func TestCancelOverHTTP(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *server.Config) { c.Jobs.MaxConcurrent = 1 }})
 	mine, stranger := r.session(t), r.session(t)
 	var all sync.WaitGroup

@@ -19,6 +19,7 @@ import (
 )
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := serve(t, []string{"ZAI_IMAGE_MAX_CONCURRENT=1", "ZAI_IMAGE_DAILY_BUDGET=0.05"})
 	named := s.session(t)
 	post := func(body string) string {
