@@ -43,7 +43,7 @@ type HTTP struct {
 type Limits struct {
 	Connections int           // open at once; more are closed
 	Sessions    int           // open at once
-	Streams     int           // open at once, of all kinds
+	Streams     int           // open at once: GET, HTTP+SSE and subscriptions
 	SessionIdle time.Duration // after which a session is closed
 	Heartbeat   time.Duration // between signs of life on a silent stream
 	HeaderTime  time.Duration // for a request's head
@@ -186,7 +186,7 @@ func (s *Server) newWeb(stopping context.Context, c HTTP) (*web, error) {
 	}
 	return h, errors.Join(
 		s.telemetry.gauge("zai_image_sessions", "Sessions over Streamable HTTP.", h.sessions.count),
-		s.telemetry.gauge("zai_image_streams", "Open streams of all kinds.", h.streams.count),
+		s.telemetry.gauge("zai_image_streams", "Open streams of GET, HTTP+SSE and subscriptions.", h.streams.count),
 	)
 }
 
