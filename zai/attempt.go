@@ -12,6 +12,8 @@ type Operation string
 // The operations.
 const (
 	OperationGenerate Operation = "generate" // POST images/generations
+	OperationSubmit   Operation = "submit"   // POST async/images/generations
+	OperationPoll     Operation = "poll"     // GET async-result/{id}
 	OperationDownload Operation = "download" // GET of a picture
 )
 

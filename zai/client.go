@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Client struct {
 	now       func() time.Time
 	jitter    func(limit time.Duration) time.Duration
 	observe   func(Attempt)
+	noAsync   atomic.Bool // the asynchronous endpoint was refused
 }
 
 // secret is the key. Behind a pointer it cannot be printed by accident: fmt

@@ -29,6 +29,17 @@ const (
 //
 // Cancelling ctx after the request was sent does not undo it.
 func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*ImageResponse, error) {
+	response, err := order(ctx, c, OperationGenerate, generationsPath, request, func(a *answer) *ImageResponse { return c.readResponse(a) })
+	if err != nil {
+		return nil, err
+	}
+	c.log.InfoContext(ctx, "picture made", "model", request.Model, "size", request.Size, "request_id", response.RequestID, "log_id", response.LogID)
+	return response, nil
+}
+
+// order posts a request that is billed when it is accepted. read is nil for
+// an answer that is not what was asked for.
+func order[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*answer) *T) (*T, error) {
 	request, err := request.prepared(c.region)
 	if err != nil {
 		return nil, err
@@ -41,12 +52,16 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		start := c.now()
-		response, failure := c.post(ctx, body)
-		c.observe(Attempt{Operation: OperationGenerate, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
+		var result *T
+		a, failure := c.send(ctx, http.MethodPost, path, body)
 		if failure == nil {
-			c.log.InfoContext(ctx, "picture made", "model", request.Model, "size", request.Size, "attempt", attempt,
-				"request_id", response.RequestID, "log_id", response.LogID, "seconds", c.now().Sub(start).Seconds())
-			return response, nil
+			if result = read(a); result == nil {
+				failure = c.complete(answerError(a.status, a.header, a.text), a.header)
+			}
+		}
+		c.observe(Attempt{Operation: operation, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
+		if failure == nil {
+			return result, nil
 		}
 		c.log.WarnContext(ctx, "request for a picture failed", "model", request.Model, "attempt", attempt,
 			"kind", string(failure.Kind), "error", failure.Error())
@@ -59,53 +74,59 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 	}
 }
 
-// post sends the request once.
-func (c *Client) post(ctx context.Context, body []byte) (*ImageResponse, *Error) {
+// answer is what came back, whatever it says.
+type answer struct {
+	status int
+	header http.Header
+	text   []byte
+}
+
+func (a *answer) logID() string { return clip(a.header.Get("X-Log-Id"), 100) }
+
+// send makes one request to the API.
+func (c *Client) send(ctx context.Context, method, path string, body []byte) (*answer, *Error) {
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
 		if info.Err == nil {
 			sent.Store(true)
 		}
 	}}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost,
-		c.base.String()+generationsPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), method, c.base.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
 	}
 	request.Header.Set("Authorization", "Bearer "+c.key.value)
-	request.Header.Set("Content-Type", "application/json")
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Accept-Language", "en-US,en")
 	request.Header.Set("User-Agent", c.userAgent)
-	answer, err := c.api.Do(request)
+	response, err := c.api.Do(request)
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent.Load() && !isWriteError(err))
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
-	if err != nil || len(text) > maxAnswer {
-		return nil, &Error{Kind: KindOutcomeUnknown, HTTPStatus: answer.StatusCode,
-			LogID: clip(answer.Header.Get("X-Log-Id"), 100), Message: "the answer broke off", cause: err}
+	defer response.Body.Close()
+	a := &answer{status: response.StatusCode, header: response.Header}
+	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil || len(a.text) > maxAnswer {
+		return nil, &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Message: "the answer broke off", cause: err}
 	}
-	if response := readResponse(answer, text); response != nil {
-		response.RequestID, response.LogID = c.redact(response.RequestID), c.redact(response.LogID)
-		return response, nil
-	}
-	return nil, c.complete(answerError(answer.StatusCode, answer.Header, text), answer.Header)
+	return a, nil
 }
 
 // readResponse is nil when the answer holds no picture.
-func readResponse(answer *http.Response, text []byte) *ImageResponse {
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+func (c *Client) readResponse(a *answer) *ImageResponse {
+	if a.status < 200 || a.status > 299 {
 		return nil
 	}
-	w, err := decodeAnswer(text)
+	w, err := decodeAnswer(a.text)
 	if err != nil || w.refused || len(w.data) == 0 || w.data[0].URL == "" && w.data[0].B64JSON == "" {
 		return nil
 	}
 	return &ImageResponse{
 		Created: w.created, Data: w.data, ContentFilter: w.filter, Model: w.model,
-		RequestID: w.requestID, LogID: clip(answer.Header.Get("X-Log-Id"), 100),
+		RequestID: c.redact(w.requestID), LogID: c.redact(a.logID()),
 	}
 }
 

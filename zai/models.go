@@ -31,6 +31,8 @@ type Model struct {
 	// Usual is how long a picture takes, by quality; the empty key is for
 	// models without the parameter.
 	Usual map[string]time.Duration
+	// Async models can be asked for at the asynchronous endpoint.
+	Async bool
 }
 
 // RecommendedSize is a size the vendor lists, and what it suits: in one word
@@ -88,7 +90,7 @@ func catalogue() []Model {
 			DefaultSize: "1280x1280", Sizes: glmSizes(),
 			Free:      SizeRule{Min: 512, Max: 2048, Divisor: 32, MaxPixels: 1 << 22},
 			Qualities: []string{HD}, PriceUSD: 0.015,
-			Usual: map[string]time.Duration{HD: 45 * time.Second},
+			Usual: map[string]time.Duration{HD: 45 * time.Second}, Async: true,
 		},
 		{
 			ID: "cogview-4", Regions: []Region{China},

@@ -20,6 +20,7 @@
 //	content_blocked_output  400, code 1301, the picture was refused
 //	invalid_argument        400, code 1214
 //	upstream                500, code 1234
+//	no_async                400, code 1222, from the asynchronous endpoint only
 //
 // Billed, but the answer is of no use:
 //
@@ -27,6 +28,11 @@
 //	hangup                  the connection closes without an answer
 //	no_picture              200 without a picture
 //	broken_json             200 with half an answer
+//
+// Taken by the asynchronous endpoint, but there is no picture:
+//
+//	task_failed             the task fails, code 1301
+//	task_gone               nobody knows the task, code 1214
 //
 // Billed and answered, but the picture is special:
 //
@@ -191,10 +197,12 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	p := s.pictures[s.tasks[r.PathValue("id")]]
 	s.mu.Unlock()
 	switch {
-	case p == nil:
+	case p == nil || p.fault.name == "task_gone":
 		answer(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
 	case time.Since(p.created) < p.delay:
 		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, p.model, p.id))
+	case p.fault.name == "task_failed":
+		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, p.model, p.id))
 	default:
 		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, p.model, p.link(r), p.id))
 	}
@@ -221,6 +229,10 @@ func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *pict
 	turn := s.requests[req.Prompt]
 	s.mu.Unlock()
 	f := s.faultFor(req.Prompt, turn)
+	if async && f.name == "no_async" {
+		answer(w, http.StatusBadRequest, `{"error":{"code":"1222","message":"The API does not exist"}}`)
+		return nil
+	}
 	if f.refuse(w) {
 		return nil
 	}

@@ -1,0 +1,189 @@
+package zai
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// The asynchronous endpoint takes a request at once and makes the picture by
+// itself (docs.z.ai/api-reference/image/generate-image-async). It exists for
+// glm-image, which takes long: the time in which a broken connection leaves
+// the outcome unknown shrinks to one short POST, and whoever has the task's id
+// can ask for the picture.
+
+// Task is a picture that the service makes by itself. It is billed like any
+// other.
+type Task struct {
+	ID        string // for Await
+	RequestID string
+	LogID     string
+}
+
+// ErrNoAsync says that a picture has to be asked for with GenerateImage.
+// Nothing was accepted.
+var ErrNoAsync = errors.New("zai: no asynchronous endpoint for this model")
+
+const (
+	taskLimit     = 15 * time.Minute // for a picture; 71 s were seen
+	firstPoll     = 500 * time.Millisecond
+	slowestPoll   = 5 * time.Second
+	pollTime      = 30 * time.Second // for one question
+	mostRefusals  = 3
+	resultPath    = "/async-result/"
+	asyncPath     = "/async" + generationsPath
+	maxTaskAnswer = 100
+)
+
+// Submit has a picture made that Await waits for. The rules are those of
+// GenerateImage. It fails with ErrNoAsync for models that the endpoint does
+// not know, and for good once the service refused the endpoint itself.
+func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error) {
+	model, err := FindModel(c.region, request.Model)
+	if err != nil {
+		return nil, err
+	}
+	if !model.Async || c.noAsync.Load() {
+		return nil, ErrNoAsync
+	}
+	task, err := order(ctx, c, OperationSubmit, asyncPath, request, func(a *answer) *Task { return c.readTask(a) })
+	if failure, ok := errors.AsType[*Error](err); ok && failure.refusesEndpoint() {
+		c.noAsync.Store(true)
+		c.log.WarnContext(ctx, "the asynchronous endpoint is refused and not used any more", "error", failure.Error())
+		return nil, ErrNoAsync
+	}
+	return task, err
+}
+
+// refusesEndpoint tells that not the request is wrong but where it went.
+func (e *Error) refusesEndpoint() bool {
+	return e.NotAccepted && (e.Kind == KindWrongRegion || e.HTTPStatus == http.StatusMethodNotAllowed ||
+		slices.Contains([]string{"1212", "1220", "1221", "1222"}, e.Code))
+}
+
+func (c *Client) readTask(a *answer) *Task {
+	var w struct {
+		ID        flexString `json:"id"`
+		RequestID flexString `json:"request_id"`
+	}
+	if a.status < 200 || a.status > 299 || json.Unmarshal(a.text, &w) != nil || w.ID == "" || len(w.ID) > maxTaskAnswer {
+		return nil
+	}
+	return &Task{ID: string(w.ID), RequestID: c.redact(clip(string(w.RequestID), maxTaskAnswer)), LogID: c.redact(a.logID())}
+}
+
+// Await asks for the picture of a task until it is there, at most for a
+// quarter of an hour. Asking is free, so that it may be called again after any
+// failure, also by another process. A task that failed is an *Error of the
+// kind the service says and is not billed; KindOutcomeUnknown means that no
+// answer was to be had.
+func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, taskLimit)
+	defer cancel()
+	wait, refusals := firstPoll, 0
+	var last *Error
+	for attempt := 1; ; attempt++ {
+		if !sleep(ctx, max(wait, last.retryAfter())) {
+			return nil, notFinished(last, ctx.Err())
+		}
+		wait = min(wait*3/2, slowestPoll)
+		start := c.now()
+		a, failure := c.ask(ctx, task)
+		var response *ImageResponse
+		done := false
+		if failure == nil {
+			response, done, failure = c.readResult(a)
+		}
+		c.observe(Attempt{Operation: OperationPoll, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
+		switch {
+		case response != nil:
+			c.log.InfoContext(ctx, "picture made", "request_id", response.RequestID, "polls", attempt)
+			return response, nil
+		case done:
+			return nil, failure
+		case failure == nil:
+			refusals, last = 0, nil
+			continue
+		}
+		last = failure
+		c.log.DebugContext(ctx, "no answer about a picture", "attempt", attempt, "error", failure.Error())
+		if failure.HTTPStatus >= 300 && failure.HTTPStatus < 500 && failure.Kind != KindRateLimited {
+			refusals++
+		}
+		if refusals == mostRefusals {
+			return nil, notFinished(last, nil)
+		}
+	}
+}
+
+func (c *Client) ask(ctx context.Context, task string) (*answer, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTime)
+	defer cancel()
+	return c.send(ctx, http.MethodGet, resultPath+url.PathEscape(task), nil)
+}
+
+// readResult is done when the task has ended.
+func (c *Client) readResult(a *answer) (response *ImageResponse, done bool, failure *Error) {
+	var w struct {
+		Status flexString           `json:"task_status"`
+		Result oneOrMany[ImageData] `json:"image_result"`
+	}
+	err := json.Unmarshal(a.text, &w)
+	if err != nil || a.status < 200 || a.status > 299 {
+		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
+	}
+	rest, err := decodeAnswer(a.text)
+	if err != nil {
+		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
+	}
+	switch {
+	case w.Status == "PROCESSING":
+		return nil, false, nil
+	case w.Status == "SUCCESS" && len(w.Result) > 0 && (w.Result[0].URL != "" || w.Result[0].B64JSON != ""):
+		return &ImageResponse{
+			Data: w.Result, ContentFilter: rest.filter, Model: rest.model, RequestID: c.redact(rest.requestID), LogID: c.redact(a.logID()),
+		}, true, nil
+	case w.Status == "SUCCESS":
+		return nil, true, c.complete(&Error{Kind: KindOutcomeUnknown, RequestID: rest.requestID, Message: "the task ended without a picture"}, a.header)
+	case w.Status == "FAIL":
+		return nil, true, c.taskFailed(a, rest)
+	default:
+		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
+	}
+}
+
+// taskFailed reads an answer of which the vendor documents nothing but that
+// the task failed.
+func (c *Client) taskFailed(a *answer, w wireAnswer) *Error {
+	code, message, _ := errorWords(w)
+	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: w.requestID, LogID: a.logID(), ContentFilter: w.filter}
+	if kind, _ := kindOfCode(code); kind != "" {
+		e.Kind = kind
+	}
+	if e.Message == "" {
+		e.Message = "the task failed"
+	}
+	return c.complete(e, a.header)
+}
+
+// notFinished is all that is known of a task when asking for it is given up.
+func notFinished(last *Error, cause error) *Error {
+	e := &Error{Kind: KindOutcomeUnknown, Message: "the picture was not finished in the time allowed", cause: cause}
+	if last != nil {
+		e.HTTPStatus, e.Code, e.RequestID, e.LogID, e.cause = last.HTTPStatus, last.Code, last.RequestID, last.LogID, last
+		e.Message = "the service does not tell what became of the picture"
+	}
+	e.Hint = "Call get_image with its id later to ask again free of charge; a new call would cost a second time."
+	return e
+}
+
+func (e *Error) retryAfter() time.Duration {
+	if e == nil {
+		return 0
+	}
+	return min(e.RetryAfter, retryAfterMax)
+}
