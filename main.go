@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -192,7 +193,7 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 
 type imagesCommand struct {
 	libraryFlags
-	Owner string `help:"Whose pictures; over HTTP the name of the token." default:"local"`
+	Owner string `help:"Whose pictures; over HTTP the name of the token (default: local; spend: everybody's)." placeholder:"NAME"`
 	List  struct {
 		Query string `help:"Only pictures whose prompt holds this."`
 		Limit int    `help:"At most so many; 0 for all." default:"20"`
@@ -207,6 +208,23 @@ type imagesCommand struct {
 	Rm struct {
 		ID []string `arg:"" help:"Ids or zai-image:// URIs."`
 	} `cmd:"" help:"Delete pictures with their files; what they cost still counts."`
+	Spend struct {
+		Days int  `help:"How many UTC days back." default:"30"`
+		JSON bool `name:"json" help:"As JSON."`
+	} `cmd:"" help:"Print what was spent, by day, owner and model."`
+	Check struct {
+		ReadData bool `help:"Read every file and compare it with what was saved."`
+		JSON     bool `name:"json" help:"As JSON."`
+	} `cmd:"" help:"Compare catalog and folder. Exit status 3 when something is wrong."`
+	Repair struct {
+		Region   string `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+		BaseURL  string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
+		ReadData bool   `help:"Read every file and compare it with what was saved."`
+		JSON     bool   `name:"json" help:"As JSON."`
+	} `cmd:"" help:"Put damaged files aside, delete leftovers, and fetch again what is paid for. Exit status 3 when something remains."`
+	Reindex struct {
+		JSON bool `name:"json" help:"As JSON."`
+	} `cmd:"" help:"Take files into the catalog that it does not know. Exit status 3 when one of them is no picture."`
 }
 
 // Run does what the subcommand says.
@@ -216,7 +234,9 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return err
 	}
 	defer library.Close()
-	images := terminal.Images{Library: library, Owner: c.Owner, Out: p.out}
+	owner := cmp.Or(c.Owner, server.LocalOwner)
+	images := terminal.Images{Library: library, Owner: owner, Out: p.out}
+	care := terminal.Care{Library: library, Out: p.out, Messages: p.err, IsTerminal: isTerminal(p.err), JSON: c.Spend.JSON || c.Check.JSON || c.Repair.JSON || c.Reindex.JSON}
 	switch parsed.Selected().Name {
 	case "list":
 		return images.List(p.ctx, c.List.Query, c.List.Limit, c.List.JSON)
@@ -226,9 +246,40 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return images.Path(p.ctx, c.Path.ID)
 	case "rm":
 		return images.Remove(p.ctx, c.Rm.ID)
+	case "spend":
+		return care.Spend(p.ctx, c.Owner, time.Now().AddDate(0, 0, 1-max(c.Spend.Days, 1)))
+	case "check":
+		return care.Check(p.ctx, c.Check.ReadData)
+	case "repair":
+		return c.repair(p, all, care)
+	case "reindex":
+		return care.Reindex(p.ctx, owner)
 	default:
-		return &usageError{"images: say what to do: list, show, path or rm", seeHelp}
+		return &usageError{"images: say what to do, as in images list", seeHelp}
 	}
+}
+
+// repair needs the API as well: pictures are fetched again.
+func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) error {
+	log := p.log(all, true)
+	region, err := zai.ParseRegion(c.Repair.Region)
+	if err != nil {
+		return err
+	}
+	telemetry, err := server.NewTelemetry(p.ctx, version, false, false)
+	if err != nil {
+		return err
+	}
+	client, err := p.client(region, upstreamFlags{BaseURL: c.Repair.BaseURL}, log, telemetry)
+	if err != nil {
+		return err
+	}
+	pipeline := jobs.New(jobs.Config{Client: client, Library: care.Library, Process: rand.Text(), Now: time.Now, Log: log})
+	defer pipeline.Drain(p.ctx) //nolint:errcheck // nothing is under way but what the user interrupted
+	if client == nil {
+		fmt.Fprintln(p.err, "Without ZAI_API_KEY nothing is fetched, only the folder is mended.")
+	}
+	return care.Repair(p.ctx, pipeline, c.Repair.ReadData)
 }
 
 type sandboxCommand struct {
@@ -284,6 +335,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	case errors.As(err, &parse):
 		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", server.Name, parse.Error(), server.Name)
 		return 2
+	case errors.Is(err, terminal.ErrProblems):
+		return 3
 	case !errors.Is(err, terminal.ErrFailed):
 		fmt.Fprintf(p.err, "%s: %s\n", server.Name, err)
 	}
@@ -340,7 +393,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage,
 		Reach: c.reach, Telemetry: telemetry,
 		Jobs: jobs.Config{
-			Client: client, Library: library, MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
+			Client: client, Library: library, Process: rand.Text(), MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
 			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
 		},
 	})

@@ -23,6 +23,12 @@ var schemaV1 string
 // schemaV2 adds what the library as a whole has to remember.
 const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
 
+// schemaV3 finds equal calls. What older versions made counts as delivered.
+const schemaV3 = `ALTER TABLE images ADD COLUMN task_id TEXT NOT NULL DEFAULT '';
+UPDATE images SET delivered_ms=updated_ms;
+CREATE INDEX images_by_call ON images (call_id);
+CREATE INDEX images_by_join ON images (join_key, created_ms) WHERE delivered_ms=0`
+
 // catalog is the SQLite file. It is opened at its first use, so that a server
 // which a host starts only to look at costs neither time nor a file.
 //
@@ -125,7 +131,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func migrateOnce(ctx context.Context, db *sql.DB) error {
-	steps := []string{schemaV1, schemaV2}
+	steps := []string{schemaV1, schemaV2, schemaV3}
 	newest := len(steps)
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {

@@ -19,7 +19,7 @@ const (
 	Submitted State = "submitted" // the request may have been sent
 	Answered  State = "answered"  // made and billed; the link to it is known
 	Saved     State = "saved"     // file and row are durable
-	Failed    State = "failed"    // refused, nothing is billed
+	Failed    State = "failed"    // there is no picture; billed only if Charged
 	Unknown   State = "unknown"   // may have been billed, was not sent again
 	Removed   State = "removed"   // deleted by the user; the row remembers what it cost
 )
@@ -38,6 +38,7 @@ type Image struct {
 	Charged                              bool  // counts as spent
 
 	UpstreamURL, RequestID, LogID string
+	TaskID                        string // of a picture that the service makes by itself
 	ContentFilter                 []ContentFilter
 
 	Path          string // below the store's folder, with slashes
@@ -47,6 +48,8 @@ type Image struct {
 	SHA256        string // hex
 
 	Failure *Failure // why it is not saved
+
+	Delivered bool // a caller has got it, or heard what became of it
 }
 
 // ContentFilter is a remark of the vendor's content check, level 0 being the

@@ -74,15 +74,23 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 	if l.intact.knows(i.ID, info, now) {
 		return nil
 	}
+	if err := verify(file, i); err != nil {
+		l.log.ErrorContext(ctx, "a picture file cannot be used", "id", i.ID, "error", err)
+		return err
+	}
+	l.intact.remember(i.ID, info, now)
+	_, err = file.Seek(0, io.SeekStart)
+	return err
+}
+
+// verify reads a file to its end and compares it with what was saved.
+func verify(file io.Reader, i Image) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
 		return fmt.Errorf("%w: reading %s: %w", ErrStorage, i.Path, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
-		l.log.ErrorContext(ctx, "a picture file was changed or damaged", "id", i.ID)
 		return fmt.Errorf("%w: %s", ErrCorrupt, i.Path)
 	}
-	l.intact.remember(i.ID, info, now)
-	_, err = file.Seek(0, io.SeekStart)
-	return err
+	return nil
 }

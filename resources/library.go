@@ -82,18 +82,6 @@ func (l *Library) NewID() (string, error) {
 	return strings.ToLower(id.String()), nil
 }
 
-// Reserve writes the row of a picture that is about to be paid for, durably,
-// and sets its id and time. It fails with ErrBudget when the owner's spending
-// of the UTC day would exceed budget (1e-6 US dollars; 0 for no limit).
-func (l *Library) Reserve(ctx context.Context, i Image, budget int64) (Image, error) {
-	id, err := l.NewID()
-	if err != nil {
-		return i, err
-	}
-	i.ID, i.CreatedAt, i.Charged = id, l.now().UTC().Truncate(time.Millisecond), true
-	return i, l.catalog.insert(ctx, i, budget)
-}
-
 // Record writes a step in a picture's life, durably.
 func (l *Library) Record(ctx context.Context, i Image) error {
 	return l.catalog.update(ctx, i, l.now())
@@ -196,17 +184,6 @@ func (l *Library) Reachable(ctx context.Context) error {
 		return fmt.Errorf("%w: folder: %w", ErrStorage, err)
 	}
 	return nil
-}
-
-// SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
-// The sandbox's play money counts apart.
-func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
-	_, read, err := l.catalog.open(ctx)
-	if err != nil {
-		return 0, err
-	}
-	sum, err := spent(ctx, read, owner, l.now(), sandbox)
-	return float64(sum) / 1e6, storageError("summing", err)
 }
 
 // Read gives the exact bytes of a saved picture. A file that is not the one

@@ -31,9 +31,18 @@ func open(t testing.TB, folder string) *resources.Library {
 	return l
 }
 
+// reserveOne reserves a call of one picture.
+func reserveOne(l *resources.Library, i resources.Image, budget int64) (resources.Image, error) {
+	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Wanted: 1, Budget: budget})
+	if err != nil {
+		return i, err
+	}
+	return reserved.New[0], nil
+}
+
 func reserve(t testing.TB, l *resources.Library, prompt string) resources.Image {
 	t.Helper()
-	i, err := l.Reserve(context.Background(), resources.Image{
+	i, err := reserveOne(l, resources.Image{
 		Owner: "local", State: resources.Submitted, Model: "m", Prompt: prompt, Size: "40x30", Quality: "hd", CostMicroUSD: 10_000,
 	}, 0)
 	require.NoError(t, err)
@@ -166,7 +175,7 @@ func TestUnwritableFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	l := open(t, filepath.Join(file, "folder"))
-	_, err := l.Reserve(t.Context(), resources.Image{Owner: "local"}, 0)
+	_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
 	require.ErrorIs(t, err, resources.ErrStorage)
 	_, _, err = l.List(t.Context(), "local", "", "", 10)
 	require.ErrorIs(t, err, resources.ErrStorage)
@@ -197,7 +206,7 @@ func TestBudget(t *testing.T) {
 	picture := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
 	const budget = 25_000
 	for want := range 3 {
-		i, err := l.Reserve(t.Context(), picture, budget)
+		i, err := reserveOne(l, picture, budget)
 		if want == 2 {
 			require.ErrorIs(t, err, resources.ErrBudget)
 			continue
@@ -206,7 +215,7 @@ func TestBudget(t *testing.T) {
 		if want == 0 { // released money can be spent again
 			i.State, i.Charged = resources.Failed, false
 			require.NoError(t, l.Record(t.Context(), i))
-			_, err = l.Reserve(t.Context(), picture, budget)
+			_, err = reserveOne(l, picture, budget)
 			require.NoError(t, err)
 		}
 	}
@@ -215,11 +224,11 @@ func TestBudget(t *testing.T) {
 	assert.InDelta(t, 0.02, spent, 1e-9)
 	other := picture
 	other.Owner = "somebody"
-	_, err = l.Reserve(t.Context(), other, budget)
+	_, err = reserveOne(l, other, budget)
 	require.NoError(t, err, "each owner has a budget")
 	play := picture
 	play.Sandbox = true
-	_, err = l.Reserve(t.Context(), play, budget)
+	_, err = reserveOne(l, play, budget)
 	require.NoError(t, err, "the sandbox's money is its own")
 }
 
@@ -232,7 +241,7 @@ func TestBudgetIsExactUnderContention(t *testing.T) {
 		l := open(t, folder)
 		for range 10 {
 			all.Go(func() {
-				_, err := l.Reserve(context.Background(), resources.Image{Owner: "local", CostMicroUSD: 10_000}, 150_000)
+				_, err := reserveOne(l, resources.Image{Owner: "local", CostMicroUSD: 10_000}, 150_000)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

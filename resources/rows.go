@@ -9,7 +9,7 @@ import (
 )
 
 const columns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
-	upstream_url, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure`
+	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, delivered_ms <> 0`
 
 func scanImage(row interface{ Scan(...any) error }) (Image, error) {
 	var (
@@ -18,8 +18,8 @@ func scanImage(row interface{ Scan(...any) error }) (Image, error) {
 		filter, failure string
 	)
 	err := row.Scan(&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
-		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.RequestID, &i.LogID, &filter,
-		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure)
+		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.TaskID, &i.RequestID, &i.LogID, &filter,
+		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.Delivered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Image{}, ErrNotFound
 	}
@@ -50,48 +50,18 @@ func toJSON[T any](value T, empty bool) string {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// insert writes a new row unless the owner's spending of the day would exceed
-// budget (1e-6 US dollars, 0 for none). Sum and row are one transaction that
-// holds the write lock, so the limit is exact across processes.
-func (c *catalog) insert(ctx context.Context, i Image, budget int64) error {
-	write, _, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	tx, err := write.BeginTx(ctx, nil)
-	if err != nil {
-		return storageError("reserving", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	if budget > 0 && i.CostMicroUSD > 0 {
-		spent, err := spent(ctx, tx, i.Owner, i.CreatedAt, i.Sandbox)
-		if err != nil {
-			return storageError("reserving", err)
-		}
-		if spent+i.CostMicroUSD > budget {
-			return ErrBudget
-		}
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size,
-		quality, user_id, sandbox, cost_micro_usd, charged) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), i.CreatedAt.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size,
-		i.Quality, i.UserID, i.Sandbox, i.CostMicroUSD, i.Charged)
-	if err != nil {
-		return storageError("reserving", err)
-	}
-	return storageError("reserving", tx.Commit())
-}
-
-// update writes what changes in a picture's life until it is saved.
+// update writes what changes in a picture's life until it is saved. Only what
+// still waits is submitted: another process may have given it up meanwhile.
 func (c *catalog) update(ctx context.Context, i Image, now time.Time) error {
 	write, _, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, request_id=?, log_id=?,
-		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=? WHERE id=? AND state NOT IN (?, ?)`,
-		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, Saved, Removed)
+	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
+		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?
+		WHERE id=? AND state NOT IN ('saved', 'removed') AND (? <> 'submitted' OR state IN ('queued', 'submitted'))`,
+		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, i.State)
 	if err != nil {
 		return storageError("writing row "+i.ID, err)
 	}
@@ -168,16 +138,21 @@ func (c *catalog) page(ctx context.Context, owner, query, before string, limit i
 	if err != nil {
 		return nil, storageError("listing", err)
 	}
+	list, err := scanImages(rows)
+	return list, storageError("listing", err)
+}
+
+func scanImages(rows *sql.Rows) ([]Image, error) {
 	defer rows.Close()
 	var list []Image
 	for rows.Next() {
 		i, err := scanImage(rows)
 		if err != nil {
-			return nil, storageError("listing", err)
+			return nil, err
 		}
 		list = append(list, i)
 	}
-	return list, storageError("listing", rows.Err())
+	return list, rows.Err()
 }
 
 // idsWithPrefix lists ids of saved pictures for completion, newest first.
@@ -201,15 +176,4 @@ func (c *catalog) idsWithPrefix(ctx context.Context, owner, prefix string, limit
 		ids = append(ids, id)
 	}
 	return ids, storageError("completing", rows.Err())
-}
-
-// spent sums what counts for the owner on the UTC day of t, real money and
-// the sandbox's apart.
-func spent(ctx context.Context, q interface {
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}, owner string, t time.Time, sandbox bool) (int64, error) {
-	var sum int64
-	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(cost_micro_usd), 0) FROM images WHERE owner=? AND day=? AND sandbox=? AND charged=1`,
-		owner, day(t), sandbox).Scan(&sum)
-	return sum, err
 }

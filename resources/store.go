@@ -85,7 +85,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 	if err != nil {
 		return "", 0, err
 	}
-	dir, temp := path.Dir(name), path.Join(path.Dir(name), ".tmp-"+rand.Text()[:8]+"-"+path.Base(name))
+	dir, temp := path.Dir(name), path.Join(path.Dir(name), tempPrefix+rand.Text()[:8]+"-"+path.Base(name))
 	if err := s.makeDir(root, dir); err != nil {
 		return "", 0, fmt.Errorf("%w: folder %s: %w", ErrStorage, dir, err)
 	}
@@ -152,7 +152,7 @@ func (s *store) makeDir(root *os.Root, dir string) error {
 
 // sweep removes what processes that died while writing left in a folder.
 func (s *store) sweep(root *os.Root, dir string) {
-	left, err := fs.Glob(root.FS(), path.Join(dir, ".tmp-*"))
+	left, err := fs.Glob(root.FS(), path.Join(dir, tempPrefix+"*"))
 	if err != nil {
 		return
 	}
@@ -162,6 +162,9 @@ func (s *store) sweep(root *os.Root, dir string) {
 		}
 	}
 }
+
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".tmp-"
 
 // abandoned is the age at which nobody writes to a temporary file any more.
 const abandoned = time.Hour
@@ -187,7 +190,7 @@ func (s *store) openFile(name string) (*os.File, error) {
 		f, err = root.Open(name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is gone", ErrCorrupt, name)
+		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, name, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading %s: %w", ErrStorage, name, err)

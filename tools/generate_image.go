@@ -90,47 +90,52 @@ func durations(m zai.Model) string {
 }
 
 func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	order, n, err := t.order(ctx, request)
+	order, err := t.order(ctx, request)
 	if err != nil {
 		return t.failed(err), nil
 	}
-	report := newReport(ctx, request, t.Now, n, t.usual(order.Model, order.Quality))
+	report := newReport(ctx, request, t.Now, order.N, t.usual(order.Model, order.Quality))
 	defer report.close()
-	var (
-		rows []resources.Image
-		jobs []*jobs.Job
-	)
-	for range n {
-		job, err := t.Pipeline.Start(ctx, order, report.watch)
-		if err != nil {
-			t.Log.WarnContext(ctx, "picture not begun", "error", err)
-			rows = append(rows, unbegun(order, err, t.Now(), t.Sandbox))
-			continue
-		}
-		jobs = append(jobs, job)
+	call, err := t.Pipeline.Start(ctx, order, report.watch)
+	if err != nil {
+		t.Log.WarnContext(ctx, "pictures not begun", "error", err)
+		return t.failed(err), nil
 	}
-	if left := t.await(ctx, jobs, report); left != nil {
+	if left := t.await(ctx, call, report); left != nil {
 		return failureResult(left), nil
 	}
-	for _, job := range jobs {
+	var rows []resources.Image
+	for _, job := range call.Jobs {
 		rows = append(rows, job.Image())
 	}
-	return t.pictures(ctx, rows), nil
+	for range order.N - len(rows) {
+		rows = append(rows, unbegun(order, call.Refused, t.Now(), t.Sandbox))
+	}
+	return t.pictures(ctx, rows, joined(call)), nil
 }
 
-// order turns arguments into a checked request for each picture.
-func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, int, error) {
+// joined tells that pictures were not paid for by this call.
+func joined(call *jobs.Call) string {
+	if call.Joined == 0 {
+		return ""
+	}
+	return "The same call was made before, and was under way or had not got its answer: this one got its pictures, nothing was charged a second time. " +
+		"Call again if you want new ones."
+}
+
+// order turns arguments into a checked request.
+func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, error) {
 	arguments, err := decodeArguments(request, generateArguments{Model: t.DefaultModel, N: 1})
 	if err != nil {
-		return jobs.Request{}, 0, err
+		return jobs.Request{}, err
 	}
 	model, err := zai.FindModel(t.Region, arguments.Model)
 	if err != nil {
-		return jobs.Request{}, 0, err
+		return jobs.Request{}, err
 	}
 	n := arguments.N
 	if n < 1 || n > maxPictures {
-		return jobs.Request{}, 0, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxPictures), "Ask for the rest in another call."}
+		return jobs.Request{}, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxPictures), "Ask for the rest in another call."}
 	}
 	if arguments.Size == "" {
 		arguments.Size = model.DefaultSize
@@ -140,16 +145,12 @@ func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Re
 	}
 	size, quality := zai.NormalizeSize(arguments.Size), strings.ToLower(arguments.Quality)
 	if err := errors.Join(zai.CheckTexts(arguments.Prompt, arguments.UserID), model.CheckSize(size), model.CheckQuality(quality)); err != nil {
-		return jobs.Request{}, 0, err
-	}
-	callID, err := t.Library.NewID()
-	if err != nil {
-		return jobs.Request{}, 0, err
+		return jobs.Request{}, err
 	}
 	return jobs.Request{
-		CallID: callID, Owner: t.Owner(ctx), Client: t.Client(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
-		UserID: arguments.UserID, PriceUSD: model.PriceUSD,
-	}, n, nil
+		Owner: t.Owner(ctx), Client: t.Client(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
+		UserID: arguments.UserID, PriceUSD: model.PriceUSD, N: n,
+	}, nil
 }
 
 // usual is how long a picture takes, 0 when that is not known.
@@ -170,7 +171,8 @@ func unbegun(r jobs.Request, err error, now time.Time, sandbox bool) resources.I
 
 // await waits until all jobs are done, the longest wait is over, or the caller
 // leaves. A caller that leaves gives up what was not sent yet and is told so.
-func (t *tools) await(ctx context.Context, list []*jobs.Job, report *report) *resources.Failure {
+func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *resources.Failure {
+	list := call.Jobs
 	limit := time.NewTimer(t.Wait)
 	defer limit.Stop()
 	beat := time.NewTicker(beatEvery)
@@ -189,9 +191,7 @@ func (t *tools) await(ctx context.Context, list []*jobs.Job, report *report) *re
 			case <-t.HandOver:
 				return nil
 			case <-ctx.Done():
-				for _, job := range list {
-					job.Abandon()
-				}
+				call.Abandon()
 				return &resources.Failure{
 					Kind: string(zai.KindCancelled), Message: "The call was cancelled.",
 					Hint: "What was sent already is finished and kept, list_images shows it; nothing else was charged.",

@@ -61,9 +61,11 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 	}
 }
 
-// pictures is the result of a call about pictures. It is a failure only when
-// none of them is there or on its way.
-func (t *tools) pictures(ctx context.Context, rows []resources.Image) *mcp.CallToolResult {
+// pictures is the result of a call about pictures, with a note to the text
+// unless it is empty. It is a failure only when none of them is there or on
+// its way.
+func (t *tools) pictures(ctx context.Context, rows []resources.Image, note string) *mcp.CallToolResult {
+	t.handOut(ctx, rows)
 	failures := 0
 	for _, row := range rows {
 		if status := row.Status(); status == resources.StatusFailed || status == resources.StatusUnknown {
@@ -81,6 +83,9 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image) *mcp.CallT
 		}
 	}
 	text := t.text(rows, structured)
+	if note != "" {
+		text += "\n" + note
+	}
 	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(text) - 4096
 	images, notes := t.images(ctx, rows, room)
 	content := []mcp.Content{mcp.NewTextContent(strings.Join(append([]string{text}, notes...), "\n"))}
@@ -92,6 +97,20 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image) *mcp.CallT
 		content = append(content, links[i])
 	}
 	return &mcp.CallToolResult{Content: content, StructuredContent: structured}
+}
+
+// handOut notes what the answer tells of pictures of which nothing more will
+// come.
+func (t *tools) handOut(ctx context.Context, rows []resources.Image) {
+	var ids []string
+	for _, row := range rows {
+		if row.ID != "" && !row.Delivered && !row.Working() {
+			ids = append(ids, row.ID)
+		}
+	}
+	if len(ids) > 0 {
+		t.HandOut(ctx, ids)
+	}
 }
 
 // worst is what to tell when several pictures failed: the one that cost money,

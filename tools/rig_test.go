@@ -44,7 +44,7 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	quiet := slog.New(slog.DiscardHandler)
 	r.library = resources.New(resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: quiet})
 	t.Cleanup(func() { assert.NoError(t, r.library.Close()) })
-	jc := jobs.Config{Client: c, Library: r.library, MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
+	jc := jobs.Config{Client: c, Library: r.library, Process: "test", MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
 		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
 		Sandbox: true, Reach: resources.Reach{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
@@ -53,6 +53,10 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 		change(&tc, &jc)
 	}
 	tc.Pipeline = jobs.New(jc)
+	tc.HandOut = func(ctx context.Context, ids []string) {
+		tc.Pipeline.HandOut(ids)
+		tc.Pipeline.Delivered(ctx, ids)
+	}
 	t.Cleanup(func() { _ = tc.Pipeline.Drain(context.Background()) })
 	list, err := tools.New(tc)
 	require.NoError(t, err)

@@ -34,9 +34,10 @@ type Config struct {
 	Inline       Inline
 	Sandbox      bool
 	Reach        resources.Reach
-	Owner        func(context.Context) string // whose pictures a call makes and sees
-	Client       func(context.Context) string // who takes turns with others when calls have to wait
-	HandOver     <-chan struct{}              // closed when calls shall not wait any longer; may be nil
+	Owner        func(context.Context) string            // whose pictures a call makes and sees
+	Client       func(context.Context) string            // who takes turns with others when calls have to wait
+	HandOut      func(ctx context.Context, ids []string) // told of the pictures in a result that is about to be given
+	HandOver     <-chan struct{}                         // closed when calls shall not wait any longer; may be nil
 	Now          func() time.Time
 	Log          *slog.Logger
 }

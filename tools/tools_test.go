@@ -229,8 +229,12 @@ func TestHandingOver(t *testing.T) {
 // A picture that another process on the same library is making.
 func TestGetWaitsForAnotherProcess(t *testing.T) {
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second })
-	row, err := r.library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}, 0)
+	reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
+		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Wanted: 1,
+		Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+	})
 	require.NoError(t, err)
+	row := reserved.New[0]
 	time.AfterFunc(200*time.Millisecond, func() {
 		_, err := r.library.Save(context.Background(), row, resources.Content{Reader: strings.NewReader("no picture"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
 		assert.NoError(t, err)

@@ -1,5 +1,7 @@
 package jobs
 
+import "time"
+
 // Queue lets tests look at the order alone.
 type Queue struct{ *queue }
 
@@ -23,3 +25,6 @@ func (p *place) Leave() { p.leave() }
 
 // Before is how many come first.
 func (p *place) Before() int { return p.before() }
+
+// NextTry is when a download is tried again.
+func NextTry(now, created time.Time) time.Time { return nextTry(now, created) }

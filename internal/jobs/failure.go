@@ -30,6 +30,13 @@ var ErrClosing = errors.New("the program is ending")
 // ErrManyCalls says that too many calls are under way already.
 var ErrManyCalls = errors.New("too many calls are under way")
 
+// What a process that ended left behind.
+var (
+	errLeftQueued    = errors.New("its process ended before the picture was asked for")
+	errLeftSubmitted = errors.New("its process ended while the picture was asked for")
+	errLeftInside    = errors.New("its process ended before the picture of the answer was saved")
+)
+
 // InternalError is a defect of which the caller gets nothing but a reference
 // to the log.
 type InternalError struct{ Reference string }
@@ -46,6 +53,16 @@ func (e *BudgetError) Error() string {
 	return fmt.Sprintf("daily budget: %.3f of %.3f US dollars spent", e.SpentUSD, e.BudgetUSD)
 }
 
+func (e *BudgetError) describe() *resources.Failure {
+	return &resources.Failure{
+		Kind: KindBudgetExceeded,
+		Message: fmt.Sprintf("The daily budget is used up: $%.3f of $%.2f are spent today and this picture costs $%.3f.",
+			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
+		Hint: fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
+			e.Resets.Format(time.RFC3339)),
+	}
+}
+
 // Describe puts any error into words for the caller. It is the one place where
 // errors turn into kinds; what it does not know is internal, and its text is
 // not shown.
@@ -58,15 +75,20 @@ func Describe(err error) *resources.Failure {
 	case errors.As(err, &service):
 		return describeService(service)
 	case errors.As(err, &budget):
-		return &resources.Failure{
-			Kind: KindBudgetExceeded,
-			Message: fmt.Sprintf("The daily budget is used up: $%.3f of $%.2f are spent today and this picture costs $%.3f.",
-				budget.SpentUSD, budget.BudgetUSD, budget.PriceUSD),
-			Hint: fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
-				budget.Resets.Format(time.RFC3339)),
-		}
+		return budget.describe()
 	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
+	case errors.Is(err, errLeftQueued):
+		return &resources.Failure{
+			Kind: string(zai.KindCancelled), Retryable: true,
+			Message: "The program ended before this picture was asked for.", Hint: "Nothing was charged; call again if the picture is still wanted.",
+		}
+	case errors.Is(err, errLeftSubmitted), errors.Is(err, errLeftInside):
+		return &resources.Failure{
+			Kind:    string(zai.KindOutcomeUnknown),
+			Message: "The program ended while this picture was being made, so it may have been made and billed.",
+			Hint:    "It was not asked for again. Tell the user before you repeat the call, as that may cost a second time.",
+		}
 	case errors.Is(err, ErrBusy):
 		return &resources.Failure{
 			Kind: string(zai.KindRateLimited), Retryable: true,

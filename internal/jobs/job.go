@@ -26,10 +26,10 @@ type Stage struct {
 	Since time.Time
 }
 
-// Job is a picture at work. It is safe for concurrent use.
+// Job is a picture at work, and all that callers who want the same one share.
+// It is safe for concurrent use.
 type Job struct {
 	id    string
-	watch func(Stage)
 	now   func() time.Time
 	queue context.Context //nolint:containedctx // ends the waiting for a slot, nothing else
 	leave context.CancelFunc
@@ -37,9 +37,12 @@ type Job struct {
 	done  chan struct{}
 	place *place // nil when nothing is to be asked for
 
-	mu    sync.Mutex
-	row   resources.Image
-	stage Stage
+	mu       sync.Mutex
+	row      resources.Image
+	stage    Stage
+	watchers []func(Stage)
+	wanted   int  // callers that did not abandon it
+	left     bool // all of them did, or the program ends
 }
 
 // ID is the picture's.
@@ -70,17 +73,52 @@ func (j *Job) Before() int {
 	return j.place.before()
 }
 
-// Abandon gives the picture up if nothing was sent yet. Later it does nothing:
+// join adds a caller who wants the picture too. It is false when it was given
+// up already.
+func (j *Job) join(watch func(Stage)) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.left {
+		return false
+	}
+	j.wanted++
+	if watch != nil {
+		j.watchers = append(j.watchers, watch)
+		if j.stage.Phase != "" {
+			watch(j.stage)
+		}
+	}
+	return true
+}
+
+// Abandon is for a caller who does not want the picture any more. When no
+// other does, it is given up if nothing was sent yet. Later that does nothing:
 // what is paid for is brought home.
-func (j *Job) Abandon() { j.leave() }
+func (j *Job) Abandon() {
+	j.mu.Lock()
+	j.wanted--
+	last := j.wanted <= 0
+	j.mu.Unlock()
+	if last {
+		j.giveUp()
+	}
+}
+
+func (j *Job) giveUp() {
+	j.mu.Lock()
+	j.left = true
+	j.mu.Unlock()
+	j.leave()
+}
 
 func (j *Job) enter(phase Phase) {
 	stage := Stage{ID: j.id, Phase: phase, Since: j.now()}
 	j.mu.Lock()
 	j.stage = stage
+	watchers := j.watchers
 	j.mu.Unlock()
-	if j.watch != nil {
-		j.watch(stage)
+	for _, watch := range watchers {
+		watch(stage)
 	}
 }
 
@@ -94,4 +132,14 @@ func (j *Job) finish(row resources.Image) {
 	j.set(row)
 	j.enter(PhaseDone)
 	close(j.done)
+}
+
+// finished is the job of a picture on which nothing is left to do.
+func finished(row resources.Image, watch func(Stage)) *Job {
+	j := &Job{id: row.ID, now: func() time.Time { return row.CreatedAt }, done: make(chan struct{}), leave: func() {}, row: row}
+	if watch != nil {
+		j.watchers = append(j.watchers, watch)
+	}
+	j.finish(row)
+	return j
 }

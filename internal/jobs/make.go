@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -12,8 +13,6 @@ import (
 	"zai-image-mcp/zai"
 )
 
-func isBudget(err error) bool { return errors.Is(err, resources.ErrBudget) }
-
 // make takes a picture from its reservation to the library and gives its last
 // row. Money and the row agree after every step.
 func (p *Pipeline) make(j *Job) resources.Image {
@@ -24,12 +23,19 @@ func (p *Pipeline) make(j *Job) resources.Image {
 			return row
 		}
 	}
-	row := j.Image()
-	response, err := p.ask(j, row)
+	response, err := p.ask(j, j.Image())
+	return p.answered(j, j.Image(), response, err)
+}
+
+// answered goes on with what the service said.
+func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResponse, err error) resources.Image {
+	if err != nil && row.TaskID != "" && p.base.Err() != nil {
+		return p.leaveOff(row)
+	}
 	if err != nil {
 		return p.notMade(row, err)
 	}
-	row.State = resources.Answered
+	row.State, row.Failure = resources.Answered, nil
 	row.UpstreamURL, row.RequestID, row.LogID = response.Data[0].URL, response.RequestID, response.LogID
 	for _, f := range response.ContentFilter {
 		row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
@@ -53,13 +59,28 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 	ctx, span := p.Tracer.Start(j.base, "zai images/generations", trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(attribute.String("zai.model", row.Model), attribute.String("zai.size", row.Size)))
 	defer span.End()
-	response, err := p.Client.GenerateImage(ctx, zai.ImageRequest{
-		Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID,
-	})
+	response, err := p.request(ctx, j, row)
 	if err != nil {
 		span.SetStatus(codes.Error, Describe(err).Kind)
 	}
 	return response, err
+}
+
+// request has the picture made: by a task that can be asked for again where
+// there are such, else by one long request.
+func (p *Pipeline) request(ctx context.Context, j *Job, row resources.Image) (*zai.ImageResponse, error) {
+	request := zai.ImageRequest{Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID}
+	task, err := p.Client.Submit(ctx, request)
+	if errors.Is(err, zai.ErrNoAsync) {
+		return p.Client.GenerateImage(ctx, request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	row.TaskID, row.RequestID, row.LogID = task.ID, task.RequestID, task.LogID
+	_ = p.record(row) // a failure is logged; this process knows the task
+	j.set(row)
+	return p.Client.Await(ctx, task.ID)
 }
 
 // waitForSlot waits in order until fewer requests are under way. It is not ok
@@ -75,6 +96,9 @@ func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 	row.State = resources.Submitted
 	if err := p.record(row); err != nil {
 		j.place.leave()
+		if errors.Is(err, resources.ErrSettled) { // another process took this one for dead
+			err = errLeftQueued
+		}
 		return p.notMade(row, err), false
 	}
 	j.set(row)
@@ -85,11 +109,11 @@ func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 // sure.
 func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	row.State, row.Charged = resources.Failed, false
-	if errors.Is(err, zai.KindOutcomeUnknown) {
+	if errors.Is(err, zai.KindOutcomeUnknown) || errors.Is(err, errLeftSubmitted) || errors.Is(err, errLeftInside) {
 		row.State, row.Charged = resources.Unknown, true
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
-		row.RequestID, row.LogID = service.RequestID, service.LogID
+		row.RequestID, row.LogID = cmp.Or(service.RequestID, row.RequestID), cmp.Or(service.LogID, row.LogID)
 		for _, f := range service.ContentFilter {
 			row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
 		}
@@ -124,6 +148,9 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 			break // the client tried again already, or another download cannot help
 		}
 	}
+	if p.base.Err() != nil && data.URL != "" {
+		return p.leaveOff(row)
+	}
 	row.Failure = lost(err, row.ID, data.URL)
 	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
 	if errors.Is(p.record(row), resources.ErrSettled) {
@@ -131,6 +158,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 			return now // another process was luckier
 		}
 	}
+	p.park(row, nextTry(p.Now(), row.CreatedAt))
 	return row
 }
 
@@ -148,11 +176,17 @@ func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.I
 	})
 }
 
-// record writes a row even while the program ends.
+// record writes a row even while the program ends. What the catalog does not
+// take now is written later, unless a newer step of the row was meanwhile.
 func (p *Pipeline) record(row resources.Image) error {
 	err := p.Library.Record(context.WithoutCancel(p.base), row)
-	if err != nil && !errors.Is(err, resources.ErrSettled) {
-		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil || errors.Is(err, resources.ErrSettled) {
+		delete(p.unrecorded, row.ID)
+		return err
 	}
+	p.unrecorded[row.ID] = row
+	p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
 	return err
 }

@@ -1,6 +1,7 @@
 // Package jobs takes one paid picture from its reservation to the library. It
 // writes each step to the catalog before the next one is taken, so that what
-// was paid for is known at any moment.
+// was paid for is known at any moment, also to the process that comes after
+// one that died.
 package jobs
 
 import (
@@ -8,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -24,145 +24,59 @@ import (
 type Config struct {
 	Client        *zai.Client // nil when there is no key
 	Library       *resources.Library
+	Process       string  // names this process among those that share the library
 	MaxConcurrent int     // requests under way at once
 	BudgetUSD     float64 // per owner and UTC day, 0 for no limit
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
+	Lease         time.Duration // after which others take up what this process left; 30 s when zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer                        // nil for no traces
-	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was charged before; may be nil
+	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was begun before; may be nil
 }
 
 // Pipeline makes pictures. It is safe for concurrent use.
 type Pipeline struct {
 	Config
-	queue *queue
-	base  context.Context //nolint:containedctx // the life of paid work, which no call's context may end
-	stop  context.CancelFunc
+	queue   *queue
+	fetches chan struct{}   // places for what is taken up again
+	base    context.Context //nolint:containedctx // the life of paid work, which no call's context may end
+	stop    context.CancelFunc
+	refused chan struct{} // closed when no new work is taken
 
-	mu      sync.Mutex
-	running map[string]*Job
-	work    sync.WaitGroup
-	closing bool
+	mu         sync.Mutex
+	running    map[string]*Job
+	unrecorded map[string]resources.Image // rows as they should be, when the catalog could not be written
+	given      map[string]int             // answers on their way that hold a picture
+	work       sync.WaitGroup
+	closing    bool
 }
 
-// How many pictures may wait for a slot.
+// How many pictures may wait for a slot, and how many are taken up again at
+// once.
 const (
 	maxWaitingClient = 250
 	maxWaiting       = 1000
+	maxFetches       = 8
 )
+
+const defaultLease = 30 * time.Second
 
 // New makes a pipeline; Drain ends it.
 func New(c Config) *Pipeline {
-	p := &Pipeline{Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), running: map[string]*Job{}}
+	p := &Pipeline{
+		Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), fetches: make(chan struct{}, maxFetches),
+		refused: make(chan struct{}), running: map[string]*Job{}, unrecorded: map[string]resources.Image{}, given: map[string]int{},
+	}
 	if p.Tracer == nil {
 		p.Tracer = noop.NewTracerProvider().Tracer("")
 	}
+	if p.Lease <= 0 {
+		p.Lease = defaultLease
+	}
 	p.base, p.stop = context.WithCancel(context.Background())
+	go p.keepLeases()
 	return p
-}
-
-// Request is one picture to be made. Its values are checked already.
-type Request struct {
-	CallID, Owner                        string
-	Client                               string // who waits in turn with others, when requests have to wait
-	Model, Prompt, Size, Quality, UserID string
-	PriceUSD                             float64
-}
-
-// Start reserves the money, writes the row and sets to work. The work does not
-// end with ctx: what is paid for is brought home. The error says that nothing
-// was begun. watch, if given, hears of each stage and must not block.
-func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Job, error) {
-	if p.Client == nil {
-		return nil, ErrNoKey
-	}
-	if !p.begin() {
-		return nil, ErrClosing
-	}
-	place, err := p.queue.enter(r.Client)
-	if err != nil {
-		p.work.Done()
-		return nil, err
-	}
-	state := resources.Queued
-	if place.hasSlot() {
-		state = resources.Submitted
-	}
-	row, err := p.Library.Reserve(ctx, resources.Image{
-		CallID: r.CallID, Owner: r.Owner, State: state, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality,
-		UserID: r.UserID, Sandbox: p.Sandbox, CostMicroUSD: microUSD(r.PriceUSD),
-	}, microUSD(p.BudgetUSD))
-	if err != nil {
-		place.leave()
-		p.work.Done()
-		return nil, p.refused(ctx, r, err)
-	}
-	j := p.newJob(row, watch)
-	j.place = place
-	// The trace goes on in work that the call's own context must not end.
-	j.base = trace.ContextWithSpanContext(p.base, trace.SpanContextFromContext(ctx))
-	p.mu.Lock()
-	p.running[row.ID] = j
-	if p.closing {
-		j.Abandon()
-	}
-	p.mu.Unlock()
-	go func() {
-		defer p.work.Done()
-		p.finish(j, p.guard(j, func() resources.Image { return p.make(j) }))
-	}()
-	return j, nil
-}
-
-// refused adds the figures to a refusal for want of budget.
-func (p *Pipeline) refused(ctx context.Context, r Request, err error) error {
-	if !isBudget(err) {
-		return err
-	}
-	spent, sumErr := p.Library.SpentToday(ctx, r.Owner, p.Sandbox)
-	if sumErr != nil {
-		return sumErr
-	}
-	midnight := p.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	return &BudgetError{SpentUSD: spent, PriceUSD: r.PriceUSD, BudgetUSD: p.BudgetUSD, Resets: midnight}
-}
-
-func microUSD(usd float64) int64 { return int64(math.Round(usd * 1e6)) }
-
-// Refetch tries again to bring home a picture that is paid for but could not
-// be fetched or saved. It costs nothing.
-func (p *Pipeline) Refetch(row resources.Image) (*Job, error) {
-	if p.Client == nil {
-		return nil, ErrNoKey
-	}
-	row.Failure = nil
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if other := p.running[row.ID]; other != nil {
-		return other, nil
-	}
-	if p.closing {
-		return nil, ErrClosing
-	}
-	p.work.Add(1)
-	j := p.newJob(row, nil)
-	p.running[row.ID] = j
-	go func() {
-		defer p.work.Done()
-		p.finish(j, p.guard(j, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) }))
-	}()
-	return j, nil
-}
-
-// leftBehind is the age at which nobody can be at work on a row any more: a
-// call and its downloads take less.
-const leftBehind = 15 * time.Minute
-
-// Refetchable reports whether Refetch can help: the link is known, and the
-// fetching has failed or its process is gone.
-func (p *Pipeline) Refetchable(row resources.Image) bool {
-	return row.State == resources.Answered && row.UpstreamURL != "" && (row.Failure != nil || p.Now().Sub(row.CreatedAt) > leftBehind)
 }
 
 // Waiting is how many pictures wait for a slot.
@@ -181,6 +95,7 @@ func (p *Pipeline) isClosing() bool {
 	return p.closing
 }
 
+// begin counts work that Drain waits for; false when no more is taken.
 func (p *Pipeline) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -193,7 +108,16 @@ func (p *Pipeline) begin() bool {
 
 func (p *Pipeline) newJob(row resources.Image, watch func(Stage)) *Job {
 	queue, leave := context.WithCancel(p.base)
-	return &Job{id: row.ID, row: row, watch: watch, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now}
+	j := &Job{id: row.ID, row: row, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now, wanted: 1}
+	if watch != nil {
+		j.watchers = append(j.watchers, watch)
+	}
+	return j
+}
+
+// run sets to work on a job that is registered.
+func (p *Pipeline) run(j *Job, work func() resources.Image) {
+	p.work.Go(func() { p.finish(j, p.guard(j, work)) })
 }
 
 // guard keeps a defect in one job from ending the program and with it all the
@@ -222,7 +146,7 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	p.mu.Unlock()
 	j.leave()
 	j.finish(row)
-	if p.Settled != nil {
+	if p.Settled != nil && !row.Working() {
 		defer func() {
 			if value := recover(); value != nil {
 				p.Log.Error("panic about a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
@@ -237,14 +161,18 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 func (p *Pipeline) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closing = true
+	if !p.closing {
+		p.closing = true
+		close(p.refused)
+	}
 	for _, j := range p.running {
-		j.Abandon()
+		j.giveUp()
 	}
 }
 
 // Drain is Refuse, and then waits for what is under way, at most until ctx
-// ends. What remains then is cut off: its rows say how far it came.
+// ends. What remains then is cut off: its rows say how far it came, and the
+// next process goes on there.
 func (p *Pipeline) Drain(ctx context.Context) error {
 	p.Refuse()
 	done := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,41 +37,86 @@ type rig struct {
 	*jobs.Pipeline
 	sandbox *sandbox.Sandbox
 	folder  string
+
+	mu   sync.Mutex
+	seen []zai.Attempt
+}
+
+func (r *rig) observe(a zai.Attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, a)
+}
+
+func (r *rig) attempts() []zai.Attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.seen)
 }
 
 func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
-	s := sandbox.New(sandbox.Options{})
-	server := httptest.NewServer(s)
+	r := &rig{sandbox: sandbox.New(sandbox.Options{}), folder: t.TempDir()}
+	server := httptest.NewServer(r.sandbox)
 	t.Cleanup(server.Close)
-	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
+	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }),
+		zai.WithObserver(r.observe))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	folder := t.TempDir()
-	library := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	library := resources.New(resources.Options{Folder: r.folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, library.Close()) })
-	config := jobs.Config{Client: client, Library: library, MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	config := jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&config)
 	}
-	p := jobs.New(config)
-	t.Cleanup(func() { _ = p.Drain(context.Background()) })
-	return &rig{Pipeline: p, sandbox: s, folder: folder}
+	r.Pipeline = jobs.New(config)
+	t.Cleanup(func() { _ = r.Drain(context.Background()) })
+	return r
 }
 
 func order(prompt string) jobs.Request {
 	return jobs.Request{Owner: "local", Model: "cogview-4-250304", Prompt: prompt, Size: "512x512", Quality: "standard", PriceUSD: 0.01}
 }
 
+// start makes a call of one picture.
+func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.Stage)) (*jobs.Job, error) {
+	call, err := r.Start(ctx, request, watch)
+	if err != nil {
+		return nil, err
+	}
+	return call.Jobs[0], nil
+}
+
+// make makes a picture and gives it to the caller.
 func (r *rig) make(t *testing.T, prompt string) resources.Image {
 	t.Helper()
-	j, err := r.Start(t.Context(), order(prompt), nil)
+	j, err := r.start(t.Context(), order(prompt), nil)
 	require.NoError(t, err)
 	<-j.Done()
 	row, err := r.Library.Image(t.Context(), "local", j.ID())
 	require.NoError(t, err)
 	require.Equal(t, j.Image(), row, "job and catalog agree")
+	r.deliver(t, row.ID)
 	return row
+}
+
+func (r *rig) deliver(t *testing.T, ids ...string) {
+	t.Helper()
+	r.HandOut(ids)
+	r.Delivered(t.Context(), ids)
+}
+
+// left writes a row as a process that died left it.
+func (r *rig) left(t *testing.T, row resources.Image) resources.Image {
+	t.Helper()
+	if row.Owner == "" {
+		row.Owner = "local"
+	}
+	reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{row}, Wanted: 1})
+	require.NoError(t, err)
+	kept := reserved.New[0]
+	require.NoError(t, r.Library.Record(t.Context(), kept))
+	return kept
 }
 
 // What became of a picture, its money and its requests, for each way it can go.
@@ -135,9 +181,9 @@ func TestRefetch(t *testing.T) {
 	assert.True(t, row.Failure.Retryable)
 	assert.Contains(t, row.Failure.Hint, row.ID)
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
-	require.True(t, r.Refetchable(row))
 	row.UpstreamURL = r.make(t, "a fox").UpstreamURL // the link that works now
-	j, err := r.Refetch(row)
+	require.NoError(t, r.Library.Record(t.Context(), row))
+	j, err := r.Follow(t.Context(), row, nil)
 	require.NoError(t, err)
 	<-j.Done()
 	assert.Equal(t, resources.Saved, j.Image().State)
@@ -148,11 +194,8 @@ func TestRefetch(t *testing.T) {
 func TestRefetchIsOneJob(t *testing.T) {
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
-	for range 10 {
-		lost, err := r.Library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Answered, Prompt: "x", UpstreamURL: good}, 0)
-		require.NoError(t, err)
-		lost.Failure, lost.UpstreamURL = &resources.Failure{Kind: "download"}, good
-		require.NoError(t, r.Library.Record(t.Context(), lost))
+	for round := range 10 {
+		lost := r.left(t, resources.Image{State: resources.Answered, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		seen := map[*jobs.Job]bool{}
@@ -160,7 +203,7 @@ func TestRefetchIsOneJob(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				<-together
-				j, err := r.Refetch(lost)
+				j, err := r.Follow(t.Context(), lost, nil)
 				if assert.NoError(t, err) {
 					mu.Lock()
 					seen[j] = true
@@ -172,23 +215,29 @@ func TestRefetchIsOneJob(t *testing.T) {
 		}
 		close(together)
 		all.Wait()
-		assert.Len(t, seen, 1)
 		stale := lost
 		stale.UpstreamURL = "https://127.0.0.1/gone.png"
-		j, err := r.Refetch(stale)
+		j, err := r.Follow(t.Context(), stale, nil)
 		require.NoError(t, err)
 		<-j.Done()
 		assert.Equal(t, resources.Saved, j.Image().State, "a picture that is saved stays saved")
 		now, err := r.Library.Image(t.Context(), "local", lost.ID)
 		require.NoError(t, err)
 		assert.Equal(t, resources.Saved, now.State)
+		downloads := 0
+		for _, a := range r.attempts() {
+			if a.Operation == zai.OperationDownload {
+				downloads++
+			}
+		}
+		assert.Equal(t, round+2, downloads, "one for each lost picture")
 	}
 }
 
 // Neither its money nor its file can be told while a picture is being made.
 func TestAPictureAtWorkIsNotRemoved(t *testing.T) {
 	r := newRig(t, nil)
-	j, err := r.Start(t.Context(), order("sandbox:delay=200ms"), nil)
+	j, err := r.start(t.Context(), order("sandbox:delay=200ms"), nil)
 	require.NoError(t, err)
 	require.ErrorIs(t, r.Library.Remove(t.Context(), "local", j.ID()), resources.ErrWorking)
 	<-j.Done()
@@ -196,23 +245,6 @@ func TestAPictureAtWorkIsNotRemoved(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
 	assert.Empty(t, files)
-}
-
-// A process died between the answer and the file.
-func TestALinkLeftBehindIsFetched(t *testing.T) {
-	r := newRig(t, nil)
-	good := r.make(t, "a fox").UpstreamURL
-	row, err := r.Library.Reserve(t.Context(), resources.Image{Owner: "local", State: resources.Answered, Prompt: "x"}, 0)
-	require.NoError(t, err)
-	row.UpstreamURL = good
-	require.NoError(t, r.Library.Record(t.Context(), row))
-	assert.False(t, r.Refetchable(row), "somebody may be at work on it")
-	row.CreatedAt = row.CreatedAt.Add(-time.Hour)
-	require.True(t, r.Refetchable(row))
-	j, err := r.Refetch(row)
-	require.NoError(t, err)
-	<-j.Done()
-	assert.Equal(t, resources.Saved, j.Image().State)
 }
 
 // The row says what is about to be done, durably, before it is done.
@@ -251,13 +283,13 @@ func TestTheRowIsAheadOfTheWork(t *testing.T) {
 	db, err = sql.Open("sqlite", filepath.Join(r.folder, ".catalog.db"))
 	require.NoError(t, err)
 	defer db.Close()
-	first, err := r.Start(t.Context(), order("first"), nil)
+	first, err := r.start(t.Context(), order("first"), nil)
 	require.NoError(t, err)
 	<-first.Done()
 	assert.Equal(t, []string{"POST submitted false", "GET answered true"}, states["first"])
-	slow, err := r.Start(t.Context(), order("slow sandbox:delay=100ms"), nil)
+	slow, err := r.start(t.Context(), order("slow sandbox:delay=100ms"), nil)
 	require.NoError(t, err)
-	queued, err := r.Start(t.Context(), order("queued"), nil)
+	queued, err := r.start(t.Context(), order("queued"), nil)
 	require.NoError(t, err)
 	waiting := queued.Image()
 	<-slow.Done()
@@ -272,7 +304,7 @@ func TestTheRowIsAheadOfTheWork(t *testing.T) {
 func TestAbandonedAtOnce(t *testing.T) {
 	r := newRig(t, nil)
 	for range 20 {
-		j, err := r.Start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
+		j, err := r.start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
 			if s.Phase == jobs.PhaseQueued {
 				time.Sleep(2 * time.Millisecond) // the caller is quicker
 			}
@@ -309,7 +341,7 @@ func TestFullDiskKeepsTheLink(t *testing.T) {
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
 	assert.True(t, row.Charged)
 	require.NoError(t, os.Remove(year))
-	j, err := r.Refetch(row)
+	j, err := r.Follow(t.Context(), row, nil)
 	require.NoError(t, err)
 	<-j.Done()
 	assert.Equal(t, resources.Saved, j.Image().State)
@@ -319,7 +351,7 @@ func TestFullDiskKeepsTheLink(t *testing.T) {
 func TestNothingIsSentWithoutARow(t *testing.T) {
 	r := newRig(t, nil)
 	require.NoError(t, os.WriteFile(filepath.Join(r.folder, ".catalog.db"), []byte("this is no database, but long enough to be read as one"), 0o600))
-	_, err := r.Start(t.Context(), order("a fox"), nil)
+	_, err := r.start(t.Context(), order("a fox"), nil)
 	require.ErrorIs(t, err, resources.ErrStorage)
 	assert.Zero(t, r.sandbox.Posts())
 	assert.Equal(t, "storage", jobs.Describe(err).Kind)
@@ -330,7 +362,7 @@ func TestBudgetStopsBeforeThePost(t *testing.T) {
 	r.make(t, "one")
 	r.make(t, "sandbox:no_balance") // costs nothing
 	r.make(t, "two")
-	_, err := r.Start(t.Context(), order("three"), nil)
+	_, err := r.start(t.Context(), order("three"), nil)
 	var budget *jobs.BudgetError
 	require.ErrorAs(t, err, &budget)
 	f := jobs.Describe(err)
@@ -343,12 +375,12 @@ func TestBudgetStopsBeforeThePost(t *testing.T) {
 
 func TestNoKey(t *testing.T) {
 	r := newRig(t, func(c *jobs.Config) { c.Client = nil })
-	_, err := r.Start(t.Context(), order("a fox"), nil)
+	_, err := r.start(t.Context(), order("a fox"), nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 	f := jobs.Describe(err)
 	assert.Equal(t, "no_api_key", f.Kind)
 	assert.Contains(t, f.Hint, "ZAI_API_KEY")
-	_, err = r.Refetch(resources.Image{})
+	_, err = r.Follow(t.Context(), resources.Image{State: resources.Answered, Failure: &resources.Failure{}}, nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 }
 
@@ -356,13 +388,13 @@ func TestNoKey(t *testing.T) {
 // and one that is given up while it waits is neither sent nor charged.
 func TestQueue(t *testing.T) {
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
-	first, err := r.Start(t.Context(), order("first sandbox:delay=300ms"), nil)
+	first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
 	require.NoError(t, err)
 	var mu sync.Mutex
 	var begun []string
 	var waiting []*jobs.Job
 	for n := range 4 {
-		j, err := r.Start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
+		j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
 			if s.Phase == jobs.PhaseGenerating {
 				mu.Lock()
 				begun = append(begun, s.ID)
@@ -393,7 +425,7 @@ func TestQueue(t *testing.T) {
 func TestCallerLeaves(t *testing.T) {
 	r := newRig(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	j, err := r.Start(ctx, order("sandbox:delay=100ms"), nil)
+	j, err := r.start(ctx, order("sandbox:delay=100ms"), nil)
 	require.NoError(t, err)
 	cancel()
 	<-j.Done()
@@ -404,7 +436,7 @@ func TestStages(t *testing.T) {
 	r := newRig(t, nil)
 	var mu sync.Mutex
 	var phases []jobs.Phase
-	j, err := r.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		mu.Lock()
 		defer mu.Unlock()
 		phases = append(phases, s.Phase)
@@ -429,7 +461,7 @@ func TestDrain(t *testing.T) {
 	})
 	var list []*jobs.Job
 	for n := range 3 {
-		j, err := r.Start(t.Context(), order(fmt.Sprintf("sandbox:delay=200ms %d", n)), nil)
+		j, err := r.start(t.Context(), order(fmt.Sprintf("sandbox:delay=200ms %d", n)), nil)
 		require.NoError(t, err)
 		list = append(list, j)
 	}
@@ -437,14 +469,14 @@ func TestDrain(t *testing.T) {
 	require.NoError(t, r.Drain(t.Context()))
 	assert.Len(t, saved, 2, "what was sent is finished")
 	assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")
-	_, err := r.Start(t.Context(), order("late"), nil)
+	_, err := r.start(t.Context(), order("late"), nil)
 	require.ErrorIs(t, err, jobs.ErrClosing)
 	assert.EqualValues(t, 2, r.sandbox.Accepted())
 }
 
 func TestDrainCutsOff(t *testing.T) {
 	r := newRig(t, nil)
-	j, err := r.Start(t.Context(), order("sandbox:delay=1500ms"), nil)
+	j, err := r.start(t.Context(), order("sandbox:delay=1500ms"), nil)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -456,7 +488,7 @@ func TestDrainCutsOff(t *testing.T) {
 
 func TestAPanicStaysInItsJob(t *testing.T) {
 	r := newRig(t, nil)
-	j, err := r.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseDownloading {
 			panic("secret")
 		}

@@ -23,7 +23,7 @@ func TestClientsTakeTurns(t *testing.T) {
 	start := func(client, prompt string) *jobs.Job {
 		o := order("sandbox:delay=20ms " + prompt)
 		o.Client = client
-		j, err := r.Start(t.Context(), o, func(s jobs.Stage) {
+		j, err := r.start(t.Context(), o, func(s jobs.Stage) {
 			if s.Phase == jobs.PhaseGenerating {
 				mu.Lock()
 				defer mu.Unlock()
@@ -35,7 +35,7 @@ func TestClientsTakeTurns(t *testing.T) {
 	}
 	first := order("sandbox:delay=300ms first")
 	first.Client = "greedy"
-	_, err := r.Start(t.Context(), first, nil)
+	_, err := r.start(t.Context(), first, nil)
 	require.NoError(t, err)
 	var list []*jobs.Job
 	for n := range 5 {
@@ -123,10 +123,10 @@ func counted(n int) (list []int) {
 func TestTheQueueIsBounded(t *testing.T) {
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	enter := func(client string, n int) (list []*jobs.Job, failure error) {
-		for range n {
-			o := order("sandbox:delay=2s x")
+		for i := range n {
+			o := order(fmt.Sprint("sandbox:delay=2s ", client, i))
 			o.Client = client
-			j, err := r.Start(t.Context(), o, nil)
+			j, err := r.start(t.Context(), o, nil)
 			if err != nil {
 				return list, err
 			}
@@ -165,7 +165,7 @@ func TestChargedOnce(t *testing.T) {
 	require.Equal(t, resources.Answered, row.State)
 	assert.True(t, <-charged)
 	for range 2 {
-		j, err := r.Refetch(row)
+		j, err := r.Follow(t.Context(), row, nil)
 		require.NoError(t, err)
 		<-j.Done()
 		assert.False(t, <-charged)

@@ -31,7 +31,7 @@ func Benchmark200Callers(b *testing.B) {
 				var all sync.WaitGroup
 				for id := range callers {
 					all.Go(func() {
-						list := messages(b, s.do(b, "POST", "/mcp", modernCall(id, "generate_image", `{"prompt":"a fox"}`), modernHeaders("tools/call", "generate_image")...))
+						list := messages(b, s.do(b, "POST", "/mcp", modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"a fox %d"}`, id)), modernHeaders("tools/call", "generate_image")...))
 						assert.Contains(b, string(list[len(list)-1].Result), `"status":"saved"`)
 					})
 				}

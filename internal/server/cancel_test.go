@@ -43,11 +43,13 @@ func TestManyCancels(t *testing.T) {
 				for id := range calls {
 					switch transport {
 					case "sse":
-						s.send(t, generate(id, "waits"))
+						s.send(t, generate(id, fmt.Sprint("waits ", id)))
 					case "streamable":
-						all.Go(func() { r.ask(t, "POST", "/mcp", generate(id, "waits"), mine...) })
+						all.Go(func() { r.ask(t, "POST", "/mcp", generate(id, fmt.Sprint("waits ", id)), mine...) })
 					case "modern":
-						all.Go(func() { r.postUntil(ctx, t, modernCall(id, "generate_image", `{"prompt":"waits"}`)) })
+						all.Go(func() {
+							r.postUntil(ctx, t, modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"waits %d"}`, id)))
+						})
 					}
 				}
 				require.Eventually(t, func() bool { return r.Waiting() == calls }, 10*time.Second, time.Millisecond)

@@ -74,6 +74,7 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 // begin serves a request beside the others.
 func (c *connection) begin(id json.RawMessage, method string, line []byte, leave func()) {
 	ctx, cancel := context.WithCancel(c.base)
+	ctx, receipt := c.withReceipt(ctx)
 	r := c.session.calls.add(id, method, cancel)
 	if r == nil {
 		cancel()
@@ -97,27 +98,29 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 			}
 			defer end()
 		}
-		c.answer(ctx, id, line, r)
+		receipt.settle(ctx, c.answer(ctx, id, line, r))
 	})
 }
 
 // answer handles a request and writes its response behind all notifications
 // that were sent for it. A cancelled request gets none.
-func (c *connection) answer(ctx context.Context, id, line json.RawMessage, r *inFlight) {
+func (c *connection) answer(ctx context.Context, id, line json.RawMessage, r *inFlight) (written bool) {
 	response := c.handle(ctx, line)
 	c.flushNotifications(ctx)
 	if r != nil {
 		c.session.calls.remove(id, r)
 		if c.session.calls.wasCancelled(r) {
-			return
+			return false
 		}
 	}
 	if response == nil {
-		return // an answer to a request of ours, which we never send
+		return false // an answer to a request of ours, which we never send
 	}
-	if err := c.out.respond(id, response); err != nil {
+	err := c.out.respond(id, response)
+	if err != nil {
 		c.log.WarnContext(ctx, "answer not written", "error", err)
 	}
+	return err == nil
 }
 
 // handle runs the library on a message. A panic becomes an opaque error.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func TestProgressInTheQueue(t *testing.T) {
 	named := r.session(t)
 	var all sync.WaitGroup
 	for id := range 7 { // five go at once
-		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, "sandbox:delay=1s x"), named...) })
+		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, fmt.Sprint("sandbox:delay=1s ", id)), named...) })
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
 	_, text := r.ask(t, http.MethodPost, "/mcp", generate(9, "last"), named...)

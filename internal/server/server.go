@@ -85,7 +85,7 @@ func New(c Config) (*Server, error) {
 	}
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, Now: c.Jobs.Now, Log: c.Jobs.Log,
+		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, HandOut: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)

@@ -167,7 +167,7 @@ func TestIdsInUseAreRefused(t *testing.T) {
 		_, text := r.ask(t, http.MethodPost, "/mcp", generate(1, "sandbox:delay=1s x"), named...)
 		done <- text
 	}()
-	s.send(t, generate(1, "sandbox:delay=1s x"))
+	s.send(t, generate(1, "sandbox:delay=1s y"))
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
 	_, text := r.ask(t, http.MethodPost, "/mcp", generate(1, "another"), named...)
 	assert.Contains(t, text, "-32600")

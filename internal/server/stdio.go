@@ -40,6 +40,7 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 		defer close(notified)
 		c.forwardNotifications(base)
 	}()
+	go s.pipeline.Tend(ctx)
 	// Not in readAll, which may be busy writing to a host that does not read.
 	defer context.AfterFunc(ctx, s.pipeline.Refuse)()
 	err = c.readAll(ctx, in)

@@ -68,7 +68,7 @@ func newServer(t testing.TB, s *sandbox.Sandbox, log io.Writer, change func(*ser
 	config := server.Config{
 		Version: "1", Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
 		Grace: 10 * time.Second, MaxMessage: server.StdioMaxMessage, Reach: resources.Reach{Path: true},
-		Jobs: jobs.Config{Client: client, Library: library, MaxConcurrent: 5, Now: time.Now, Log: logger},
+		Jobs: jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: logger},
 	}
 	if change != nil {
 		change(&config)

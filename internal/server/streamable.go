@@ -158,6 +158,8 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 			return nil
 		}
 	}
+	var receipt *receipt
+	c.ctx, receipt = h.withReceipt(c.ctx)
 	flight := c.session.calls.add(id, method, c.cancel)
 	if flight == nil {
 		c.cancel()
@@ -173,9 +175,15 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 		}
 	}
 	response := h.run(r, c, flight, answer, leave)
+	written := false
+	defer func() { receipt.settle(c.ctx, written) }()
 	switch {
 	case response != nil && !c.session.calls.wasCancelled(flight):
-		if err := answer.respond(id, response); err != nil {
+		err := answer.respond(id, response)
+		if err == nil && !receipt.empty() {
+			err = errors.Join(http.NewResponseController(w).Flush(), r.Context().Err())
+		}
+		if written = err == nil; !written {
 			h.log.InfoContext(r.Context(), "answer not written", "error", err)
 		}
 	case r.Context().Err() == nil && !answer.stream():

@@ -132,6 +132,7 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(c.Listener) }()
 	go h.keepHouse(stopping)
+	go s.pipeline.Tend(ctx)
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("http: %w", err)

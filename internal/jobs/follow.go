@@ -1,0 +1,116 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"zai-image-mcp/resources"
+)
+
+// lookEvery is how often a picture is looked at on which another process
+// works.
+const lookEvery = 300 * time.Millisecond
+
+// Follow gives the job of a picture, whoever works on it: this process, or
+// another one on the same library, which is watched as long as ctx lives. What
+// nobody works on any more is taken up again, free of charge.
+func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(Stage)) (*Job, error) {
+	if j := p.Find(row.ID); j != nil && j.join(watch) {
+		return j, nil
+	}
+	if !open(row) || !p.begin() {
+		return finished(row, watch), nil
+	}
+	defer p.work.Done()
+	if p.Client == nil && row.Failure != nil {
+		return nil, ErrNoKey
+	}
+	j, err := p.takeUp(ctx, row.ID, watch)
+	if j != nil || err != nil {
+		return j, err
+	}
+	if row, err = p.Library.Image(ctx, row.Owner, row.ID); err != nil { // it was settled meanwhile, perhaps
+		return nil, err
+	}
+	if !row.Working() {
+		return finished(row, watch), nil
+	}
+	j = p.newJob(row, watch)
+	p.work.Go(func() {
+		defer j.leave()
+		j.enter(PhaseGenerating)
+		j.finish(p.look(ctx, j))
+	})
+	return j, nil
+}
+
+// open tells that a row may still become a saved picture.
+func open(row resources.Image) bool {
+	switch row.State {
+	case resources.Queued, resources.Submitted, resources.Answered:
+		return true
+	case resources.Unknown:
+		return row.TaskID != ""
+	case resources.Saved, resources.Failed, resources.Removed:
+	}
+	return false
+}
+
+// look waits for a row that another process works on, and gives it as it is
+// when ctx or the taking of new work ends.
+func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	row := j.Image()
+	for row.Working() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return row
+		case <-j.queue.Done():
+			return row
+		case <-p.refused:
+			return row
+		}
+		now, err := p.Library.Image(ctx, row.Owner, row.ID)
+		if errors.Is(err, resources.ErrNotFound) {
+			row.State, row.Failure = resources.Removed, Describe(err)
+			return row
+		}
+		if err != nil {
+			continue // the next look may be luckier
+		}
+		row = now
+		if taken, err := p.takeUp(ctx, row.ID, nil); err == nil && taken != nil {
+			return p.await(ctx, taken)
+		}
+	}
+	return row
+}
+
+// await waits for a job of this process.
+func (p *Pipeline) await(ctx context.Context, j *Job) resources.Image {
+	select {
+	case <-j.Done():
+	case <-ctx.Done():
+		j.Abandon()
+	}
+	return j.Image()
+}
+
+// takeUp claims a row and goes on where its process left it. It is nil when
+// somebody works on it, or there is nothing to do.
+func (p *Pipeline) takeUp(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
+	if p.Client == nil {
+		return nil, nil //nolint:nilnil // without it nothing can be brought home
+	}
+	if j := p.Find(id); j != nil && j.join(watch) {
+		return j, nil
+	}
+	row, ok, err := p.Library.ClaimOne(ctx, id, p.lease())
+	if err != nil || !ok {
+		return nil, err
+	}
+	return p.resume(row, watch), nil
+}

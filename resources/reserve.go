@@ -1,0 +1,189 @@
+package resources
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Lease says which process works on a row, and until when it does unless it
+// says so again. What a process leaves behind that died is taken up by others
+// after that.
+type Lease struct {
+	Process string
+	Until   time.Time
+}
+
+// Reservation is a call that is about to be paid for.
+type Reservation struct {
+	Images []Image // to be made, alike but for their state; Reserve sets ids that are missing
+	Wanted int     // pictures that the call wants, of which an equal one may have some
+	Budget int64   // of the owner's UTC day, 1e-6 US dollars; 0 for no limit
+	Lease  Lease
+
+	JoinKey string               // equal calls have the same; "" joins nothing
+	Within  time.Duration        // how long paid pictures wait for a caller who did not get them
+	Given   func(id string) bool // pictures whose answer is on its way already; may be nil
+}
+
+// Reserved is what became of a Reservation.
+type Reserved struct {
+	Joined []Image // pictures of an equal call: under way, or made and not delivered
+	New    []Image // of those to be made, the first ones
+}
+
+// joinAge bounds how old a call is that can be joined.
+const joinAge = 24 * time.Hour
+
+// Reserve writes the rows of pictures that are about to be paid for, durably.
+// Looking for an equal call, the owner's spending and the new rows are one
+// transaction that holds the write lock, so that budget and joining are exact
+// across processes. ErrBudget says that not all could be afforded; what is
+// reserved then is reserved.
+func (l *Library) Reserve(ctx context.Context, r Reservation) (Reserved, error) {
+	now := l.now().UTC().Truncate(time.Millisecond)
+	images := make([]Image, 0, len(r.Images))
+	for _, i := range r.Images {
+		if i.ID == "" {
+			id, err := l.NewID()
+			if err != nil {
+				return Reserved{}, err
+			}
+			i.ID = id
+		}
+		i.CreatedAt, i.Charged = now, true
+		images = append(images, i)
+	}
+	r.Images = images
+	reserved, err := l.catalog.reserve(ctx, r, now)
+	return reserved, storageError("reserving", err)
+}
+
+func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Reserved, error) {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return Reserved{}, err
+	}
+	tx, err := write.BeginTx(ctx, nil)
+	if err != nil {
+		return Reserved{}, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	var done Reserved
+	if r.JoinKey != "" {
+		if done.Joined, err = joinable(ctx, tx, r, now); err != nil {
+			return Reserved{}, err
+		}
+	}
+	want := r.Images[:max(0, min(len(r.Images), r.Wanted-len(done.Joined)))]
+	if len(want) == 0 {
+		return done, nil
+	}
+	afford, err := affordable(ctx, tx, want, r.Budget)
+	if err != nil {
+		return Reserved{}, err
+	}
+	for _, i := range want[:afford] {
+		if err := insert(ctx, tx, i, r); err != nil {
+			return Reserved{}, err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return Reserved{}, err
+	}
+	done.New = want[:afford]
+	if afford < len(want) {
+		return done, ErrBudget
+	}
+	return done, nil
+}
+
+// joinable finds the pictures of the newest equal call that waits for its
+// answer: one that is under way, in a process that lives, or whose pictures
+// are paid for and were not delivered.
+func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
+	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (
+		state='saved' AND updated_ms>?
+		OR state='answered' AND upstream_url<>'' AND updated_ms>?
+		OR state='submitted' AND task_id<>'' AND updated_ms>?
+		OR state IN ('queued', 'submitted', 'answered') AND lease_owner<>'' AND lease_until_ms>?) ORDER BY id DESC`,
+		r.JoinKey, now.Add(-joinAge).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer candidates.Close()
+	call := ""
+	for call == "" && candidates.Next() {
+		var id, callID string
+		if err := candidates.Scan(&id, &callID); err != nil {
+			return nil, err
+		}
+		if r.Given == nil || !r.Given(id) {
+			call = callID
+		}
+	}
+	if err := candidates.Err(); err != nil || call == "" {
+		return nil, err
+	}
+	candidates.Close()
+	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed' ORDER BY id`, call, r.JoinKey)
+	if err != nil {
+		return nil, err
+	}
+	return scanImages(rows)
+}
+
+// affordable is how many of the pictures the budget leaves money for.
+func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (int, error) {
+	if budget <= 0 {
+		return len(images), nil
+	}
+	first := images[0]
+	sum, err := spent(ctx, tx, first.Owner, first.CreatedAt, first.Sandbox)
+	if err != nil {
+		return 0, err
+	}
+	for n, i := range images {
+		if sum += i.CostMicroUSD; i.CostMicroUSD > 0 && sum > budget {
+			return n, nil
+		}
+	}
+	return len(images), nil
+}
+
+func insert(ctx context.Context, tx *sql.Tx, i Image, r Reservation) error {
+	created := i.CreatedAt.UnixMilli()
+	_, err := tx.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size,
+		quality, user_id, sandbox, cost_micro_usd, charged, join_key, lease_owner, lease_until_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		i.ID, i.CallID, i.Owner, i.State, created, created, day(i.CreatedAt), i.Model, i.Prompt, i.Size,
+		i.Quality, i.UserID, i.Sandbox, i.CostMicroUSD, i.Charged, r.JoinKey, r.Lease.Process, milli(r.Lease.Until))
+	return err
+}
+
+// milli is a time in the catalog, 0 for none.
+func milli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// Delivered notes that a caller has these pictures, so that an equal call
+// makes new ones.
+func (l *Library) Delivered(ctx context.Context, ids []string) error {
+	write, _, err := l.catalog.open(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := write.BeginTx(ctx, nil)
+	if err != nil {
+		return storageError("delivering", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, `UPDATE images SET delivered_ms=? WHERE id=? AND delivered_ms=0`, l.now().UnixMilli(), id); err != nil {
+			return storageError("delivering", err)
+		}
+	}
+	return storageError("delivering", tx.Commit())
+}

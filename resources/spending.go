@@ -1,0 +1,66 @@
+package resources
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Spending is what pictures of one owner and model cost on one UTC day.
+type Spending struct {
+	Day      string  `json:"day"`
+	Owner    string  `json:"owner"`
+	Model    string  `json:"model"`
+	Sandbox  bool    `json:"sandbox"`
+	Pictures int     `json:"pictures"`
+	CostUSD  float64 `json:"cost_usd"`
+}
+
+// Spending sums up what was spent since a day, newest day first, removed
+// pictures included; owner "" is for all of them.
+func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
+	_, read, err := l.catalog.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := read.QueryContext(ctx, `SELECT day, owner, model, sandbox, COUNT(*), SUM(cost_micro_usd) FROM images
+		WHERE charged=1 AND day>=? AND (?='' OR owner=?) GROUP BY day, owner, model, sandbox ORDER BY day DESC, owner, model, sandbox`,
+		day(since), owner, owner)
+	if err != nil {
+		return nil, storageError("summing", err)
+	}
+	defer rows.Close()
+	var list []Spending
+	for rows.Next() {
+		var s Spending
+		var sum int64
+		if err := rows.Scan(&s.Day, &s.Owner, &s.Model, &s.Sandbox, &s.Pictures, &sum); err != nil {
+			return nil, storageError("summing", err)
+		}
+		s.CostUSD = float64(sum) / 1e6
+		list = append(list, s)
+	}
+	return list, storageError("summing", rows.Err())
+}
+
+// SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
+// The sandbox's play money counts apart.
+func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
+	_, read, err := l.catalog.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := spent(ctx, read, owner, l.now(), sandbox)
+	return float64(sum) / 1e6, storageError("summing", err)
+}
+
+// spent sums what counts for the owner on the UTC day of t, real money and
+// the sandbox's apart.
+func spent(ctx context.Context, q interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, owner string, t time.Time, sandbox bool) (int64, error) {
+	var sum int64
+	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(cost_micro_usd), 0) FROM images WHERE owner=? AND day=? AND sandbox=? AND charged=1`,
+		owner, day(t), sandbox).Scan(&sum)
+	return sum, err
+}
