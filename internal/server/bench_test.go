@@ -134,7 +134,8 @@ func (p *process) answer(b *testing.B) []byte {
 }
 
 func (p *process) generate(b *testing.B) {
-	p.send(b, "tools/call", `{"name":"generate_image","arguments":{"prompt":"a fox in the snow"}}`)
+	// Equal calls at once would be one.
+	p.send(b, "tools/call", fmt.Sprintf(`{"name":"generate_image","arguments":{"prompt":"a fox in the snow %d"}}`, p.id))
 }
 
 func (p *process) stop(b *testing.B) {

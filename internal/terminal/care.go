@@ -1,0 +1,236 @@
+package terminal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+)
+
+// ErrProblems says that the library is not sound; what is wrong is told.
+var ErrProblems = errors.New("the library has problems")
+
+// Care looks after the whole library, of all owners.
+type Care struct {
+	Library    *resources.Library
+	Out        io.Writer // results
+	Messages   io.Writer // progress
+	IsTerminal bool      // Messages is one
+	JSON       bool      // results as one JSON document
+}
+
+// Check tells what is wrong. It fails with ErrProblems when something is.
+func (c Care) Check(ctx context.Context, readData bool) error {
+	report, err := c.check(ctx, readData)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = c.document(report)
+	} else {
+		c.problems(report.Problems)
+		c.summary(report)
+	}
+	if err == nil && len(report.Problems) > 0 {
+		return ErrProblems
+	}
+	return err
+}
+
+func (c Care) check(ctx context.Context, readData bool) (resources.Report, error) {
+	progress, end := c.progress("checking")
+	defer end()
+	return c.Library.Check(ctx, readData, progress)
+}
+
+func (c Care) problems(list []resources.Problem) {
+	table := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
+	for _, p := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Kind, p.ID, p.Path, p.Detail)
+	}
+	_ = table.Flush() // what cannot be printed cannot be reported either
+}
+
+func (c Care) summary(r resources.Report) {
+	fmt.Fprintf(c.Out, "%d pictures of %.1f MB checked: ", r.Pictures, float64(r.Bytes)/1e6)
+	switch n := len(r.Problems); n {
+	case 0:
+		fmt.Fprintln(c.Out, "no problems.")
+	case 1:
+		fmt.Fprintln(c.Out, "1 problem.")
+	default:
+		fmt.Fprintf(c.Out, "%d problems.\n", n)
+	}
+	if r.Working > 0 {
+		fmt.Fprintf(c.Out, "%d more are being made.\n", r.Working)
+	}
+	if r.Unknown > 0 {
+		fmt.Fprintf(c.Out, "%d were asked for without an answer: they may have been billed, and there is no picture.\n", r.Unknown)
+	}
+}
+
+// repaired is what Repair did about one problem.
+type repaired struct {
+	resources.Problem
+	Done string `json:"done"` // "" when nothing could be done
+}
+
+// Repair mends what it can: first the folder, then it brings home what is paid
+// for. It fails with ErrProblems when something remains.
+func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool) error {
+	before, err := c.check(ctx, readData)
+	if err != nil {
+		return err
+	}
+	done := make([]repaired, 0, len(before.Problems))
+	for _, p := range before.Problems {
+		r := repaired{Problem: p}
+		if r.Done, err = c.Library.Repair(ctx, p); err != nil {
+			r.Done, r.Detail = "", err.Error()
+		}
+		done = append(done, r)
+	}
+	if err := c.fetch(ctx, pipeline); err != nil {
+		return err
+	}
+	after, err := c.check(ctx, false)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = c.document(struct {
+			Repaired []repaired       `json:"repaired"`
+			Now      resources.Report `json:"now"`
+		}{done, after})
+	} else {
+		for _, r := range done {
+			if r.Done != "" {
+				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, r.Path, r.Done)
+			}
+		}
+		c.problems(after.Problems)
+		c.summary(after)
+	}
+	if err == nil && len(after.Problems) > 0 {
+		return ErrProblems
+	}
+	return err
+}
+
+// fetch brings home what can be fetched.
+func (c Care) fetch(ctx context.Context, pipeline *jobs.Pipeline) error {
+	list, err := pipeline.Recover(ctx, true)
+	if err != nil {
+		return err
+	}
+	progress, end := c.progress("fetching")
+	defer end()
+	for n, job := range list {
+		select {
+		case <-job.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if row := job.Image(); row.State == resources.Saved && !c.JSON {
+			fmt.Fprintf(c.Out, "fetched %s %s\n", row.ID, row.Path)
+		}
+		progress(n+1, len(list))
+	}
+	return nil
+}
+
+// Reindex takes in files that the catalog does not know. It fails with
+// ErrProblems when one of them cannot be used.
+func (c Care) Reindex(ctx context.Context, owner string) error {
+	progress, end := c.progress("reading")
+	list, err := c.Library.Reindex(ctx, owner, progress)
+	end()
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, a := range list {
+		if !a.OK {
+			failed++
+		}
+		if !c.JSON {
+			fmt.Fprintf(c.Out, "%s %s\n", a.Path, a.Note)
+		}
+	}
+	if c.JSON {
+		if list == nil {
+			list = []resources.Adopted{}
+		}
+		err = c.document(list)
+	} else {
+		fmt.Fprintf(c.Out, "%d files taken in, %d not.\n", len(list)-failed, failed)
+	}
+	if err == nil && failed > 0 {
+		return ErrProblems
+	}
+	return err
+}
+
+// Spend tells what was spent, by day, owner and model.
+func (c Care) Spend(ctx context.Context, owner string, since time.Time) error {
+	list, err := c.Library.Spending(ctx, owner, since)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if list == nil {
+			list = []resources.Spending{}
+		}
+		return c.document(list)
+	}
+	sum, play := 0.0, 0.0
+	table := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
+	for _, s := range list {
+		model := s.Model
+		if s.Sandbox {
+			model += " (sandbox)"
+			play += s.CostUSD
+		} else {
+			sum += s.CostUSD
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, s.Owner, model, s.Pictures, s.CostUSD)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Out, "$%.3f since %s", sum, since.UTC().Format(time.DateOnly))
+	if play > 0 {
+		fmt.Fprintf(c.Out, ", and $%.3f of the sandbox's play money", play)
+	}
+	_, err = fmt.Fprintln(c.Out, ".")
+	return err
+}
+
+func (c Care) document(value any) error {
+	encoder := json.NewEncoder(c.Out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// progress shows how far long work is: as a bar on a terminal, else as a line
+// now and then.
+func (c Care) progress(doing string) (step func(done, total int), end func()) {
+	if c.IsTerminal {
+		bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(c.Messages), progressbar.OptionSetWidth(24), progressbar.OptionShowCount(),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(doing))
+		return func(done, total int) {
+			bar.ChangeMax(max(total, 1))
+			_ = bar.Set(done) // a bar that cannot be drawn is none
+		}, func() { _ = bar.Finish() }
+	}
+	return newLines(c.Messages, doing).step, func() {}
+}

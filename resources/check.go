@@ -1,0 +1,258 @@
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// ProblemKind says what is wrong with a picture.
+type ProblemKind string
+
+// What Check finds.
+const (
+	Missing    ProblemKind = "missing"     // it is saved, but its file is gone
+	Damaged    ProblemKind = "damaged"     // it is saved, but its file is another
+	Orphan     ProblemKind = "orphan"      // a file of which the catalog does not know
+	Leftover   ProblemKind = "leftover"    // a file that nobody wants: half written, or of a removed picture
+	Unsaved    ProblemKind = "unsaved"     // it is paid for and could not be brought home
+	LeftBehind ProblemKind = "left_behind" // its process died, and nobody took it up yet
+	BadCatalog ProblemKind = "catalog"     // the catalog's file is damaged
+)
+
+// Problem is one thing that is wrong.
+type Problem struct {
+	Kind   ProblemKind `json:"kind"`
+	ID     string      `json:"id,omitempty"`
+	Path   string      `json:"path,omitempty"` // below the folder
+	Detail string      `json:"detail"`
+}
+
+// Report is what Check found.
+type Report struct {
+	Pictures int       `json:"pictures"` // saved ones that were looked at
+	Bytes    int64     `json:"bytes"`    // of them
+	Working  int       `json:"working"`  // being made by a living process
+	Unknown  int       `json:"unknown"`  // may have been billed, and there is no picture
+	Problems []Problem `json:"problems"`
+}
+
+// Check compares catalog and folder: every saved picture has its file in its
+// size, and with readData with its very bytes; every file has its row; nothing
+// is left behind. It changes nothing and may run beside servers that make
+// pictures. An error means that it could not look everywhere.
+func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
+	report := Report{Problems: []Problem{}}
+	if err := l.checkCatalog(ctx, &report); err != nil {
+		return report, err
+	}
+	// Files before rows: a picture that is saved meanwhile is no orphan.
+	files, temps, err := l.pictures.list()
+	if err != nil {
+		return report, err
+	}
+	for _, name := range temps {
+		report.Problems = append(report.Problems, Problem{Kind: Leftover, Path: name, Detail: "half written by a process that died"})
+	}
+	if err := l.checkSaved(ctx, readData, files, &report, progress); err != nil {
+		return report, err
+	}
+	if err := l.checkOrphans(ctx, files, &report); err != nil {
+		return report, err
+	}
+	return report, l.checkOpen(ctx, &report)
+}
+
+func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
+	_, read, err := l.catalog.open(ctx)
+	if err != nil {
+		return err
+	}
+	var said string
+	if err := read.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&said); err != nil {
+		return storageError("checking the catalog", err)
+	}
+	if said != "ok" {
+		report.Problems = append(report.Problems, Problem{Kind: BadCatalog, Detail: said})
+	}
+	return nil
+}
+
+// checkSaved looks at the file of every saved picture and strikes it off the
+// list of files.
+func (l *Library) checkSaved(ctx context.Context, readData bool, files map[string]string, report *Report, progress func(done, total int)) error {
+	total, err := l.catalog.count(ctx, Saved)
+	if err != nil {
+		return err
+	}
+	var (
+		mu   sync.Mutex
+		done atomic.Int64
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for after := ""; ; {
+		page, err := l.catalog.everyone(ctx, after, Saved)
+		if err != nil || len(page) == 0 {
+			return errors.Join(err, group.Wait())
+		}
+		after = page[len(page)-1].ID
+		for _, i := range page {
+			delete(files, i.Path)
+			report.Pictures++
+			report.Bytes += i.Bytes
+			group.Go(func() error {
+				problem, err := l.checkFile(ctx, i.Image, readData)
+				if problem != nil {
+					mu.Lock()
+					report.Problems = append(report.Problems, *problem)
+					mu.Unlock()
+				}
+				if n := int(done.Add(1)); progress != nil {
+					progress(min(n, total), total)
+				}
+				return err
+			})
+		}
+	}
+}
+
+// checkFile looks at one file. What is wrong is looked at again in the light
+// of the newest row, as the picture may be removed meanwhile.
+func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Problem, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	file, err := l.pictures.openFile(i.Path)
+	if err == nil {
+		defer file.Close()
+		info, statErr := file.Stat()
+		switch {
+		case statErr != nil:
+			err = fmt.Errorf("%w: %w", ErrStorage, statErr)
+		case info.Size() != i.Bytes:
+			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size(), i.Bytes)
+		case readData:
+			err = verify(file, i)
+		}
+	}
+	if err == nil {
+		return nil, nil //nolint:nilnil // nothing is wrong
+	}
+	now, findErr := l.catalog.find(ctx, i.ID)
+	if errors.Is(findErr, ErrNotFound) || findErr == nil && now.Path != i.Path {
+		return nil, nil //nolint:nilnil // it was removed meanwhile
+	}
+	problem := Problem{Kind: Damaged, ID: i.ID, Path: i.Path, Detail: err.Error()}
+	if errors.Is(err, fs.ErrNotExist) {
+		problem.Kind, problem.Detail = Missing, "the file is gone"
+	}
+	return &problem, findErr
+}
+
+// checkOrphans looks why no saved row names a file.
+func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		i, err := l.catalog.any(ctx, files[name])
+		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "the catalog does not know it; reindex takes it in"}
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		case i.State == Removed:
+			problem.Kind, problem.Detail = Leftover, "it was removed, but the file is still there"
+		case i.Working() || i.Path == name || i.State == Saved && l.pictures.has(i.Path):
+			continue // in the making, saved meanwhile, or a copy
+		}
+		report.Problems = append(report.Problems, problem)
+	}
+	return nil
+}
+
+// checkOpen looks for what is paid for and not at home.
+func (l *Library) checkOpen(ctx context.Context, report *Report) error {
+	for after := ""; ; {
+		page, err := l.catalog.everyone(ctx, after, Queued, Submitted, Answered, Unknown)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		after = page[len(page)-1].ID
+		for _, i := range page {
+			switch {
+			case i.State == Unknown:
+				report.Unknown++
+			case i.Failure != nil:
+				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.Failure.Message})
+			case i.leaseUntil.Before(l.now()):
+				report.Problems = append(report.Problems, Problem{Kind: LeftBehind, ID: i.ID, Detail: "its process ended in state " + string(i.State)})
+			default:
+				report.Working++
+			}
+		}
+	}
+}
+
+// pictureFile is a name that this program gives.
+var pictureFile = regexp.MustCompile(`-([0-9a-hjkmnp-tv-z]{26})\.(?:png|jpg|webp|gif)$`)
+
+// list finds the pictures in the folder, by name with their ids, and what
+// processes that died left of others.
+func (s *store) list() (files map[string]string, temps []string, err error) {
+	root, err := s.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	files = map[string]string{}
+	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		base := path.Base(name)
+		hidden := strings.HasPrefix(base, ".") && name != "."
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it went away meanwhile
+		case err != nil:
+			return err
+		case entry.IsDir() && hidden:
+			return fs.SkipDir
+		case !entry.Type().IsRegular():
+			return nil
+		case strings.HasPrefix(base, tempPrefix):
+			if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+				temps = append(temps, name)
+			}
+		case !hidden:
+			if m := pictureFile.FindStringSubmatch(base); m != nil && ValidID(m[1]) {
+				files[name] = m[1]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: looking through the folder: %w", ErrStorage, err)
+	}
+	return files, temps, nil
+}
+
+func (s *store) has(name string) bool {
+	root, err := s.open()
+	if err != nil {
+		return false
+	}
+	info, err := root.Lstat(name)
+	return err == nil && info.Mode().IsRegular()
+}

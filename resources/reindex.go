@@ -1,0 +1,134 @@
+package resources
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// Adopted is what Reindex did with one file.
+type Adopted struct {
+	ID   string `json:"id"`
+	Path string `json:"path"`
+	Note string `json:"note"` // taken in, found again, completed; or why not
+	OK   bool   `json:"ok"`
+}
+
+// Reindex takes files into the catalog of which it does not know, as pictures
+// of the owner: after the catalog was lost, or when a disk failed between file
+// and row. Of a picture without a row only file, time and the words of its
+// name are known, and it counts as free.
+func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
+	if err := l.Ready(ctx); err != nil {
+		return nil, err
+	}
+	files, _, err := l.pictures.list()
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var list []Adopted
+	for n, name := range names {
+		a := Adopted{ID: files[name], Path: name}
+		a.Note, err = l.adopt(ctx, owner, files[name], name)
+		switch {
+		case ctx.Err() != nil:
+			return list, ctx.Err()
+		case err != nil:
+			a.Note = err.Error()
+		}
+		if a.OK = err == nil; a.Note != "" {
+			list = append(list, a)
+		}
+		if progress != nil {
+			progress(n+1, len(names))
+		}
+	}
+	return list, nil
+}
+
+// adopt is silent about files that have their row.
+func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
+	row, err := l.catalog.any(ctx, id)
+	known := err == nil
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return "", err
+	case known && (row.State == Removed || row.Working() || row.Path == name):
+		return "", nil
+	case known && row.State == Saved && l.pictures.has(row.Path):
+		return "", nil // a copy
+	}
+	found, err := l.identify(name)
+	if err != nil {
+		return "", err
+	}
+	if known && row.State == Saved {
+		if row.SHA256 != found.SHA256 {
+			return "", fmt.Errorf("%w: %s is not what was saved", ErrCorrupt, name)
+		}
+		return "found again", l.catalog.move(ctx, row, name, l.now())
+	}
+	if known {
+		row.State, row.Failure, row.Path = Saved, nil, name
+		row.MIMEType, row.Width, row.Height, row.Bytes, row.SHA256 = found.MIMEType, found.Width, found.Height, found.Bytes, found.SHA256
+		return "completed", l.Record(ctx, row)
+	}
+	parsed, err := ulid.ParseStrict(strings.ToUpper(id))
+	if err != nil {
+		return "", fmt.Errorf("the id in the name: %w", err)
+	}
+	found.ID, found.CallID, found.Owner, found.State, found.CreatedAt = id, id, owner, Saved, ulid.Time(parsed.Time()).UTC()
+	found.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
+	found.Size, found.Quality = fmt.Sprintf("%dx%d", found.Width, found.Height), "standard"
+	return "taken in", l.catalog.adopt(ctx, found, l.now())
+}
+
+// identify reads what a picture file says of itself.
+func (l *Library) identify(name string) (Image, error) {
+	file, err := l.pictures.openFile(name)
+	if err != nil {
+		return Image{}, err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	const sniffed = 512
+	head := make([]byte, sniffed)
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Image{}, fmt.Errorf("%w: %s holds no picture", ErrCorrupt, name)
+	}
+	i := Image{Path: name, MIMEType: http.DetectContentType(head[:n])}
+	c, err := codecFor(i.MIMEType)
+	var config image.Config
+	if err == nil {
+		if _, err = file.Seek(0, io.SeekStart); err == nil {
+			config, err = c.config(file)
+		}
+	}
+	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide {
+		return Image{}, fmt.Errorf("%w: %s holds no picture", ErrCorrupt, name)
+	}
+	if _, err = file.Seek(0, io.SeekStart); err == nil {
+		i.Bytes, err = io.Copy(hash, file)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("%w: reading %s: %w", ErrStorage, name, err)
+	}
+	i.SHA256, i.Width, i.Height = hex.EncodeToString(hash.Sum(nil)), config.Width, config.Height
+	return i, nil
+}

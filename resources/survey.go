@@ -1,0 +1,98 @@
+package resources
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// What looks at all owners' pictures: checking, repairing, reindexing.
+
+// anyByID finds a row in any state.
+const anyByID = `SELECT ` + columns + ` FROM images WHERE id=?`
+
+func (c *catalog) any(ctx context.Context, id string) (Image, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	i, err := scanImage(read.QueryRowContext(ctx, anyByID, id))
+	return i, storageError("reading row", err)
+}
+
+// surveyed is a row with its lease.
+type surveyed struct {
+	Image
+	leaseUntil time.Time
+}
+
+// everyone lists the rows in these states behind an id, oldest first; none
+// when there are no more.
+func (c *catalog) everyone(ctx context.Context, after string, states ...State) ([]surveyed, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const page = 500
+	arguments := []any{after}
+	for _, s := range states {
+		arguments = append(arguments, s)
+	}
+	//nolint:gosec // the parts are constants
+	rows, err := read.QueryContext(ctx, `SELECT lease_until_ms, `+columns+` FROM images WHERE id>? AND state IN (?`+
+		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
+	if err != nil {
+		return nil, storageError("looking through the catalog", err)
+	}
+	defer rows.Close()
+	var list []surveyed
+	for rows.Next() {
+		var lease int64
+		i, err := scanImage(leading{rows, &lease})
+		if err != nil {
+			return nil, storageError("looking through the catalog", err)
+		}
+		list = append(list, surveyed{i, time.UnixMilli(lease)})
+	}
+	return list, storageError("looking through the catalog", rows.Err())
+}
+
+// leading scans one more column ahead of the others.
+type leading struct {
+	row   interface{ Scan(...any) error }
+	first any
+}
+
+func (l leading) Scan(targets ...any) error { return l.row.Scan(append([]any{l.first}, targets...)...) }
+
+func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = read.QueryRowContext(ctx, `SELECT COUNT(*) FROM images WHERE state=?`, state).Scan(&n)
+	return n, storageError("counting", err)
+}
+
+// move notes that a saved picture's file has another name now.
+func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time) error {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = write.ExecContext(ctx, `UPDATE images SET path=?, updated_ms=? WHERE id=? AND state='saved' AND path=?`, name, now.UnixMilli(), i.ID, i.Path)
+	return storageError("moving row "+i.ID, err)
+}
+
+// adopt writes the row of a picture that nobody reserved.
+func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
+	write, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = write.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality,
+		cost_micro_usd, charged, path, mime_type, width, height, bytes, sha256, delivered_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,0,0,?,?,?,?,?,?,?)`,
+		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), now.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality,
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, now.UnixMilli())
+	return storageError("taking in "+i.ID, err)
+}
