@@ -161,6 +161,9 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	return &problem, findErr
 }
 
+// beingRemoved is how long the file of a removed picture may still be there.
+const beingRemoved = time.Minute
+
 // checkOrphans looks why no saved row names a file.
 func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
 	names := make([]string, 0, len(files))
@@ -175,6 +178,8 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return err
+		case i.State == Removed && l.now().Sub(i.updatedAt) < beingRemoved:
+			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = Leftover, "it was removed, but the file is still there"
 		case i.Working() || i.Path == name || i.State == Saved && l.pictures.has(i.Path):

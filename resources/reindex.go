@@ -63,8 +63,8 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 
 // adopt is silent about files that have their row.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
-	row, err := l.catalog.any(ctx, id)
-	known := err == nil
+	found, err := l.catalog.any(ctx, id)
+	row, known := found.Image, err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
@@ -73,29 +73,29 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	case known && row.State == Saved && l.pictures.has(row.Path):
 		return "", nil // a copy
 	}
-	found, err := l.identify(name)
+	file, err := l.identify(name)
 	if err != nil {
 		return "", err
 	}
 	if known && row.State == Saved {
-		if row.SHA256 != found.SHA256 {
+		if row.SHA256 != file.SHA256 {
 			return "", fmt.Errorf("%w: %s is not what was saved", ErrCorrupt, name)
 		}
 		return "found again", l.catalog.move(ctx, row, name, l.now())
 	}
 	if known {
 		row.State, row.Failure, row.Path = Saved, nil, name
-		row.MIMEType, row.Width, row.Height, row.Bytes, row.SHA256 = found.MIMEType, found.Width, found.Height, found.Bytes, found.SHA256
+		row.MIMEType, row.Width, row.Height, row.Bytes, row.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
 		return "completed", l.Record(ctx, row)
 	}
 	parsed, err := ulid.ParseStrict(strings.ToUpper(id))
 	if err != nil {
 		return "", fmt.Errorf("the id in the name: %w", err)
 	}
-	found.ID, found.CallID, found.Owner, found.State, found.CreatedAt = id, id, owner, Saved, ulid.Time(parsed.Time()).UTC()
-	found.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
-	found.Size, found.Quality = fmt.Sprintf("%dx%d", found.Width, found.Height), "standard"
-	return "taken in", l.catalog.adopt(ctx, found, l.now())
+	file.ID, file.CallID, file.Owner, file.State, file.CreatedAt = id, id, owner, Saved, ulid.Time(parsed.Time()).UTC()
+	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
+	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
+	return "taken in", l.catalog.adopt(ctx, file, l.now())
 }
 
 // identify reads what a picture file says of itself.

@@ -8,22 +8,36 @@ import (
 
 // What looks at all owners' pictures: checking, repairing, reindexing.
 
-// anyByID finds a row in any state.
-const anyByID = `SELECT ` + columns + ` FROM images WHERE id=?`
-
-func (c *catalog) any(ctx context.Context, id string) (Image, error) {
-	_, read, err := c.open(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	i, err := scanImage(read.QueryRowContext(ctx, anyByID, id))
-	return i, storageError("reading row", err)
-}
-
-// surveyed is a row with its lease.
+// surveyed is a row with what only surveys want to know.
 type surveyed struct {
 	Image
-	leaseUntil time.Time
+	leaseUntil, updatedAt time.Time
+}
+
+const surveyedColumns = `lease_until_ms, updated_ms, ` + columns
+
+func scanSurveyed(row interface{ Scan(...any) error }) (surveyed, error) {
+	var lease, updated int64
+	i, err := scanImage(leading{row, []any{&lease, &updated}})
+	return surveyed{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
+}
+
+// leading scans more columns ahead of the others.
+type leading struct {
+	row   interface{ Scan(...any) error }
+	first []any
+}
+
+func (l leading) Scan(targets ...any) error { return l.row.Scan(append(l.first, targets...)...) }
+
+// any finds a row in any state.
+func (c *catalog) any(ctx context.Context, id string) (surveyed, error) {
+	_, read, err := c.open(ctx)
+	if err != nil {
+		return surveyed{}, err
+	}
+	i, err := scanSurveyed(read.QueryRowContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id=?`, id))
+	return i, storageError("reading row", err)
 }
 
 // everyone lists the rows in these states behind an id, oldest first; none
@@ -39,7 +53,7 @@ func (c *catalog) everyone(ctx context.Context, after string, states ...State) (
 		arguments = append(arguments, s)
 	}
 	//nolint:gosec // the parts are constants
-	rows, err := read.QueryContext(ctx, `SELECT lease_until_ms, `+columns+` FROM images WHERE id>? AND state IN (?`+
+	rows, err := read.QueryContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id>? AND state IN (?`+
 		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
 	if err != nil {
 		return nil, storageError("looking through the catalog", err)
@@ -47,23 +61,14 @@ func (c *catalog) everyone(ctx context.Context, after string, states ...State) (
 	defer rows.Close()
 	var list []surveyed
 	for rows.Next() {
-		var lease int64
-		i, err := scanImage(leading{rows, &lease})
+		i, err := scanSurveyed(rows)
 		if err != nil {
 			return nil, storageError("looking through the catalog", err)
 		}
-		list = append(list, surveyed{i, time.UnixMilli(lease)})
+		list = append(list, i)
 	}
 	return list, storageError("looking through the catalog", rows.Err())
 }
-
-// leading scans one more column ahead of the others.
-type leading struct {
-	row   interface{ Scan(...any) error }
-	first any
-}
-
-func (l leading) Scan(targets ...any) error { return l.row.Scan(append([]any{l.first}, targets...)...) }
 
 func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
 	_, read, err := c.open(ctx)

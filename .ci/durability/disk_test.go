@@ -1,0 +1,179 @@
+package durability
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// outcome is a run of the program on a disk that failed it.
+type outcome struct {
+	name, prompt, folder   string
+	injected               string // lines of the trace
+	stdout, stderr         string
+	acked, taken, durables bool // durables: the picture or its folder was not flushed
+}
+
+// failing runs the program with errors injected into its n-th call of a kind.
+// strace counts in each thread, so several may fail in one run.
+func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
+	t.Helper()
+	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: t.TempDir()}
+	o.prompt = "disk: " + o.name
+	trace := filepath.Join(t.TempDir(), "trace")
+	c := s.command(o.folder, []string{"-y", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, n)},
+		"generate", "--size", "512x512", o.prompt)
+	var out, messages bytes.Buffer
+	c.Stdout, c.Stderr = &out, &messages
+	err := c.Run()
+	o.stdout, o.stderr = out.String(), messages.String()
+	o.acked = err == nil && strings.Contains(o.stdout, "zai-image://")
+	o.taken = s.of(o.prompt) > 0
+	lines, err := os.ReadFile(trace)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(lines)) {
+		if strings.Contains(line, "(INJECTED)") {
+			o.injected += line
+		}
+	}
+	o.durables = regexp.MustCompile(`fsync\(\d+<` + regexp.QuoteMeta(o.folder) + `(/\d+)*(/\.tmp-[^>]*)?>`).MatchString(o.injected)
+	return o
+}
+
+// Every open, write, flush and rename fails in turn, in each of the ways in
+// which disks do: no picture is said to be saved that is not, and none that
+// was paid for is forgotten.
+func TestFailingDisk(t *testing.T) {
+	t.Parallel()
+	needStrace(t)
+	s := newService(t)
+	failures := []string{"EIO", "ENOSPC", "EROFS"}
+	var mu sync.Mutex
+	var all []outcome
+	var runs sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for i, call := range []string{"openat", "pwrite64", "write", "fsync", "fdatasync", "renameat", "renameat2", "mkdirat", "ftruncate"} {
+		for j, failure := range failures {
+			runs.Go(func() {
+				for n := 1; ; n++ {
+					if !full() && (n+i)%len(failures) != j {
+						if n > 60 {
+							return
+						}
+						continue // each call with one of the failures
+					}
+					slots <- struct{}{}
+					o := s.failing(t, call, failure, n)
+					<-slots
+					if o.injected == "" {
+						return
+					}
+					mu.Lock()
+					all = append(all, o)
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	runs.Wait()
+	time.Sleep(lease + time.Second)
+	var acked, taken, refused, home int
+	for _, o := range all {
+		l := open(t, o.folder)
+		before := resources.Image{}
+		if l.Exists() {
+			before = rows(t, l)[o.prompt]
+		}
+		assert.LessOrEqual(t, s.of(o.prompt), 1, o.name)
+		switch {
+		case o.acked:
+			acked++
+			assert.Equal(t, resources.Saved, before.State, o.name)
+			_, err := l.Read(t.Context(), before)
+			require.NoError(t, err, o.name)
+			assert.False(t, o.durables, "%s: an acknowledged picture is flushed\n%s", o.name, o.injected)
+		case o.taken:
+			taken++
+			known := before.State == resources.Saved || before.UpstreamURL != "" || strings.Contains(o.stderr, "/files/")
+			assert.True(t, known || before.State == resources.Unknown, "%s: row %q, said:\n%s", o.name, before.State, o.stderr)
+			if !strings.HasPrefix(o.name, "write") && !strings.HasPrefix(o.name, "openat") && before.State != resources.Saved {
+				assert.Contains(t, o.stderr, "(kind: storage)", o.name)
+			}
+		default:
+			refused++
+		}
+		if !l.Exists() {
+			continue
+		}
+		_ = s.command(o.folder, nil, "images", "repair").Run()
+		after := rows(t, l)[o.prompt]
+		if before.UpstreamURL != "" {
+			home++
+			assert.Equal(t, resources.Saved, after.State, o.name)
+		}
+		for _, p := range sound(t, l).Problems {
+			assert.Equal(t, resources.Orphan, p.Kind, "%s: %+v", o.name, p) // file written, row not: reindex takes it in
+		}
+	}
+	t.Logf("%d failures: %d harmless, %d before anything was sent, %d after; %d of those with a link are home in the end", len(all), acked, refused, taken, home)
+	assert.Greater(t, taken, 5)
+}
+
+// The folder's file system is full, then read-only, then neither.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	catalog := "ZAI_IMAGE_CATALOG=" + filepath.Join(t.TempDir(), "catalog.db")
+	for name, broken := range map[string]string{"full": "size=40k", "read-only": "ro"} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			mount(t, "-t", "tmpfs", "-o", "size=40k", "tmpfs", folder)
+			remount := func(option string) {
+				out, err := exec.Command("mount", "-o", "remount,"+option, folder).CombinedOutput()
+				require.NoError(t, err, string(out))
+			}
+			remount(broken)
+			prompt := "a large picture on a disk that is " + name
+			c := s.command(folder, nil, "generate", "--size", "2048x1024", prompt)
+			c.Env = append(c.Env, catalog)
+			out, err := c.CombinedOutput()
+			require.Error(t, err)
+			assert.Contains(t, string(out), "(kind: storage)")
+			assert.Contains(t, string(out), "/files/", "the link is told")
+			assert.Equal(t, 1, s.of(prompt))
+			remount("rw,size=20m")
+			c = s.command(folder, nil, "images", "repair")
+			c.Env = append(c.Env, catalog)
+			out, err = c.CombinedOutput()
+			require.NoError(t, err, string(out))
+			assert.Contains(t, string(out), "fetched ")
+			c = s.command(folder, nil, "images", "check", "--read-data")
+			c.Env = append(c.Env, catalog)
+			out, err = c.CombinedOutput()
+			require.NoError(t, err, string(out))
+			assert.Equal(t, 1, s.of(prompt))
+			require.NoError(t, os.Remove(strings.TrimPrefix(catalog, "ZAI_IMAGE_CATALOG=")))
+		})
+	}
+}
+
+// mount mounts until the end of the test.
+func mount(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
+		t.Skipf("NOT TESTED: nothing can be mounted here: %s", out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", args[len(args)-1]).Run() })
+}
