@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"runtime"
@@ -24,6 +25,8 @@ type ProblemKind string
 const (
 	Missing    ProblemKind = "missing"     // it is saved, but its file is gone
 	Damaged    ProblemKind = "damaged"     // it is saved, but its file is another
+	Unreadable ProblemKind = "unreadable"  // the system does not let its file be read
+	Moved      ProblemKind = "moved"       // its file lies elsewhere in the folder
 	Orphan     ProblemKind = "orphan"      // a file of which the catalog does not know
 	Leftover   ProblemKind = "leftover"    // a file that nobody wants: half written, or of a removed picture
 	Unsaved    ProblemKind = "unsaved"     // it is paid for and could not be brought home
@@ -54,6 +57,9 @@ type Report struct {
 // pictures. An error means that it could not look everywhere.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
+	if err := l.inPlace(); err != nil {
+		return report, err
+	}
 	if err := l.checkCatalog(ctx, &report); err != nil {
 		return report, err
 	}
@@ -72,6 +78,15 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 		return report, err
 	}
 	return report, l.checkOpen(ctx, &report)
+}
+
+// inPlace refuses to look after a library that is not there: its disk may not
+// be mounted, or its name misspelled.
+func (l *Library) inPlace() error {
+	if info, err := os.Stat(l.pictures.dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%w: there is no folder %s", ErrStorage, l.pictures.dir)
+	}
+	return nil
 }
 
 func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
@@ -154,9 +169,12 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && now.Path != i.Path {
 		return nil, nil //nolint:nilnil // it was removed meanwhile
 	}
-	problem := Problem{Kind: Damaged, ID: i.ID, Path: i.Path, Detail: err.Error()}
-	if errors.Is(err, fs.ErrNotExist) {
+	problem := Problem{Kind: Unreadable, ID: i.ID, Path: i.Path, Detail: err.Error()}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		problem.Kind, problem.Detail = Missing, "the file is gone"
+	case errors.Is(err, ErrCorrupt):
+		problem.Kind = Damaged
 	}
 	return &problem, findErr
 }
@@ -182,8 +200,14 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = Leftover, "it was removed, but the file is still there"
-		case i.Working() || i.Path == name || i.State == Saved && l.pictures.has(i.Path):
+		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.pictures.has(i.Path):
 			continue // in the making, saved meanwhile, or a copy
+		case i.State == Saved:
+			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
+			report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && p.ID == i.ID })
+		}
+		if !l.pictures.has(name) {
+			continue // it went away meanwhile
 		}
 		report.Problems = append(report.Problems, problem)
 	}

@@ -224,6 +224,49 @@ func TestRepair(t *testing.T) {
 	assert.Len(t, report.Problems, 2)
 }
 
+// What is not known to be damaged is left alone.
+func TestRepairIsCareful(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	linked, moved, mended := save(t, l, "linked", tiny(t, 1)), save(t, l, "moved", tiny(t, 2)), save(t, l, "mended", tiny(t, 3))
+	aside := filepath.Join(folder, "aside.png")
+	require.NoError(t, os.Rename(l.Path(linked), aside))
+	require.NoError(t, os.Symlink(aside, l.Path(linked)))
+	require.NoError(t, os.MkdirAll(filepath.Join(folder, "favourites"), 0o755))
+	require.NoError(t, os.Rename(l.Path(moved), filepath.Join(folder, "favourites", filepath.Base(moved.Path))))
+	require.NoError(t, os.WriteFile(l.Path(mended), tiny(t, 4), 0o600))
+	report, err := l.Check(t.Context(), true, nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[resources.ProblemKind][]string{
+		resources.Unreadable: {linked.ID}, resources.Moved: {moved.ID}, resources.Damaged: {mended.ID},
+	}, found(report))
+	require.NoError(t, os.WriteFile(l.Path(mended), tiny(t, 3), 0o600)) // from a backup, meanwhile
+	for _, p := range report.Problems {
+		done, err := l.Repair(t.Context(), p)
+		require.NoError(t, err)
+		assert.Equal(t, map[resources.ProblemKind]string{resources.Unreadable: "", resources.Moved: "found again", resources.Damaged: "sound again"}[p.Kind], done)
+	}
+	for _, id := range []string{linked.ID, moved.ID, mended.ID} {
+		i, err := l.Image(t.Context(), "local", id)
+		require.NoError(t, err)
+		assert.Equal(t, resources.Saved, i.State)
+	}
+	_, err = os.Lstat(l.Path(linked))
+	require.NoError(t, err)
+}
+
+func TestAFolderThatIsNotThere(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "not mounted")
+	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: crand.Reader, Log: slog.New(slog.DiscardHandler)})
+	defer l.Close()
+	_, err := l.Check(t.Context(), false, nil)
+	require.ErrorIs(t, err, resources.ErrStorage)
+	_, err = l.Reindex(t.Context(), "local", nil)
+	require.ErrorIs(t, err, resources.ErrStorage)
+	_, err = os.Stat(folder)
+	require.ErrorIs(t, err, os.ErrNotExist, "to look changes nothing")
+}
+
 // The catalog is gone: all pictures come back, with what their files tell.
 func TestReindexALostCatalog(t *testing.T) {
 	folder := t.TempDir()
@@ -293,6 +336,19 @@ func TestReindexWhatTheCatalogKnows(t *testing.T) {
 	require.NoError(t, l.Record(t.Context(), unfinished))
 	require.NoError(t, os.WriteFile(filepath.Join(elsewhere, "unfinished-"+unfinished.ID+".png"), tiny(t, 6), 0o600))
 
+	// It was damaged and put aside, and something else lies in its place.
+	replaced := save(t, l, "replaced", tiny(t, 7))
+	require.NoError(t, os.Remove(l.Path(replaced)))
+	report, err := l.Check(t.Context(), false, nil)
+	require.NoError(t, err)
+	for _, p := range report.Problems {
+		if p.ID == replaced.ID {
+			_, err := l.Repair(t.Context(), p)
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, os.WriteFile(l.Path(replaced), tiny(t, 8), 0o600))
+
 	list, err := l.Reindex(t.Context(), "local", nil)
 	require.NoError(t, err)
 	notes := map[string]string{}
@@ -302,7 +358,8 @@ func TestReindexWhatTheCatalogKnows(t *testing.T) {
 	assert.Equal(t, "found again", notes[moved.ID])
 	assert.Equal(t, "completed", notes[unfinished.ID])
 	assert.Contains(t, notes[otherBytes.ID], "not what was saved")
-	assert.Len(t, list, 3)
+	assert.Contains(t, notes[replaced.ID], "not what was saved")
+	assert.Len(t, list, 4)
 	for _, id := range []string{moved.ID, unfinished.ID, copied.ID} {
 		i, err := l.Image(t.Context(), "local", id)
 		require.NoError(t, err)

@@ -65,10 +65,10 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("%w: reading %s: %w", ErrStorage, i.Path, err)
+		return fmt.Errorf("%w: reading %s: %w", ErrStorage, label(i.Path), plain(err))
 	}
 	if info.Size() != i.Bytes {
-		return fmt.Errorf("%w: %s has another size", ErrCorrupt, i.Path)
+		return fmt.Errorf("%w: %s has another size", ErrCorrupt, label(i.Path))
 	}
 	now := l.now()
 	if l.intact.knows(i.ID, info, now) {
@@ -87,10 +87,10 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 func verify(file io.Reader, i Image) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
-		return fmt.Errorf("%w: reading %s: %w", ErrStorage, i.Path, err)
+		return fmt.Errorf("%w: reading %s: %w", ErrStorage, label(i.Path), plain(err))
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
-		return fmt.Errorf("%w: %s", ErrCorrupt, i.Path)
+		return fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))
 	}
 	return nil
 }

@@ -11,13 +11,14 @@ import (
 
 // Claim gives rows to the process of the lease that nobody works on any more,
 // oldest first, at most limit of them. Some only wait until it is worth trying
-// again; with early they are taken too.
+// again; with early they are taken too. Pictures that are lost for good are not.
 func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool) ([]Image, error) {
 	free := `lease_until_ms<?`
 	if early {
 		free = `(lease_until_ms<? OR lease_owner='')`
 	}
-	list, err := l.claim(ctx, `id IN (SELECT id FROM images WHERE state IN ('queued', 'submitted', 'answered') AND `+free+` ORDER BY id LIMIT ?)`,
+	list, err := l.claim(ctx, `id IN (SELECT id FROM images WHERE state IN ('queued', 'submitted', 'answered')
+		AND NOT (state='answered' AND upstream_url='' AND failure<>'') AND `+free+` ORDER BY id LIMIT ?)`,
 		lease, l.now().UnixMilli(), limit)
 	return list, storageError("claiming rows", err)
 }

@@ -84,7 +84,13 @@ func (l *Library) NewID() (string, error) {
 
 // Record writes a step in a picture's life, durably.
 func (l *Library) Record(ctx context.Context, i Image) error {
-	return l.catalog.update(ctx, i, l.now())
+	return l.catalog.update(ctx, i, l.now(), condition{})
+}
+
+// RecordIf is Record for a row that was in the given state and that the
+// process works on. It fails with ErrSettled when that is not so any more.
+func (l *Library) RecordIf(ctx context.Context, i Image, was State, process string) error {
+	return l.catalog.update(ctx, i, l.now(), condition{was, process})
 }
 
 // Content is a picture file on its way into the library.
@@ -198,14 +204,14 @@ func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
-		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, i.Path)
+		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, label(i.Path))
 	}
 	b := make([]byte, i.Bytes)
 	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, i.Path, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, label(i.Path), plain(err))
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, i.Path)
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))
 	}
 	return b, nil
 }

@@ -29,6 +29,9 @@ type Adopted struct {
 // and row. Of a picture without a row only file, time and the words of its
 // name are known, and it counts as free.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
+	if err := l.inPlace(); err != nil {
+		return nil, err
+	}
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
@@ -77,10 +80,10 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	if err != nil {
 		return "", err
 	}
+	if known && row.SHA256 != "" && row.SHA256 != file.SHA256 {
+		return "", fmt.Errorf("%w: %s is not what was saved", ErrCorrupt, name)
+	}
 	if known && row.State == Saved {
-		if row.SHA256 != file.SHA256 {
-			return "", fmt.Errorf("%w: %s is not what was saved", ErrCorrupt, name)
-		}
 		return "found again", l.catalog.move(ctx, row, name, l.now())
 	}
 	if known {

@@ -18,19 +18,42 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	switch p.Kind {
 	case Leftover:
 		return "deleted", l.pictures.remove(p.Path)
-	case Damaged:
-		if err := l.pictures.putAside(p.Path); err != nil {
-			return "", err
-		}
-		if err := l.reopen(ctx, p); err != nil {
-			return "", err
-		}
-		return "put aside in " + damagedDir, nil
-	case Missing:
-		return "given up", l.reopen(ctx, p)
-	case Orphan, Unsaved, LeftBehind, BadCatalog:
+	case Damaged, Missing:
+		return l.repairFile(ctx, p)
+	case Moved:
+		return l.adopt(ctx, "", p.ID, p.Path)
+	case Orphan, Unsaved, LeftBehind, Unreadable, BadCatalog:
 	}
 	return "", nil
+}
+
+// repairFile looks again first: since the check the file may have been mended.
+func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
+	i, err := l.catalog.find(ctx, p.ID)
+	if err != nil {
+		return "", err
+	}
+	now, err := l.checkFile(ctx, i, true)
+	if err != nil || now == nil {
+		return "sound again", err
+	}
+	switch now.Kind { //nolint:exhaustive // nothing else can be wrong with a file
+	case Damaged:
+		if err := l.pictures.putAside(i.Path); err != nil {
+			return "", err
+		}
+		done = "put aside in " + damagedDir + "; "
+	case Missing:
+	default:
+		return "", nil
+	}
+	if err := l.reopen(ctx, *now); err != nil {
+		return "", err
+	}
+	if i.UpstreamURL == "" {
+		return done + "lost, as its link is not known", nil
+	}
+	return done + "to be fetched again", nil
 }
 
 // reopen makes a saved picture one that has to be fetched again. Without a

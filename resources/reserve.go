@@ -3,6 +3,7 @@ package resources
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type Reservation struct {
 	JoinKey string               // equal calls have the same; "" joins nothing
 	Within  time.Duration        // how long paid pictures wait for a caller who did not get them
 	Given   func(id string) bool // pictures whose answer is on its way already; may be nil
+	Gone    func(id string) bool // pictures that are being given up in this moment; may be nil
 }
 
 // Reserved is what became of a Reservation.
@@ -83,7 +85,11 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 	if err != nil {
 		return Reserved{}, err
 	}
-	for _, i := range want[:afford] {
+	for n, i := range want[:afford] {
+		if len(done.Joined) > 0 {
+			i.CallID = done.Joined[0].CallID
+			want[n] = i
+		}
 		if err := insert(ctx, tx, i, r); err != nil {
 			return Reserved{}, err
 		}
@@ -100,14 +106,17 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 
 // joinable finds the pictures of the newest equal call that waits for its
 // answer: one that is under way, in a process that lives, or whose pictures
-// are paid for and were not delivered.
+// are paid for and were not delivered, or may be. Those of which nothing was
+// accepted are left out: they can be made anew.
 func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
+	since := now.Add(-r.Within).UnixMilli()
 	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (
 		state='saved' AND updated_ms>?
 		OR state='answered' AND upstream_url<>'' AND updated_ms>?
 		OR state='submitted' AND task_id<>'' AND updated_ms>?
+		OR state='unknown' AND updated_ms>?
 		OR state IN ('queued', 'submitted', 'answered') AND lease_owner<>'' AND lease_until_ms>?) ORDER BY id DESC`,
-		r.JoinKey, now.Add(-joinAge).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.Add(-r.Within).UnixMilli(), now.UnixMilli())
+		r.JoinKey, now.Add(-joinAge).UnixMilli(), since, since, since, since, now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +127,7 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		if err := candidates.Scan(&id, &callID); err != nil {
 			return nil, err
 		}
-		if r.Given == nil || !r.Given(id) {
+		if (r.Given == nil || !r.Given(id)) && (r.Gone == nil || !r.Gone(id)) {
 			call = callID
 		}
 	}
@@ -126,11 +135,13 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		return nil, err
 	}
 	candidates.Close()
-	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed' ORDER BY id`, call, r.JoinKey)
+	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed'
+		AND (state<>'failed' OR charged=1) ORDER BY id`, call, r.JoinKey)
 	if err != nil {
 		return nil, err
 	}
-	return scanImages(rows)
+	list, err := scanImages(rows)
+	return slices.DeleteFunc(list, func(i Image) bool { return r.Gone != nil && r.Gone(i.ID) }), err
 }
 
 // affordable is how many of the pictures the budget leaves money for.

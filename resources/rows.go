@@ -27,14 +27,10 @@ func scanImage(row interface{ Scan(...any) error }) (Image, error) {
 		return Image{}, err
 	}
 	i.CreatedAt = time.UnixMilli(created).UTC()
-	return i, errors.Join(fromJSON(filter, &i.ContentFilter), fromJSON(failure, &i.Failure))
-}
-
-func fromJSON(text string, target any) error {
-	if text == "" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), target)
+	// A row with unreadable details is still worth more than none.
+	_ = json.Unmarshal([]byte(filter), &i.ContentFilter)
+	_ = json.Unmarshal([]byte(failure), &i.Failure)
+	return i, nil
 }
 
 func toJSON[T any](value T, empty bool) string {
@@ -50,18 +46,22 @@ func toJSON[T any](value T, empty bool) string {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// update writes what changes in a picture's life until it is saved. Only what
-// still waits is submitted: another process may have given it up meanwhile.
-func (c *catalog) update(ctx context.Context, i Image, now time.Time) error {
+// update writes what changes in a picture's life until it is saved. A row that
+// has a link keeps it: whoever thinks that there is no picture is behind the
+// times. With a condition, only a row that this process works on and that is
+// still in that state is written.
+func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condition) error {
 	write, _, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
 		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?
-		WHERE id=? AND state NOT IN ('saved', 'removed') AND (? <> 'submitted' OR state IN ('queued', 'submitted'))`,
+		WHERE id=? AND state NOT IN ('saved', 'removed') AND (? NOT IN ('queued', 'submitted', 'failed', 'unknown') OR upstream_url='')
+		AND (?='' OR state=? AND lease_owner=?)`,
 		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, i.State)
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, i.State,
+		only.state, only.state, only.process)
 	if err != nil {
 		return storageError("writing row "+i.ID, err)
 	}
@@ -69,6 +69,12 @@ func (c *catalog) update(ctx context.Context, i Image, now time.Time) error {
 		return ErrSettled
 	}
 	return nil
+}
+
+// condition is what a row must still be to be written; the zero value is none.
+type condition struct {
+	state   State
+	process string
 }
 
 // remove blanks a row. What it cost stays.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -98,7 +99,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 		if source, ok := errors.AsType[fromReader](err); ok {
 			return "", 0, source.error
 		}
-		return "", 0, fmt.Errorf("%w: writing %s: %w", ErrStorage, name, err)
+		return "", 0, fmt.Errorf("%w: writing %s: %w", ErrStorage, label(name), plain(err))
 	}
 	if err := s.syncDir(root, dir); err != nil {
 		return "", 0, fmt.Errorf("%w: folder %s: %w", ErrStorage, dir, err)
@@ -183,17 +184,17 @@ func (s *store) openFile(name string) (*os.File, error) {
 	}
 	info, err := root.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", name)
+		err = errors.New("it is not a regular file")
 	}
 	var f *os.File
 	if err == nil {
 		f, err = root.Open(name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, name, fs.ErrNotExist)
+		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, label(name), fs.ErrNotExist)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading %s: %w", ErrStorage, name, err)
+		return nil, fmt.Errorf("%w: reading %s: %w", ErrStorage, label(name), plain(err))
 	}
 	return f, nil
 }
@@ -204,7 +205,25 @@ func (s *store) remove(name string) error {
 		return err
 	}
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: removing %s: %w", ErrStorage, name, err)
+		return fmt.Errorf("%w: removing %s: %w", ErrStorage, label(name), plain(err))
 	}
 	return nil
+}
+
+// label names a file in errors, which are logged: without the words of its
+// prompt.
+func label(name string) string {
+	base := path.Base(name)
+	return path.Join(path.Dir(name), "…"+base[strings.LastIndexByte(base, '-')+1:])
+}
+
+// plain is what the system said, without the path.
+func plain(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	return err
 }

@@ -116,11 +116,14 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 
 // joined tells that pictures were not paid for by this call.
 func joined(call *jobs.Call) string {
-	if call.Joined == 0 {
+	const before = "The same call was made before, and was under way or had not got its answer: "
+	switch {
+	case call.Joined == 0:
 		return ""
+	case call.Joined < len(call.Jobs):
+		return before + fmt.Sprintf("%d of these pictures are its own and were not charged a second time, the others are new.", call.Joined)
 	}
-	return "The same call was made before, and was under way or had not got its answer: this one got its pictures, nothing was charged a second time. " +
-		"Call again if you want new ones."
+	return before + "this one got its pictures, nothing was charged a second time. Call again if you want new ones."
 }
 
 // order turns arguments into a checked request.

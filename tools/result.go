@@ -64,8 +64,13 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 // pictures is the result of a call about pictures, with a note to the text
 // unless it is empty. It is a failure only when none of them is there or on
 // its way.
-func (t *tools) pictures(ctx context.Context, rows []resources.Image, note string) *mcp.CallToolResult {
-	t.handOut(ctx, rows)
+func (t *tools) pictures(ctx context.Context, rows []resources.Image, note string) (made *mcp.CallToolResult) {
+	// At the very end: what fails before has not given the pictures to anybody.
+	defer func() {
+		if made != nil {
+			t.handOut(ctx, rows)
+		}
+	}()
 	failures := 0
 	for _, row := range rows {
 		if status := row.Status(); status == resources.StatusFailed || status == resources.StatusUnknown {

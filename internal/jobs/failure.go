@@ -32,6 +32,7 @@ var ErrManyCalls = errors.New("too many calls are under way")
 
 // What a process that ended left behind.
 var (
+	errTaken         = errors.New("another process took this one for dead, and the row with it")
 	errLeftQueued    = errors.New("its process ended before the picture was asked for")
 	errLeftSubmitted = errors.New("its process ended while the picture was asked for")
 	errLeftInside    = errors.New("its process ended before the picture of the answer was saved")
@@ -78,7 +79,7 @@ func Describe(err error) *resources.Failure {
 		return budget.describe()
 	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
-	case errors.Is(err, errLeftQueued):
+	case errors.Is(err, errLeftQueued), errors.Is(err, errTaken):
 		return &resources.Failure{
 			Kind: string(zai.KindCancelled), Retryable: true,
 			Message: "The program ended before this picture was asked for.", Hint: "Nothing was charged; call again if the picture is still wanted.",

@@ -12,6 +12,9 @@ import (
 // works.
 const lookEvery = 300 * time.Millisecond
 
+// claimEvery is after how many looks it is tried to take the picture over.
+const claimEvery = 10
+
 // Follow gives the job of a picture, whoever works on it: this process, or
 // another one on the same library, which is watched as long as ctx lives. What
 // nobody works on any more is taken up again, free of charge.
@@ -25,6 +28,9 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	defer p.work.Done()
 	if p.Client == nil && row.Failure != nil {
 		return nil, ErrNoKey
+	}
+	if err := p.catchUp(row.ID); err != nil {
+		return nil, err
 	}
 	j, err := p.takeUp(ctx, row.ID, watch)
 	if j != nil || err != nil {
@@ -40,7 +46,11 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	p.work.Go(func() {
 		defer j.leave()
 		j.enter(PhaseGenerating)
-		j.finish(p.look(ctx, j))
+		row := p.look(ctx, j)
+		j.finish(row)
+		if p.Elsewhere != nil && !row.Working() {
+			p.Elsewhere(row)
+		}
 	})
 	return j, nil
 }
@@ -48,8 +58,10 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 // open tells that a row may still become a saved picture.
 func open(row resources.Image) bool {
 	switch row.State {
-	case resources.Queued, resources.Submitted, resources.Answered:
+	case resources.Queued, resources.Submitted:
 		return true
+	case resources.Answered:
+		return row.UpstreamURL != "" || row.Failure == nil
 	case resources.Unknown:
 		return row.TaskID != ""
 	case resources.Saved, resources.Failed, resources.Removed:
@@ -63,7 +75,7 @@ func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	row := j.Image()
-	for row.Working() {
+	for looks := 1; row.Working(); looks++ {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -81,7 +93,9 @@ func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
 		if err != nil {
 			continue // the next look may be luckier
 		}
-		row = now
+		if row = now; looks%claimEvery != 0 {
+			continue
+		}
 		if taken, err := p.takeUp(ctx, row.ID, nil); err == nil && taken != nil {
 			return p.await(ctx, taken)
 		}
@@ -112,5 +126,9 @@ func (p *Pipeline) takeUp(ctx context.Context, id string, watch func(Stage)) (*J
 	if err != nil || !ok {
 		return nil, err
 	}
-	return p.resume(row, watch), nil
+	j, begun := p.resume(row, watch)
+	if !begun {
+		j.join(watch)
+	}
+	return j, nil
 }

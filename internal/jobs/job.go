@@ -37,12 +37,15 @@ type Job struct {
 	done  chan struct{}
 	place *place // nil when nothing is to be asked for
 
+	submitted time.Time // when the row said so; only its own goroutine looks
+
 	mu       sync.Mutex
 	row      resources.Image
 	stage    Stage
 	watchers []func(Stage)
 	wanted   int  // callers that did not abandon it
 	left     bool // all of them did, or the program ends
+	sent     bool // too late to be given up
 }
 
 // ID is the picture's.
@@ -74,11 +77,11 @@ func (j *Job) Before() int {
 }
 
 // join adds a caller who wants the picture too. It is false when it was given
-// up already.
+// up, with nothing sent.
 func (j *Job) join(watch func(Stage)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.left {
+	if j.gone() {
 		return false
 	}
 	j.wanted++
@@ -89,6 +92,14 @@ func (j *Job) join(watch func(Stage)) bool {
 		}
 	}
 	return true
+}
+
+func (j *Job) gone() bool { return j.left && !j.sent }
+
+func (j *Job) isGone() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.gone()
 }
 
 // Abandon is for a caller who does not want the picture any more. When no
@@ -102,6 +113,15 @@ func (j *Job) Abandon() {
 	if last {
 		j.giveUp()
 	}
+}
+
+// send is the last moment at which a picture can be given up: it is false when
+// it was.
+func (j *Job) send() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sent = !j.left
+	return j.sent
 }
 
 func (j *Job) giveUp() {

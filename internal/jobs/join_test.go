@@ -169,6 +169,7 @@ func TestACallMadeAgainGetsItsPicture(t *testing.T) {
 // The process died when the picture was answered: the same call made again
 // brings it home.
 func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	call, err := r.Start(t.Context(), order("sandbox:download"), nil)
 	require.NoError(t, err)
@@ -185,6 +186,7 @@ func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
 // While an answer is on its way its pictures are not given to an equal call,
 // unless it turns out that it did not arrive.
 func TestAnswersOnTheirWay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	call, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)
@@ -205,6 +207,7 @@ func TestAnswersOnTheirWay(t *testing.T) {
 // One of two callers who want the same picture leaves: the other gets it. When
 // both leave before anything is sent, nothing is.
 func TestNobodyCancelsAnothersCall(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	slow, err := r.Start(t.Context(), order("sandbox:delay=500ms first"), nil)
 	require.NoError(t, err)
@@ -234,6 +237,7 @@ func TestNobodyCancelsAnothersCall(t *testing.T) {
 
 // Joining in the moment in which the last caller leaves.
 func TestJoiningWhatIsBeingGivenUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	for round := range 30 {
 		slow, err := r.Start(t.Context(), order(fmt.Sprint("sandbox:delay=20ms first ", round)), nil)
@@ -257,6 +261,7 @@ func TestJoiningWhatIsBeingGivenUp(t *testing.T) {
 
 // An equal call for which there was not enough money tries the rest.
 func TestJoiningACallThatGotLess(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 })
 	request := order("sandbox:delay=300ms a fox")
 	request.N = 4

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -37,6 +39,7 @@ func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResp
 	}
 	row.State, row.Failure = resources.Answered, nil
 	row.UpstreamURL, row.RequestID, row.LogID = response.Data[0].URL, response.RequestID, response.LogID
+	row.ContentFilter = nil
 	for _, f := range response.ContentFilter {
 		row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
 	}
@@ -49,10 +52,12 @@ func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResp
 // the last moment at which that costs nothing. It gives the slot back.
 func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) {
 	defer j.place.leave()
-	if err := j.queue.Err(); err != nil {
-		return nil, err
+	if since := p.Now().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
+		if err := p.recordIf(row, resources.Submitted); err != nil {
+			return nil, err
+		}
 	}
-	if p.isClosing() {
+	if !j.send() {
 		return nil, ErrClosing
 	}
 	j.enter(PhaseGenerating)
@@ -94,14 +99,12 @@ func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 		return p.notMade(row, j.queue.Err()), false
 	}
 	row.State = resources.Submitted
-	if err := p.record(row); err != nil {
+	if err := p.recordIf(row, resources.Queued); err != nil {
 		j.place.leave()
-		if errors.Is(err, resources.ErrSettled) { // another process took this one for dead
-			err = errLeftQueued
-		}
 		return p.notMade(row, err), false
 	}
 	j.set(row)
+	j.submitted = p.Now()
 	return row, true
 }
 
@@ -109,10 +112,11 @@ func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 // sure.
 func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	row.State, row.Charged = resources.Failed, false
-	if errors.Is(err, zai.KindOutcomeUnknown) || errors.Is(err, errLeftSubmitted) || errors.Is(err, errLeftInside) {
+	if errors.Is(err, zai.KindOutcomeUnknown) {
 		row.State, row.Charged = resources.Unknown, true
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
+		row.ContentFilter = nil
 		row.RequestID, row.LogID = cmp.Or(service.RequestID, row.RequestID), cmp.Or(service.LogID, row.LogID)
 		for _, f := range service.ContentFilter {
 			row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
@@ -121,6 +125,25 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	row.Failure = Describe(err)
 	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
 	_ = p.record(row) // logged
+	return row
+}
+
+// settleLeft is notMade for a row of a process that died, unless it lives and
+// went on.
+func (p *Pipeline) settleLeft(row resources.Image, err error) resources.Image {
+	was := row.State
+	row.State, row.Charged, row.Failure = resources.Unknown, true, Describe(err)
+	if was == resources.Queued {
+		row.State, row.Charged = resources.Failed, false
+	}
+	switch err := p.recordIf(row, was); {
+	case err == nil:
+		p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State))
+	case errors.Is(err, errTaken):
+		if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
+			return now
+		}
+	}
 	return row
 }
 
@@ -177,7 +200,7 @@ func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.I
 }
 
 // record writes a row even while the program ends. What the catalog does not
-// take now is written later, unless a newer step of the row was meanwhile.
+// take now is written later.
 func (p *Pipeline) record(row resources.Image) error {
 	err := p.Library.Record(context.WithoutCancel(p.base), row)
 	p.mu.Lock()
@@ -187,6 +210,45 @@ func (p *Pipeline) record(row resources.Image) error {
 		return err
 	}
 	p.unrecorded[row.ID] = row
-	p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
+	p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "link", row.UpstreamURL, "error", err)
 	return err
+}
+
+// recordIf writes a row that is still in the given state and this process's.
+func (p *Pipeline) recordIf(row resources.Image, was resources.State) error {
+	err := p.Library.RecordIf(context.WithoutCancel(p.base), row, was, p.Process)
+	if errors.Is(err, resources.ErrSettled) {
+		return errTaken
+	}
+	if err != nil {
+		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)
+	}
+	return err
+}
+
+// catchUp writes what the catalog did not take before, of one row.
+func (p *Pipeline) catchUp(id string) error {
+	p.mu.Lock()
+	row, late := p.unrecorded[id]
+	p.mu.Unlock()
+	if !late {
+		return nil
+	}
+	if err := p.record(row); err != nil && !errors.Is(err, resources.ErrSettled) {
+		return err
+	}
+	return nil
+}
+
+// catchUpAll is catchUp for all rows. The error is the first.
+func (p *Pipeline) catchUpAll() error {
+	p.mu.Lock()
+	ids := slices.Collect(maps.Keys(p.unrecorded))
+	p.mu.Unlock()
+	for _, id := range ids {
+		if err := p.catchUp(id); err != nil {
+			return err
+		}
+	}
+	return nil
 }

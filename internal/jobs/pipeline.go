@@ -33,13 +33,15 @@ type Config struct {
 	Log           *slog.Logger
 	Tracer        trace.Tracer                        // nil for no traces
 	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was begun before; may be nil
+	Elsewhere     func(resources.Image)               // called with what another process made of a picture that is waited for here; may be nil
 }
 
 // Pipeline makes pictures. It is safe for concurrent use.
 type Pipeline struct {
 	Config
 	queue   *queue
-	fetches chan struct{}   // places for what is taken up again
+	fetches chan struct{}   // places for downloads of what is taken up again ...
+	polls   chan struct{}   // ... and for asking about it
 	base    context.Context //nolint:containedctx // the life of paid work, which no call's context may end
 	stop    context.CancelFunc
 	refused chan struct{} // closed when no new work is taken
@@ -58,6 +60,7 @@ const (
 	maxWaitingClient = 250
 	maxWaiting       = 1000
 	maxFetches       = 8
+	maxPolls         = 64
 )
 
 const defaultLease = 30 * time.Second
@@ -65,7 +68,7 @@ const defaultLease = 30 * time.Second
 // New makes a pipeline; Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), fetches: make(chan struct{}, maxFetches),
+		Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
 		refused: make(chan struct{}), running: map[string]*Job{}, unrecorded: map[string]resources.Image{}, given: map[string]int{},
 	}
 	if p.Tracer == nil {
@@ -87,6 +90,12 @@ func (p *Pipeline) Find(id string) *Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running[id]
+}
+
+// isGone tells of a picture of which nothing was sent that it never will be.
+func (p *Pipeline) isGone(id string) bool {
+	j := p.Find(id)
+	return j != nil && j.isGone()
 }
 
 func (p *Pipeline) isClosing() bool {
@@ -187,6 +196,16 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 		err = fmt.Errorf("paid work is cut off: %w", ctx.Err())
 	}
 	p.stop()
-	<-done
+	select {
+	case <-done:
+	case <-time.After(lastSteps):
+	}
+	if late := p.catchUpAll(); late != nil {
+		err = errors.Join(err, fmt.Errorf("the catalog does not say how far paid work came: %w", late))
+	}
 	return err
 }
+
+// lastSteps is the time in which work that is cut off can write how far it
+// came.
+const lastSteps = 3 * time.Second

@@ -173,6 +173,7 @@ func TestOutcomes(t *testing.T) {
 // A picture that cannot be fetched is paid for: it stays charged, its link is
 // kept, and it can be fetched again without paying.
 func TestRefetch(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	row := r.make(t, "sandbox:download")
 	assert.Equal(t, resources.Answered, row.State)
@@ -380,7 +381,7 @@ func TestNoKey(t *testing.T) {
 	f := jobs.Describe(err)
 	assert.Equal(t, "no_api_key", f.Kind)
 	assert.Contains(t, f.Hint, "ZAI_API_KEY")
-	_, err = r.Follow(t.Context(), resources.Image{State: resources.Answered, Failure: &resources.Failure{}}, nil)
+	_, err = r.Follow(t.Context(), resources.Image{State: resources.Answered, UpstreamURL: "https://x.example/a.png", Failure: &resources.Failure{}}, nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 }
 

@@ -121,6 +121,7 @@ func counted(n int) (list []int) {
 }
 
 func TestTheQueueIsBounded(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	enter := func(client string, n int) (list []*jobs.Job, failure error) {
 		for i := range n {
@@ -157,6 +158,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 
 // What is charged is told once, however often a picture is fetched again.
 func TestChargedOnce(t *testing.T) {
+	t.Parallel()
 	charged := make(chan bool, 10)
 	r := newRig(t, func(c *jobs.Config) {
 		c.Settled = func(i resources.Image, again bool) { charged <- i.Charged && !again }

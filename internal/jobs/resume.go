@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -32,30 +33,33 @@ func (p *Pipeline) keepLeases() {
 			return
 		}
 		p.mu.Lock()
-		ids, rows := slices.Collect(maps.Keys(p.running)), slices.Collect(maps.Values(p.unrecorded))
+		ids := slices.Collect(maps.Keys(p.running))
 		p.mu.Unlock()
 		if len(ids) > 0 {
 			if err := p.Library.Renew(p.base, p.lease(), ids); err != nil && p.base.Err() == nil {
 				p.Log.Error("leases are not renewed", "error", err)
 			}
 		}
-		for _, row := range rows {
-			_ = p.record(row) // logged
-		}
+		_ = p.catchUpAll() // logged
 	}
 }
 
 // Tend takes up what processes that died left behind: now, every minute, and
 // when a lease runs out. It returns when ctx ends or no more work is taken.
 func (p *Pipeline) Tend(ctx context.Context) {
+	if p.Client == nil {
+		return // nothing can be brought home
+	}
 	for {
 		wait := tendEvery
 		if p.Library.Exists() {
-			if _, err := p.Recover(ctx, false); err != nil && ctx.Err() == nil {
-				p.Log.Warn("what was left behind cannot be looked for", "error", err)
-			}
-			if next, err := p.Library.NextClaim(ctx, p.Process); err == nil && !next.IsZero() {
+			_, err := p.Recover(ctx, false)
+			next, nextErr := p.Library.NextClaim(ctx, p.Process)
+			switch err = errors.Join(err, nextErr); {
+			case err == nil && !next.IsZero():
 				wait = min(wait, max(next.Sub(p.Now()), 0)+time.Second)
+			case err != nil && ctx.Err() == nil:
+				p.Log.Warn("what was left behind cannot be looked for", "error", err)
 			}
 		}
 		select {
@@ -77,54 +81,71 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 		return nil, nil // nothing can be brought home
 	}
 	defer p.work.Done()
+	if err := p.catchUpAll(); err != nil {
+		return nil, err
+	}
 	rows, err := p.Library.Claim(ctx, p.lease(), maxClaim, early)
+	if err != nil {
+		return nil, err
+	}
 	var all []*Job
 	for _, row := range rows {
-		p.Log.Info("taking up a picture that was left behind", "id", row.ID, "state", string(row.State))
-		all = append(all, p.resume(row, nil))
+		// A process that was suspended may find its own work among the rows.
+		if j, begun := p.resume(row, nil); begun {
+			p.Log.Info("taking up a picture that was left behind", "id", row.ID, "state", string(row.State))
+			all = append(all, j)
+		}
 	}
-	return all, err
+	return all, nil
 }
 
-// resume goes on with a claimed row where it was left.
-func (p *Pipeline) resume(row resources.Image, watch func(Stage)) *Job {
+// resume goes on with a claimed row where it was left, unless this process is
+// at work on it already.
+func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun bool) {
 	row.Failure = nil
 	p.mu.Lock()
 	if other := p.running[row.ID]; other != nil {
 		p.mu.Unlock()
-		other.join(watch)
-		return other
+		return other, false
 	}
-	j := p.newJob(row, watch)
+	j = p.newJob(row, watch)
+	j.sent = true
 	p.running[row.ID] = j
 	p.mu.Unlock()
 	p.run(j, func() resources.Image { return p.goOn(j, row) })
-	return j
+	return j, true
 }
 
 func (p *Pipeline) goOn(j *Job, row resources.Image) resources.Image {
 	switch {
 	case row.State == resources.Queued:
-		return p.notMade(row, errLeftQueued)
+		return p.settleLeft(row, errLeftQueued)
 	case row.State == resources.Answered && row.UpstreamURL == "":
-		return p.notMade(row, errLeftInside)
-	case row.State != resources.Answered && row.TaskID == "":
-		return p.notMade(row, errLeftSubmitted)
+		return p.settleLeft(row, errLeftInside)
+	case row.State == resources.Answered:
+		return p.within(p.fetches, row, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) })
+	case row.TaskID == "":
+		return p.settleLeft(row, errLeftSubmitted)
 	}
+	return p.within(p.polls, row, func() resources.Image {
+		row.State = resources.Submitted
+		j.set(row)
+		j.enter(PhaseGenerating)
+		response, err := p.Client.Await(j.base, row.TaskID)
+		return p.answered(j, row, response, err)
+	})
+}
+
+// within waits for one of the places, and leaves the row to the next process
+// when this one ends before.
+func (p *Pipeline) within(places chan struct{}, row resources.Image, work func() resources.Image) resources.Image {
 	select {
-	case p.fetches <- struct{}{}:
-		defer func() { <-p.fetches }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
+		return work()
 	case <-p.refused:
 		return p.leaveOff(row)
 	}
-	if row.State == resources.Answered {
-		return p.fetch(j, zai.ImageData{URL: row.UpstreamURL})
-	}
-	row.State = resources.Submitted
-	j.set(row)
-	j.enter(PhaseGenerating)
-	response, err := p.Client.Await(j.base, row.TaskID)
-	return p.answered(j, row, response, err)
 }
 
 // leaveOff leaves a row to the next process, when this one ends.

@@ -29,6 +29,7 @@ func (r *rig) row(t *testing.T, id string) resources.Image {
 
 // What becomes of a row in each state in which a process can leave it.
 func TestWhatIsLeftBehind(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	link := r.make(t, "a fox").UpstreamURL
 	task, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "1280x1280"})
@@ -84,6 +85,7 @@ func TestWhatIsLeftBehind(t *testing.T) {
 // The work of a process that lives is never taken, however long it takes; the
 // work of one that died is, soon after.
 func TestLeases(t *testing.T) {
+	t.Parallel()
 	const lease = 600 * time.Millisecond
 	alive := newRig(t, func(c *jobs.Config) { c.Lease, c.MaxConcurrent = lease, 2 })
 	other := alive.another(t, func(c *jobs.Config) { c.Lease = lease })
@@ -119,6 +121,7 @@ func TestLeases(t *testing.T) {
 // A process that was stopped for long, as by a laptop's lid, was taken for
 // dead. What it had not sent it does not send afterwards.
 func TestAProcessThatWasTakenForDead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	other := r.another(t, nil)
 	first, err := r.Start(t.Context(), order("sandbox:delay=1s first"), nil)
@@ -232,35 +235,6 @@ func TestTasks(t *testing.T) {
 			}
 		})
 	}
-}
-
-// The catalog cannot be written for a while: what happened meanwhile is
-// written as soon as it can be.
-func TestStepsThatTheCatalogDidNotTake(t *testing.T) {
-	r := newRig(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond })
-	r.make(t, "a fox")
-	r.sql(t, `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`)
-	call, err := r.Start(t.Context(), order("an owl"), nil)
-	require.NoError(t, err)
-	<-call.Jobs[0].Done()
-	lost := call.Jobs[0].Image()
-	require.NotNil(t, lost.Failure)
-	assert.Equal(t, "storage", lost.Failure.Kind)
-	assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
-	assert.Equal(t, resources.Submitted, r.row(t, lost.ID).State)
-	refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
-	require.NoError(t, err)
-	<-refused.Jobs[0].Done()
-	r.sql(t, `DROP TRIGGER broken`)
-	require.Eventually(t, func() bool {
-		return r.row(t, lost.ID).UpstreamURL != "" && r.row(t, ids(refused)[0]).State == resources.Failed
-	}, 5*time.Second, 10*time.Millisecond)
-	assert.False(t, r.row(t, ids(refused)[0]).Charged, "the money is released")
-	j, err := r.Follow(t.Context(), r.row(t, lost.ID), nil)
-	require.NoError(t, err)
-	<-j.Done()
-	assert.Equal(t, resources.Saved, r.row(t, lost.ID).State)
-	assert.EqualValues(t, 3, r.sandbox.Posts())
 }
 
 // A download that failed is tried again, ever more rarely.

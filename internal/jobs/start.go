@@ -80,7 +80,8 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		}
 		switch {
 		case again && len(reserved.New) == 0 && ctx.Err() == nil && !p.isClosing():
-			continue // it was given up just now, so this one begins anew
+			call.Abandon() // one was given up just now, so this call begins anew
+			continue
 		case len(call.Jobs) == 0:
 			return nil, busy
 		case len(call.Jobs) < r.pictures():
@@ -138,7 +139,7 @@ func (p *Pipeline) discard(j *Job) {
 
 func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Reserved, error) {
 	reservation := resources.Reservation{
-		Wanted: r.pictures(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), Within: keptFor, Given: p.isGiven,
+		Wanted: r.pictures(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), Within: keptFor, Given: p.isGiven, Gone: p.isGone,
 	}
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
@@ -149,6 +150,7 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 // begun sets to work on a reserved picture.
 func (p *Pipeline) begun(j *Job, row resources.Image) {
 	j.set(row)
+	j.submitted = p.Now()
 	if p.isClosing() {
 		j.giveUp()
 	}

@@ -29,7 +29,7 @@ const Name = "zai-image-mcp"
 // Config is what a Server needs.
 type Config struct {
 	Version      string
-	Jobs         jobs.Config // Settled is set by New
+	Jobs         jobs.Config // Settled and Elsewhere are set by New
 	Region       zai.Region
 	DefaultModel string
 	Wait         time.Duration // longest time a call waits for a picture
@@ -78,7 +78,7 @@ func New(c Config) (*Server, error) {
 		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
 		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads), handOver: make(chan struct{}),
 	}
-	c.Jobs.Settled, c.Jobs.Tracer = s.settled, c.Telemetry.tracer
+	c.Jobs.Settled, c.Jobs.Elsewhere, c.Jobs.Tracer = s.settled, s.announce, c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)
 	if err := c.Telemetry.gauge("zai_image_queue_length", "Pictures that wait for a slot.", s.pipeline.Waiting); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -122,12 +122,14 @@ func (s *Server) remember(ctx context.Context, session server.ClientSession) {
 	s.listeners.Store(session.SessionID(), listener{session, ownerOf(ctx)})
 }
 
-// settled tells the owner's clients of a new picture, and nobody else.
+// settled hears what became of a picture.
 func (s *Server) settled(i resources.Image, again bool) {
 	s.telemetry.settled(i, again)
-	if i.State != resources.Saved {
-		return
-	}
+	s.announce(i)
+}
+
+// announce goes to the owner's clients and to nobody else.
+func (s *Server) announce(i resources.Image) {
 	s.listeners.Range(func(_, value any) bool {
 		if l, ok := value.(listener); ok && l.owner == i.Owner && l.Initialized() {
 			s.tell(l, i)
@@ -141,7 +143,7 @@ func (s *Server) tell(l listener, i resources.Image) {
 	if filtered, ok := l.ClientSession.(server.SessionWithSubscriptionFilter); ok {
 		filter, active = filtered.SubscriptionFilter()
 	}
-	if !active || filter.ResourcesListChanged {
+	if i.State == resources.Saved && (!active || filter.ResourcesListChanged) {
 		s.send(l, mcp.MethodNotificationResourcesListChanged, nil)
 	}
 	subscriber, ok := l.ClientSession.(server.SessionWithResourceSubscriptions)

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,9 @@ func (c Care) Check(ctx context.Context, readData bool) error {
 }
 
 func (c Care) check(ctx context.Context, readData bool) (resources.Report, error) {
+	if !c.Library.Exists() {
+		return resources.Report{}, errors.New("there is no catalog; if there are pictures, images reindex makes one of them")
+	}
 	progress, end := c.progress("checking")
 	defer end()
 	return c.Library.Check(ctx, readData, progress)
@@ -80,7 +84,8 @@ func (c Care) summary(r resources.Report) {
 // repaired is what Repair did about one problem.
 type repaired struct {
 	resources.Problem
-	Done string `json:"done"` // "" when nothing could be done
+	Done  string `json:"done,omitempty"`  // "" when there was nothing to do
+	Error string `json:"error,omitempty"` // why it could not be done
 }
 
 // Repair mends what it can: first the folder, then it brings home what is paid
@@ -90,18 +95,14 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 	if err != nil {
 		return err
 	}
-	done := make([]repaired, 0, len(before.Problems))
-	for _, p := range before.Problems {
-		r := repaired{Problem: p}
-		if r.Done, err = c.Library.Repair(ctx, p); err != nil {
-			r.Done, r.Detail = "", err.Error()
-		}
-		done = append(done, r)
+	if allMissing(before) {
+		return errors.New("every file is missing: is the folder the right one, and is its disk mounted? Nothing was changed")
 	}
+	done, failed := c.mend(ctx, before.Problems)
 	if err := c.fetch(ctx, pipeline); err != nil {
 		return err
 	}
-	after, err := c.check(ctx, false)
+	after, err := c.check(ctx, readData)
 	if err != nil {
 		return err
 	}
@@ -112,17 +113,43 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 		}{done, after})
 	} else {
 		for _, r := range done {
-			if r.Done != "" {
-				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, r.Path, r.Done)
+			if r.Done != "" || r.Error != "" {
+				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, r.Path, cmp.Or(r.Error, r.Done))
 			}
 		}
 		c.problems(after.Problems)
 		c.summary(after)
 	}
-	if err == nil && len(after.Problems) > 0 {
+	if err == nil && len(after.Problems)+failed > 0 {
 		return ErrProblems
 	}
 	return err
+}
+
+// allMissing tells a folder that is not the library's.
+func allMissing(r resources.Report) bool {
+	missing := 0
+	for _, p := range r.Problems {
+		if p.Kind == resources.Missing {
+			missing++
+		}
+	}
+	return missing > 1 && missing == r.Pictures
+}
+
+// mend repairs what is wrong in the folder.
+func (c Care) mend(ctx context.Context, problems []resources.Problem) (done []repaired, failed int) {
+	done = make([]repaired, 0, len(problems))
+	for _, p := range problems {
+		r := repaired{Problem: p}
+		var err error
+		if r.Done, err = c.Library.Repair(ctx, p); err != nil {
+			r.Done, r.Error = "", err.Error()
+			failed++
+		}
+		done = append(done, r)
+	}
+	return done, failed
 }
 
 // fetch brings home what can be fetched.

@@ -1,0 +1,96 @@
+package jobs_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+)
+
+const (
+	breakCatalog = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
+	mendCatalog  = `DROP TRIGGER broken`
+)
+
+// The catalog cannot be written for a while: what happened meanwhile is
+// written as soon as it can be.
+func TestStepsThatTheCatalogDidNotTake(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond })
+	r.make(t, "a fox")
+	r.sql(t, breakCatalog)
+	call, err := r.Start(t.Context(), order("an owl"), nil)
+	require.NoError(t, err)
+	<-call.Jobs[0].Done()
+	lost := call.Jobs[0].Image()
+	require.NotNil(t, lost.Failure)
+	assert.Equal(t, "storage", lost.Failure.Kind)
+	assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
+	assert.Equal(t, resources.Submitted, r.row(t, lost.ID).State)
+	refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
+	require.NoError(t, err)
+	<-refused.Jobs[0].Done()
+	r.sql(t, mendCatalog)
+	require.Eventually(t, func() bool {
+		return r.row(t, lost.ID).UpstreamURL != "" && r.row(t, ids(refused)[0]).State == resources.Failed
+	}, 5*time.Second, 10*time.Millisecond)
+	assert.False(t, r.row(t, ids(refused)[0]).Charged, "the money is released")
+	j, err := r.Follow(t.Context(), r.row(t, lost.ID), nil)
+	require.NoError(t, err)
+	<-j.Done()
+	assert.Equal(t, resources.Saved, r.row(t, lost.ID).State)
+	assert.EqualValues(t, 3, r.sandbox.Posts())
+}
+
+// The disk recovers, and the agent does at once what it was told to do.
+func TestGetRightAfterTheCatalogIsMended(t *testing.T) {
+	for name, goOn := range map[string]func(t *testing.T, r *rig, id string){
+		"the picture is asked for": func(t *testing.T, r *rig, id string) {
+			j, err := r.Follow(t.Context(), r.row(t, id), nil)
+			require.NoError(t, err)
+			<-j.Done()
+		},
+		"its own lease ran out": func(t *testing.T, r *rig, _ string) {
+			r.sql(t, `UPDATE images SET lease_until_ms=1`)
+			list, err := r.Recover(t.Context(), false)
+			require.NoError(t, err)
+			for _, j := range list {
+				<-j.Done()
+			}
+		},
+		"the program ends": func(t *testing.T, r *rig, id string) {
+			next := r.another(t, nil)
+			require.NoError(t, r.Drain(t.Context()))
+			next.sql(t, `UPDATE images SET lease_until_ms=1`)
+			list, err := next.Recover(t.Context(), false)
+			require.NoError(t, err)
+			for _, j := range list {
+				<-j.Done()
+			}
+		},
+	} {
+		for prompt, want := range map[string]resources.State{"an owl": resources.Saved, "sandbox:no_balance": resources.Failed} {
+			t.Run(name+", "+prompt, func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, nil)
+				r.make(t, "a fox")
+				r.sql(t, breakCatalog)
+				call, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				<-call.Jobs[0].Done()
+				id := ids(call)[0]
+				require.Equal(t, resources.Submitted, r.row(t, id).State)
+				r.sql(t, mendCatalog)
+				goOn(t, r, id)
+				row := r.another(t, nil).row(t, id)
+				assert.Equal(t, want, row.State)
+				assert.Equal(t, want == resources.Saved, row.Charged)
+				assert.EqualValues(t, 2, r.sandbox.Posts())
+			})
+		}
+	}
+}
