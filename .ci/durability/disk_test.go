@@ -20,7 +20,8 @@ import (
 
 // outcome is a run of the program on a disk that failed it.
 type outcome struct {
-	name, prompt, folder   string
+	name, prompt           string
+	folder, catalog        string
 	injected               string // lines of the trace
 	stdout, stderr         string
 	acked, taken, durables bool // durables: the picture or its folder was not flushed
@@ -30,11 +31,13 @@ type outcome struct {
 // strace counts in each thread, so several may fail in one run.
 func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	t.Helper()
-	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: t.TempDir()}
+	dir := t.TempDir()
+	// SQLite flushes its own folder and ignores failures there, so the pictures have another.
+	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "pictures"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
 	o.prompt = "disk: " + o.name
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := s.command(o.folder, []string{"-y", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, n)},
-		"generate", "--size", "512x512", o.prompt)
+		"generate", "--catalog", o.catalog, "--size", "512x512", o.prompt)
 	var out, messages bytes.Buffer
 	c.Stdout, c.Stderr = &out, &messages
 	err := c.Run()
@@ -91,7 +94,7 @@ func TestFailingDisk(t *testing.T) {
 	time.Sleep(lease + time.Second)
 	var acked, taken, refused, home int
 	for _, o := range all {
-		l := open(t, o.folder)
+		l := openAt(t, o.folder, o.catalog)
 		before := resources.Image{}
 		if l.Exists() {
 			before = rows(t, l)[o.prompt]
@@ -117,7 +120,7 @@ func TestFailingDisk(t *testing.T) {
 		if !l.Exists() {
 			continue
 		}
-		_ = s.command(o.folder, nil, "images", "repair").Run()
+		_ = s.command(o.folder, nil, "images", "repair", "--catalog", o.catalog).Run()
 		after := rows(t, l)[o.prompt]
 		if before.UpstreamURL != "" {
 			home++

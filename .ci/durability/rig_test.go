@@ -118,7 +118,12 @@ func needStrace(t *testing.T) {
 
 func open(t *testing.T, folder string) *resources.Library {
 	t.Helper()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	return openAt(t, folder, "")
+}
+
+func openAt(t *testing.T, folder, catalog string) *resources.Library {
+	t.Helper()
+	l := resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
