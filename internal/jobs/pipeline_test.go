@@ -182,6 +182,14 @@ func TestRefetch(t *testing.T) {
 	assert.True(t, row.Failure.Retryable)
 	assert.Contains(t, row.Failure.Hint, row.ID)
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
+	for _, early := range []bool{false, true} { // not before its time, unless somebody asks for it
+		list, err := r.Recover(t.Context(), early)
+		require.NoError(t, err)
+		assert.Equal(t, early, len(list) == 1)
+		for _, j := range list {
+			<-j.Done()
+		}
+	}
 	row.UpstreamURL = r.make(t, "a fox").UpstreamURL // the link that works now
 	require.NoError(t, r.Library.Record(t.Context(), row))
 	j, err := r.Follow(t.Context(), row, nil)

@@ -145,6 +145,22 @@ func TestAProcessThatWasTakenForDead(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
+// It was stopped right before it sent something.
+func TestAProcessThatWasStoppedBeforeItSent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond })
+	r.make(t, "a fox")
+	call, err := r.Start(t.Context(), order("an owl"), func(s jobs.Stage) {
+		if s.Phase == jobs.PhaseQueued {
+			time.Sleep(300 * time.Millisecond)
+			r.sql(t, `UPDATE images SET state='unknown' WHERE prompt='an owl'`)
+		}
+	})
+	require.NoError(t, err)
+	<-call.Jobs[0].Done()
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
 func (r *rig) sql(t *testing.T, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.folder, ".catalog.db")+"?_pragma=busy_timeout(5000)")
