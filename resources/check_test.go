@@ -189,8 +189,11 @@ func TestRepair(t *testing.T) {
 	old := filepath.Join(filepath.Dir(l.Path(sound)), ".tmp-x")
 	require.NoError(t, os.WriteFile(old, nil, 0o600))
 	require.NoError(t, os.Chtimes(old, time.Time{}, time.Now().Add(-2*time.Hour)))
-	l = later(t, folder, time.Hour) // than the removing
 	report, err := l.Check(t.Context(), true, nil)
+	require.NoError(t, err)
+	assert.Len(t, report.Problems, 4, "the file of what was removed just now may still be there")
+	l = later(t, folder, time.Hour)
+	report, err = l.Check(t.Context(), true, nil)
 	require.NoError(t, err)
 	assert.Len(t, report.Problems, 5)
 	for _, p := range report.Problems {

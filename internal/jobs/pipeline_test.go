@@ -337,6 +337,9 @@ func TestAPictureInTheAnswerThatCannotBeSaved(t *testing.T) {
 	unsaved, err := r.Library.Unsaved(t.Context(), "local", 10)
 	require.NoError(t, err)
 	assert.Len(t, unsaved, 1)
+	list, err := r.Recover(t.Context(), true)
+	require.NoError(t, err)
+	assert.Empty(t, list, "nothing can bring it home, so its failure stays as it is")
 }
 
 func TestFullDiskKeepsTheLink(t *testing.T) {

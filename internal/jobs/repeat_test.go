@@ -63,24 +63,26 @@ func TestAnUnknownOutcomeIsToldBeforeItIsRepeated(t *testing.T) {
 func TestMadeAgainWithSomeSent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
-	request := order("sandbox:delay=500ms foxes")
-	request.N = 3
-	first, err := r.Start(t.Context(), request, nil)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
-	first.Abandon()
-	var made []string
-	for range 3 {
-		again, err := r.Start(t.Context(), request, nil)
+	for round := range 10 {
+		request := order(fmt.Sprint("sandbox:delay=60ms foxes ", round))
+		request.N = 3
+		first, err := r.Start(t.Context(), request, nil)
 		require.NoError(t, err)
-		require.Len(t, again.Jobs, 3)
-		wait(t, again)
-		made = append(made, fmt.Sprint(ids(again)))
+		require.Eventually(t, func() bool { return r.sandbox.Accepted() == int64(3*round+1) }, 5*time.Second, time.Millisecond)
+		first.Abandon()
+		var made []string
+		for range 3 {
+			again, err := r.Start(t.Context(), request, nil)
+			require.NoError(t, err)
+			require.Len(t, again.Jobs, 3)
+			wait(t, again)
+			made = append(made, fmt.Sprint(ids(again)))
+		}
+		assert.EqualValues(t, 3*round+3, r.sandbox.Posts())
+		assert.Equal(t, made[0], made[1])
+		assert.Equal(t, made[0], made[2])
+		assert.Contains(t, made[0], ids(first)[0])
 	}
-	assert.EqualValues(t, 3, r.sandbox.Posts())
-	assert.Equal(t, made[0], made[1])
-	assert.Equal(t, made[0], made[2])
-	assert.Contains(t, made[0], ids(first)[0])
 }
 
 // A process that was asleep finds its own queued picture left behind. It does

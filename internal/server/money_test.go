@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/server"
+	"zai-image-mcp/resources"
 	"zai-image-mcp/zai/sandbox"
 )
 
@@ -71,21 +73,28 @@ func TestACallMadeAgainPaysOnce(t *testing.T) {
 			return r.sse(t, true)
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newWebRig(t, webOptions{})
-			other := way(t, r, func() {
-				require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+		for _, done := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", done ", done), func(t *testing.T) {
+				t.Parallel()
+				r := newWebRig(t, webOptions{})
+				other := way(t, r, func() {
+					require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+				})
+				if done {
+					require.Eventually(t, func() bool {
+						return strings.Contains(string(other.request(t, "tools/call", `{"name":"list_images"}`).Result), `"status":"saved"`)
+					}, 5*time.Second, 20*time.Millisecond)
+				}
+				repeated := other.request(t, "tools/call", params)
+				assert.Contains(t, string(repeated.Result), again)
+				assert.Contains(t, string(repeated.Result), `"status":"saved"`)
+				assert.Contains(t, string(repeated.Result), `"spent_today_usd":0.01,`)
+				assert.EqualValues(t, 1, r.sandbox.Posts())
+				wanted := other.request(t, "tools/call", params)
+				assert.NotContains(t, string(wanted.Result), again)
+				assert.EqualValues(t, 2, r.sandbox.Posts(), "a new wish is a new picture")
 			})
-			repeated := other.request(t, "tools/call", params)
-			assert.Contains(t, string(repeated.Result), again)
-			assert.Contains(t, string(repeated.Result), `"status":"saved"`)
-			assert.Contains(t, string(repeated.Result), `"spent_today_usd":0.01,`)
-			assert.EqualValues(t, 1, r.sandbox.Posts())
-			wanted := other.request(t, "tools/call", params)
-			assert.NotContains(t, string(wanted.Result), again)
-			assert.EqualValues(t, 2, r.sandbox.Posts(), "a new wish is a new picture")
-		})
+		}
 	}
 }
 
@@ -125,6 +134,67 @@ func TestACallMadeAgainPaysOnceOverStdio(t *testing.T) {
 	r.send(t, generate(3, "sandbox:delay=300ms a fox"))
 	assert.NotContains(t, string(r.answer(t).Result), again)
 	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+// The cancel comes when the picture is there and its answer waits for a host
+// that does not read.
+func TestCancelledBeforeItsAnswerIsWritten(t *testing.T) {
+	r := newRig(t, nil)
+	in, host := io.Pipe()
+	hostReads, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- r.ServeStdio(context.Background(), in, out); out.Close() }()
+	say := func(line string) {
+		_, err := io.WriteString(host, line+"\n")
+		require.NoError(t, err)
+	}
+	answers := bufio.NewScanner(hostReads)
+	answers.Buffer(nil, 8<<20)
+	say(initialize)
+	require.True(t, answers.Scan())
+	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	say(generate(1, "a fox")) // its progress is not read, and the answer comes behind that
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "picture saved") }, 5*time.Second, time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // the result is made
+	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+	time.Sleep(50 * time.Millisecond)
+	go say(generate(2, "a fox"))
+	for answers.Scan() {
+		assert.False(t, strings.Contains(answers.Text(), `"id":1,"result"`), "it was cancelled") //nolint:testifylint // the text is long
+		if strings.Contains(answers.Text(), `"id":2,"result"`) {
+			assert.True(t, strings.Contains(answers.Text(), again)) //nolint:testifylint // the text is long
+			break
+		}
+	}
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+	go func() { _, _ = io.Copy(io.Discard, hostReads) }()
+	require.NoError(t, host.Close())
+	require.NoError(t, <-ended)
+}
+
+// What a process that died left is taken up when the next one starts.
+func TestLeftBehindIsTakenUpAtTheStart(t *testing.T) {
+	leave := func(row *resources.Image, library **resources.Library) func(c *server.Config) {
+		return func(c *server.Config) {
+			reserved, err := c.Jobs.Library.Reserve(t.Context(), resources.Reservation{
+				Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "left"}}, Wanted: 1,
+			})
+			require.NoError(t, err)
+			*row, *library = reserved.New[0], c.Jobs.Library
+		}
+	}
+	for name, start := range map[string]func(config func(*server.Config)){
+		"stdio": func(config func(*server.Config)) { newRig(t, config).handshake(t) },
+		"http":  func(config func(*server.Config)) { newWebRig(t, webOptions{config: config}) },
+	} {
+		var row resources.Image
+		var library *resources.Library
+		start(leave(&row, &library))
+		require.Eventually(t, func() bool {
+			now, err := library.Image(t.Context(), "local", row.ID)
+			return err == nil && now.State == resources.Unknown
+		}, 5*time.Second, 10*time.Millisecond, name)
+	}
 }
 
 // A call that waited long enough hands over an id; made again instead of

@@ -98,7 +98,7 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 	if allMissing(before) {
 		return errors.New("every file is missing: is the folder the right one, and is its disk mounted? Nothing was changed")
 	}
-	done, failed := c.mend(ctx, before.Problems)
+	done := c.mend(ctx, before.Problems)
 	if err := c.fetch(ctx, pipeline); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 		c.problems(after.Problems)
 		c.summary(after)
 	}
-	if err == nil && len(after.Problems)+failed > 0 {
+	if err == nil && len(after.Problems) > 0 {
 		return ErrProblems
 	}
 	return err
@@ -138,18 +138,17 @@ func allMissing(r resources.Report) bool {
 }
 
 // mend repairs what is wrong in the folder.
-func (c Care) mend(ctx context.Context, problems []resources.Problem) (done []repaired, failed int) {
-	done = make([]repaired, 0, len(problems))
+func (c Care) mend(ctx context.Context, problems []resources.Problem) []repaired {
+	done := make([]repaired, 0, len(problems))
 	for _, p := range problems {
 		r := repaired{Problem: p}
 		var err error
 		if r.Done, err = c.Library.Repair(ctx, p); err != nil {
 			r.Done, r.Error = "", err.Error()
-			failed++
 		}
 		done = append(done, r)
 	}
-	return done, failed
+	return done
 }
 
 // fetch brings home what can be fetched.
