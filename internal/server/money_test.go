@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -243,13 +244,19 @@ func TestProcessesShareABudget(t *testing.T) {
 						from += n
 						c := program(t, env)
 						c.Stdin = strings.NewReader(in.String())
+						var out bytes.Buffer
+						c.Stdout = &out
+						if err := c.Start(); err != nil {
+							t.Error(err)
+							return
+						}
 						if kills {
 							time.AfterFunc(time.Duration(60+20*process)*time.Millisecond, func() { _ = c.Process.Kill() })
 						}
-						out, err := c.Output()
+						err := c.Wait()
 						assert.True(t, kills || err == nil, "%v", err)
-						made.Add(int64(strings.Count(string(out), `"status":"saved"`)))
-						refused.Add(int64(strings.Count(string(out), `"kind":"budget_exceeded"`)))
+						made.Add(int64(strings.Count(out.String(), `"status":"saved"`)))
+						refused.Add(int64(strings.Count(out.String(), `"kind":"budget_exceeded"`)))
 					}
 				})
 			}
