@@ -23,10 +23,12 @@ var schemaV1 string
 // schemaV2 adds what the library as a whole has to remember.
 const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
 
-// schemaV3 finds equal calls. What older versions made counts as delivered.
+// schemaV3 finds equal calls, and tasks whose outcome is unknown. What older versions made counts as delivered.
 const schemaV3 = `ALTER TABLE images ADD COLUMN task_id TEXT NOT NULL DEFAULT '';
 UPDATE images SET delivered_ms=updated_ms;
 CREATE INDEX images_by_call ON images (call_id);
+DROP INDEX images_open;
+CREATE INDEX images_open ON images (lease_until_ms) WHERE state IN ('queued', 'submitted', 'answered', 'unknown');
 CREATE INDEX images_by_join ON images (join_key, created_ms) WHERE delivered_ms=0`
 
 // catalog is the SQLite file. It is opened at its first use, so that a server

@@ -224,13 +224,16 @@ func TestRepair(t *testing.T) {
 	spent, err := l.Spending(t.Context(), "local", time.Time{})
 	require.NoError(t, err)
 	assert.InDelta(t, 0.05, spent[0].CostUSD, 1e-9)
+	report, err = l.Check(t.Context(), true, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []resources.ProblemKind{resources.Unsaved, resources.Unsaved}, []resources.ProblemKind{report.Problems[0].Kind, report.Problems[1].Kind})
+	assert.Len(t, report.Problems, 2)
 	list, err := l.Claim(t.Context(), resources.Lease{Process: "next", Until: time.Now().Add(2 * time.Hour)}, 10, false)
 	require.NoError(t, err)
 	assert.Len(t, list, 2, "they are fetched again at once")
 	report, err = l.Check(t.Context(), true, nil)
 	require.NoError(t, err)
-	assert.Equal(t, []resources.ProblemKind{resources.Unsaved, resources.Unsaved}, []resources.ProblemKind{report.Problems[0].Kind, report.Problems[1].Kind})
-	assert.Len(t, report.Problems, 2)
+	assert.Equal(t, 2, report.Working)
 }
 
 // What is not known to be damaged is left alone.

@@ -83,8 +83,8 @@ var (
 	ErrStorage = errors.New("the picture library cannot be used")
 	// ErrBudget says that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
-	// ErrSettled says that a row is saved or removed already, which nothing
-	// changes any more.
+	// ErrSettled says that a row knows better than what was to be written: it
+	// is saved, removed, has a link, or is another process's now.
 	ErrSettled = errors.New("the picture is settled")
 	// ErrWorking says that a picture is still being made.
 	ErrWorking = errors.New("the picture is still being made")

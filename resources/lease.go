@@ -9,39 +9,45 @@ import (
 	"time"
 )
 
+// unfinished are rows out of which a picture may still come. The first term is
+// that of the index.
+const unfinished = `state IN ('queued', 'submitted', 'answered', 'unknown') AND (state<>'unknown' OR task_id<>'')
+	AND NOT (state='answered' AND upstream_url='' AND failure<>'')`
+
 // Claim gives rows to the process of the lease that nobody works on any more,
 // oldest first, at most limit of them. Some only wait until it is worth trying
-// again; with early they are taken too. Pictures that are lost for good are not.
+// again; with early they are taken too. Pictures that are lost for good are
+// not, and neither are the sandbox's by others nor others' by the sandbox.
 func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool) ([]Image, error) {
 	free := `lease_until_ms<?`
 	if early {
 		free = `(lease_until_ms<? OR lease_owner='')`
 	}
-	list, err := l.claim(ctx, `id IN (SELECT id FROM images WHERE state IN ('queued', 'submitted', 'answered')
-		AND NOT (state='answered' AND upstream_url='' AND failure<>'') AND `+free+` ORDER BY id LIMIT ?)`,
-		lease, l.now().UnixMilli(), limit)
+	list, err := l.claim(ctx, `id IN (SELECT id FROM images WHERE `+unfinished+` AND sandbox=? AND `+free+` ORDER BY id LIMIT ?)`,
+		lease, lease.Sandbox, l.now().UnixMilli(), limit)
 	return list, storageError("claiming rows", err)
 }
 
-// ClaimOne gives one row to the process of the lease, if nobody works on it.
-// A picture whose outcome is unknown can be claimed when the service can be
-// asked about it. It is not ok when there is nothing to claim.
+// ClaimOne gives one row to the process of the lease, if no other process
+// works on it. It is not ok when there is nothing to claim.
 func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image, ok bool, err error) {
-	list, err := l.claim(ctx, `id=? AND (lease_until_ms<? OR lease_owner='' OR lease_owner=?)
-		AND (state IN ('queued', 'submitted', 'answered') OR state='unknown' AND task_id<>'')`, lease, id, l.now().UnixMilli(), lease.Process)
+	list, err := l.claim(ctx, `id=? AND sandbox=? AND (lease_until_ms<? OR lease_owner='' OR lease_owner=?) AND `+unfinished,
+		lease, id, lease.Sandbox, l.now().UnixMilli(), lease.Process)
 	if err != nil || len(list) == 0 {
 		return Image{}, false, storageError("claiming row "+id, err)
 	}
 	return list[0], true, nil
 }
 
+// claim gives rows to a process. To everybody they are being made from then on.
 func (l *Library) claim(ctx context.Context, where string, lease Lease, arguments ...any) ([]Image, error) {
 	write, _, err := l.catalog.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	//nolint:gosec // the parts are constants
-	rows, err := write.QueryContext(ctx, `UPDATE images SET lease_owner=?, lease_until_ms=? WHERE `+where+` RETURNING `+columns,
+	rows, err := write.QueryContext(ctx, `UPDATE images SET lease_owner=?, lease_until_ms=?, failure='',
+		state=CASE state WHEN 'unknown' THEN 'submitted' ELSE state END WHERE `+where+` RETURNING `+columns,
 		append([]any{lease.Process, lease.Until.UnixMilli()}, arguments...)...)
 	if err != nil {
 		return nil, err
@@ -73,15 +79,15 @@ func (l *Library) Park(ctx context.Context, id, process string, until time.Time)
 }
 
 // NextClaim is when the next row may be left behind by a process other than
-// this one; zero when there is none.
-func (l *Library) NextClaim(ctx context.Context, process string) (time.Time, error) {
+// that of the lease; zero when there is none.
+func (l *Library) NextClaim(ctx context.Context, lease Lease) (time.Time, error) {
 	_, read, err := l.catalog.open(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	var next sql.NullInt64
-	err = read.QueryRowContext(ctx, `SELECT MIN(lease_until_ms) FROM images WHERE state IN ('queued', 'submitted', 'answered') AND lease_owner<>?`,
-		process).Scan(&next)
+	err = read.QueryRowContext(ctx, `SELECT MIN(lease_until_ms) FROM images WHERE `+unfinished+` AND sandbox=? AND lease_owner<>?`,
+		lease.Sandbox, lease.Process).Scan(&next)
 	if err != nil || !next.Valid {
 		return time.Time{}, storageError("asking for leases", err)
 	}

@@ -88,9 +88,10 @@ func (l *Library) Record(ctx context.Context, i Image) error {
 }
 
 // RecordIf is Record for a row that was in the given state and that the
-// process works on. It fails with ErrSettled when that is not so any more.
-func (l *Library) RecordIf(ctx context.Context, i Image, was State, process string) error {
-	return l.catalog.update(ctx, i, l.now(), condition{was, process})
+// process of the lease works on, which it prolongs. It fails with ErrSettled
+// when that is not so any more.
+func (l *Library) RecordIf(ctx context.Context, i Image, was State, lease Lease) error {
+	return l.catalog.update(ctx, i, l.now(), condition{was, lease.Process, lease.Until})
 }
 
 // Content is a picture file on its way into the library.

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,11 +13,14 @@ const damagedDir = ".damaged"
 
 // Repair mends what can be mended in the folder and tells what it did; "" when
 // there was nothing it could do. A picture whose file is missing or damaged
-// becomes one that is paid for and waits to be fetched again; the damaged file
-// is put aside, not deleted.
+// becomes one that is paid for and waits to be fetched again. Files that may
+// hold a picture are put aside, not deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case Leftover:
+		if p.ID != "" { // it may be a copy that the user wants
+			return "put aside in " + damagedDir, l.pictures.putAside(p.Path)
+		}
 		return "deleted", l.pictures.remove(p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
@@ -87,7 +91,7 @@ func (s *store) putAside(name string) error {
 	}
 	err = root.MkdirAll(damagedDir, dirMode)
 	if err == nil {
-		err = root.Rename(name, path.Join(damagedDir, path.Base(name)))
+		err = root.Rename(name, path.Join(damagedDir, rand.Text()[:8]+"-"+path.Base(name)))
 	}
 	if err == nil {
 		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))

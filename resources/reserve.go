@@ -13,6 +13,7 @@ import (
 type Lease struct {
 	Process string
 	Until   time.Time
+	Sandbox bool // the process talks to the sandbox, and claims only its rows
 }
 
 // Reservation is a call that is about to be paid for.

@@ -56,12 +56,13 @@ func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condi
 		return err
 	}
 	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
-		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?
+		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?,
+		lease_until_ms=CASE ? WHEN '' THEN lease_until_ms ELSE ? END
 		WHERE id=? AND state NOT IN ('saved', 'removed') AND (? NOT IN ('queued', 'submitted', 'failed', 'unknown') OR upstream_url='')
 		AND (?='' OR state=? AND lease_owner=?)`,
 		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), i.ID, i.State,
-		only.state, only.state, only.process)
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil),
+		only.state, milli(only.until), i.ID, i.State, only.state, only.state, only.process)
 	if err != nil {
 		return storageError("writing row "+i.ID, err)
 	}
@@ -75,6 +76,7 @@ func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condi
 type condition struct {
 	state   State
 	process string
+	until   time.Time // the process's lease from now on
 }
 
 // remove blanks a row. What it cost stays.

@@ -108,10 +108,23 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 	for _, job := range call.Jobs {
 		rows = append(rows, job.Image())
 	}
+	if call.Joined == len(rows) && givenUp(rows) && ctx.Err() == nil {
+		return t.generate(ctx, request) // by its caller in another process, which is not ours
+	}
 	for range order.N - len(rows) {
 		rows = append(rows, unbegun(order, call.Refused, t.Now(), t.Sandbox))
 	}
 	return t.pictures(ctx, rows, joined(call)), nil
+}
+
+// givenUp tells of pictures that were cancelled before anything was sent.
+func givenUp(rows []resources.Image) bool {
+	for _, row := range rows {
+		if row.State != resources.Failed || row.Charged || row.Failure == nil || row.Failure.Kind != string(zai.KindCancelled) {
+			return false
+		}
+	}
+	return true
 }
 
 // joined tells that pictures were not paid for by this call.
@@ -197,7 +210,7 @@ func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *res
 				call.Abandon()
 				return &resources.Failure{
 					Kind: string(zai.KindCancelled), Message: "The call was cancelled.",
-					Hint: "What was sent already is finished and kept, list_images shows it; nothing else was charged.",
+					Hint: "What was sent already is finished and kept: the same call made again within 15 minutes gets it. Nothing else was charged.",
 				}
 			}
 		}

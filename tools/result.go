@@ -105,11 +105,13 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 }
 
 // handOut notes what the answer tells of pictures of which nothing more will
-// come.
+// come. One that may still be brought home waits for the same call to be made
+// again.
 func (t *tools) handOut(ctx context.Context, rows []resources.Image) {
 	var ids []string
 	for _, row := range rows {
-		if row.ID != "" && !row.Delivered && !row.Working() {
+		comes := row.Working() || row.State == resources.Answered && row.UpstreamURL != "" || row.State == resources.Unknown && row.TaskID != ""
+		if row.ID != "" && !row.Delivered && !comes {
 			ids = append(ids, row.ID)
 		}
 	}
@@ -128,6 +130,9 @@ func worst(rows []resources.Image) *resources.Failure {
 		case row.Failure == nil || !row.Charged:
 		case paid == nil:
 			paid = new(*row.Failure)
+			if !strings.Contains(paid.Hint, row.ID) {
+				paid.Hint += " The picture's id is " + row.ID + "."
+			}
 		default:
 			others = append(others, row.ID)
 		}

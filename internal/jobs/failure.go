@@ -79,7 +79,12 @@ func Describe(err error) *resources.Failure {
 		return budget.describe()
 	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
-	case errors.Is(err, errLeftQueued), errors.Is(err, errTaken):
+	case errors.Is(err, errTaken):
+		return &resources.Failure{
+			Kind: string(zai.KindCancelled), Retryable: true,
+			Message: "This program stood still for so long that another one took the picture for left behind.", Hint: "Nothing was charged; call again if the picture is still wanted.",
+		}
+	case errors.Is(err, errLeftQueued):
 		return &resources.Failure{
 			Kind: string(zai.KindCancelled), Retryable: true,
 			Message: "The program ended before this picture was asked for.", Hint: "Nothing was charged; call again if the picture is still wanted.",

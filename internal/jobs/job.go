@@ -109,9 +109,10 @@ func (j *Job) Abandon() {
 	j.mu.Lock()
 	j.wanted--
 	last := j.wanted <= 0
+	j.left = j.left || last
 	j.mu.Unlock()
 	if last {
-		j.giveUp()
+		j.leave()
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResp
 // the last moment at which that costs nothing. It gives the slot back.
 func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) {
 	defer j.place.leave()
-	if since := p.Now().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
+	if since := p.wall().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
 		if err := p.recordIf(row, resources.Submitted); err != nil {
 			return nil, err
 		}
@@ -98,13 +98,12 @@ func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
 		j.place.leave()
 		return p.notMade(row, j.queue.Err()), false
 	}
-	row.State = resources.Submitted
+	row.State, j.submitted = resources.Submitted, p.wall()
 	if err := p.recordIf(row, resources.Queued); err != nil {
 		j.place.leave()
 		return p.notMade(row, err), false
 	}
 	j.set(row)
-	j.submitted = p.Now()
 	return row, true
 }
 
@@ -124,7 +123,20 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	}
 	row.Failure = Describe(err)
 	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
-	_ = p.record(row) // logged
+	if errors.Is(p.record(row), resources.ErrSettled) {
+		return p.newest(row)
+	}
+	if row.State == resources.Unknown && row.TaskID != "" {
+		p.park(row, nextTry(p.Now(), row.CreatedAt)) // the service may tell later
+	}
+	return row
+}
+
+// newest is a row as the catalog has it.
+func (p *Pipeline) newest(row resources.Image) resources.Image {
+	if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
+		return now
+	}
 	return row
 }
 
@@ -140,9 +152,7 @@ func (p *Pipeline) settleLeft(row resources.Image, err error) resources.Image {
 	case err == nil:
 		p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State))
 	case errors.Is(err, errTaken):
-		if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
-			return now
-		}
+		return p.newest(row)
 	}
 	return row
 }
@@ -177,9 +187,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	row.Failure = lost(err, row.ID, data.URL)
 	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
 	if errors.Is(p.record(row), resources.ErrSettled) {
-		if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
-			return now // another process was luckier
-		}
+		return p.newest(row) // another process was luckier
 	}
 	p.park(row, nextTry(p.Now(), row.CreatedAt))
 	return row
@@ -202,21 +210,31 @@ func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.I
 // record writes a row even while the program ends. What the catalog does not
 // take now is written later.
 func (p *Pipeline) record(row resources.Image) error {
+	p.writing.Lock()
+	err := p.write(row)
+	p.writing.Unlock()
+	if err != nil && !errors.Is(err, resources.ErrSettled) {
+		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "link", row.UpstreamURL, "error", err)
+	}
+	return err
+}
+
+// write is record while nothing else is recorded.
+func (p *Pipeline) write(row resources.Image) error {
 	err := p.Library.Record(context.WithoutCancel(p.base), row)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil || errors.Is(err, resources.ErrSettled) {
 		delete(p.unrecorded, row.ID)
-		return err
+	} else {
+		p.unrecorded[row.ID] = row
 	}
-	p.unrecorded[row.ID] = row
-	p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "link", row.UpstreamURL, "error", err)
 	return err
 }
 
 // recordIf writes a row that is still in the given state and this process's.
 func (p *Pipeline) recordIf(row resources.Image, was resources.State) error {
-	err := p.Library.RecordIf(context.WithoutCancel(p.base), row, was, p.Process)
+	err := p.Library.RecordIf(context.WithoutCancel(p.base), row, was, p.lease())
 	if errors.Is(err, resources.ErrSettled) {
 		return errTaken
 	}
@@ -228,13 +246,15 @@ func (p *Pipeline) recordIf(row resources.Image, was resources.State) error {
 
 // catchUp writes what the catalog did not take before, of one row.
 func (p *Pipeline) catchUp(id string) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
 	row, late := p.unrecorded[id]
 	p.mu.Unlock()
 	if !late {
 		return nil
 	}
-	if err := p.record(row); err != nil && !errors.Is(err, resources.ErrSettled) {
+	if err := p.write(row); err != nil && !errors.Is(err, resources.ErrSettled) {
 		return err
 	}
 	return nil

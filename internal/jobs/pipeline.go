@@ -46,6 +46,7 @@ type Pipeline struct {
 	stop    context.CancelFunc
 	refused chan struct{} // closed when no new work is taken
 
+	writing    sync.Mutex // one step is recorded after the other; comes before mu
 	mu         sync.Mutex
 	running    map[string]*Job
 	unrecorded map[string]resources.Image // rows as they should be, when the catalog could not be written
@@ -91,6 +92,10 @@ func (p *Pipeline) Find(id string) *Job {
 	defer p.mu.Unlock()
 	return p.running[id]
 }
+
+// wall is the time of the clock on the wall: leases run out while the machine
+// sleeps, which the monotonic clock does not notice.
+func (p *Pipeline) wall() time.Time { return p.Now().Round(0) }
 
 // isGone tells of a picture of which nothing was sent that it never will be.
 func (p *Pipeline) isGone(id string) bool {

@@ -10,6 +10,7 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
 )
 
 // A call is given up after it was sent and made again while it is under way:
@@ -115,12 +116,12 @@ func TestWhoKnowsBetter(t *testing.T) {
 	row.State, row.UpstreamURL = resources.Answered, "https://x.example/a.png"
 	require.NoError(t, r.Library.Record(t.Context(), row))
 	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
-	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, "taker"), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
 	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
 	assert.Equal(t, "https://x.example/a.png", r.row(t, row.ID).UpstreamURL, "a link is never forgotten")
 	other := r.left(t, resources.Image{State: resources.Queued})
 	other.State = resources.Submitted
-	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, r.Process), resources.ErrSettled, "it is not this process's")
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "it is not this process's")
 }
 
 // Tasks that never end keep nothing else from being brought home.
@@ -135,4 +136,34 @@ func TestStuckTasksHoldUpNothing(t *testing.T) {
 	_, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return r.row(t, answered.ID).State == resources.Saved }, time.Second, 5*time.Millisecond)
+}
+
+// A task of which the service does not want to know becomes unknown, and is
+// asked about again later, by whoever works on that backend.
+func TestUnknownTasksAreAskedAboutAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	call, err := r.Start(t.Context(), poster("sandbox:task_gone"), nil)
+	require.NoError(t, err)
+	<-call.Jobs[0].Done()
+	id := ids(call)[0]
+	require.Equal(t, resources.Unknown, r.row(t, id).State)
+	good, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "1280x1280"})
+	require.NoError(t, err)
+	r.sql(t, `UPDATE images SET task_id='`+good.ID+`'`)
+	list, err := r.Recover(t.Context(), false)
+	require.NoError(t, err)
+	assert.Empty(t, list, "not at once")
+	next, err := r.Library.NextClaim(t.Context(), resources.Lease{Process: "another"})
+	require.NoError(t, err)
+	assert.WithinDuration(t, time.Now().Add(time.Minute), next, 10*time.Second)
+	play := r.another(t, func(c *jobs.Config) { c.Sandbox = true })
+	list, err = play.Recover(t.Context(), true)
+	require.NoError(t, err)
+	assert.Empty(t, list, "the sandbox knows nothing of real tasks")
+	list, err = r.Recover(t.Context(), true)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	<-list[0].Done()
+	assert.Equal(t, resources.Saved, r.row(t, id).State)
 }

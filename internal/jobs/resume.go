@@ -18,7 +18,7 @@ const (
 
 // lease is what this process claims rows with.
 func (p *Pipeline) lease() resources.Lease {
-	return resources.Lease{Process: p.Process, Until: p.Now().Add(p.Lease)}
+	return resources.Lease{Process: p.Process, Until: p.Now().Add(p.Lease), Sandbox: p.Sandbox}
 }
 
 // keepLeases tells other processes that this one lives, as long as there is
@@ -54,7 +54,7 @@ func (p *Pipeline) Tend(ctx context.Context) {
 		wait := tendEvery
 		if p.Library.Exists() {
 			_, err := p.Recover(ctx, false)
-			next, nextErr := p.Library.NextClaim(ctx, p.Process)
+			next, nextErr := p.Library.NextClaim(ctx, p.lease())
 			switch err = errors.Join(err, nextErr); {
 			case err == nil && !next.IsZero():
 				wait = min(wait, max(next.Sub(p.Now()), 0)+time.Second)

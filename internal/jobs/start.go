@@ -57,6 +57,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	defer p.work.Done()
 	for {
 		drafts, busy := p.draft(ctx, r, watch)
+		since := p.wall() // the leases count from before the catalog may keep us waiting
 		reserved, err := p.reserve(ctx, r, drafts)
 		for _, j := range drafts[len(reserved.New):] {
 			p.discard(j)
@@ -75,6 +76,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 			call.Jobs = append(call.Jobs, j)
 		}
 		for n, row := range reserved.New {
+			drafts[n].submitted = since
 			p.begun(drafts[n], row)
 			call.Jobs = append(call.Jobs, drafts[n])
 		}
@@ -150,7 +152,6 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 // begun sets to work on a reserved picture.
 func (p *Pipeline) begun(j *Job, row resources.Image) {
 	j.set(row)
-	j.submitted = p.Now()
 	if p.isClosing() {
 		j.giveUp()
 	}

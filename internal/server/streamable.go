@@ -160,6 +160,8 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 	}
 	var receipt *receipt
 	c.ctx, receipt = h.withReceipt(c.ctx)
+	written := false
+	defer func() { receipt.settle(c.ctx, written) }()
 	flight := c.session.calls.add(id, method, c.cancel)
 	if flight == nil {
 		c.cancel()
@@ -175,8 +177,6 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 		}
 	}
 	response := h.run(r, c, flight, answer, leave)
-	written := false
-	defer func() { receipt.settle(c.ctx, written) }()
 	switch {
 	case response != nil && !c.session.calls.wasCancelled(flight):
 		err := answer.respond(id, response)
