@@ -199,3 +199,35 @@ func TestTasksOfTheSandbox(t *testing.T) {
 		})
 	}
 }
+
+// A key is tried without anything being made.
+func TestCheckKey(t *testing.T) {
+	for answer, kind := range map[string]zai.Kind{
+		`400 {"error":{"code":"1214","message":"task does not exist"}}`:       "",
+		`200 {"model":"x","task_status":"PROCESSING"}`:                        "",
+		`429 {"error":{"code":"1113","message":"Insufficient balance"}}`:      "",
+		`429 {"error":{"code":"1302","message":"Rate limit reached"}}`:        "",
+		`401 {"error":{"code":"401","message":"token expired or incorrect"}}`: zai.KindUnauthorized,
+		`200 {"code":401,"msg":"token expired or incorrect","success":false}`: zai.KindUnauthorized,
+		`200 {"code":500,"msg":"404 NOT_FOUND","success":false}`:              zai.KindWrongRegion,
+		`404 page not found`: zai.KindWrongRegion,
+		`502 <html>`:         zai.KindOutcomeUnknown,
+		`400 {"error":{"code":"1220","message":"no permission for this API"}}`: zai.KindUnauthorized,
+	} {
+		api := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, http.MethodGet, r.Method)
+			status, body, _ := strings.Cut(answer, " ")
+			w.WriteHeader(map[string]int{"200": 200, "400": 400, "401": 401, "404": 404, "429": 429, "502": 502}[status])
+			_, _ = io.WriteString(w, body)
+		})}
+		s := httptest.NewServer(api)
+		err := newClient(t, s.URL).CheckKey(t.Context())
+		if kind == "" {
+			require.NoError(t, err, answer)
+		} else {
+			require.ErrorIs(t, err, kind, answer)
+		}
+		assert.EqualValues(t, 1, api.n.Load())
+		s.Close()
+	}
+}
