@@ -1,0 +1,158 @@
+// Package hostconfig knows where MCP hosts keep their configuration and in
+// which form, and puts this server into it without touching anything else.
+package hostconfig
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ServerName is the name of the entry.
+const ServerName = "zai-image"
+
+// Placeholder stands where the user's key belongs.
+const Placeholder = "your-key"
+
+// Machine is what decides where files lie.
+type Machine struct {
+	OS   string // as runtime.GOOS
+	Home string
+	Env  func(string) string
+}
+
+// Server is how a host starts the program.
+type Server struct {
+	Command string   // absolute path
+	Args    []string // may be empty
+	KeyFile string   // a file with the key; "" writes a placeholder for the key itself
+}
+
+func (s Server) env() map[string]string {
+	if s.KeyFile != "" {
+		return map[string]string{"ZAI_API_KEY_FILE": s.KeyFile}
+	}
+	return map[string]string{"ZAI_API_KEY": Placeholder}
+}
+
+// Client is one host.
+type Client struct {
+	Name  string
+	file  func(Machine) string
+	key   string // the object that holds servers
+	entry func(Server) any
+	toml  bool
+}
+
+// object keeps the order of fields, for files that people read.
+type object []field
+
+type field struct {
+	name  string
+	value any
+}
+
+// MarshalJSON writes the fields in their order.
+func (o object) MarshalJSON() ([]byte, error) {
+	var b strings.Builder
+	b.WriteString("{")
+	for i, f := range o {
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, "%q:%s", f.name, value)
+	}
+	b.WriteString("}")
+	return []byte(b.String()), nil
+}
+
+func stdio(s Server) any {
+	return object{{"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
+}
+
+func typedStdio(s Server) any {
+	return object{{"type", "stdio"}, {"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
+}
+
+func opencode(s Server) any {
+	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.Args...)}, {"environment", s.env()}, {"enabled", true}}
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// clients is the table. Sources: each host's own documentation of its MCP
+// configuration.
+func clients() []Client {
+	inHome := func(parts ...string) func(Machine) string {
+		return func(m Machine) string { return filepath.Join(append([]string{m.Home}, parts...)...) }
+	}
+	return []Client{
+		{Name: "claude-desktop", key: "mcpServers", entry: stdio, file: func(m Machine) string { return appData(m, "Claude", "claude_desktop_config.json") }},
+		{Name: "claude-code", key: "mcpServers", entry: typedStdio, file: inHome(".claude.json")},
+		{Name: "vscode", key: "servers", entry: typedStdio, file: func(m Machine) string { return appData(m, "Code", "User", "mcp.json") }},
+		{Name: "cursor", key: "mcpServers", entry: stdio, file: inHome(".cursor", "mcp.json")},
+		{Name: "codex", key: "mcp_servers", entry: stdio, toml: true, file: func(m Machine) string {
+			if home := m.Env("CODEX_HOME"); home != "" {
+				return filepath.Join(home, "config.toml")
+			}
+			return filepath.Join(m.Home, ".codex", "config.toml")
+		}},
+		{Name: "gemini", key: "mcpServers", entry: stdio, file: inHome(".gemini", "settings.json")},
+		{Name: "opencode", key: "mcp", entry: opencode, file: func(m Machine) string {
+			if config := m.Env("XDG_CONFIG_HOME"); config != "" {
+				return filepath.Join(config, "opencode", "opencode.json")
+			}
+			return filepath.Join(m.Home, ".config", "opencode", "opencode.json")
+		}},
+	}
+}
+
+// appData is where desktop programs keep their settings.
+func appData(m Machine, parts ...string) string {
+	base := filepath.Join(m.Home, ".config")
+	switch m.OS {
+	case "darwin":
+		base = filepath.Join(m.Home, "Library", "Application Support")
+	case "windows":
+		if base = m.Env("APPDATA"); base == "" {
+			base = filepath.Join(m.Home, "AppData", "Roaming")
+		}
+	default:
+		if config := m.Env("XDG_CONFIG_HOME"); config != "" {
+			base = config
+		}
+	}
+	return filepath.Join(append([]string{base}, parts...)...)
+}
+
+// Names are the clients that Find knows.
+func Names() (names []string) {
+	for _, c := range clients() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Find looks a client up by its name.
+func Find(name string) (Client, error) {
+	list := clients()
+	at := slices.IndexFunc(list, func(c Client) bool { return c.Name == name })
+	if at < 0 {
+		return Client{}, fmt.Errorf("unknown client %q", name)
+	}
+	return list[at], nil
+}
+
+// File is where the client keeps its servers on this machine.
+func (c Client) File(m Machine) string { return c.file(m) }

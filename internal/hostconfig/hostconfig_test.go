@@ -1,0 +1,207 @@
+package hostconfig_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/tailscale/hujson"
+
+	"zai-image-mcp/internal/hostconfig"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func server() hostconfig.Server {
+	return hostconfig.Server{Command: `C:\Program Files\zai "image"\zai-image-mcp.exe`, Args: []string{"--sandbox"}}
+}
+
+func client(t *testing.T, name string) hostconfig.Client {
+	t.Helper()
+	c, err := hostconfig.Find(name)
+	require.NoError(t, err)
+	return c
+}
+
+// The entry of each client, as a whole file and inside one that holds others'.
+func TestEntries(t *testing.T) {
+	for _, name := range hostconfig.Names() {
+		t.Run(name, func(t *testing.T) {
+			entry, err := client(t, name).Entry(server())
+			require.NoError(t, err)
+			golden := filepath.Join("testdata", name+".golden")
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(entry), 0o600))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			assert.Equal(t, strings.ReplaceAll(string(want), "\r\n", "\n"), entry)
+			var read map[string]any
+			if name == "codex" {
+				require.NoError(t, toml.Unmarshal([]byte(entry), &read))
+			} else {
+				require.NoError(t, json.Unmarshal([]byte(entry), &read))
+			}
+			assert.Contains(t, entry, hostconfig.Placeholder)
+		})
+	}
+}
+
+const foreignJSON = `{
+  // what the user wrote
+  "theme": "dark",   "numbers": [1,2,   3e2],
+  "KEY": {
+    "other": {"command": "x", "args": []}, // keep me
+  },
+  "last": 9007199254740993,
+}
+`
+
+const foreignTOML = `# what the user wrote
+model = "gpt-5"   # keep me
+
+[mcp_servers.other]
+command = "x"
+
+[mcp_servers.other.env]
+A = "b"
+
+[profiles."a.b"]
+approval = "never"
+`
+
+func foreign(c, key string) string {
+	if c == "codex" {
+		return foreignTOML
+	}
+	return strings.Replace(foreignJSON, "KEY", key, 1)
+}
+
+func keyOf(name string) string {
+	switch name {
+	case "vscode":
+		return "servers"
+	case "opencode":
+		return "mcp"
+	default:
+		return "mcpServers"
+	}
+}
+
+// Whatever else a file holds stays as it is, byte for byte, in its order.
+func TestMergeKeepsEverythingElse(t *testing.T) {
+	for _, name := range hostconfig.Names() {
+		t.Run(name, func(t *testing.T) {
+			before, c := foreign(name, keyOf(name)), client(t, name)
+			first, err := c.Merge([]byte(before), server())
+			require.NoError(t, err)
+			assert.True(t, first.Changed)
+			assert.Empty(t, first.Was)
+			rest := string(first.Text)
+			for line := range strings.Lines(before) {
+				line = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(line), "}"))
+				at := strings.Index(rest, line)
+				require.GreaterOrEqual(t, at, 0, "%q is still there, in its place:\n%s", line, first.Text)
+				rest = rest[at+len(line):]
+			}
+			servers := read(t, name, first.Text)[map[bool]string{true: "mcp_servers", false: keyOf(name)}[name == "codex"]].(map[string]any)
+			assert.Len(t, servers, 2)
+
+			again, err := c.Merge(first.Text, server())
+			require.NoError(t, err)
+			assert.False(t, again.Changed, "the second time there is nothing to do")
+			assert.Equal(t, string(first.Text), string(again.Text))
+
+			other := server()
+			other.Args, other.KeyFile = nil, "/etc/key"
+			replaced, err := c.Merge(first.Text, other)
+			require.NoError(t, err)
+			assert.True(t, replaced.Changed)
+			assert.Contains(t, replaced.Was, "--sandbox")
+			assert.NotContains(t, string(replaced.Text), "--sandbox")
+			assert.Contains(t, string(replaced.Text), "keep me")
+			assert.Len(t, read(t, name, replaced.Text)[map[bool]string{true: "mcp_servers", false: keyOf(name)}[name == "codex"]], 2)
+		})
+	}
+}
+
+func read(t *testing.T, name string, text []byte) map[string]any {
+	t.Helper()
+	var all map[string]any
+	if name == "codex" {
+		require.NoError(t, toml.Unmarshal(text, &all), string(text))
+		return all
+	}
+	standard, err := hujson.Standardize(bytes.Clone(text))
+	require.NoError(t, err, string(text))
+	require.NoError(t, json.Unmarshal(standard, &all))
+	return all
+}
+
+// A file that no host could read is not made worse.
+func TestMergeRefuses(t *testing.T) {
+	for name, text := range map[string]string{"cursor": `{"mcpServers": `, "gemini": `[]`, "vscode": `{"servers": 7}`, "codex": `[mcp_servers`} {
+		_, err := client(t, name).Merge([]byte(text), server())
+		require.ErrorIs(t, err, hostconfig.ErrForm, name)
+	}
+}
+
+func TestCodexTablesInTheMiddle(t *testing.T) {
+	text := "a = 1\n\n[mcp_servers.zai-image]\ncommand = \"old\"\n\n[mcp_servers.zai-image.env]\nX = \"y\"\n\n[z]\nb = 2"
+	m, err := client(t, "codex").Merge([]byte(text), server())
+	require.NoError(t, err)
+	assert.Contains(t, m.Was, `X = "y"`)
+	all := read(t, "codex", m.Text)
+	assert.Equal(t, map[string]any{"b": int64(2)}, all["z"])
+	assert.NotContains(t, string(m.Text), "old")
+	for _, text := range []string{"a = 1", "a = 1\n", "\n", "[x]\ny=1"} {
+		m, err := client(t, "codex").Merge([]byte(text), server())
+		require.NoError(t, err)
+		assert.Contains(t, read(t, "codex", m.Text), "mcp_servers", "%q", text)
+	}
+}
+
+// Where each host looks, on each system.
+func TestFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED here: the paths below have slashes")
+	}
+	none := func(string) string { return "" }
+	app := func(name string) string {
+		return map[string]string{"APPDATA": "/h/Roaming", "XDG_CONFIG_HOME": "/x", "CODEX_HOME": "/c"}[name]
+	}
+	tests := []struct {
+		client, system string
+		env            func(string) string
+		want           string
+	}{
+		{"claude-desktop", "linux", none, "/h/.config/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "linux", app, "/x/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "darwin", app, "/h/Library/Application Support/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "windows", app, "/h/Roaming/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "windows", none, "/h/AppData/Roaming/Claude/claude_desktop_config.json"},
+		{"vscode", "linux", none, "/h/.config/Code/User/mcp.json"},
+		{"vscode", "darwin", none, "/h/Library/Application Support/Code/User/mcp.json"},
+		{"vscode", "windows", app, "/h/Roaming/Code/User/mcp.json"},
+		{"claude-code", "linux", none, "/h/.claude.json"},
+		{"cursor", "darwin", none, "/h/.cursor/mcp.json"},
+		{"codex", "linux", none, "/h/.codex/config.toml"},
+		{"codex", "linux", app, "/c/config.toml"},
+		{"gemini", "windows", none, "/h/.gemini/settings.json"},
+		{"opencode", "linux", none, "/h/.config/opencode/opencode.json"},
+		{"opencode", "linux", app, "/x/opencode/opencode.json"},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, client(t, tt.client).File(hostconfig.Machine{OS: tt.system, Home: "/h", Env: tt.env}), "%s on %s", tt.client, tt.system)
+	}
+	_, err := hostconfig.Find("notepad")
+	require.Error(t, err)
+}
