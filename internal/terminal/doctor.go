@@ -1,0 +1,117 @@
+package terminal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// Doctor looks whether the program can work as it is set up. It makes no
+// picture and costs nothing.
+type Doctor struct {
+	Client  *zai.Client // nil without a key
+	Other   *zai.Client // the same key on the other platform; nil when that cannot be
+	Library *resources.Library
+	Machine hostconfig.Machine
+	Out     io.Writer
+}
+
+// Examine prints one line for each thing. It fails with ErrProblems when
+// something has to be mended.
+func (d Doctor) Examine(ctx context.Context) error {
+	failed := false
+	for _, look := range []struct {
+		name string
+		at   func(context.Context) (string, error)
+	}{{"key", d.key}, {"folder", d.folder}, {"catalog", d.catalog}, {"hosts", d.hosts}} {
+		said, err := look.at(ctx)
+		mark := "ok"
+		if err != nil {
+			mark, said, failed = "PROBLEM", err.Error(), true
+		}
+		if _, err := fmt.Fprintf(d.Out, "%-8s %-8s %s\n", mark, look.name, said); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return ErrProblems
+	}
+	return nil
+}
+
+func (d Doctor) key(ctx context.Context) (string, error) {
+	if d.Client == nil {
+		return "", errors.New("none; set ZAI_API_KEY or ZAI_API_KEY_FILE to a key from https://z.ai/manage-apikey/apikey-list")
+	}
+	err := d.Client.CheckKey(ctx)
+	if err == nil {
+		return fmt.Sprintf("accepted by region %s at %s", d.Client.Region(), d.Client.BaseURL()), nil
+	}
+	if errors.Is(err, zai.KindUnauthorized) && d.Other != nil && d.Other.CheckKey(ctx) == nil {
+		return "", fmt.Errorf("refused by region %s but accepted by %s: set --region %s (ZAI_IMAGE_REGION)", d.Client.Region(), d.Other.Region(), d.Other.Region())
+	}
+	if service, ok := errors.AsType[*zai.Error](err); ok {
+		message, hint := service.Explain()
+		return "", errors.New(message + " " + hint)
+	}
+	return "", err
+}
+
+func (d Doctor) folder(context.Context) (string, error) {
+	if err := d.Library.Writable(); err != nil {
+		return "", err
+	}
+	return "pictures can be written to " + d.Library.Folder(), nil
+}
+
+func (d Doctor) catalog(ctx context.Context) (string, error) {
+	if !d.Library.Exists() {
+		return "none yet, the first picture makes it", nil
+	}
+	report, err := d.Library.Check(ctx, false, nil)
+	if err != nil {
+		return "", err
+	}
+	if n := len(report.Problems); n > 0 {
+		return "", fmt.Errorf("%d problems with %d pictures; see images check", n, report.Pictures)
+	}
+	return fmt.Sprintf("%d pictures, no problems", report.Pictures), nil
+}
+
+// hosts tells which hosts start this program. None is no problem.
+func (d Doctor) hosts(context.Context) (string, error) {
+	var found, without, broken []string
+	for _, name := range hostconfig.Names() {
+		client, err := hostconfig.Find(name)
+		if err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(client.File(d.Machine))
+		switch has, parseErr := client.Has(text); {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil || parseErr != nil:
+			broken = append(broken, client.File(d.Machine))
+		case has && bytes.Contains(text, []byte(hostconfig.Placeholder)):
+			without = append(without, name)
+		case has:
+			found = append(found, name)
+		}
+	}
+	switch {
+	case len(broken) > 0:
+		return "", fmt.Errorf("cannot be read: %s", strings.Join(broken, ", "))
+	case len(without) > 0:
+		return "", fmt.Errorf("put your key in place of %q: %s", hostconfig.Placeholder, strings.Join(without, ", "))
+	case len(found) == 0:
+		return "none is set up; see zai-image-mcp config --help", nil
+	}
+	return "set up: " + strings.Join(found, ", "), nil
+}
