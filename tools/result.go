@@ -263,7 +263,7 @@ func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (i
 		if row.State != resources.Saved {
 			continue
 		}
-		if t.Inline == InlineNone {
+		if t.inline(ctx) == InlineNone {
 			images = append(images, nil)
 			continue
 		}
@@ -277,11 +277,21 @@ func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (i
 	return images, notes
 }
 
+// inline is what the caller's results carry of pictures.
+func (t *tools) inline(ctx context.Context) Inline {
+	if t.InlineFor != nil {
+		if wanted := t.InlineFor(ctx); wanted != "" {
+			return wanted
+		}
+	}
+	return t.Inline
+}
+
 // image fits one picture into share bytes of base64.
 func (t *tools) image(ctx context.Context, row resources.Image, share int) (image *mcp.ImageContent, note string) {
 	const envelope = 200
 	limit := (share - envelope) / 4 * 3
-	if t.Inline == InlineFull {
+	if t.inline(ctx) == InlineFull {
 		if b, mimeType, note := t.full(ctx, row, limit); b != nil {
 			return imageContent(b, mimeType), note
 		}

@@ -32,6 +32,7 @@ type Config struct {
 	DefaultModel string // one of the region's
 	Wait         time.Duration
 	Inline       Inline
+	InlineFor    func(context.Context) Inline // what a caller wants instead, "" for nothing else; may be nil
 	Sandbox      bool
 	Reach        resources.Reach
 	Owner        func(context.Context) string            // whose pictures a call makes and sees
