@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"zai-image-mcp/internal/hostconfig"
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/internal/server"
 	"zai-image-mcp/internal/terminal"
@@ -73,6 +75,8 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Make pictures from the terminal."`
 	Images   imagesCommand   `cmd:"" help:"Look after the library."`
+	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or put it there."`
+	Doctor   doctorCommand   `cmd:"" help:"Look whether key, folder, catalog and hosts are set up. Costs nothing. Exit status 3 when something is not."`
 	Sandbox  sandboxCommand  `cmd:"" help:"Serve the sandbox API alone, for other programs to try."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -108,6 +112,7 @@ type serveCommand struct {
 	Transport     string        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
 	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
 	Inline        string        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Structured    string        `help:"Whether results have structured content: auto (not for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
 	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
 	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
 }
@@ -115,7 +120,7 @@ type serveCommand struct {
 // Run serves MCP until the host closes stdin or a signal comes.
 func (c *serveCommand) Run(p *program, all *commands) error {
 	s := setup{
-		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: c.Inline, wait: c.Wait, grace: c.ShutdownGrace,
+		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: c.Inline, structured: c.Structured, wait: c.Wait, grace: c.ShutdownGrace,
 	}
 	if c.Transport != "stdio" {
 		return p.serveWeb(all, c.webFlags, c.Transport == "sse", s)
@@ -282,6 +287,84 @@ func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) er
 	return care.Repair(p.ctx, pipeline, c.Repair.ReadData)
 }
 
+type configCommand struct {
+	Client  string `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini or opencode."`
+	Write   bool   `help:"Put the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
+	Yes     bool   `help:"Replace another entry of the same name without asking."`
+	KeyFile string `help:"File that holds the key; without it the entry has a place for the key itself." type:"path" placeholder:"FILE"`
+	Sandbox bool   `help:"Start the server with --sandbox."`
+}
+
+// Run prints or writes the entry.
+func (c *configCommand) Run(p *program) error {
+	client, err := hostconfig.Find(c.Client)
+	if err != nil {
+		return &usageError{"config: " + err.Error(), "Use one of: " + strings.Join(hostconfig.Names(), ", ") + "."}
+	}
+	machine, err := p.machine()
+	if err != nil {
+		return err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	h := terminal.HostConfig{
+		Client: client, Machine: machine, Server: hostconfig.Server{Command: binary, KeyFile: c.KeyFile}, Now: time.Now, Out: p.out, Ask: p.err,
+	}
+	if c.Sandbox {
+		h.Server.Args = []string{"--sandbox"}
+	}
+	if in, ok := p.in.(*os.File); ok && isTerminal(in) {
+		h.In = in
+	}
+	if c.Write {
+		return h.Write(c.Yes)
+	}
+	return h.Print()
+}
+
+func (p *program) machine() (hostconfig.Machine, error) {
+	home, err := os.UserHomeDir()
+	return hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: p.env}, err
+}
+
+type doctorCommand struct {
+	libraryFlags
+	Region  string `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	BaseURL string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
+}
+
+// Run looks at everything that can be looked at for nothing.
+func (c *doctorCommand) Run(p *program, all *commands) error {
+	log := p.log(all, true)
+	library, err := p.library(c.libraryFlags, log)
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	machine, err := p.machine()
+	if err != nil {
+		return err
+	}
+	telemetry, err := server.NewTelemetry(p.ctx, version, false, false)
+	if err != nil {
+		return err
+	}
+	region, err := zai.ParseRegion(c.Region)
+	if err != nil {
+		return err
+	}
+	d := terminal.Doctor{Library: library, Machine: machine, Out: p.out}
+	if d.Client, err = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log, telemetry); err == nil && c.BaseURL == "" {
+		d.Other, err = p.client(region.Other(), upstreamFlags{}, log, telemetry)
+	}
+	if err != nil {
+		return err
+	}
+	return d.Examine(p.ctx)
+}
+
 type sandboxCommand struct {
 	Listen string        `help:"Address to serve on; port 0 takes a free one." default:"127.0.0.1:8788"`
 	Key    string        `help:"Key that callers must send (default: any)." env:"ZAI_SANDBOX_KEY"`
@@ -348,6 +431,7 @@ type setup struct {
 	library       libraryFlags
 	upstream      upstreamFlags
 	model, inline string
+	structured    string
 	wait, grace   time.Duration
 	maxMessage    int
 	quiet         bool // log warnings only
@@ -390,7 +474,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 		return nil, nil, err
 	}
 	s, err := server.New(server.Config{
-		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Grace: c.grace, MaxMessage: c.maxMessage,
+		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Structured: server.Structured(c.structured), Grace: c.grace, MaxMessage: c.maxMessage,
 		Reach: c.reach, Telemetry: telemetry,
 		Jobs: jobs.Config{
 			Client: client, Library: library, Process: rand.Text(), MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,

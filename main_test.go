@@ -252,6 +252,80 @@ func TestCare(t *testing.T) {
 	assert.Contains(t, out, "$0.030 since")
 }
 
+// A host is set up with one command, and nothing of the user's is lost by it.
+func TestConfigCommand(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, ".cursor", "mcp.json")
+	env := []string{"HOME=" + home, "USERPROFILE=" + home}
+	out, errs, exit := run(t, env, "config", "cursor")
+	require.Zero(t, exit, errs)
+	assert.Contains(t, errs, file)
+	var printed struct {
+		MCPServers map[string]struct{ Command string } `json:"mcpServers"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &printed))
+	assert.True(t, filepath.IsAbs(printed.MCPServers["zai-image"].Command))
+	_, err := os.Stat(file)
+	require.ErrorIs(t, err, os.ErrNotExist, "to print changes nothing")
+
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	foreign := "{\n  \"mcpServers\": {\"other\": {\"command\": \"x\"}},\n  \"mine\": 1\n}\n"
+	require.NoError(t, os.WriteFile(file, []byte(foreign), 0o640))
+	out, errs, exit = run(t, env, "config", "cursor", "--write")
+	require.Zero(t, exit, errs)
+	assert.Contains(t, out, "your-key")
+	written, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(written), `"other": {"command": "x"}`)
+	assert.Contains(t, string(written), `"mine": 1`)
+	backups, err := filepath.Glob(file + ".backup-*")
+	require.NoError(t, err)
+	require.Len(t, backups, 1)
+	kept, err := os.ReadFile(backups[0])
+	require.NoError(t, err)
+	assert.Equal(t, foreign, string(kept))
+	for _, path := range []string{file, backups[0]} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+	}
+	out, _, exit = run(t, env, "config", "cursor", "--write")
+	assert.Zero(t, exit)
+	assert.Contains(t, out, "already")
+	_, errs, exit = run(t, env, "config", "cursor", "--write", "--sandbox")
+	assert.Equal(t, 1, exit, "nobody is there to be asked")
+	assert.Contains(t, errs, "Replace it?")
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(written), string(after))
+	_, errs, exit = run(t, env, "config", "cursor", "--write", "--sandbox", "--yes")
+	assert.Zero(t, exit, errs)
+	after, err = os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(after), "--sandbox")
+	_, errs, exit = run(t, env, "config", "notepad")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "claude-desktop, claude-code")
+}
+
+func TestDoctorCommand(t *testing.T) {
+	api := httptest.NewServer(sandbox.New(sandbox.Options{Key: "the-key"}))
+	t.Cleanup(api.Close)
+	env := []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + api.URL + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir()}
+	out, errs, exit := run(t, env, "doctor")
+	assert.Zero(t, exit, out+errs)
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		assert.True(t, strings.HasPrefix(line, "ok "), line)
+	}
+	out, _, exit = run(t, append(env, "ZAI_API_KEY=wrong-key"), "doctor")
+	assert.Equal(t, 3, exit)
+	assert.Contains(t, out, "PROBLEM  key")
+	assert.NotContains(t, out, "wrong-key")
+	out, _, exit = run(t, append(env, "ZAI_IMAGE_STORE=/dev/null/x"), "doctor")
+	assert.Equal(t, 3, exit)
+	assert.Contains(t, out, "PROBLEM  folder")
+}
+
 func TestKeySources(t *testing.T) {
 	api := sandbox.New(sandbox.Options{Key: "the-key"})
 	server := httptest.NewServer(api)

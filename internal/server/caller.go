@@ -11,6 +11,7 @@ type caller struct {
 	client  string // one conversation: takes turns with the others
 	request string // id of the HTTP request, for the log
 	token   tokenDigest
+	wishes  wishes
 }
 
 type callerKey struct{}

@@ -131,7 +131,8 @@ func (s *Server) handle(ctx context.Context, line json.RawMessage) (response mcp
 			response = mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(mcp.INTERNAL_ERROR, "internal error, reference "+reference, nil)}
 		}
 	}()
-	return s.mcp.HandleMessage(ctx, line)
+	ctx, wanted := withRefusal(ctx)
+	return wanted.apply(s.mcp.HandleMessage(ctx, line), line)
 }
 
 // flushMethod marks a message to ourselves in the stream of notifications.

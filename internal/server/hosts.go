@@ -2,40 +2,108 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/tools"
 )
 
 // habit is what a host does with results, beside what the protocol says.
 type habit struct {
+	client string // how the name begins with which it introduces itself, in lower case
 	// dropsContent: the host hands its model the structured content alone when
 	// there is any, so that text and pictures are lost.
 	dropsContent bool
+	// inline is what a result may carry of a picture itself; "" for what the
+	// server is set to.
+	inline tools.Inline
 }
 
-// habitOf looks a host up by the name it introduces itself with.
-func habitOf(client string) habit {
-	if strings.HasPrefix(strings.ToLower(client), "codex") {
-		return habit{dropsContent: true}
+// habits are the hosts that need something else than the others. All results
+// fit the smallest limit that is known, 1 MiB of Claude Desktop, so that is no
+// habit; and whether a path or a link helps depends on the transport.
+func habits() []habit {
+	return []habit{
+		{client: "codex", dropsContent: true}, // codex-mcp-client
 	}
-	return habit{}
 }
 
-func hostOf(ctx context.Context) habit {
+// Structured says whether results have structured content.
+type Structured string
+
+// The choices for Structured.
+const (
+	StructuredAuto   Structured = "auto" // as the host's habit is
+	StructuredAlways Structured = "always"
+	StructuredNever  Structured = "never"
+)
+
+// wishes are what whoever set up a client says of it in the server's URL.
+type wishes struct {
+	inline     tools.Inline
+	structured Structured
+}
+
+// readWishes reads ?inline= and ?structured=. The error names what is possible.
+func readWishes(query url.Values) (w wishes, err error) {
+	w = wishes{tools.Inline(query.Get("inline")), Structured(query.Get("structured"))}
+	if !slices.Contains([]tools.Inline{"", tools.InlinePreview, tools.InlineFull, tools.InlineNone}, w.inline) {
+		return w, fmt.Errorf("inline is %s, %s or %s", tools.InlinePreview, tools.InlineFull, tools.InlineNone)
+	}
+	if !slices.Contains([]Structured{"", StructuredAuto, StructuredAlways, StructuredNever}, w.structured) {
+		return w, fmt.Errorf("structured is %s, %s or %s", StructuredAuto, StructuredAlways, StructuredNever)
+	}
+	return w, nil
+}
+
+func habitOf(ctx context.Context) habit {
 	session, ok := server.ClientSessionFromContext(ctx).(server.SessionWithClientInfo)
 	if !ok {
 		return habit{}
 	}
-	return habitOf(session.GetClientInfo().Name)
+	name := strings.ToLower(session.GetClientInfo().Name)
+	for _, h := range habits() {
+		if strings.HasPrefix(name, h.client) {
+			return h
+		}
+	}
+	return habit{}
+}
+
+// inline is what results of a request carry of pictures: what its URL says,
+// else its host's habit, else what the server is set to ("").
+func inline(ctx context.Context) tools.Inline {
+	if wish := callerOf(ctx).wishes.inline; wish != "" {
+		return wish
+	}
+	return habitOf(ctx).inline
+}
+
+// unstructured tells that results of a request have no structured content.
+func (s *Server) unstructured(ctx context.Context) bool {
+	for _, said := range []Structured{callerOf(ctx).wishes.structured, s.structured} {
+		switch said {
+		case StructuredAlways:
+			return false
+		case StructuredNever:
+			return true
+		case StructuredAuto:
+			return habitOf(ctx).dropsContent
+		}
+	}
+	return habitOf(ctx).dropsContent
 }
 
 // suitHost leaves the structured content out for hosts that misuse it.
 func (s *Server) suitHost(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		result, err := next(ctx, request)
-		if result != nil && hostOf(ctx).dropsContent {
+		if result != nil && s.unstructured(ctx) {
 			result.StructuredContent = nil
 		}
 		return result, err
@@ -44,8 +112,8 @@ func (s *Server) suitHost(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 
 // suitToolList takes the output schemas back with it: clients refuse a result
 // without structured content from a tool that promises one.
-func suitToolList(ctx context.Context, _ any, _ *mcp.ListToolsRequest, result *mcp.ListToolsResult) {
-	if !hostOf(ctx).dropsContent {
+func (s *Server) suitToolList(ctx context.Context, _ any, _ *mcp.ListToolsRequest, result *mcp.ListToolsResult) {
+	if !s.unstructured(ctx) {
 		return
 	}
 	for i := range result.Tools {

@@ -34,11 +34,18 @@ type Config struct {
 	DefaultModel string
 	Wait         time.Duration // longest time a call waits for a picture
 	Inline       tools.Inline
+	Structured   Structured    // "" for StructuredAuto
 	Grace        time.Duration // for paid work when the program ends
 	MaxMessage   int           // bytes; 0 for no limit
 	Reach        resources.Reach
 	Telemetry    *Telemetry // nil for none
 }
+
+// How long clients may keep what they got, in milliseconds.
+const (
+	listsLive    = 5 * 60 * 1000
+	picturesLive = 60 * 60 * 1000
+)
 
 // StdioMaxMessage is the largest message for stdio: the official TypeScript
 // client closes the connection over a line of 10 MiB.
@@ -46,15 +53,16 @@ const StdioMaxMessage = 9 << 20
 
 // Server is one MCP server over one library.
 type Server struct {
-	mcp       *server.MCPServer
-	pipeline  *jobs.Pipeline
-	library   *resources.Library
-	grace     time.Duration
-	log       *slog.Logger
-	reads     *turns // large answers being made or written
-	telemetry *Telemetry
-	calls     *share   // tool calls under way
-	listeners sync.Map // session id -> listener
+	mcp        *server.MCPServer
+	pipeline   *jobs.Pipeline
+	library    *resources.Library
+	grace      time.Duration
+	structured Structured
+	log        *slog.Logger
+	reads      *turns // large answers being made or written
+	telemetry  *Telemetry
+	calls      *share   // tool calls under way
+	listeners  sync.Map // session id -> listener
 
 	handOver     chan struct{} // closed when calls shall not wait any longer
 	handOverOnce sync.Once
@@ -75,7 +83,7 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	s := &Server{
-		grace: c.Grace, log: c.Jobs.Log, library: c.Jobs.Library,
+		grace: c.Grace, structured: c.Structured, log: c.Jobs.Log, library: c.Jobs.Library,
 		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads), handOver: make(chan struct{}),
 	}
 	c.Jobs.Settled, c.Jobs.Elsewhere, c.Jobs.Tracer = s.settled, s.announce, c.Telemetry.tracer
@@ -85,7 +93,7 @@ func New(c Config) (*Server, error) {
 	}
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, HandOut: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
+		Inline: c.Inline, InlineFor: inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, HandOut: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)
@@ -101,9 +109,17 @@ func New(c Config) (*Server, error) {
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false),
 		server.WithResourceCapabilities(true, true),
+		server.WithPromptCapabilities(false),
+		server.WithPromptHandlerMiddleware(s.checkPrompt),
 		server.WithCompletions(),
+		server.WithPromptCompletionProvider(tools.PromptCompletion{Region: c.Region}),
 		server.WithResourceCompletionProvider(library),
 		server.WithHooks(hooks),
+		// Lists depend on host and owner, so nobody may share them. Pictures never change.
+		server.WithMethodCacheHints(mcp.MethodToolsList, listsLive, mcp.CacheScopePrivate),
+		server.WithMethodCacheHints(mcp.MethodPromptsList, listsLive, mcp.CacheScopePrivate),
+		server.WithMethodCacheHints(mcp.MethodResourcesTemplatesList, listsLive, mcp.CacheScopePrivate),
+		server.WithMethodCacheHints(mcp.MethodResourcesRead, picturesLive, mcp.CacheScopePrivate),
 		server.WithToolHandlerMiddleware(s.suitHost),
 		server.WithToolHandlerMiddleware(s.observeCalls),
 		server.WithToolHandlerMiddleware(s.recoverTool),
@@ -111,10 +127,11 @@ func New(c Config) (*Server, error) {
 		server.WithResourceHandlerMiddleware(s.recoverResource),
 	)
 	library.Register(s.mcp, hooks)
-	hooks.AddAfterListTools(suitToolList)
+	hooks.AddAfterListTools(s.suitToolList)
 	hooks.AddOnRegisterSession(s.remember)
 	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.listeners.Delete(session.SessionID()) })
 	s.mcp.AddTools(list...)
+	s.mcp.AddPrompts(tools.Prompts(c.Region)...)
 	return s, nil
 }
 

@@ -122,10 +122,13 @@ type message struct {
 	Method string
 	Params map[string]any
 	Result json.RawMessage
-	Error  *struct {
-		Code    int
-		Message string
-	}
+	Error  *wireError
+}
+
+type wireError struct {
+	Code    int
+	Message string
+	Data    any
 }
 
 func (r *rig) next(t *testing.T) message {

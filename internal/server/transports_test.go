@@ -119,10 +119,7 @@ func inProcess(t *testing.T, isModern bool) wire {
 		require.NoError(t, err)
 		m := message{Result: response.Result}
 		if response.Error != nil {
-			m.Error = &struct {
-				Code    int
-				Message string
-			}{response.Error.Code, response.Error.Message}
+			m.Error = &wireError{Code: response.Error.Code, Message: response.Error.Message}
 		}
 		return m
 	})

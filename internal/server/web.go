@@ -235,7 +235,12 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unauthorized(w, r)
 		return
 	}
-	c.owner, c.client, c.token = owner, owner, token
+	asked, err := readWishes(r.URL.Query())
+	if err != nil && (r.URL.Path == "/mcp" || r.URL.Path == "/sse") {
+		refuse(w, r, http.StatusBadRequest, "In the URL, "+err.Error()+".")
+		return
+	}
+	c.owner, c.client, c.token, c.wishes = owner, owner, token, asked
 	ctx = withCaller(ctx, c)
 	if r.Method == http.MethodPost && !isJSON(r) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "Content-Type must be application/json.")

@@ -260,7 +260,12 @@ type sseStream struct {
 
 func (r *webRig) openSSE(t testing.TB, headers ...string) *sseStream {
 	t.Helper()
-	response := r.do(t, http.MethodGet, "/sse", "", headers...)
+	return r.openSSEAt(t, "/sse", headers...)
+}
+
+func (r *webRig) openSSEAt(t testing.TB, path string, headers ...string) *sseStream {
+	t.Helper()
+	response := r.do(t, http.MethodGet, path, "", headers...)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	s := &sseStream{webRig: r, headers: headers, incoming: events(t, response.Body), close: sync.OnceFunc(func() { response.Body.Close() })}
 	t.Cleanup(s.close)

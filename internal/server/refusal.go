@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/tools"
+)
+
+// refusal is the protocol error that a handler wants its caller to get. The
+// library knows one for all of them, "internal error".
+type refusal struct {
+	mu      sync.Mutex
+	details *mcp.JSONRPCErrorDetails
+}
+
+type refusalKey struct{}
+
+func withRefusal(ctx context.Context) (context.Context, *refusal) {
+	r := &refusal{}
+	return context.WithValue(ctx, refusalKey{}, r), r
+}
+
+func refuseWith(ctx context.Context, code int, text string) {
+	if r, ok := ctx.Value(refusalKey{}).(*refusal); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.details = new(mcp.NewJSONRPCErrorDetails(code, text, nil))
+	}
+}
+
+// apply puts the refusal in place of the library's error. A resource that is
+// not there is named, as both eras of the protocol ask
+// (https://modelcontextprotocol.io/specification/2025-11-25/server/resources#error-handling).
+func (r *refusal) apply(response mcp.JSONRPCMessage, line json.RawMessage) mcp.JSONRPCMessage {
+	failure, ok := response.(mcp.JSONRPCError)
+	if !ok {
+		return response
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.details != nil {
+		failure.Error = *r.details
+		return failure
+	}
+	if failure.Error.Data != nil || failure.Error.Code != mcp.RESOURCE_NOT_FOUND && failure.Error.Code != mcp.INVALID_PARAMS {
+		return response
+	}
+	var request struct {
+		Method string `json:"method"`
+		Params struct {
+			URI string `json:"uri"`
+		} `json:"params"`
+	}
+	if json.Unmarshal(line, &request) == nil && request.Method == string(mcp.MethodResourcesRead) && request.Params.URI != "" {
+		failure.Error.Data = map[string]string{"uri": clip(request.Params.URI)}
+	}
+	return failure
+}
+
+// checkPrompt turns what is wrong with a request for a prompt into "invalid
+// params", and panics into something opaque.
+func (s *Server) checkPrompt(next server.PromptHandlerFunc) server.PromptHandlerFunc {
+	return func(ctx context.Context, request mcp.GetPromptRequest) (result *mcp.GetPromptResult, err error) {
+		defer func() {
+			if value := recover(); value != nil {
+				result, err = nil, errors.New("internal error, reference "+s.logPanic(ctx, "prompt", value))
+			}
+		}()
+		result, err = next(ctx, request)
+		if wrong, ok := errors.AsType[*tools.PromptError](err); ok {
+			refuseWith(ctx, mcp.INVALID_PARAMS, wrong.Text)
+		}
+		return result, err
+	}
+}
