@@ -57,15 +57,22 @@ type Report struct {
 // pictures. An error means that it could not look everywhere.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
-	if err := l.inPlace(); err != nil {
-		return report, err
-	}
 	if err := l.checkCatalog(ctx, &report); err != nil {
 		return report, err
 	}
-	// Files before rows: a picture that is saved meanwhile is no orphan.
-	files, temps, err := l.pictures.list()
+	saved, err := l.catalog.count(ctx, Saved)
 	if err != nil {
+		return report, err
+	}
+	var (
+		files map[string]string
+		temps []string
+	)
+	// Files before rows: a picture that is saved meanwhile is no orphan.
+	if err = l.inPlace(); err == nil {
+		files, temps, err = l.pictures.list()
+	}
+	if err != nil && saved > 0 { // before the first picture there is no folder
 		return report, err
 	}
 	for _, name := range temps {
