@@ -314,7 +314,7 @@ func TestDoctorCommand(t *testing.T) {
 	env := []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + api.URL + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir()}
 	out, errs, exit := run(t, env, "doctor")
 	assert.Zero(t, exit, out+errs)
-	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
 		assert.True(t, strings.HasPrefix(line, "ok "), line)
 	}
 	out, _, exit = run(t, append(env, "ZAI_API_KEY=wrong-key"), "doctor")

@@ -13,11 +13,15 @@ func (c *Client) CheckKey(ctx context.Context) error {
 	if failure == nil {
 		_, _, failure = c.readResult(a)
 	}
-	switch {
-	case failure == nil || failure.Kind == KindInvalidArgument:
-		return nil // it knows the key, and not the task
-	case failure.HTTPStatus >= 400 && failure.HTTPStatus < 500 && failure.Code != "" && failure.Kind != KindUnauthorized && failure.Kind != KindWrongRegion:
-		return nil // no money, too busy: the key was looked at before
+	if failure.knowsKey() {
+		return nil
 	}
 	return failure
+}
+
+// knowsKey tells an answer behind the look at the key: that there is no such
+// task, no money or too much at once.
+func (e *Error) knowsKey() bool {
+	return e == nil || e.Kind == KindInvalidArgument ||
+		e.HTTPStatus >= 400 && e.HTTPStatus < 500 && e.Code != "" && e.Kind != KindUnauthorized && e.Kind != KindWrongRegion
 }

@@ -96,15 +96,9 @@ func Describe(err error) *resources.Failure {
 			Hint:    "It was not asked for again. Tell the user before you repeat the call, as that may cost a second time.",
 		}
 	case errors.Is(err, ErrBusy):
-		return &resources.Failure{
-			Kind: string(zai.KindRateLimited), Retryable: true,
-			Message: "Too many pictures are waiting to be made already.", Hint: "Nothing was charged; wait for the ones under way, then call again.",
-		}
+		return tooMany("Too many pictures are waiting to be made already.", "wait for the ones under way")
 	case errors.Is(err, ErrManyCalls):
-		return &resources.Failure{
-			Kind: string(zai.KindRateLimited), Retryable: true,
-			Message: "Too many calls are under way.", Hint: "Nothing was charged; wait for some of them, then call again.",
-		}
+		return tooMany("Too many calls are under way.", "wait for some of them")
 	case errors.Is(err, ErrNoKey):
 		return &resources.Failure{
 			Kind:    KindNoAPIKey,
@@ -129,6 +123,10 @@ func Describe(err error) *resources.Failure {
 		}
 		return f
 	}
+}
+
+func tooMany(message, todo string) *resources.Failure {
+	return &resources.Failure{Kind: string(zai.KindRateLimited), Retryable: true, Message: message, Hint: "Nothing was charged; " + todo + ", then call again."}
 }
 
 func describeService(e *zai.Error) *resources.Failure {
