@@ -233,6 +233,28 @@ func TestCancelledWhileItWaits(t *testing.T) {
 	assert.Contains(t, string(r.answer(t).Result), `"spent_today_usd":0.02`, "nothing is charged for it")
 }
 
+// Five run, as many as may; the sixth is cancelled.
+func TestTheSixthIsCancelled(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	for id := 1; id <= 5; id++ {
+		r.send(t, generate(id, fmt.Sprint("sandbox:delay=700ms ", id)))
+	}
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
+	r.send(t, generate(6, "sixth"))
+	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":6}}`)
+	var answered []string
+	for range 5 {
+		answered = append(answered, string(r.answer(t).ID))
+	}
+	assert.ElementsMatch(t, []string{"1", "2", "3", "4", "5"}, answered)
+	r.send(t, `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"list_images"}}`)
+	last := r.answer(t)
+	assert.Equal(t, "7", string(last.ID), "the cancelled one gets no answer")
+	assert.Contains(t, string(last.Result), `"spent_today_usd":0.05`)
+	assert.EqualValues(t, 5, r.sandbox.Posts())
+}
+
 func TestPaidWorkSurvivesItsCancel(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
