@@ -1,0 +1,90 @@
+// Does with the server what a host does, through clients of others: the
+// official TypeScript client in both its versions, and Vercel's.
+//
+// check.mjs PROGRAM BASE-URL
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport as SSE1 } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StdioClientTransport as Stdio1 } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport as HTTP1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Client as Client2, SSEClientTransport as SSE2, StreamableHTTPClientTransport as HTTP2 } from '@modelcontextprotocol/client';
+import { StdioClientTransport as Stdio2 } from '@modelcontextprotocol/client/stdio';
+import { createMCPClient } from '@ai-sdk/mcp';
+import { Experimental_StdioMCPTransport as StdioAI } from '@ai-sdk/mcp/mcp-stdio';
+
+const [program, base] = process.argv.slice(2);
+const stdio = { command: program, args: ['--sandbox'], env: { ...process.env }, stderr: 'ignore' };
+const remote = { command: process.execPath, args: ['node_modules/mcp-remote/dist/proxy.js', `${base}/mcp`, '--allow-http', '--transport', 'http-only'], env: { ...process.env }, stderr: 'ignore' };
+const info = { name: 'check', version: '1' };
+const url = (path) => new URL(base + path);
+const first = (mode) => new Client2(info, mode && { versionNegotiation: { mode } });
+const pinned = { pin: '2026-07-28' };
+
+const official = {
+  '1.x stdio': [() => new Client1(info), () => new Stdio1(stdio)],
+  '1.x sse': [() => new Client1(info), () => new SSE1(url('/sse'))],
+  '1.x http': [() => new Client1(info), () => new HTTP1(url('/mcp'))],
+  '1.x through mcp-remote': [() => new Client1(info), () => new Stdio1(remote)],
+  '2.x legacy stdio': [() => first('legacy'), () => new Stdio2(stdio)],
+  '2.x legacy sse': [() => first('legacy'), () => new SSE2(url('/sse'))],
+  '2.x legacy http': [() => first('legacy'), () => new HTTP2(url('/mcp'))],
+  '2.x auto stdio': [() => first('auto'), () => new Stdio2(stdio)],
+  '2.x auto http': [() => first('auto'), () => new HTTP2(url('/mcp'))],
+  '2.x pinned stdio': [() => first(pinned), () => new Stdio2(stdio)],
+  '2.x pinned http': [() => first(pinned), () => new HTTP2(url('/mcp'))],
+};
+
+let checks = 0;
+const check = (value, text) => { checks++; assert.ok(value, text); };
+
+async function useOfficial(name, client) {
+  check((await client.listTools()).tools.length === 3, 'three tools');
+  const progress = [];
+  const call = (params, options) => (client instanceof Client1 ? client.callTool(params, undefined, options) : client.callTool(params, options));
+  const made = await call(
+    { name: 'generate_image', arguments: { prompt: `a fox for ${name}`, size: '512x512' } }, { onprogress: (p) => progress.push(p) },
+  );
+  check(!made.isError, JSON.stringify(made.content?.[0]));
+  check(made.content.map((c) => c.type).join() === 'text,image,resource_link', 'text, preview, link');
+  const image = made.structuredContent.images[0];
+  check(image.status === 'saved' && /^[0-9a-z]{26}$/.test(image.id), 'a saved picture');
+  const original = (await client.readResource({ uri: image.uri })).contents[0];
+  check(createHash('sha256').update(Buffer.from(original.blob, 'base64')).digest('hex') === image.sha256, 'the very bytes');
+  check((await client.listResources()).resources.some((r) => r.uri === image.uri), 'it is listed');
+  check((await client.listResourceTemplates()).resourceTemplates.length === 3, 'three templates');
+  check((await client.listPrompts()).prompts.length === 6, 'six prompts');
+  const prompt = await client.getPrompt({ name: 'food_promotion', arguments: { dish: 'noodle soup' } });
+  check(prompt.messages[0].content.text.includes('noodle soup'), 'a prompt');
+  await assert.rejects(client.getPrompt({ name: 'food_promotion', arguments: {} }), /dish/);
+  await assert.rejects(client.readResource({ uri: 'zai-image://images/01m7wnsdj83vthhjy68qfe1hke' }));
+  const refused = await call({ name: 'generate_image', arguments: { prompt: 'sandbox:content_blocked' } });
+  check(refused.isError && /\(kind: content_blocked\)$/.test(refused.content[0].text), 'a refusal in words');
+  const complete = await client.complete({ ref: { type: 'ref/prompt', name: 'food_promotion' }, argument: { name: 'style', value: 'ru' } });
+  check(complete.completion.values.join() === 'rustic', 'completion');
+  checks += 2;
+  return progress.length;
+}
+
+for (const [name, [make, transport]] of Object.entries(official)) {
+  const client = make();
+  await client.connect(transport());
+  const heard = await useOfficial(name, client);
+  check(heard > 0, `${name}: progress`);
+  await client.close();
+  console.log(`${name}: ok, ${heard} signs of progress`);
+}
+
+for (const [name, transport] of Object.entries({
+  'ai-sdk stdio': () => new StdioAI(stdio), 'ai-sdk http': () => ({ type: 'http', url: `${base}/mcp` }), 'ai-sdk sse': () => ({ type: 'sse', url: `${base}/sse` }),
+})) {
+  const client = await createMCPClient({ transport: transport() });
+  const tools = await client.tools();
+  check(Object.keys(tools).join() === 'generate_image,get_image,list_images', 'three tools');
+  const made = await tools.generate_image.execute({ prompt: `an owl for ${name}`, size: '512x512' }, { messages: [], toolCallId: '1' });
+  check(!made.isError && made.content.some((c) => c.type === 'image'), 'a picture');
+  await client.close();
+  console.log(`${name}: ok`);
+}
+console.log(`${checks} checks passed`);
+process.exit(0);
