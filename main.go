@@ -356,11 +356,9 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	d := terminal.Doctor{Library: library, Machine: machine, Out: p.out}
-	if d.Client, err = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log, telemetry); err == nil && c.BaseURL == "" {
-		d.Other, err = p.client(region.Other(), upstreamFlags{}, log, telemetry)
-	}
-	if err != nil {
-		return err
+	d.Client, d.BadKey = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log, telemetry)
+	if d.BadKey == nil && c.BaseURL == "" {
+		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log, telemetry)
 	}
 	return d.Examine(p.ctx)
 }

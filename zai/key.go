@@ -22,6 +22,6 @@ func (c *Client) CheckKey(ctx context.Context) error {
 // knowsKey tells an answer behind the look at the key: that there is no such
 // task, no money or too much at once.
 func (e *Error) knowsKey() bool {
-	return e == nil || e.Kind == KindInvalidArgument ||
+	return e == nil || e.Kind == KindInvalidArgument && e.Code != "" ||
 		e.HTTPStatus >= 400 && e.HTTPStatus < 500 && e.Code != "" && e.Kind != KindUnauthorized && e.Kind != KindWrongRegion
 }

@@ -42,8 +42,36 @@ type Client struct {
 	Name  string
 	file  func(Machine) string
 	key   string // the object that holds servers
-	entry func(Server) any
+	env   string // the field of an entry that holds its environment
+	entry func(Server) object
 	toml  bool
+}
+
+func (c Client) read(config []byte) (map[string]any, error) {
+	if c.toml {
+		return readTOML(config)
+	}
+	return readJSON(config)
+}
+
+func (c Client) write(config []byte, entry map[string]any) ([]byte, error) {
+	if c.toml {
+		return patchTOML(config, c.key, entry)
+	}
+	return patchJSON(config, c.key, entry, c.entry(Server{}))
+}
+
+// whole is a configuration with nothing else in it.
+func (c Client) whole(s Server) ([]byte, error) {
+	entry, err := c.wanted(nil, s)
+	if err != nil {
+		return nil, err
+	}
+	if c.toml {
+		return patchTOML(nil, c.key, entry)
+	}
+	text, err := inOrder(entry, c.entry(s))
+	return fmt.Appendf(nil, "{\n  %q: {\n    %q: %s\n  }\n}\n", c.key, ServerName, text), err
 }
 
 // object keeps the order of fields, for files that people read.
@@ -72,15 +100,15 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-func stdio(s Server) any {
+func stdio(s Server) object {
 	return object{{"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
 }
 
-func typedStdio(s Server) any {
+func typedStdio(s Server) object {
 	return object{{"type", "stdio"}, {"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
 }
 
-func opencode(s Server) any {
+func opencode(s Server) object {
 	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.Args...)}, {"environment", s.env()}, {"enabled", true}}
 }
 
@@ -98,18 +126,23 @@ func clients() []Client {
 		return func(m Machine) string { return filepath.Join(append([]string{m.Home}, parts...)...) }
 	}
 	return []Client{
-		{Name: "claude-desktop", key: "mcpServers", entry: stdio, file: func(m Machine) string { return appData(m, "Claude", "claude_desktop_config.json") }},
-		{Name: "claude-code", key: "mcpServers", entry: typedStdio, file: inHome(".claude.json")},
-		{Name: "vscode", key: "servers", entry: typedStdio, file: func(m Machine) string { return appData(m, "Code", "User", "mcp.json") }},
-		{Name: "cursor", key: "mcpServers", entry: stdio, file: inHome(".cursor", "mcp.json")},
-		{Name: "codex", key: "mcp_servers", entry: stdio, toml: true, file: func(m Machine) string {
+		{Name: "claude-desktop", key: "mcpServers", env: "env", entry: stdio, file: func(m Machine) string { return appData(m, "Claude", "claude_desktop_config.json") }},
+		{Name: "claude-code", key: "mcpServers", env: "env", entry: typedStdio, file: func(m Machine) string {
+			if dir := m.Env("CLAUDE_CONFIG_DIR"); dir != "" {
+				return filepath.Join(dir, ".claude.json")
+			}
+			return filepath.Join(m.Home, ".claude.json")
+		}},
+		{Name: "vscode", key: "servers", env: "env", entry: typedStdio, file: func(m Machine) string { return appData(m, "Code", "User", "mcp.json") }},
+		{Name: "cursor", key: "mcpServers", env: "env", entry: stdio, file: inHome(".cursor", "mcp.json")},
+		{Name: "codex", key: "mcp_servers", env: "env", entry: stdio, toml: true, file: func(m Machine) string {
 			if home := m.Env("CODEX_HOME"); home != "" {
 				return filepath.Join(home, "config.toml")
 			}
 			return filepath.Join(m.Home, ".codex", "config.toml")
 		}},
-		{Name: "gemini", key: "mcpServers", entry: stdio, file: inHome(".gemini", "settings.json")},
-		{Name: "opencode", key: "mcp", entry: opencode, file: func(m Machine) string {
+		{Name: "gemini", key: "mcpServers", env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
+		{Name: "opencode", key: "mcp", env: "environment", entry: opencode, file: func(m Machine) string {
 			if config := m.Env("XDG_CONFIG_HOME"); config != "" {
 				return filepath.Join(config, "opencode", "opencode.json")
 			}

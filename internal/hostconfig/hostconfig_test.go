@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -158,15 +159,103 @@ func TestCodexTablesInTheMiddle(t *testing.T) {
 	text := "a = 1\n\n[mcp_servers.zai-image]\ncommand = \"old\"\n\n[mcp_servers.zai-image.env]\nX = \"y\"\n\n[z]\nb = 2"
 	m, err := client(t, "codex").Merge([]byte(text), server())
 	require.NoError(t, err)
-	assert.Contains(t, m.Was, `X = "y"`)
-	all := read(t, "codex", m.Text)
-	assert.Equal(t, map[string]any{"b": int64(2)}, all["z"])
+	assert.Contains(t, m.Was, `"X": "***"`, "secrets are not shown")
+	assert.Equal(t, map[string]any{"X": "y"}, all(t, "codex", m.Text)["env"], "what the user put there stays")
+	assert.Equal(t, map[string]any{"b": int64(2)}, read(t, "codex", m.Text)["z"])
 	assert.NotContains(t, string(m.Text), "old")
 	for _, text := range []string{"a = 1", "a = 1\n", "\n", "[x]\ny=1"} {
 		m, err := client(t, "codex").Merge([]byte(text), server())
 		require.NoError(t, err)
 		assert.Contains(t, read(t, "codex", m.Text), "mcp_servers", "%q", text)
 	}
+}
+
+// all is this server's entry.
+func all(t *testing.T, name string, text []byte) map[string]any {
+	t.Helper()
+	servers := read(t, name, text)[map[bool]string{true: "mcp_servers", false: keyOf(name)}[name == "codex"]].(map[string]any)
+	return servers[hostconfig.ServerName].(map[string]any)
+}
+
+// TOML has many ways to say the same. Either the result says the same but for
+// this server, or the file is left alone.
+func TestCodexInOtherWords(t *testing.T) {
+	for text, works := range map[string]bool{
+		"mcp_servers = { other = { command = \"x\" } }\n":                                         false,
+		"[mcp_servers]\nzai-image = { command = \"x\" }\n":                                        false,
+		"[mcp_servers]\nzai-image.command = \"x\"\n":                                              false,
+		"mcp_servers.zai-image.command = \"x\"\n":                                                 false,
+		"[mcp_servers.\"zai\\u002dimage\"]\ncommand = \"x\"\n":                                    false,
+		"a = '''\n[mcp_servers.zai-image]\ntext\n'''\n":                                           false,
+		"[mcp_servers.zai-image]\ncommand = \"x\"\nargs = [\n\"a\"]\n[z]\nb = 1\n":                true,
+		"[mcp_servers.\"zai-image.dev\"]\ncommand = \"x\"\n":                                      true,
+		"[ mcp_servers . zai-image ]\ncommand = \"x\"\n\n# precious note\n# model = \"x\"\n[z]\n": true,
+		"[[projects]]\nname = \"a\"\n[[projects]]\nname = \"b\"\n":                                true,
+		"\ufeffa = 1\n": false,
+	} {
+		var before, after map[string]any
+		m, err := client(t, "codex").Merge([]byte(text), server())
+		if !works {
+			require.ErrorIs(t, err, hostconfig.ErrForm, text)
+			continue
+		}
+		require.NoError(t, err, text)
+		require.NoError(t, toml.Unmarshal([]byte(text), &before))
+		require.NoError(t, toml.Unmarshal(m.Text, &after), "%s", m.Text)
+		assert.Equal(t, server().Command, all(t, "codex", m.Text)["command"])
+		for _, table := range []map[string]any{before, after} {
+			if servers, ok := table["mcp_servers"].(map[string]any); ok {
+				if delete(servers, "zai-image"); len(servers) == 0 {
+					delete(table, "mcp_servers")
+				}
+			}
+		}
+		assert.Equal(t, before, after, text)
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "#") {
+				assert.Contains(t, string(m.Text), line)
+			}
+		}
+	}
+	m, err := client(t, "codex").Merge([]byte("a = 1\r\n[b]\r\nc = 2\r\n"), server())
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(string(m.Text), "a = 1\r\n[b]\r\nc = 2\r\n"))
+	assert.Equal(t, strings.Count(string(m.Text), "\n"), strings.Count(string(m.Text), "\r\n"))
+}
+
+// The user filled in the key and set a timeout; then the program moved.
+func TestTheUsersKeyStays(t *testing.T) {
+	for _, name := range hostconfig.Names() {
+		c := client(t, name)
+		first, err := c.Merge([]byte(foreign(name, keyOf(name))), server())
+		require.NoError(t, err)
+		state, err := c.Look(first.Text)
+		require.NoError(t, err)
+		assert.Equal(t, hostconfig.State{Present: true, NoKey: true}, state, name)
+		filled := strings.Replace(string(first.Text), hostconfig.Placeholder, "the-real-key", 1)
+		again, err := c.Merge([]byte(filled), server())
+		require.NoError(t, err)
+		assert.False(t, again.Changed, "%s: the same but for the key", name)
+		moved := server()
+		moved.Command = "/elsewhere/zai-image-mcp"
+		m, err := c.Merge([]byte(filled), moved)
+		require.NoError(t, err)
+		assert.True(t, m.Changed)
+		assert.NotContains(t, m.Was, "the-real-key")
+		assert.Contains(t, string(m.Text), "the-real-key")
+		assert.Contains(t, string(m.Text), "/elsewhere/")
+		byFile := moved
+		byFile.KeyFile = "/etc/key"
+		m, err = c.Merge(m.Text, byFile)
+		require.NoError(t, err)
+		assert.NotContains(t, string(m.Text), "the-real-key")
+		assert.Contains(t, string(m.Text), "/etc/key")
+	}
+	own := `{"mcpServers":{"zai-image":{"command":"old","timeout":9,"env":{"ZAI_API_KEY":"k","ZAI_IMAGE_REGION":"china"}}}}`
+	m, err := client(t, "gemini").Merge([]byte(own), server())
+	require.NoError(t, err)
+	assert.Equal(t, json.Number("9").String(), fmt.Sprint(all(t, "gemini", m.Text)["timeout"]))
+	assert.Contains(t, string(m.Text), "china")
 }
 
 // Where each host looks, on each system.
@@ -192,6 +281,7 @@ func TestFiles(t *testing.T) {
 		{"vscode", "darwin", none, "/h/Library/Application Support/Code/User/mcp.json"},
 		{"vscode", "windows", app, "/h/Roaming/Code/User/mcp.json"},
 		{"claude-code", "linux", none, "/h/.claude.json"},
+		{"claude-code", "linux", func(string) string { return "/d" }, "/d/.claude.json"},
 		{"cursor", "darwin", none, "/h/.cursor/mcp.json"},
 		{"codex", "linux", none, "/h/.codex/config.toml"},
 		{"codex", "linux", app, "/c/config.toml"},

@@ -5,22 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/tailscale/hujson"
+	"maps"
+	"reflect"
 )
 
 // Merged is what became of a configuration.
 type Merged struct {
 	Text    []byte
 	Changed bool
-	Was     string // the entry that stood there before, "" for none
+	Was     string // the entry that stood there before, without its secrets; "" for none
 }
 
-// ErrForm says that a configuration cannot be read, so nothing can be put into
-// it.
-var ErrForm = errors.New("the file cannot be read as what it should be")
+// ErrForm says that a configuration cannot be read, or not be changed without
+// touching something else.
+var ErrForm = errors.New("the file cannot be changed safely, put the entry there by hand")
 
 // Entry is a whole configuration that holds this server alone.
 func (c Client) Entry(s Server) (string, error) {
@@ -29,159 +27,134 @@ func (c Client) Entry(s Server) (string, error) {
 }
 
 // Merge puts the server into a configuration, which is empty or nil when there
-// is none. Whatever else is there stays byte for byte, comments included.
+// is none. Whatever else is there stays byte for byte, comments included, and
+// of an entry of this server what this program does not set: a key that the
+// user put there, or a timeout.
 func (c Client) Merge(config []byte, s Server) (Merged, error) {
-	if c.toml {
-		return c.mergeTOML(config, s)
+	if len(bytes.TrimSpace(config)) == 0 {
+		text, err := c.whole(s)
+		return Merged{Text: text, Changed: true}, err
 	}
-	return c.mergeJSON(config, s)
-}
-
-func (c Client) mergeJSON(config []byte, s Server) (Merged, error) {
-	entry, err := json.MarshalIndent(c.entry(s), "    ", "  ")
+	before, err := c.read(config)
 	if err != nil {
 		return Merged{}, err
 	}
-	if len(bytes.TrimSpace(config)) == 0 {
-		return Merged{Text: fmt.Appendf(nil, "{\n  %q: {\n    %q: %s\n  }\n}\n", c.key, ServerName, entry), Changed: true}, nil
-	}
-	value, err := hujson.Parse(config)
+	old := c.entryOf(before)
+	wanted, err := c.wanted(old, s)
 	if err != nil {
-		return Merged{}, fmt.Errorf("%w: %w", ErrForm, err)
+		return Merged{}, err
 	}
-	if _, ok := value.Value.(*hujson.Object); !ok {
-		return Merged{}, fmt.Errorf("%w: it is not a JSON object", ErrForm)
-	}
-	var m Merged
-	servers, path := value.Find("/"+c.key), "/"+c.key+"/"+ServerName
-	if servers != nil {
-		if _, ok := servers.Value.(*hujson.Object); !ok {
-			return Merged{}, fmt.Errorf("%w: %q is not a JSON object", ErrForm, c.key)
-		}
-		if old := value.Find(path); old != nil {
-			m.Was = string(bytes.TrimSpace(old.Pack()))
-			if sameJSON(old.Clone(), entry) {
-				return Merged{Text: config, Was: m.Was}, nil
-			}
-		}
-	}
-	var patch []byte
-	if servers == nil {
-		patch = fmt.Appendf(nil, `[{"op":"add","path":%q,"value":{%q: %s}}]`, "/"+c.key, ServerName, entry)
-	} else {
-		patch = fmt.Appendf(nil, `[{"op":"add","path":%q,"value":%s}]`, path, entry)
-	}
-	if err := value.Patch(patch); err != nil {
-		return Merged{}, fmt.Errorf("%w: %w", ErrForm, err)
-	}
-	m.Text, m.Changed = value.Pack(), true
-	return m, nil
-}
-
-// sameJSON compares without regard to order and white space.
-func sameJSON(old hujson.Value, entry []byte) bool {
-	old.Standardize()
-	var a, b any
-	if json.Unmarshal(old.Pack(), &a) != nil || json.Unmarshal(entry, &b) != nil {
-		return false
-	}
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-// mergeTOML replaces the tables of this server, or appends them. TOML lets a
-// table stand anywhere.
-func (c Client) mergeTOML(config []byte, s Server) (Merged, error) {
-	text := strings.ReplaceAll(string(config), "\r\n", "\n")
-	if err := checkTOML(text); err != nil {
-		return Merged{}, fmt.Errorf("%w: %w", ErrForm, err)
-	}
-	table := fmt.Sprintf("%s.%s", c.key, ServerName)
-	var kept, was []string
-	ours, at := false, -1
-	for line := range strings.Lines(text) {
-		if name, ok := tableName(line); ok {
-			ours = name == table || strings.HasPrefix(name, table+".")
-		}
-		switch {
-		case !ours:
-			kept = append(kept, line)
-		case at < 0:
-			at = len(kept)
-			fallthrough
-		default:
-			was = append(was, line)
-		}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "[%s]\ncommand = %s\nargs = %s\nenv = { %s }\ntool_timeout_sec = 120\n", table, quote(s.Command), quoteAll(s.Args), envTOML(s.env()))
-	entry := b.String()
-	m := Merged{Was: strings.TrimSpace(strings.Join(was, ""))}
-	if m.Was == strings.TrimSpace(entry) {
+	m := Merged{Was: masked(old)}
+	if reflect.DeepEqual(old, wanted) {
 		m.Text = config
 		return m, nil
 	}
-	if at < 0 {
-		if rest := strings.Join(kept, ""); rest != "" {
-			kept = append(kept, strings.Repeat("\n", 2-min(1, strings.Count(rest[len(rest)-1:], "\n"))))
-		}
-		at = len(kept)
-	} else if at < len(kept) {
-		entry += "\n"
+	if m.Text, err = c.write(config, wanted); err != nil {
+		return Merged{}, err
 	}
-	m.Text, m.Changed = []byte(strings.Join(slices.Insert(kept, at, entry), "")), true
+	m.Changed = true
+	// A host that cannot read its file loses all its servers, so the result is read again.
+	after, err := c.read(m.Text)
+	if err != nil || !reflect.DeepEqual(c.entryOf(after), wanted) || !reflect.DeepEqual(c.rest(before), c.rest(after)) {
+		return Merged{}, fmt.Errorf("%w: it would not say the same any more", ErrForm)
+	}
 	return m, nil
 }
 
-// tableName reads a line that begins a table.
-func tableName(line string) (string, bool) {
-	line = strings.TrimSpace(line)
-	if !strings.HasPrefix(line, "[") {
-		return "", false
-	}
-	name, _, found := strings.Cut(strings.TrimLeft(line, "["), "]")
-	if !found {
-		return "", false
-	}
-	var parts []string
-	for part := range strings.SplitSeq(name, ".") {
-		parts = append(parts, strings.Trim(strings.TrimSpace(part), `"'`))
-	}
-	return strings.Join(parts, "."), true
+// State is what a configuration says of this server.
+type State struct {
+	Present bool
+	NoKey   bool // the place for the key was not filled in
 }
 
-// quote writes a TOML string. JSON's escapes are among TOML's.
-func quote(text string) string {
-	b, err := json.Marshal(text)
-	if err != nil {
-		return `""`
-	}
-	return string(b)
-}
-
-func quoteAll(list []string) string {
-	quoted := make([]string, 0, len(list))
-	for _, text := range list {
-		quoted = append(quoted, quote(text))
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-func envTOML(env map[string]string) string {
-	var parts []string
-	for name, value := range env {
-		parts = append(parts, quote(name)+" = "+quote(value))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, ", ")
-}
-
-// Has reports whether a configuration has an entry for this server.
-func (c Client) Has(config []byte) (bool, error) {
+// Look reads what a configuration says.
+func (c Client) Look(config []byte) (State, error) {
 	if len(bytes.TrimSpace(config)) == 0 {
-		return false, nil
+		return State{}, nil
 	}
-	m, err := c.Merge(config, Server{})
-	return m.Was != "", err
+	all, err := c.read(config)
+	if err != nil {
+		return State{}, err
+	}
+	entry := c.entryOf(all)
+	env, _ := entry[c.env].(map[string]any)
+	return State{Present: entry != nil, NoKey: env["ZAI_API_KEY"] == Placeholder}, nil
+}
+
+// entryOf is this server's entry, nil when there is none.
+func (c Client) entryOf(all map[string]any) map[string]any {
+	servers, _ := all[c.key].(map[string]any)
+	entry, _ := servers[ServerName].(map[string]any)
+	return entry
+}
+
+// rest is everything but this server's entry.
+func (c Client) rest(all map[string]any) map[string]any {
+	others := map[string]any{}
+	maps.Copy(others, all)
+	servers := map[string]any{}
+	if had, ok := all[c.key].(map[string]any); ok {
+		for name, value := range had {
+			if name != ServerName {
+				servers[name] = value
+			}
+		}
+	}
+	if others[c.key] = servers; len(servers) == 0 {
+		delete(others, c.key)
+	}
+	return others
+}
+
+// wanted is the entry as it is to be: what this program sets, and what else
+// was there.
+func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
+	text, err := json.Marshal(c.entry(s))
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]any{}
+	if err := json.Unmarshal(text, &wanted); err != nil {
+		return nil, err
+	}
+	for name, value := range old {
+		if _, ours := wanted[name]; !ours {
+			wanted[name] = value
+		}
+	}
+	hers, had := old[c.env].(map[string]any)
+	if !had {
+		return wanted, nil
+	}
+	env := maps.Clone(hers)
+	if s.KeyFile != "" {
+		delete(env, "ZAI_API_KEY")
+		env["ZAI_API_KEY_FILE"] = s.KeyFile
+	}
+	wanted[c.env] = env
+	return wanted, nil
+}
+
+// masked shows an entry without the values of its environment, among which is
+// the key.
+func masked(entry map[string]any) string {
+	if entry == nil {
+		return ""
+	}
+	shown := map[string]any{}
+	for name, value := range entry {
+		if env, ok := value.(map[string]any); ok {
+			hidden := map[string]any{}
+			for variable := range env {
+				hidden[variable] = "***"
+			}
+			value = hidden
+		}
+		shown[name] = value
+	}
+	text, err := json.MarshalIndent(shown, "", "  ")
+	if err != nil {
+		return "?"
+	}
+	return string(text)
 }

@@ -1,7 +1,6 @@
 package terminal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 // picture and costs nothing.
 type Doctor struct {
 	Client  *zai.Client // nil without a key
+	BadKey  error       // why there is no Client, if a key was given
 	Other   *zai.Client // the same key on the other platform; nil when that cannot be
 	Library *resources.Library
 	Machine hostconfig.Machine
@@ -48,8 +48,11 @@ func (d Doctor) Examine(ctx context.Context) error {
 }
 
 func (d Doctor) key(ctx context.Context) (string, error) {
+	if d.BadKey != nil {
+		return "", d.BadKey
+	}
 	if d.Client == nil {
-		return "", errors.New("none; set ZAI_API_KEY or ZAI_API_KEY_FILE to a key from https://z.ai/manage-apikey/apikey-list")
+		return "", errors.New("none here; set ZAI_API_KEY or ZAI_API_KEY_FILE to a key from https://z.ai/manage-apikey/apikey-list")
 	}
 	err := d.Client.CheckKey(ctx)
 	if err == nil {
@@ -57,6 +60,9 @@ func (d Doctor) key(ctx context.Context) (string, error) {
 	}
 	if errors.Is(err, zai.KindUnauthorized) && d.Other != nil && d.Other.CheckKey(ctx) == nil {
 		return "", fmt.Errorf("refused by region %s but accepted by %s: set --region %s (ZAI_IMAGE_REGION)", d.Client.Region(), d.Other.Region(), d.Other.Region())
+	}
+	if errors.Is(err, zai.KindOutcomeUnknown) {
+		return "", fmt.Errorf("%s gives no answer that Z.AI would give; is something in between?", d.Client.BaseURL())
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := service.Explain()
@@ -95,23 +101,25 @@ func (d Doctor) hosts(context.Context) (string, error) {
 			return "", err
 		}
 		text, err := os.ReadFile(client.File(d.Machine))
-		switch has, parseErr := client.Has(text); {
+		switch state, parseErr := client.Look(text); {
 		case errors.Is(err, os.ErrNotExist):
 		case err != nil || parseErr != nil:
 			broken = append(broken, client.File(d.Machine))
-		case has && bytes.Contains(text, []byte(hostconfig.Placeholder)):
+		case state.NoKey:
 			without = append(without, name)
-		case has:
+		case state.Present:
 			found = append(found, name)
 		}
 	}
-	switch {
-	case len(broken) > 0:
-		return "", fmt.Errorf("cannot be read: %s", strings.Join(broken, ", "))
-	case len(without) > 0:
-		return "", fmt.Errorf("put your key in place of %q: %s", hostconfig.Placeholder, strings.Join(without, ", "))
-	case len(found) == 0:
-		return "none is set up; see zai-image-mcp config --help", nil
+	said := "none is set up; see zai-image-mcp config --help"
+	if len(found) > 0 {
+		said = "set up: " + strings.Join(found, ", ")
 	}
-	return "set up: " + strings.Join(found, ", "), nil
+	if len(without) > 0 {
+		return "", fmt.Errorf("%s; put your key in place of %q: %s", said, hostconfig.Placeholder, strings.Join(without, ", "))
+	}
+	if len(broken) > 0 {
+		said += "; cannot be read: " + strings.Join(broken, ", ")
+	}
+	return said, nil
 }

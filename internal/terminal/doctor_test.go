@@ -3,6 +3,7 @@ package terminal_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -62,7 +63,11 @@ func TestDoctor(t *testing.T) {
 		{"a host without key", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
 			write(".codex/config.toml", "[mcp_servers.zai-image]\ncommand = \"x\"\nenv = { ZAI_API_KEY = \"your-key\" }\n")
 		}, "put your key in place of \"your-key\": codex", true},
-		{"a host that cannot start", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() { write(".gemini/settings.json", "{") }, "cannot be read", true},
+		{"a host that cannot start", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
+			write(".codex/config.toml", "[mcp_servers.zai-image]\ncommand = \"x\"\nenv = { ZAI_API_KEY = \"k\" }\n")
+			write(".gemini/settings.json", "{")
+		}, "set up: cursor, codex; cannot be read: ", false},
+		{"a key file that is not there", terminal.Doctor{BadKey: errors.New("it cannot be read")}, nil, "PROBLEM  key      it cannot be read", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.before != nil {

@@ -1,0 +1,60 @@
+package hostconfig
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/tailscale/hujson"
+)
+
+func readJSON(config []byte) (map[string]any, error) {
+	standard, err := hujson.Standardize(bytes.Clone(config))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(standard))
+	decoder.UseNumber()
+	var all map[string]any
+	if err := decoder.Decode(&all); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	return all, nil
+}
+
+// patchJSON replaces one entry of a JSON file with comments.
+func patchJSON(config []byte, key string, entry map[string]any, ordered any) ([]byte, error) {
+	value, err := hujson.Parse(bytes.Clone(config))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	text, err := inOrder(entry, ordered)
+	if err != nil {
+		return nil, err
+	}
+	patch := fmt.Appendf(nil, `[{"op":"add","path":"/%s/%s","value":%s}]`, key, ServerName, text)
+	if value.Find("/"+key) == nil {
+		patch = fmt.Appendf(nil, `[{"op":"add","path":"/%s","value":{%q: %s}}]`, key, ServerName, text)
+	}
+	if err := value.Patch(patch); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	return value.Pack(), nil
+}
+
+// inOrder writes an entry with this program's fields first, in their order.
+func inOrder(entry map[string]any, ordered any) ([]byte, error) {
+	var fields object
+	seen := map[string]bool{}
+	if ours, ok := ordered.(object); ok {
+		for _, f := range ours {
+			fields, seen[f.name] = append(fields, field{f.name, entry[f.name]}), true
+		}
+	}
+	for _, name := range sortedKeys(entry) {
+		if !seen[name] {
+			fields = append(fields, field{name, entry[name]})
+		}
+	}
+	return json.MarshalIndent(fields, "    ", "  ")
+}
