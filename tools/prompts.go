@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type prompt struct {
 	formats                  []format   // what the picture is for, the usual one first
 	hd                       bool       // fine detail is worth the time
 	craft                    string     // how the words of the picture are best chosen
+	model                    string     // used when the user names none
 }
 
 // argument is one question to the user.
@@ -47,10 +49,12 @@ const (
 	sizeArgument    = "size"
 )
 
-// Prompts makes the prompts.
-func Prompts(region zai.Region) []server.ServerPrompt {
+// Prompts makes the prompts, which ask for the region's default model unless
+// the user names another.
+func Prompts(region zai.Region, model string) []server.ServerPrompt {
 	var list []server.ServerPrompt
 	for _, p := range uses() {
+		p.model = model
 		list = append(list, server.ServerPrompt{Prompt: p.definition(region), Handler: p.handler(region)})
 	}
 	return append(list, improvePrompt())
@@ -74,7 +78,7 @@ func (p prompt) arguments(region zai.Region) []argument {
 	return slices.Concat([]argument{p.subject}, p.details, []argument{
 		{formatArgument, "What the picture is for; default " + names[0], names},
 		{textArgument, textDescription, nil}, {textZhArgument, textZh, nil},
-		{modelArgument, "Another model than " + models[0], models},
+		{modelArgument, "Another model than " + p.model, models},
 		{sizeArgument, "Another size than the format's, WIDTHxHEIGHT", slices.Compact(sizes)},
 	})
 }
@@ -131,17 +135,22 @@ func checkArguments(p mcp.Prompt, arguments map[string]string) (map[string]strin
 // text is what the agent is told to do.
 func (p prompt) text(region zai.Region, given map[string]string) (string, error) {
 	use, wish := p.formats[0], given[formatArgument]
-	for _, f := range p.formats {
-		if strings.EqualFold(f.name, wish) {
-			use, wish = f, ""
-		}
-	}
 	if wish == "" {
 		wish = use.name
 	}
-	model, size, err := p.choose(region, given, use)
+	known := false
+	for _, f := range p.formats {
+		if strings.EqualFold(f.name, wish) {
+			use, known = f, true
+		}
+	}
+	model, chosen, err := p.choose(region, given, use)
 	if err != nil {
 		return "", err
+	}
+	size := fmt.Sprintf("size %q", chosen)
+	if !known && given[sizeArgument] == "" {
+		size = "the size of these that suits it best (" + sizesOf(model) + ")"
 	}
 	quality := model.DefaultQuality()
 	if p.hd && slices.Contains(model.Qualities, zai.HD) {
@@ -155,21 +164,17 @@ func (p prompt) text(region zai.Region, given map[string]string) (string, error)
 		}
 	}
 	fmt.Fprintf(&b, "- it is for: %s\n", wish)
-	fmt.Fprintf(&b, "\nCall generate_image once, with model %q, size %q, quality %q and n 1. ", model.ID, size, quality)
+	fmt.Fprintf(&b, "\nCall generate_image once, with model %q, %s, quality %q and n 1. ", model.ID, size, quality)
 	fmt.Fprintf(&b, "Write its prompt yourself, in one paragraph: %s", p.craft)
 	lettering(&b, given)
-	fmt.Fprintf(&b, "\n\nThen look at the preview. When something is wrong, say what, and ask before you make another one: each costs $%g. "+
+	fmt.Fprintf(&b, "\n\nThen look at the preview, if you can see it. When something is wrong, say what, and ask before you make another one: each costs $%g. "+
 		"At the end tell the user the file or the link of the original.", model.PriceUSD)
 	return b.String(), nil
 }
 
 // choose gives model and size: those asked for, else the usual ones.
 func (p prompt) choose(region zai.Region, given map[string]string, use format) (zai.Model, string, error) {
-	name := zai.DefaultModel
-	if given[modelArgument] != "" {
-		name = given[modelArgument]
-	}
-	model, err := zai.FindModel(region, name)
+	model, err := zai.FindModel(region, cmp.Or(given[modelArgument], p.model, zai.DefaultModel))
 	if err != nil {
 		return model, "", promptError(err)
 	}
@@ -187,6 +192,15 @@ func (p prompt) choose(region zai.Region, given map[string]string, use format) (
 		}
 	}
 	return model, model.DefaultSize, nil
+}
+
+// sizesOf lists a model's sizes with what they are for.
+func sizesOf(m zai.Model) string {
+	var list []string
+	for _, s := range m.Sizes {
+		list = append(list, s.Size+" "+s.Use)
+	}
+	return strings.Join(list, "; ")
 }
 
 func promptError(err error) error {
@@ -222,7 +236,10 @@ func clip(text string, runes int) string {
 }
 
 // PromptCompletion completes arguments of prompts with what is usual for them.
-type PromptCompletion struct{ Region zai.Region }
+type PromptCompletion struct {
+	Region zai.Region
+	Model  string // used when the user names none
+}
 
 // CompletePromptArgument lists the choices that begin as typed. Unknown names
 // complete to nothing.
@@ -232,6 +249,7 @@ func (c PromptCompletion) CompletePromptArgument(_ context.Context, name string,
 		if p.name != name {
 			continue
 		}
+		p.model = c.Model
 		for _, a := range p.arguments(c.Region) {
 			if a.name != typed.Name {
 				continue

@@ -42,7 +42,7 @@ func required(p server.ServerPrompt) string {
 // are a contract with users: a change must be meant.
 func TestPrompts(t *testing.T) {
 	var names []string
-	for _, p := range tools.Prompts(zai.Global) {
+	for _, p := range tools.Prompts(zai.Global, zai.DefaultModel) {
 		names = append(names, p.Prompt.Name)
 		for _, a := range p.Prompt.Arguments {
 			assert.NotEmpty(t, a.Description, "%s %s", p.Prompt.Name, a.Name)
@@ -79,7 +79,7 @@ var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)"
 func TestPromptsAskForWhatThereIs(t *testing.T) {
 	sizes := map[string]bool{}
 	for _, region := range []zai.Region{zai.Global, zai.China} {
-		for _, p := range tools.Prompts(region) {
+		for _, p := range tools.Prompts(region, zai.DefaultModel) {
 			if p.Prompt.Name == "improve_prompt" {
 				continue
 			}
@@ -90,6 +90,13 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 				for _, format := range append(formats.Values, "", "something else", strings.ToUpper(formats.Values[1])) {
 					text, err := promptText(t, p, map[string]string{required(p): "a fox", "format": format, "model": m.ID})
 					require.NoError(t, err)
+					if format == "something else" {
+						assert.Contains(t, text, "- it is for: something else\n")
+						for _, size := range m.SizeNames() {
+							assert.Contains(t, text, size)
+						}
+						continue
+					}
 					call := ordered.FindStringSubmatch(text)
 					require.NotNil(t, call, text)
 					model, err := zai.FindModel(region, call[1])
@@ -98,9 +105,6 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 					require.NoError(t, model.CheckSize(call[2]))
 					require.NoError(t, model.CheckQuality(call[3]))
 					sizes[call[2]] = true
-					if format == "something else" {
-						assert.Contains(t, text, format)
-					}
 				}
 			}
 		}
@@ -109,7 +113,7 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 }
 
 func TestPromptsRefuse(t *testing.T) {
-	p := tools.Prompts(zai.Global)[0]
+	p := tools.Prompts(zai.Global, zai.DefaultModel)[0]
 	for text, arguments := range map[string]map[string]string{
 		`"dish" of the prompt "food_promotion" is missing`: {"dish": "  ", "style": "rustic"},
 		`has no argument "colour"`:                         {"dish": "soup", "colour": "red"},
@@ -127,7 +131,7 @@ func TestPromptsRefuse(t *testing.T) {
 // The words that have to be readable come word for word, in one language or
 // in both.
 func TestLettering(t *testing.T) {
-	p := tools.Prompts(zai.Global)[1]
+	p := tools.Prompts(zai.Global, zai.DefaultModel)[1]
 	for want, arguments := range map[string]map[string]string{
 		"No words in the picture.":                     {},
 		"“Half price”":                                 {"text": "Half price"},
@@ -142,6 +146,9 @@ func TestLettering(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, text, want)
 	}
+	text, err := promptText(t, tools.Prompts(zai.Global, "glm-image")[1], map[string]string{"product": "a teapot"})
+	require.NoError(t, err)
+	assert.Contains(t, text, `model "glm-image"`, "the server's own default")
 }
 
 func TestPromptCompletion(t *testing.T) {

@@ -57,8 +57,8 @@ func (r *refusal) apply(response mcp.JSONRPCMessage, line json.RawMessage) mcp.J
 			URI string `json:"uri"`
 		} `json:"params"`
 	}
-	if json.Unmarshal(line, &request) == nil && request.Method == string(mcp.MethodResourcesRead) && request.Params.URI != "" {
-		failure.Error.Data = map[string]string{"uri": clip(request.Params.URI)}
+	if json.Unmarshal(line, &request) == nil && request.Method == string(mcp.MethodResourcesRead) && request.Params.URI != "" && len(request.Params.URI) <= maxURI {
+		failure.Error.Data = map[string]string{"uri": request.Params.URI}
 	}
 	return failure
 }

@@ -112,7 +112,7 @@ func New(c Config) (*Server, error) {
 		server.WithPromptCapabilities(false),
 		server.WithPromptHandlerMiddleware(s.checkPrompt),
 		server.WithCompletions(),
-		server.WithPromptCompletionProvider(tools.PromptCompletion{Region: c.Region}),
+		server.WithPromptCompletionProvider(tools.PromptCompletion{Region: c.Region, Model: c.DefaultModel}),
 		server.WithResourceCompletionProvider(library),
 		server.WithHooks(hooks),
 		// Lists depend on host and owner, so nobody may share them. Pictures never change.
@@ -131,7 +131,7 @@ func New(c Config) (*Server, error) {
 	hooks.AddOnRegisterSession(s.remember)
 	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.listeners.Delete(session.SessionID()) })
 	s.mcp.AddTools(list...)
-	s.mcp.AddPrompts(tools.Prompts(c.Region)...)
+	s.mcp.AddPrompts(tools.Prompts(c.Region, c.DefaultModel)...)
 	return s, nil
 }
 
