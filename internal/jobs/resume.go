@@ -13,7 +13,8 @@ import (
 
 const (
 	tendEvery = time.Minute
-	maxClaim  = 10_000 // rows taken up at once; what is above that waits a minute
+	firstLook = time.Second // hosts start the program only to look at it, and wait for that
+	maxClaim  = 10_000      // rows taken up at once; what is above that waits a minute
 )
 
 // lease is what this process claims rows with.
@@ -44,24 +45,14 @@ func (p *Pipeline) keepLeases() {
 	}
 }
 
-// Tend takes up what processes that died left behind: now, every minute, and
-// when a lease runs out. It returns when ctx ends or no more work is taken.
+// Tend takes up what processes that died left behind: at the start, every
+// minute, and when a lease runs out. It returns when ctx ends or no more work
+// is taken.
 func (p *Pipeline) Tend(ctx context.Context) {
 	if p.Client == nil {
 		return // nothing can be brought home
 	}
-	for {
-		wait := tendEvery
-		if p.Library.Exists() {
-			_, err := p.Recover(ctx, false)
-			next, nextErr := p.Library.NextClaim(ctx, p.lease())
-			switch err = errors.Join(err, nextErr); {
-			case err == nil && !next.IsZero():
-				wait = min(wait, max(next.Sub(p.Now()), 0)+time.Second)
-			case err != nil && ctx.Err() == nil:
-				p.Log.Warn("what was left behind cannot be looked for", "error", err)
-			}
-		}
+	for wait := firstLook; ; wait = p.tend(ctx) {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -70,6 +61,25 @@ func (p *Pipeline) Tend(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// tend is one look, and when the next one is due.
+func (p *Pipeline) tend(ctx context.Context) (wait time.Duration) {
+	if !p.Library.Exists() {
+		return tendEvery
+	}
+	_, err := p.Recover(ctx, false)
+	next, nextErr := p.Library.NextClaim(ctx, p.lease())
+	if err = errors.Join(err, nextErr); err != nil {
+		if ctx.Err() == nil {
+			p.Log.Warn("what was left behind cannot be looked for", "error", err)
+		}
+		return tendEvery
+	}
+	if next.IsZero() {
+		return tendEvery
+	}
+	return min(tendEvery, max(next.Sub(p.Now()), 0)+time.Second)
 }
 
 // Recover takes up what nobody works on any more: what is answered is
