@@ -85,6 +85,7 @@ func TestACallMadeAgainPaysOnce(t *testing.T) {
 					require.Eventually(t, func() bool {
 						return strings.Contains(string(other.request(t, "tools/call", `{"name":"list_images"}`).Result), `"status":"saved"`)
 					}, 5*time.Second, 20*time.Millisecond)
+					time.Sleep(300 * time.Millisecond) // and its result is made, for nobody
 				}
 				repeated := other.request(t, "tools/call", params)
 				assert.Contains(t, string(repeated.Result), again)
