@@ -271,11 +271,7 @@ func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) er
 	if err != nil {
 		return err
 	}
-	telemetry, err := server.NewTelemetry(p.ctx, version, false, false)
-	if err != nil {
-		return err
-	}
-	client, err := p.client(region, upstreamFlags{BaseURL: c.Repair.BaseURL}, log, telemetry)
+	client, err := p.client(region, upstreamFlags{BaseURL: c.Repair.BaseURL}, log)
 	if err != nil {
 		return err
 	}
@@ -347,18 +343,14 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	if err != nil {
 		return err
 	}
-	telemetry, err := server.NewTelemetry(p.ctx, version, false, false)
-	if err != nil {
-		return err
-	}
 	region, err := zai.ParseRegion(c.Region)
 	if err != nil {
 		return err
 	}
 	d := terminal.Doctor{Library: library, Machine: machine, Out: p.out}
-	d.Client, d.BadKey = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log, telemetry)
+	d.Client, d.BadKey = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log)
 	if d.BadKey == nil && c.BaseURL == "" {
-		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log, telemetry)
+		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log)
 	}
 	return d.Examine(p.ctx)
 }
@@ -467,7 +459,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := p.client(region, c.upstream, log, telemetry)
+	client, err := p.client(region, c.upstream, log, zai.WithObserver(telemetry.Attempt))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -494,8 +486,8 @@ func usageOf(flag string, err error) error {
 
 // client is nil without a key: the server starts all the same, and explains at
 // the first call what is missing.
-func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, telemetry *server.Telemetry) (*zai.Client, error) {
-	options := []zai.Option{zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version), zai.WithObserver(telemetry.Attempt)}
+func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, options ...zai.Option) (*zai.Client, error) {
+	options = append(options, zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name+"/"+version))
 	key, err := p.key()
 	if c.Sandbox {
 		base, startErr := sandbox.Start(context.WithoutCancel(p.ctx), "127.0.0.1:0", sandbox.Options{Delay: sandbox.Realistic(8)})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -78,7 +79,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	for _, name := range temps {
 		report.Problems = append(report.Problems, Problem{Kind: Leftover, Path: name, Detail: "half written by a process that died"})
 	}
-	if err := l.checkSaved(ctx, readData, files, &report, progress); err != nil {
+	if err := l.checkSaved(ctx, readData, files, &report, saved, progress); err != nil {
 		return report, err
 	}
 	if err := l.checkOrphans(ctx, files, &report); err != nil {
@@ -113,11 +114,7 @@ func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
 
 // checkSaved looks at the file of every saved picture and strikes it off the
 // list of files.
-func (l *Library) checkSaved(ctx context.Context, readData bool, files map[string]string, report *Report, progress func(done, total int)) error {
-	total, err := l.catalog.count(ctx, Saved)
-	if err != nil {
-		return err
-	}
+func (l *Library) checkSaved(ctx context.Context, readData bool, files map[string]string, report *Report, total int, progress func(done, total int)) error {
 	var (
 		mu   sync.Mutex
 		done atomic.Int64
@@ -191,12 +188,7 @@ const beingRemoved = time.Minute
 
 // checkOrphans looks why no saved row names a file.
 func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		i, err := l.catalog.any(ctx, files[name])
 		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "the catalog does not know it; reindex takes it in"}
 		switch {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -39,11 +40,7 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(files))
 	var list []Adopted
 	for n, name := range names {
 		a := Adopted{ID: files[name], Path: name}

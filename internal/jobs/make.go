@@ -39,13 +39,18 @@ func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResp
 	}
 	row.State, row.Failure = resources.Answered, nil
 	row.UpstreamURL, row.RequestID, row.LogID = response.Data[0].URL, response.RequestID, response.LogID
-	row.ContentFilter = nil
-	for _, f := range response.ContentFilter {
-		row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
-	}
+	row.ContentFilter = remarks(response.ContentFilter)
 	_ = p.record(row) // a failure is logged; the picture is paid for and fetched all the same
 	j.set(row)
 	return p.fetch(j, response.Data[0])
+}
+
+// remarks are the content check's, as a row keeps them.
+func remarks(list []zai.ContentFilter) (kept []resources.ContentFilter) {
+	for _, f := range list {
+		kept = append(kept, resources.ContentFilter(f))
+	}
+	return kept
 }
 
 // ask sends the request, unless the caller left or the program ends: this is
@@ -115,11 +120,8 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 		row.State, row.Charged = resources.Unknown, true
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
-		row.ContentFilter = nil
+		row.ContentFilter = remarks(service.ContentFilter)
 		row.RequestID, row.LogID = cmp.Or(service.RequestID, row.RequestID), cmp.Or(service.LogID, row.LogID)
-		for _, f := range service.ContentFilter {
-			row.ContentFilter = append(row.ContentFilter, resources.ContentFilter{Role: f.Role, Level: f.Level})
-		}
 	}
 	row.Failure = Describe(err)
 	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)

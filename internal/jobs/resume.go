@@ -112,7 +112,6 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 // resume goes on with a claimed row where it was left, unless this process is
 // at work on it already.
 func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun bool) {
-	row.Failure = nil
 	p.mu.Lock()
 	if other := p.running[row.ID]; other != nil {
 		p.mu.Unlock()
@@ -138,8 +137,6 @@ func (p *Pipeline) goOn(j *Job, row resources.Image) resources.Image {
 		return p.settleLeft(row, errLeftSubmitted)
 	}
 	return p.within(p.polls, row, func() resources.Image {
-		row.State = resources.Submitted
-		j.set(row)
 		j.enter(PhaseGenerating)
 		response, err := p.Client.Await(j.base, row.TaskID)
 		return p.answered(j, row, response, err)

@@ -235,12 +235,14 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unauthorized(w, r)
 		return
 	}
-	asked, err := readWishes(r.URL.Query())
-	if err != nil && (r.URL.Path == "/mcp" || r.URL.Path == "/sse") {
-		refuse(w, r, http.StatusBadRequest, "In the URL, "+err.Error()+".")
-		return
+	c.owner, c.client, c.token = owner, owner, token
+	if r.URL.Path == "/mcp" || r.URL.Path == "/sse" {
+		var err error
+		if c.wishes, err = readWishes(r.URL.Query()); err != nil {
+			refuse(w, r, http.StatusBadRequest, "In the URL, "+err.Error()+".")
+			return
+		}
 	}
-	c.owner, c.client, c.token, c.wishes = owner, owner, token, asked
 	ctx = withCaller(ctx, c)
 	if r.Method == http.MethodPost && !isJSON(r) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "Content-Type must be application/json.")
