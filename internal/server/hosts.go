@@ -99,15 +99,33 @@ func (s *Server) unstructured(ctx context.Context) bool {
 	return habitOf(ctx).dropsContent
 }
 
-// suitHost leaves the structured content out for hosts that misuse it.
+// suitHost leaves the structured content out for hosts that misuse it, and
+// links for those that do not know them.
 func (s *Server) suitHost(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		result, err := next(ctx, request)
 		if result != nil && s.unstructured(ctx) {
 			result.StructuredContent = nil
 		}
+		if result != nil && beforeLinks(ctx) {
+			result.Content = slices.DeleteFunc(result.Content, func(c mcp.Content) bool { _, is := c.(mcp.ResourceLink); return is })
+		}
 		return result, err
 	}
+}
+
+// beforeLinks tells that a client agreed on a protocol version without
+// resource_link, which came with 2025-06-18
+// (https://modelcontextprotocol.io/specification/2025-06-18/changelog). Strict
+// clients refuse the whole result over a content type they do not know; the
+// text has the URI as well.
+func beforeLinks(ctx context.Context) bool {
+	session, ok := server.ClientSessionFromContext(ctx).(server.SessionWithProtocolVersion)
+	if !ok {
+		return false
+	}
+	version := session.ProtocolVersion()
+	return version != "" && version < "2025-06-18"
 }
 
 // suitToolList takes the output schemas back with it: clients refuse a result

@@ -105,3 +105,36 @@ func TestPromptsOverAllTransports(t *testing.T) {
 		}
 	}
 }
+
+// Content of a type that came later than a client's protocol version makes
+// strict clients refuse the whole result.
+func TestNoLinksForOldClients(t *testing.T) {
+	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			hello := strings.Replace(initialize, "2025-11-25", version, 1)
+			const initialized, ask = `{"jsonrpc":"2.0","method":"notifications/initialized"}`, `{"prompt":"a fox","size":"512x512"}`
+			lines := newRig(t, inOrder)
+			lines.start(t)
+			lines.send(t, hello)
+			assert.Contains(t, string(lines.answer(t).Result), version)
+			lines.send(t, initialized)
+			lines.send(t, call(1, "generate_image", ask))
+			results := map[string]string{"stdio": string(lines.answer(t).Result)}
+			r := newWebRig(t, webOptions{})
+			named := []string{"Mcp-Session-Id", r.do(t, http.MethodPost, "/mcp", hello).Header.Get("Mcp-Session-Id")}
+			r.ask(t, http.MethodPost, "/mcp", initialized, named...)
+			_, results["streamable"] = r.ask(t, http.MethodPost, "/mcp", call(1, "generate_image", ask), named...)
+			s := r.openSSE(t)
+			s.send(t, hello)
+			s.answer(t)
+			s.send(t, initialized)
+			s.send(t, call(1, "generate_image", ask))
+			results["sse"] = string(s.answer(t).Result)
+			for transport, result := range results {
+				assert.Equal(t, links, strings.Count(result, `"type":"resource_link"`), transport)
+				assert.Contains(t, result, "resource: zai-image://images/", "%s: the text tells all the same", transport)
+			}
+		})
+	}
+}
