@@ -26,24 +26,27 @@ func withRefusal(ctx context.Context) (context.Context, *refusal) {
 	return context.WithValue(ctx, refusalKey{}, r), r
 }
 
-func refuseWith(ctx context.Context, code int, text string) {
+func refuseWith(ctx context.Context, code int, text string, data any) {
 	if r, ok := ctx.Value(refusalKey{}).(*refusal); ok {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.details = new(mcp.NewJSONRPCErrorDetails(code, text, nil))
+		r.details = new(mcp.NewJSONRPCErrorDetails(code, text, data))
 	}
 }
 
-// apply puts the refusal in place of the library's error. A resource that is
+// apply puts the refusal in place of the library's answer. A resource that is
 // not there is named, as both eras of the protocol ask
 // (https://modelcontextprotocol.io/specification/2025-11-25/server/resources#error-handling).
 func (r *refusal) apply(response mcp.JSONRPCMessage, line json.RawMessage) mcp.JSONRPCMessage {
 	failure, ok := response.(mcp.JSONRPCError)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if result, complete := response.(mcp.JSONRPCResponse); complete && r.details != nil {
+		failure, ok = mcp.JSONRPCError{JSONRPC: result.JSONRPC, ID: result.ID}, true
+	}
 	if !ok {
 		return response
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.details != nil {
 		failure.Error = *r.details
 		return failure
@@ -74,7 +77,7 @@ func (s *Server) checkPrompt(next server.PromptHandlerFunc) server.PromptHandler
 		}()
 		result, err = next(ctx, request)
 		if wrong, ok := errors.AsType[*tools.PromptError](err); ok {
-			refuseWith(ctx, mcp.INVALID_PARAMS, wrong.Text)
+			refuseWith(ctx, mcp.INVALID_PARAMS, wrong.Text, nil)
 		}
 		return result, err
 	}
