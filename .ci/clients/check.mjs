@@ -1,7 +1,8 @@
 // Does with the server what a host does, through clients of others: the
-// official TypeScript client in both its versions, and Vercel's.
+// official TypeScript client in both its versions, and Vercel's. What goes over
+// stdio is recorded in FOLDER.
 //
-// check.mjs PROGRAM BASE-URL
+// check.mjs PROGRAM BASE-URL FOLDER
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
@@ -12,20 +13,25 @@ import { Client as Client2, SSEClientTransport as SSE2, StreamableHTTPClientTran
 import { StdioClientTransport as Stdio2 } from '@modelcontextprotocol/client/stdio';
 import { createMCPClient } from '@ai-sdk/mcp';
 import { Experimental_StdioMCPTransport as StdioAI } from '@ai-sdk/mcp/mcp-stdio';
+import { modern } from './schema.mjs';
 
-const [program, base] = process.argv.slice(2);
-const stdio = { command: program, args: ['--sandbox'], env: { ...process.env }, stderr: 'ignore' };
-const remote = { command: process.execPath, args: ['node_modules/mcp-remote/dist/proxy.js', `${base}/mcp`, '--allow-http', '--transport', 'http-only'], env: { ...process.env }, stderr: 'ignore' };
+const [program, base, folder] = process.argv.slice(2);
+const recorder = 'tee "$1/client-$$.in" | "$0" --sandbox | tee "$1/client-$$.out"';
+const stdio = { command: 'sh', args: ['-c', recorder, program, folder], env: { ...process.env }, stderr: 'ignore' };
+const through = (path, transport) => ({
+  command: process.execPath, args: ['node_modules/mcp-remote/dist/proxy.js', `${base}/${path}`, '--allow-http', '--transport', transport], env: { ...process.env }, stderr: 'ignore',
+});
 const info = { name: 'check', version: '1' };
 const url = (path) => new URL(base + path);
 const first = (mode) => new Client2(info, mode && { versionNegotiation: { mode } });
-const pinned = { pin: '2026-07-28' };
+const pinned = { pin: modern };
 
 const official = {
   '1.x stdio': [() => new Client1(info), () => new Stdio1(stdio)],
   '1.x sse': [() => new Client1(info), () => new SSE1(url('/sse'))],
   '1.x http': [() => new Client1(info), () => new HTTP1(url('/mcp'))],
-  '1.x through mcp-remote': [() => new Client1(info), () => new Stdio1(remote)],
+  '1.x through mcp-remote': [() => new Client1(info), () => new Stdio1(through('mcp', 'http-only'))],
+  '1.x through mcp-remote over sse': [() => new Client1(info), () => new Stdio1(through('sse', 'sse-only'))],
   '2.x legacy stdio': [() => first('legacy'), () => new Stdio2(stdio)],
   '2.x legacy sse': [() => first('legacy'), () => new SSE2(url('/sse'))],
   '2.x legacy http': [() => first('legacy'), () => new HTTP2(url('/mcp'))],
@@ -69,10 +75,12 @@ async function useOfficial(name, client) {
 for (const [name, [make, transport]] of Object.entries(official)) {
   const client = make();
   await client.connect(transport());
+  const version = client instanceof Client1 ? '' : client.getNegotiatedProtocolVersion();
+  if (version) check((version === modern) === /auto|pinned/.test(name), `${name} agreed on ${version}`);
   const heard = await useOfficial(name, client);
   check(heard > 0, `${name}: progress`);
   await client.close();
-  console.log(`${name}: ok, ${heard} signs of progress`);
+  console.log(`${name}: ok, ${heard} signs of progress${version && `, protocol ${version}`}`);
 }
 
 for (const [name, transport] of Object.entries({
