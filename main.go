@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -77,6 +78,7 @@ type commands struct {
 	Images   imagesCommand   `cmd:"" help:"Look after the library."`
 	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or put it there."`
 	Doctor   doctorCommand   `cmd:"" help:"Look whether key, folder, catalog and hosts are set up. Costs nothing. Exit status 3 when something is not."`
+	Health   healthCommand   `cmd:"" help:"Ask the server on this machine whether it serves, for containers and supervisors. Exit status 1 when not."`
 	Sandbox  sandboxCommand  `cmd:"" help:"Serve the sandbox API alone, for other programs to try."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -353,6 +355,23 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log)
 	}
 	return d.Examine(p.ctx)
+}
+
+type healthCommand struct {
+	Transport string `help:"As for serve; with stdio there is nothing to ask." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Listen    string `help:"As for serve." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
+}
+
+// Run fails when the server does not answer.
+func (c *healthCommand) Run(p *program) error {
+	if c.Transport == "stdio" {
+		_, err := fmt.Fprintln(p.out, "stdio: the host talks to it")
+		return err
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return &usageError{"--listen: " + err.Error(), seeHelp}
+	}
+	return terminal.Health(p.ctx, c.Listen, p.out)
 }
 
 type sandboxCommand struct {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -327,6 +329,40 @@ func TestDoctorCommand(t *testing.T) {
 	out, _, exit = run(t, append(env, "ZAI_IMAGE_STORE=/dev/null/x"), "doctor")
 	assert.Equal(t, 3, exit)
 	assert.Contains(t, out, "PROBLEM  folder")
+}
+
+// As a container asks: with the environment of the server and nothing else.
+func TestHealthCommand(t *testing.T) {
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(tokens, []byte("somebody:a-token-of-more-than-thirty-two-bytes\n"), 0o600))
+	for _, listen := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
+		env := []string{"ZAI_IMAGE_TRANSPORT=http", "ZAI_IMAGE_AUTH_TOKENS=" + tokens, "ZAI_IMAGE_STORE=" + t.TempDir(), "ZAI_IMAGE_LOG_FORMAT=json"}
+		c := command(t, t.TempDir(), append(env, "ZAI_IMAGE_LISTEN="+listen, "ZAI_IMAGE_PUBLIC_URL=https://pictures.example"), "--sandbox")
+		log, err := c.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, c.Start())
+		var line struct{ Msg, Address string }
+		for d := json.NewDecoder(log); line.Msg != "listening"; {
+			require.NoError(t, d.Decode(&line))
+		}
+		go io.Copy(io.Discard, log)
+		_, port, err := net.SplitHostPort(line.Address)
+		require.NoError(t, err)
+		asked := append(env, "ZAI_IMAGE_LISTEN="+strings.TrimSuffix(listen, "0")+port)
+		out, errs, exit := run(t, asked, "health")
+		assert.Zero(t, exit, errs)
+		assert.Equal(t, "ok\n", out)
+		require.NoError(t, c.Process.Signal(os.Interrupt))
+		require.NoError(t, c.Wait())
+		_, errs, exit = run(t, asked, "health")
+		assert.Equal(t, 1, exit)
+		assert.Contains(t, errs, "no server")
+	}
+	_, _, exit := run(t, nil, "health")
+	assert.Zero(t, exit, "with stdio there is nothing to ask")
+	_, errs, exit := run(t, nil, "health", "--transport", "http", "--listen", "nowhere")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "--listen")
 }
 
 func TestKeySources(t *testing.T) {

@@ -19,9 +19,6 @@ type habit struct {
 	// dropsContent: the host hands its model the structured content alone when
 	// there is any, so that text and pictures are lost.
 	dropsContent bool
-	// inline is what a result may carry of a picture itself; "" for what the
-	// server is set to.
-	inline tools.Inline
 }
 
 // habits are the hosts that need something else than the others. All results
@@ -76,13 +73,8 @@ func habitOf(ctx context.Context) habit {
 }
 
 // inline is what results of a request carry of pictures: what its URL says,
-// else its host's habit, else what the server is set to ("").
-func inline(ctx context.Context) tools.Inline {
-	if wish := callerOf(ctx).wishes.inline; wish != "" {
-		return wish
-	}
-	return habitOf(ctx).inline
-}
+// else what the server is set to ("").
+func inline(ctx context.Context) tools.Inline { return callerOf(ctx).wishes.inline }
 
 // unstructured tells that results of a request have no structured content.
 func (s *Server) unstructured(ctx context.Context) bool {
