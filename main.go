@@ -324,7 +324,7 @@ func (c *configCommand) Run(p *program) error {
 
 func (p *program) machine() (hostconfig.Machine, error) {
 	home, err := os.UserHomeDir()
-	return hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: p.env}, err
+	return hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: p.env, Glob: filepath.Glob}, err
 }
 
 type doctorCommand struct {

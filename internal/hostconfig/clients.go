@@ -21,6 +21,8 @@ type Machine struct {
 	OS   string // as runtime.GOOS
 	Home string
 	Env  func(string) string
+	// Glob finds files as filepath.Glob does; nil finds none.
+	Glob func(pattern string) ([]string, error)
 }
 
 // Server is how a host starts the program.
@@ -45,6 +47,8 @@ type Client struct {
 	env   string // the field of an entry that holds its environment
 	entry func(Server) object
 	toml  bool
+	// inputs: the host can ask for the key itself.
+	inputs bool
 }
 
 func (c Client) read(config []byte) (map[string]any, error) {
@@ -58,7 +62,15 @@ func (c Client) write(config []byte, entry map[string]any) ([]byte, error) {
 	if c.toml {
 		return patchTOML(config, c.key, entry)
 	}
-	return patchJSON(config, c.key, entry, c.entry(Server{}))
+	before, err := readJSON(config)
+	if err != nil {
+		return nil, err
+	}
+	text, err := patchJSON(config, c.key, entry, c.entry(Server{}))
+	if err == nil && c.lacksInput(before, entry) {
+		return addInput(text)
+	}
+	return text, err
 }
 
 // whole is a configuration with nothing else in it.
@@ -71,7 +83,18 @@ func (c Client) whole(s Server) ([]byte, error) {
 		return patchTOML(nil, c.key, entry)
 	}
 	text, err := inOrder(entry, c.entry(s))
-	return fmt.Appendf(nil, "{\n  %q: {\n    %q: %s\n  }\n}\n", c.key, ServerName, text), err
+	if err != nil {
+		return nil, err
+	}
+	inputs := ""
+	if c.lacksInput(nil, entry) {
+		input, err := json.Marshal(keyInput())
+		if err != nil {
+			return nil, err
+		}
+		inputs = fmt.Sprintf("  \"inputs\": [%s],\n", input)
+	}
+	return fmt.Appendf(nil, "{\n%s  %q: {\n    %q: %s\n  }\n}\n", inputs, c.key, ServerName, text), nil
 }
 
 // object keeps the order of fields, for files that people read.
@@ -126,14 +149,14 @@ func clients() []Client {
 		return func(m Machine) string { return filepath.Join(append([]string{m.Home}, parts...)...) }
 	}
 	return []Client{
-		{Name: "claude-desktop", key: "mcpServers", env: "env", entry: stdio, file: func(m Machine) string { return appData(m, "Claude", "claude_desktop_config.json") }},
+		{Name: "claude-desktop", key: "mcpServers", env: "env", entry: stdio, file: claudeDesktop},
 		{Name: "claude-code", key: "mcpServers", env: "env", entry: typedStdio, file: func(m Machine) string {
 			if dir := m.Env("CLAUDE_CONFIG_DIR"); dir != "" {
 				return filepath.Join(dir, ".claude.json")
 			}
 			return filepath.Join(m.Home, ".claude.json")
 		}},
-		{Name: "vscode", key: "servers", env: "env", entry: typedStdio, file: func(m Machine) string { return appData(m, "Code", "User", "mcp.json") }},
+		{Name: "vscode", key: "servers", env: "env", entry: vscode, inputs: true, file: func(m Machine) string { return appData(m, "Code", "User", "mcp.json") }},
 		{Name: "cursor", key: "mcpServers", env: "env", entry: stdio, file: inHome(".cursor", "mcp.json")},
 		{Name: "codex", key: "mcp_servers", env: "env", entry: stdio, toml: true, file: func(m Machine) string {
 			if home := m.Env("CODEX_HOME"); home != "" {
@@ -149,6 +172,19 @@ func clients() []Client {
 			return filepath.Join(m.Home, ".config", "opencode", "opencode.json")
 		}},
 	}
+}
+
+// claudeDesktop is in its package's own folder where it is installed as MSIX,
+// as on Windows since 2026 (github.com/anthropics/claude-code/issues/26073).
+func claudeDesktop(m Machine) string {
+	const name = "claude_desktop_config.json"
+	if local := m.Env("LOCALAPPDATA"); m.OS == "windows" && local != "" && m.Glob != nil {
+		found, err := m.Glob(filepath.Join(local, "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
+		if err == nil && len(found) > 0 {
+			return filepath.Join(found[0], name)
+		}
+	}
+	return appData(m, "Claude", name)
 }
 
 // appData is where desktop programs keep their settings.

@@ -51,6 +51,11 @@ func TestEntries(t *testing.T) {
 			} else {
 				require.NoError(t, json.Unmarshal([]byte(entry), &read))
 			}
+			if name == "vscode" {
+				assert.Equal(t, 2, strings.Count(entry, "zai-key"), "it asks for the key")
+				assert.NotContains(t, entry, hostconfig.Placeholder)
+				return
+			}
 			assert.Contains(t, entry, hostconfig.Placeholder)
 		})
 	}
@@ -149,10 +154,49 @@ func read(t *testing.T, name string, text []byte) map[string]any {
 
 // A file that no host could read is not made worse.
 func TestMergeRefuses(t *testing.T) {
-	for name, text := range map[string]string{"cursor": `{"mcpServers": `, "gemini": `[]`, "vscode": `{"servers": 7}`, "codex": `[mcp_servers`} {
+	for text, name := range map[string]string{
+		`{"mcpServers": `: "cursor", `[]`: "gemini", `{"servers": 7}`: "vscode", `[mcp_servers`: "codex", `{"inputs": {"a": 1}}`: "vscode",
+		`{"mcpServers": {"zai-image": {"command": "a"}, "zai-image": {"command": "b"}}}`: "cursor", `{"mcpServers": {}, "x": 1, "mcpServers": {}}`: "claude-desktop",
+	} {
 		_, err := client(t, name).Merge([]byte(text), server())
-		require.ErrorIs(t, err, hostconfig.ErrForm, name)
+		require.ErrorIs(t, err, hostconfig.ErrForm, text)
 	}
+}
+
+// VS Code asks for the key, once, beside what else it asks for.
+func TestTheInputOfVSCode(t *testing.T) {
+	c := client(t, "vscode")
+	ids := func(text []byte) (list []any) {
+		inputs, _ := read(t, "vscode", text)["inputs"].([]any)
+		for _, input := range inputs {
+			list = append(list, input.(map[string]any)["id"])
+		}
+		return list
+	}
+	for text, want := range map[string][]any{
+		`{"servers": {}}`: {"zai-key"}, `{"inputs": []}`: {"zai-key"},
+		`{"inputs": [{"id": "other", "type": "promptString"}], "servers": {"x": {"command": "y"}}}`: {"other", "zai-key"},
+		`{"inputs": [{"id": "zai-key", "type": "promptString"}]}`:                                   {"zai-key"},
+		`{"servers": {"zai-image": {"command": "old", "env": {"ZAI_API_KEY": "k"}}}}`:               nil, // the user's own key stays
+	} {
+		m, err := c.Merge([]byte(text), server())
+		require.NoError(t, err, text)
+		assert.Equal(t, want, ids(m.Text), "%s", m.Text)
+		again, err := c.Merge(m.Text, server())
+		require.NoError(t, err)
+		assert.False(t, again.Changed, text)
+	}
+	entry, err := c.Entry(server())
+	require.NoError(t, err)
+	lost := strings.Replace(entry, `"id":"zai-key"`, `"id":"renamed"`, 1)
+	m, err := c.Merge([]byte(lost), server())
+	require.NoError(t, err)
+	assert.Equal(t, []any{"renamed", "zai-key"}, ids(m.Text), "an entry whose input is gone gets one again")
+	byFile := server()
+	byFile.KeyFile = "/etc/key"
+	entry, err = c.Entry(byFile)
+	require.NoError(t, err)
+	assert.NotContains(t, entry, "inputs")
 }
 
 func TestCodexTablesInTheMiddle(t *testing.T) {
@@ -231,8 +275,8 @@ func TestTheUsersKeyStays(t *testing.T) {
 		require.NoError(t, err)
 		state, err := c.Look(first.Text)
 		require.NoError(t, err)
-		assert.Equal(t, hostconfig.State{Present: true, NoKey: true}, state, name)
-		filled := strings.Replace(string(first.Text), hostconfig.Placeholder, "the-real-key", 1)
+		assert.Equal(t, hostconfig.State{Present: true, NoKey: name != "vscode"}, state, name)
+		filled := strings.NewReplacer(hostconfig.Placeholder, "the-real-key", "${input:zai-key}", "the-real-key").Replace(string(first.Text))
 		again, err := c.Merge([]byte(filled), server())
 		require.NoError(t, err)
 		assert.False(t, again.Changed, "%s: the same but for the key", name)
@@ -291,6 +335,16 @@ func TestFiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, client(t, tt.client).File(hostconfig.Machine{OS: tt.system, Home: "/h", Env: tt.env}), "%s on %s", tt.client, tt.system)
+	}
+	glob := func(pattern string) ([]string, error) {
+		if pattern == "/l/Packages/Claude_*/LocalCache/Roaming/Claude" {
+			return []string{"/l/Packages/Claude_1/LocalCache/Roaming/Claude"}, nil
+		}
+		return nil, nil
+	}
+	local := func(name string) string { return map[string]string{"LOCALAPPDATA": "/l", "APPDATA": "/r"}[name] }
+	for system, want := range map[string]string{"windows": "/l/Packages/Claude_1/LocalCache/Roaming/Claude/claude_desktop_config.json", "linux": "/h/.config/Claude/claude_desktop_config.json"} {
+		assert.Equal(t, want, client(t, "claude-desktop").File(hostconfig.Machine{OS: system, Home: "/h", Env: local, Glob: glob}))
 	}
 	_, err := hostconfig.Find("notepad")
 	require.Error(t, err)

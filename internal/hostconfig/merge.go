@@ -45,7 +45,7 @@ func (c Client) Merge(config []byte, s Server) (Merged, error) {
 		return Merged{}, err
 	}
 	m := Merged{Was: masked(old)}
-	if reflect.DeepEqual(old, wanted) {
+	if reflect.DeepEqual(old, wanted) && !c.lacksInput(before, wanted) {
 		m.Text = config
 		return m, nil
 	}
@@ -88,7 +88,7 @@ func (c Client) entryOf(all map[string]any) map[string]any {
 	return entry
 }
 
-// rest is everything but this server's entry.
+// rest is everything but this server's entry and its input.
 func (c Client) rest(all map[string]any) map[string]any {
 	others := map[string]any{}
 	maps.Copy(others, all)
@@ -102,6 +102,11 @@ func (c Client) rest(all map[string]any) map[string]any {
 	}
 	if others[c.key] = servers; len(servers) == 0 {
 		delete(others, c.key)
+	}
+	if list, ok := others["inputs"].([]any); ok && c.inputs {
+		if others["inputs"] = withoutInput(list); len(withoutInput(list)) == 0 {
+			delete(others, "inputs")
+		}
 	}
 	return others
 }
