@@ -3,12 +3,36 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// What a registry is told is about this version and every bundle of a release;
+// owner and hashes are filled in when there is one.
+func TestRegistryEntry(t *testing.T) {
+	raw, err := os.ReadFile("packaging/server.json")
+	require.NoError(t, err)
+	var entry struct {
+		Version  string
+		Packages []struct{ Identifier, FileSha256 string }
+	}
+	require.NoError(t, json.Unmarshal(raw, &entry))
+	assert.Equal(t, version, entry.Version)
+	var names []string
+	for _, p := range entry.Packages {
+		names = append(names, path.Base(p.Identifier))
+		assert.Contains(t, p.Identifier, "/v"+version+"/")
+		assert.Equal(t, strings.Repeat("0", 64), p.FileSha256)
+	}
+	assert.Equal(t, []string{
+		"zai-image-mcp-darwin-amd64.mcpb", "zai-image-mcp-darwin-arm64.mcpb", "zai-image-mcp-linux-amd64.mcpb",
+		"zai-image-mcp-linux-arm64.mcpb", "zai-image-mcp-windows-amd64.mcpb", "zai-image-mcp-windows-arm64.mcpb",
+	}, names)
+}
 
 // The bundle for desktop hosts speaks of this version, these tools and these
 // settings.
