@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/hostconfig"
 )
 
 // What a registry is told is about this version and every bundle of a release;
@@ -32,6 +35,41 @@ func TestRegistryEntry(t *testing.T) {
 		"zai-image-mcp-darwin-amd64.mcpb", "zai-image-mcp-darwin-arm64.mcpb", "zai-image-mcp-linux-amd64.mcpb",
 		"zai-image-mcp-linux-arm64.mcpb", "zai-image-mcp-windows-amd64.mcpb", "zai-image-mcp-windows-arm64.mcpb",
 	}, names)
+}
+
+// The newest changes are this version's.
+func TestChangelog(t *testing.T) {
+	raw, err := os.ReadFile(".github/CHANGELOG.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(raw), "\n## ")
+	newest, _, _ := strings.Cut(rest, "\n")
+	assert.Equal(t, version, strings.TrimSpace(newest))
+}
+
+// Each host has a page, which shows what the command writes.
+func TestHostPages(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	pages, err := filepath.Glob("packaging/hosts/*.md")
+	require.NoError(t, err)
+	for _, page := range pages {
+		assert.Contains(t, string(readme), "("+filepath.ToSlash(page)+")", "the README leads to it")
+	}
+	for _, name := range hostconfig.Names() {
+		client, err := hostconfig.Find(name)
+		require.NoError(t, err)
+		entry, err := client.Entry(hostconfig.Server{Command: "/path/to/zai-image-mcp"})
+		require.NoError(t, err)
+		page := name
+		if name == "gemini" {
+			page = "gemini-cli"
+		}
+		raw, err := os.ReadFile("packaging/hosts/" + page + ".md")
+		require.NoError(t, err)
+		text := strings.ReplaceAll(string(raw), "\r\n", "\n")
+		assert.Contains(t, text, "\n"+entry+"```", page)
+		assert.Contains(t, text, "zai-image-mcp config "+name+" --write", page)
+	}
 }
 
 // The bundle for desktop hosts speaks of this version, these tools and these
