@@ -9,10 +9,21 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
+const improveName = "improve_prompt"
+
+// improveChoices are what arguments of improve_prompt usually are.
+func improveChoices() []argument {
+	var titles []string
+	for _, p := range uses() {
+		titles = append(titles, strings.ToLower(p.title))
+	}
+	return []argument{{name: "use", choices: titles}, {name: "language", choices: []string{"English", "Chinese"}}}
+}
+
 // improvePrompt turns a short wish into a prompt that says all that a picture
 // needs, without making the picture.
 func improvePrompt() server.ServerPrompt {
-	definition := mcp.NewPrompt("improve_prompt", mcp.WithPromptTitle("Improve a prompt"),
+	definition := mcp.NewPrompt(improveName, mcp.WithPromptTitle("Improve a prompt"),
 		mcp.WithPromptDescription("Turn a short wish into a prompt that makes a good picture, before money is spent"),
 		mcp.WithArgument("prompt", mcp.RequiredArgument(), mcp.ArgumentDescription("The wish as it is")),
 		mcp.WithArgument("use", mcp.ArgumentDescription("What the picture is for")),

@@ -241,25 +241,34 @@ type PromptCompletion struct {
 	Model  string // used when the user names none
 }
 
-// CompletePromptArgument lists the choices that begin as typed. Unknown names
-// complete to nothing.
-func (c PromptCompletion) CompletePromptArgument(_ context.Context, name string, typed mcp.CompleteArgument, _ mcp.CompleteContext) (*mcp.Completion, error) {
+// CompletePromptArgument lists the choices that begin as typed; sizes are those
+// of the model that the user has named already. Unknown names complete to
+// nothing.
+func (c PromptCompletion) CompletePromptArgument(_ context.Context, name string, typed mcp.CompleteArgument, filled mcp.CompleteContext) (*mcp.Completion, error) {
 	values := []string{}
-	for _, p := range uses() {
-		if p.name != name {
-			continue
+	for _, a := range c.arguments(name) {
+		choices := a.choices
+		if model, err := zai.FindModel(c.Region, filled.Arguments[modelArgument]); err == nil && a.name == sizeArgument {
+			choices = model.SizeNames()
 		}
-		p.model = c.Model
-		for _, a := range p.arguments(c.Region) {
-			if a.name != typed.Name {
-				continue
-			}
-			for _, choice := range a.choices {
-				if strings.HasPrefix(strings.ToLower(choice), strings.ToLower(typed.Value)) {
-					values = append(values, choice)
-				}
+		for _, choice := range choices {
+			if a.name == typed.Name && strings.HasPrefix(strings.ToLower(choice), strings.ToLower(typed.Value)) {
+				values = append(values, choice)
 			}
 		}
 	}
 	return &mcp.Completion{Values: values, Total: len(values)}, nil
+}
+
+func (c PromptCompletion) arguments(name string) []argument {
+	if name == improveName {
+		return improveChoices()
+	}
+	for _, p := range uses() {
+		if p.name == name {
+			p.model = c.Model
+			return p.arguments(c.Region)
+		}
+	}
+	return nil
 }

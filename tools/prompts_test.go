@@ -163,10 +163,21 @@ func TestPromptCompletion(t *testing.T) {
 		{"game_asset", "colour", "", ""},
 		{"no_such", "style", "", ""},
 		{"improve_prompt", "prompt", "", ""},
+		{"improve_prompt", "language", "c", "Chinese"},
+		{"improve_prompt", "use", "culture", "culture and tourism promotion"},
 	} {
 		got, err := c.CompletePromptArgument(t.Context(), tt.prompt, mcp.CompleteArgument{Name: tt.argument, Value: tt.typed}, mcp.CompleteContext{})
 		require.NoError(t, err)
 		assert.NotNil(t, got.Values)
 		assert.Equal(t, tt.want, strings.Join(got.Values, ","), "%+v", tt)
+	}
+	for _, m := range zai.Models(zai.Global) {
+		chosen := mcp.CompleteContext{Arguments: map[string]string{"model": m.ID}}
+		got, err := c.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, chosen)
+		require.NoError(t, err)
+		assert.Equal(t, m.SizeNames(), got.Values)
+		got, err = c.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "style", Value: "no such"}, chosen)
+		require.NoError(t, err)
+		assert.Empty(t, got.Values)
 	}
 }
