@@ -87,13 +87,15 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 			links = append(links, t.link(row))
 		}
 	}
-	text := t.text(rows, structured)
+	lines := []string{t.text(rows, structured)}
+	structured.Notes = stillWorking(rows)
 	if note != "" {
-		text += "\n" + note
+		lines, structured.Notes = append(lines, note), append(structured.Notes, note)
 	}
-	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(text) - 4096
-	images, notes := t.images(ctx, rows, room)
-	content := []mcp.Content{mcp.NewTextContent(strings.Join(append([]string{text}, notes...), "\n"))}
+	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(lines) - 4096
+	images, stepped := t.images(ctx, rows, room)
+	lines, structured.Notes = append(lines, stepped...), append(structured.Notes, stepped...)
+	content := []mcp.Content{mcp.NewTextContent(strings.Join(lines, "\n"))}
 	// One picture and its link stand together.
 	for i := range links {
 		if images[i] != nil {
@@ -181,6 +183,16 @@ func (t *tools) link(row resources.Image) mcp.ResourceLink {
 		fmt.Sprintf("The original picture, %dx%d, %s", row.Width, row.Height, bytesText(row.Bytes)), row.MIMEType)
 	link.Size = &size
 	return link
+}
+
+// stillWorking says what to do about pictures that come later.
+func stillWorking(rows []resources.Image) (notes []string) {
+	for _, row := range rows {
+		if row.Status() == resources.StatusWorking {
+			notes = append(notes, fmt.Sprintf("Picture %s is still being made; call get_image with this id in a while.", row.ID))
+		}
+	}
+	return notes
 }
 
 // text must be enough for a host that drops everything else.

@@ -82,6 +82,7 @@ type structured struct {
 	SpentTodayUSD float64            `json:"spent_today_usd"`
 	Sandbox       *bool              `json:"sandbox"`
 	NextCursor    string             `json:"next_cursor"`
+	Notes         []string           `json:"notes"`
 	Error         *resources.Failure `json:"error"`
 }
 

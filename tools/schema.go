@@ -66,11 +66,15 @@ func loosen(s *jsonschema.Schema) {
 
 // result is the structured content of all tools.
 type result struct {
-	Images        []resources.Entry  `json:"images,omitzero"`
-	SpentTodayUSD *float64           `json:"spent_today_usd,omitempty"`
-	Sandbox       *bool              `json:"sandbox,omitempty"`
-	NextCursor    string             `json:"next_cursor,omitempty"`
-	Error         *resources.Failure `json:"error,omitempty"`
+	Images        []resources.Entry `json:"images,omitzero"`
+	SpentTodayUSD *float64          `json:"spent_today_usd,omitempty"`
+	Sandbox       *bool             `json:"sandbox,omitempty"`
+	NextCursor    string            `json:"next_cursor,omitempty"`
+	// Notes are what the text says beside the pictures' fields, for hosts that
+	// put the structured content in the text's place, as Claude Code does. They
+	// are not in the schema, which is as short as it can be.
+	Notes []string           `json:"notes,omitempty" jsonschema:"-"`
+	Error *resources.Failure `json:"error,omitempty"`
 }
 
 // definition puts a tool together. All hints are explicit: hosts decide by

@@ -215,6 +215,7 @@ func TestHandingOver(t *testing.T) {
 	id := s.Images[0].ID
 	assert.Contains(t, text(t, result), "call get_image with this id")
 	assert.Contains(t, text(t, result), id)
+	assert.Equal(t, []string{"Picture " + id + " is still being made; call get_image with this id in a while."}, s.Notes, "for hosts that drop the text")
 	assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
 	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 	require.False(t, result.IsError)
@@ -368,6 +369,10 @@ func TestResultsStayUnderTheCeiling(t *testing.T) {
 			case tools.InlineFull:
 				assert.Equal(t, 4, pictures)
 				assert.Contains(t, text(t, result), "JPEG copy")
+				require.Len(t, s.Notes, 4)
+				for _, note := range s.Notes {
+					assert.Contains(t, text(t, result), note)
+				}
 			default:
 				assert.Equal(t, 4, pictures)
 			}
