@@ -307,11 +307,16 @@ func (c *configCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	h := terminal.HostConfig{
-		Client: client, Machine: machine, Server: hostconfig.Server{Command: binary, KeyFile: c.KeyFile}, Now: time.Now, Out: p.out, Ask: p.err,
+	if strings.Contains(binary, "go-build") && strings.HasPrefix(binary, os.TempDir()) {
+		return &usageError{"config: with go run the program is a file that is gone afterwards", "Build it with go build, put it where it shall stay, and run that."}
 	}
-	if c.Sandbox {
-		h.Server.Args = []string{"--sandbox"}
+	if c.KeyFile != "" {
+		if _, err := os.Stat(c.KeyFile); err != nil {
+			return &usageError{"--key-file: " + err.Error(), "Name a file that holds the key alone."}
+		}
+	}
+	h := terminal.HostConfig{
+		Client: client, Machine: machine, Server: hostconfig.Server{Command: binary, KeyFile: c.KeyFile, Sandbox: c.Sandbox}, Now: time.Now, Out: p.out, Ask: p.err,
 	}
 	if in, ok := p.in.(*os.File); ok && isTerminal(in) {
 		h.In = in

@@ -3,6 +3,7 @@
 package hostconfig
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -13,9 +14,6 @@ import (
 // ServerName is the name of the entry.
 const ServerName = "zai-image"
 
-// Placeholder stands where the user's key belongs.
-const Placeholder = "your-key"
-
 // Machine is what decides where files lie.
 type Machine struct {
 	OS   string // as runtime.GOOS
@@ -23,20 +21,6 @@ type Machine struct {
 	Env  func(string) string
 	// Glob finds files as filepath.Glob does; nil finds none.
 	Glob func(pattern string) ([]string, error)
-}
-
-// Server is how a host starts the program.
-type Server struct {
-	Command string   // absolute path
-	Args    []string // may be empty
-	KeyFile string   // a file with the key; "" writes a placeholder for the key itself
-}
-
-func (s Server) env() map[string]string {
-	if s.KeyFile != "" {
-		return map[string]string{"ZAI_API_KEY_FILE": s.KeyFile}
-	}
-	return map[string]string{"ZAI_API_KEY": Placeholder}
 }
 
 // Client is one host.
@@ -66,9 +50,13 @@ func (c Client) write(config []byte, entry map[string]any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := patchJSON(config, c.key, entry, c.entry(Server{}))
+	plain, marked := bytes.CutPrefix(config, []byte(mark))
+	text, err := patchJSON(plain, c.key, entry, c.entry(Server{}))
 	if err == nil && c.lacksInput(before, entry) {
-		return addInput(text)
+		text, err = addInput(text)
+	}
+	if err == nil && marked {
+		text = append([]byte(mark), text...)
 	}
 	return text, err
 }
@@ -123,25 +111,6 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-func stdio(s Server) object {
-	return object{{"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
-}
-
-func typedStdio(s Server) object {
-	return object{{"type", "stdio"}, {"command", s.Command}, {"args", orEmpty(s.Args)}, {"env", s.env()}}
-}
-
-func opencode(s Server) object {
-	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.Args...)}, {"environment", s.env()}, {"enabled", true}}
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
 // clients is the table. Sources: each host's own documentation of its MCP
 // configuration.
 func clients() []Client {
@@ -175,7 +144,7 @@ func clients() []Client {
 }
 
 // claudeDesktop is in its package's own folder where it is installed as MSIX,
-// as on Windows since 2026 (github.com/anthropics/claude-code/issues/26073).
+// as the installer for Windows does since February 2026.
 func claudeDesktop(m Machine) string {
 	const name = "claude_desktop_config.json"
 	if local := m.Env("LOCALAPPDATA"); m.OS == "windows" && local != "" && m.Glob != nil {

@@ -22,7 +22,13 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 func server() hostconfig.Server {
-	return hostconfig.Server{Command: `C:\Program Files\zai "image"\zai-image-mcp.exe`, Args: []string{"--sandbox"}}
+	return hostconfig.Server{Command: `C:\Program Files\zai "image"\zai-image-mcp.exe`}
+}
+
+func trying() hostconfig.Server {
+	s := server()
+	s.Sandbox = true
+	return s
 }
 
 func client(t *testing.T, name string) hostconfig.Client {
@@ -107,7 +113,7 @@ func TestMergeKeepsEverythingElse(t *testing.T) {
 	for _, name := range hostconfig.Names() {
 		t.Run(name, func(t *testing.T) {
 			before, c := foreign(name, keyOf(name)), client(t, name)
-			first, err := c.Merge([]byte(before), server())
+			first, err := c.Merge([]byte(before), trying())
 			require.NoError(t, err)
 			assert.True(t, first.Changed)
 			assert.Empty(t, first.Was)
@@ -121,13 +127,13 @@ func TestMergeKeepsEverythingElse(t *testing.T) {
 			servers := read(t, name, first.Text)[map[bool]string{true: "mcp_servers", false: keyOf(name)}[name == "codex"]].(map[string]any)
 			assert.Len(t, servers, 2)
 
-			again, err := c.Merge(first.Text, server())
+			again, err := c.Merge(first.Text, trying())
 			require.NoError(t, err)
 			assert.False(t, again.Changed, "the second time there is nothing to do")
 			assert.Equal(t, string(first.Text), string(again.Text))
 
 			other := server()
-			other.Args, other.KeyFile = nil, "/etc/key"
+			other.KeyFile = "/etc/key"
 			replaced, err := c.Merge(first.Text, other)
 			require.NoError(t, err)
 			assert.True(t, replaced.Changed)
@@ -204,7 +210,7 @@ func TestCodexTablesInTheMiddle(t *testing.T) {
 	m, err := client(t, "codex").Merge([]byte(text), server())
 	require.NoError(t, err)
 	assert.Contains(t, m.Was, `"X": "***"`, "secrets are not shown")
-	assert.Equal(t, map[string]any{"X": "y"}, all(t, "codex", m.Text)["env"], "what the user put there stays")
+	assert.Equal(t, map[string]any{"X": "y", "ZAI_API_KEY": hostconfig.Placeholder}, all(t, "codex", m.Text)["env"], "what the user put there stays")
 	assert.Equal(t, map[string]any{"b": int64(2)}, read(t, "codex", m.Text)["z"])
 	assert.NotContains(t, string(m.Text), "old")
 	for _, text := range []string{"a = 1", "a = 1\n", "\n", "[x]\ny=1"} {
@@ -275,7 +281,9 @@ func TestTheUsersKeyStays(t *testing.T) {
 		require.NoError(t, err)
 		state, err := c.Look(first.Text)
 		require.NoError(t, err)
-		assert.Equal(t, hostconfig.State{Present: true, NoKey: name != "vscode"}, state, name)
+		assert.True(t, state.Present, name)
+		assert.Equal(t, name != "vscode", state.NoKey, name)
+		assert.Equal(t, server().Command, state.Command)
 		filled := strings.NewReplacer(hostconfig.Placeholder, "the-real-key", "${input:zai-key}", "the-real-key").Replace(string(first.Text))
 		again, err := c.Merge([]byte(filled), server())
 		require.NoError(t, err)
@@ -300,6 +308,86 @@ func TestTheUsersKeyStays(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, json.Number("9").String(), fmt.Sprint(all(t, "gemini", m.Text)["timeout"]))
 	assert.Contains(t, string(m.Text), "china")
+}
+
+// What the user added to this program's arguments stays; another program's go,
+// and so does what belongs to a server elsewhere.
+func TestWhatStaysOfAnEntry(t *testing.T) {
+	mine := `"/old/zai-image-mcp"`
+	for _, tt := range []struct {
+		client, before string
+		server         hostconfig.Server
+		want           string // the entry as JSON, without the command
+	}{
+		{"cursor", `{"command":` + mine + `,"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`, server(),
+			`{"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`},
+		{"cursor", `{"command":` + mine + `,"args":["--wait","9s"],"env":{"FOO":"1"},"timeout":9}`, trying(), `{"args":["--sandbox","--wait","9s"],"env":{"FOO":"1"},"timeout":9}`},
+		{"cursor", `{"command":` + mine + `,"args":["--sandbox"]}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"cursor", `{"command":"npx","args":["mcp-remote","https://x/mcp"]}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"cursor", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"gemini", `{"httpUrl":"https://x/mcp","headers":{},"trust":true}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"trust":true}`},
+		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":[],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},
+		{"vscode", `{"type":"stdio","command":` + mine + `,"env":{"FOO":"1"}}`, server(), `{"type":"stdio","args":[],"env":{"FOO":"1","ZAI_API_KEY":"${input:zai-key}"}}`},
+		{"opencode", `{"type":"remote","url":"https://x/mcp","headers":{},"timeout":9}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
+		{"codex", `{"url":"https://x/mcp","bearer_token_env_var":"T","tool_timeout_sec":9}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"tool_timeout_sec":9}`},
+	} {
+		var old any
+		require.NoError(t, json.Unmarshal([]byte(tt.before), &old))
+		key := keyOf(tt.client)
+		text := fmt.Appendf(nil, `{%q: {"zai-image": %s}}`, key, tt.before)
+		if tt.client == "codex" {
+			var err error
+			text, err = toml.Marshal(map[string]any{"mcp_servers": map[string]any{"zai-image": old}})
+			require.NoError(t, err)
+		}
+		m, err := client(t, tt.client).Merge(text, tt.server)
+		require.NoError(t, err, tt.before)
+		assert.NotEmpty(t, m.Was, "it is asked about")
+		entry := all(t, tt.client, m.Text)
+		if tt.client == "opencode" {
+			assert.Equal(t, []any{tt.server.Command}, entry["command"])
+		} else {
+			assert.Equal(t, tt.server.Command, entry["command"])
+		}
+		delete(entry, "command")
+		got, err := json.Marshal(entry)
+		require.NoError(t, err)
+		assert.JSONEq(t, tt.want, string(got), tt.before)
+	}
+	own := `{"mcp":{"zai-image":{"type":"local","command":["/old/zai-image-mcp","--region","china"]}}}`
+	m, err := client(t, "opencode").Merge([]byte(own), trying())
+	require.NoError(t, err)
+	assert.Equal(t, []any{server().Command, "--sandbox", "--region", "china"}, all(t, "opencode", m.Text)["command"])
+}
+
+// The question before an entry is replaced shows it without what is secret.
+func TestTheQuestionTellsNoSecrets(t *testing.T) {
+	m, err := client(t, "cursor").Merge([]byte(`{"mcpServers":{"zai-image":{"command":"npx","args":["mcp-remote","https://x/mcp?key=SECRET1","--header","Authorization: Bearer SECRET2"],
+		"env":{"K":"SECRET3"},"headers":{"A":"SECRET4"},"url":"https://y/?t=SECRET5"}}}`), server())
+	require.NoError(t, err)
+	assert.NotContains(t, m.Was, "SECRET")
+	for _, kept := range []string{"mcp-remote", "https://x/mcp?***", "Authorization: ***", `"K": "***"`, "https://y/?***"} {
+		assert.Contains(t, m.Was, kept)
+	}
+}
+
+// Files as editors on Windows and people with tabs write them.
+func TestOrdinaryFiles(t *testing.T) {
+	c := client(t, "cursor")
+	m, err := c.Merge([]byte("\ufeff{\"mcpServers\": null}"), server())
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(string(m.Text), "\ufeff{"))
+	assert.Contains(t, string(m.Text), "zai-image")
+	m, err = client(t, "vscode").Merge([]byte("\ufeff{}"), server())
+	require.NoError(t, err)
+	assert.Contains(t, string(m.Text), "zai-key")
+	m, err = c.Merge([]byte("{\n\t\"mcpServers\": {\n\t\t\"other\": {\"command\": \"x\"}\n\t}\n}\n"), server())
+	require.NoError(t, err)
+	assert.Contains(t, string(m.Text), "},\n\t\t\"zai-image\":", "%s", m.Text)
+	for _, text := range []string{`{"mcpServers":{"zai-image":"mine"}}`, `{"mcpServers":{"zai-image":null}}`} {
+		_, err := c.Merge([]byte(text), server())
+		require.ErrorIs(t, err, hostconfig.ErrForm, text)
+	}
 }
 
 // Where each host looks, on each system.

@@ -8,8 +8,11 @@ import (
 	"github.com/tailscale/hujson"
 )
 
+// mark is what some editors on Windows begin a file with.
+const mark = "\ufeff"
+
 func readJSON(config []byte) (map[string]any, error) {
-	standard, err := hujson.Standardize(bytes.Clone(config))
+	standard, err := hujson.Standardize(bytes.Clone(bytes.TrimPrefix(config, []byte(mark))))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
@@ -33,13 +36,31 @@ func patchJSON(config []byte, key string, entry map[string]any, ordered any) ([]
 		return nil, err
 	}
 	patch := fmt.Appendf(nil, `[{"op":"add","path":"/%s/%s","value":%s}]`, key, ServerName, text)
-	if value.Find("/"+key) == nil {
+	if servers := value.Find("/" + key); servers == nil || servers.Value.Kind() == 'n' {
 		patch = fmt.Appendf(nil, `[{"op":"add","path":"/%s","value":{%q: %s}}]`, key, ServerName, text)
 	}
 	if err := value.Patch(patch); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
+	alignLast(value.Find("/" + key))
 	return value.Pack(), nil
+}
+
+// alignLast puts this server's entry on a line of its own, where the one before
+// it has one.
+func alignLast(value *hujson.Value) {
+	object, ok := value.Value.(*hujson.Object)
+	if !ok || len(object.Members) < 2 {
+		return
+	}
+	last := &object.Members[len(object.Members)-1].Name
+	if name, ok := last.Value.(hujson.Literal); !ok || name.String() != ServerName {
+		return
+	}
+	before := object.Members[len(object.Members)-2].Name.BeforeExtra
+	if at := bytes.LastIndexByte(before, '\n'); at >= 0 && !bytes.Contains(last.BeforeExtra, []byte("\n")) {
+		last.BeforeExtra = append(last.BeforeExtra, bytes.Clone(before[at:])...)
+	}
 }
 
 // inOrder writes an entry with this program's fields first, in their order.

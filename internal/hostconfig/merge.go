@@ -2,11 +2,12 @@ package hostconfig
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // Merged is what became of a configuration.
@@ -39,6 +40,9 @@ func (c Client) Merge(config []byte, s Server) (Merged, error) {
 	if err != nil {
 		return Merged{}, err
 	}
+	if err := c.plain(before); err != nil {
+		return Merged{}, err
+	}
 	old := c.entryOf(before)
 	wanted, err := c.wanted(old, s)
 	if err != nil {
@@ -61,10 +65,25 @@ func (c Client) Merge(config []byte, s Server) (Merged, error) {
 	return m, nil
 }
 
+// plain refuses an entry that is none, which the user may have put there for a
+// reason.
+func (c Client) plain(all map[string]any) error {
+	servers, _ := all[c.key].(map[string]any)
+	if entry, there := servers[ServerName]; there {
+		if _, ok := entry.(map[string]any); !ok {
+			return fmt.Errorf("%w: what is called %s is no entry", ErrForm, ServerName)
+		}
+	}
+	return nil
+}
+
 // State is what a configuration says of this server.
 type State struct {
 	Present bool
-	NoKey   bool // the place for the key was not filled in
+	NoKey   bool // the place for the key was not filled in, and one is needed
+	Command string
+	Args    []string
+	Env     map[string]string
 }
 
 // Look reads what a configuration says.
@@ -77,8 +96,25 @@ func (c Client) Look(config []byte) (State, error) {
 		return State{}, err
 	}
 	entry := c.entryOf(all)
+	state := State{Present: entry != nil, Env: map[string]string{}}
+	command, args := entry["command"], entry["args"]
+	if line, ok := command.([]any); ok && len(line) > 0 { // opencode has both in one list
+		command, args = line[0], line[1:]
+	}
+	state.Command, _ = command.(string)
+	list, _ := args.([]any)
+	for _, arg := range list {
+		text, _ := arg.(string)
+		state.Args = append(state.Args, text)
+	}
 	env, _ := entry[c.env].(map[string]any)
-	return State{Present: entry != nil, NoKey: env["ZAI_API_KEY"] == Placeholder}, nil
+	for name, value := range env {
+		state.Env[name], _ = value.(string)
+	}
+	key := state.Env[keyOf(env)]
+	// An example's place for the key is "your-" something.
+	state.NoKey = state.Command != "" && !slices.Contains(state.Args, sandboxFlag) && (key == "" || strings.HasPrefix(key, "your-"))
+	return state, nil
 }
 
 // entryOf is this server's entry, nil when there is none.
@@ -109,57 +145,4 @@ func (c Client) rest(all map[string]any) map[string]any {
 		}
 	}
 	return others
-}
-
-// wanted is the entry as it is to be: what this program sets, and what else
-// was there.
-func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
-	text, err := json.Marshal(c.entry(s))
-	if err != nil {
-		return nil, err
-	}
-	wanted := map[string]any{}
-	if err := json.Unmarshal(text, &wanted); err != nil {
-		return nil, err
-	}
-	for name, value := range old {
-		if _, ours := wanted[name]; !ours {
-			wanted[name] = value
-		}
-	}
-	hers, had := old[c.env].(map[string]any)
-	if !had {
-		return wanted, nil
-	}
-	env := maps.Clone(hers)
-	if s.KeyFile != "" {
-		delete(env, "ZAI_API_KEY")
-		env["ZAI_API_KEY_FILE"] = s.KeyFile
-	}
-	wanted[c.env] = env
-	return wanted, nil
-}
-
-// masked shows an entry without the values of its environment, among which is
-// the key.
-func masked(entry map[string]any) string {
-	if entry == nil {
-		return ""
-	}
-	shown := map[string]any{}
-	for name, value := range entry {
-		if env, ok := value.(map[string]any); ok {
-			hidden := map[string]any{}
-			for variable := range env {
-				hidden[variable] = "***"
-			}
-			value = hidden
-		}
-		shown[name] = value
-	}
-	text, err := json.MarshalIndent(shown, "", "  ")
-	if err != nil {
-		return "?"
-	}
-	return string(text)
 }

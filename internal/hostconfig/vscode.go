@@ -20,11 +20,7 @@ func keyInput() object {
 }
 
 func vscode(s Server) object {
-	entry := typedStdio(s)
-	if s.KeyFile == "" {
-		entry[len(entry)-1].value = map[string]string{"ZAI_API_KEY": inputRef}
-	}
-	return entry
+	return object{{"type", "stdio"}, {"command", s.Command}, {"args", s.args()}, {"env", s.env(inputRef)}}
 }
 
 // lacksInput tells that an entry refers to an input that is not there.

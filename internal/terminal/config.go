@@ -76,7 +76,7 @@ func (h HostConfig) Write(yes bool) error {
 		return err
 	}
 	_, err = fmt.Fprintf(h.Out, "Written: %s\n", path)
-	if state, lookErr := h.Client.Look(merged.Text); err == nil && lookErr == nil && state.NoKey && len(h.Server.Args) == 0 {
+	if state, lookErr := h.Client.Look(merged.Text); err == nil && lookErr == nil && state.NoKey {
 		_, err = fmt.Fprintf(h.Out, "Put your key in place of %q there, and restart the host.\n", hostconfig.Placeholder)
 	}
 	return err
