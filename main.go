@@ -48,11 +48,14 @@ func main() {
 	os.Exit(program.run(ctx, os.Args[1:]))
 }
 
-// forgetEmptyVariables treats an empty setting as none: hosts pass one for
-// every field that their user left blank.
+// forgetEmptyVariables treats a setting without a value as none: hosts pass one
+// for every field that their user left blank, as nothing, as their own
+// placeholder (${user_config.region}), or as what their language calls nothing.
 func forgetEmptyVariables() {
 	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, "ZAI_") {
+		name, value, _ := strings.Cut(entry, "=")
+		blank := value == "" || value == "null" || value == "undefined" || strings.HasPrefix(value, "${")
+		if blank && (strings.HasPrefix(name, "ZAI_") || name == "Z_AI_API_KEY") {
 			_ = os.Unsetenv(name)
 		}
 	}
@@ -307,7 +310,7 @@ func (c *configCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(binary, "go-build") && strings.HasPrefix(binary, os.TempDir()) {
+	if strings.Contains(binary, "go-build") && filepath.Base(filepath.Dir(binary)) == "exe" {
 		return &usageError{"config: with go run the program is a file that is gone afterwards", "Build it with go build, put it where it shall stay, and run that."}
 	}
 	if c.KeyFile != "" {
@@ -354,7 +357,20 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	if err != nil {
 		return err
 	}
-	d := terminal.Doctor{Library: library, Machine: machine, Out: p.out}
+	d := terminal.Doctor{
+		Library: library, Machine: machine, Out: p.out,
+		Connect: func(key, region, baseURL string) (*zai.Client, error) {
+			r, err := zai.ParseRegion(cmp.Or(region, string(zai.Global)))
+			if err != nil {
+				return nil, err
+			}
+			options := []zai.Option{zai.WithRegion(r), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version)}
+			if baseURL != "" {
+				options = append(options, zai.WithBaseURL(baseURL))
+			}
+			return zai.NewClient(key, options...)
+		},
+	}
 	d.Client, d.BadKey = p.client(region, upstreamFlags{BaseURL: c.BaseURL}, log)
 	if d.BadKey == nil && c.BaseURL == "" {
 		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log)
@@ -543,11 +559,8 @@ func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, o
 // key reads the API key. Secrets come from the environment or a file, never
 // from a flag: flags are seen by every process on the machine.
 func (p *program) key() (string, error) {
-	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
-		// A host that does not fill in its own placeholder passes it on.
-		if key := strings.TrimSpace(p.env(name)); key != "" && !strings.HasPrefix(key, "${") {
-			return key, nil
-		}
+	if key := strings.TrimSpace(cmp.Or(p.env("ZAI_API_KEY"), p.env("Z_AI_API_KEY"))); key != "" {
+		return key, nil
 	}
 	file := p.env("ZAI_API_KEY_FILE")
 	if file == "" {

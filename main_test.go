@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], args...)
-	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
+	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
 	c.WaitDelay = 10 * time.Second
 	return c
 }
@@ -308,6 +308,20 @@ func TestConfigCommand(t *testing.T) {
 	after, err = os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Contains(t, string(after), "--sandbox")
+	// With go run the program lies in a folder like this one and is gone afterwards.
+	passing := filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "zai-image-mcp")
+	require.NoError(t, os.MkdirAll(filepath.Dir(passing), 0o755))
+	self, err := os.ReadFile(os.Args[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(passing, self, 0o755))
+	c := command(t, t.TempDir(), nil, "config", "cursor")
+	c.Path = passing
+	said, err := c.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(said), "go build")
+	_, errs, exit = run(t, env, "config", "cursor", "--key-file", "/does/not/exist")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "--key-file")
 	_, errs, exit = run(t, env, "config", "notepad")
 	assert.Equal(t, 2, exit)
 	assert.Contains(t, errs, "claude-desktop, claude-code")
@@ -383,6 +397,42 @@ func TestKeySources(t *testing.T) {
 		assert.NotContains(t, errs, "the-key")
 	}
 	assert.EqualValues(t, 4, api.Accepted())
+}
+
+// A field that the user of a bundle left blank comes as nothing, as the host's
+// placeholder, or as a word for nothing. The server starts with its defaults.
+func TestBlankFieldsOfABundle(t *testing.T) {
+	raw, err := os.ReadFile("packaging/manifest.json")
+	require.NoError(t, err)
+	var manifest struct {
+		Server struct {
+			Config struct{ Env map[string]string } `json:"mcp_config"`
+		}
+	}
+	require.NoError(t, json.Unmarshal(raw, &manifest))
+	require.NotEmpty(t, manifest.Server.Config.Env)
+	for _, blank := range []string{"", "null", "undefined", "placeholder"} {
+		home := t.TempDir()
+		env := []string{"XDG_PICTURES_DIR=" + filepath.Join(home, "Pictures")}
+		for name, placeholder := range manifest.Server.Config.Env {
+			if blank != "placeholder" {
+				placeholder = blank
+			}
+			env = append(env, name+"="+placeholder)
+		}
+		c := command(t, home, env, "images", "list")
+		c.Dir = t.TempDir()
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, "%s: %s", blank, out)
+		c = command(t, home, env, "generate", "--size", "512x512", "a fox")
+		c.Dir = t.TempDir()
+		out, err = c.CombinedOutput()
+		require.Error(t, err)
+		assert.Contains(t, string(out), "no_api_key", blank)
+		left, err := os.ReadDir(c.Dir)
+		require.NoError(t, err)
+		assert.Empty(t, left, "no folder of that name")
+	}
 }
 
 func TestSandboxCommand(t *testing.T) {

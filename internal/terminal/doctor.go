@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
+	"slices"
 
 	"zai-image-mcp/internal/hostconfig"
 	"zai-image-mcp/resources"
@@ -21,6 +20,9 @@ type Doctor struct {
 	Other   *zai.Client // the same key on the other platform; nil when that cannot be
 	Library *resources.Library
 	Machine hostconfig.Machine
+	// Connect makes a client for the key of a host's configuration; region and
+	// baseURL may be "".
+	Connect func(key, region, baseURL string) (*zai.Client, error)
 	Out     io.Writer
 }
 
@@ -51,6 +53,9 @@ func (d Doctor) key(ctx context.Context) (string, error) {
 	if d.BadKey != nil {
 		return "", d.BadKey
 	}
+	if d.Client == nil && slices.ContainsFunc(d.found(), func(h host) bool { return h.key != "" }) {
+		return "none in this environment; the hosts have their own, see below", nil
+	}
 	if d.Client == nil {
 		return "", errors.New("none here; set ZAI_API_KEY or ZAI_API_KEY_FILE to a key from https://z.ai/manage-apikey/apikey-list")
 	}
@@ -61,14 +66,19 @@ func (d Doctor) key(ctx context.Context) (string, error) {
 	if errors.Is(err, zai.KindUnauthorized) && d.Other != nil && d.Other.CheckKey(ctx) == nil {
 		return "", fmt.Errorf("refused by region %s but accepted by %s: set --region %s (ZAI_IMAGE_REGION)", d.Client.Region(), d.Other.Region(), d.Other.Region())
 	}
+	return "", inWords(err, d.Client)
+}
+
+// inWords says why a key cannot be used.
+func inWords(err error, client *zai.Client) error {
 	if errors.Is(err, zai.KindOutcomeUnknown) {
-		return "", fmt.Errorf("%s gives no answer that Z.AI would give; is something in between?", d.Client.BaseURL())
+		return fmt.Errorf("%s gives no answer that Z.AI would give; is something in between?", client.BaseURL())
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := service.Explain()
-		return "", errors.New(message + " " + hint)
+		return errors.New(message + " " + hint)
 	}
-	return "", err
+	return err
 }
 
 func (d Doctor) folder(context.Context) (string, error) {
@@ -90,36 +100,4 @@ func (d Doctor) catalog(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%d problems with %d pictures; see images check", n, report.Pictures)
 	}
 	return fmt.Sprintf("%d pictures, no problems", report.Pictures), nil
-}
-
-// hosts tells which hosts start this program. None is no problem.
-func (d Doctor) hosts(context.Context) (string, error) {
-	var found, without, broken []string
-	for _, name := range hostconfig.Names() {
-		client, err := hostconfig.Find(name)
-		if err != nil {
-			return "", err
-		}
-		text, err := os.ReadFile(client.File(d.Machine))
-		switch state, parseErr := client.Look(text); {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil || parseErr != nil:
-			broken = append(broken, client.File(d.Machine))
-		case state.NoKey:
-			without = append(without, name)
-		case state.Present:
-			found = append(found, name)
-		}
-	}
-	said := "none is set up; see zai-image-mcp config --help"
-	if len(found) > 0 {
-		said = "set up: " + strings.Join(found, ", ")
-	}
-	if len(without) > 0 {
-		return "", fmt.Errorf("%s; put your key in place of %q: %s", said, hostconfig.Placeholder, strings.Join(without, ", "))
-	}
-	if len(broken) > 0 {
-		said += "; cannot be read: " + strings.Join(broken, ", ")
-	}
-	return said, nil
 }

@@ -2,12 +2,15 @@ package terminal_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +48,11 @@ func TestDoctor(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
+	here, err := os.Executable()
+	require.NoError(t, err)
+	entry := func(command, key string) string {
+		return fmt.Sprintf(`{"mcpServers":{"zai-image":{"command":%q,"args":[],"env":{"ZAI_API_KEY":%q}}}}`, command, key)
+	}
 	for _, tt := range []struct {
 		name   string
 		doctor terminal.Doctor
@@ -57,16 +65,29 @@ func TestDoctor(t *testing.T) {
 		{"the other platform's key", terminal.Doctor{Client: platform(t, zai.Global, "x", key), Other: platform(t, zai.China, key, key)}, nil, "accepted by china: set --region china", true},
 		{"nobody's key", terminal.Doctor{Client: platform(t, zai.Global, "x", key), Other: platform(t, zai.China, "x", key)}, nil, "refused the API key", true},
 		{"no connection", terminal.Doctor{Client: gone}, nil, "no connection to 127.0.0.1:1", true},
-		{"a host", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
-			write(".cursor/mcp.json", `{"mcpServers":{"zai-image":{"command":"x","env":{"ZAI_API_KEY":"a"}}}}`)
-		}, "set up: cursor", false},
-		{"a host without key", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
-			write(".codex/config.toml", "[mcp_servers.zai-image]\ncommand = \"x\"\nenv = { ZAI_API_KEY = \"your-key\" }\n")
-		}, "put your key in place of \"your-key\": codex", true},
+		{"a host", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() { write(".cursor/mcp.json", entry(here, key)) }, "ok       hosts    set up: cursor", false},
+		{"a key in a host alone", terminal.Doctor{}, nil, "the hosts have their own", false},
+		{"a host whose key is refused", terminal.Doctor{}, func() { write(".cursor/mcp.json", entry(here, "another")) }, "cursor: its key is refused by region global", true},
+		{"a host whose key is the other platform's", terminal.Doctor{}, func() {
+			write(".cursor/mcp.json", strings.Replace(entry(here, key), `"args":[]`, `"args":["--region","china"]`, 1))
+		}, "cursor: its key is refused by region china", true},
+		{"a host with a file for the key", terminal.Doctor{}, func() {
+			write("key", key+"\n")
+			write(".cursor/mcp.json", strings.Replace(entry(here, home+"/key"), "ZAI_API_KEY", "ZAI_API_KEY_FILE", 1))
+		}, "ok       hosts    set up: cursor", false},
+		{"a host without that file", terminal.Doctor{}, func() { require.NoError(t, os.Remove(filepath.Join(home, "key"))) }, "cursor: has a file for the key that cannot be read", true},
+		{"a host that tries the sandbox", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
+			write(".cursor/mcp.json", `{"mcpServers":{"zai-image":{"command":"x","args":["--sandbox"],"env":{}}}}`)
+		}, "ok       hosts    set up: cursor", false},
+		{"a host that asks for the key", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
+			write(".cursor/mcp.json", entry(here, "${input:zai-key}"))
+		}, "ok       hosts    set up: cursor", false},
+		{"a program that is gone", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() { write(".cursor/mcp.json", entry("/does/not/exist", key)) }, "cursor: starts /does/not/exist, which is not there", true},
+		{"a host without key", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() { write(".cursor/mcp.json", entry(here, "your-zai-api-key")) }, "cursor: has no key; put yours in place of", true},
 		{"a host that cannot start", terminal.Doctor{Client: platform(t, zai.Global, key, key)}, func() {
-			write(".codex/config.toml", "[mcp_servers.zai-image]\ncommand = \"x\"\nenv = { ZAI_API_KEY = \"k\" }\n")
+			write(".cursor/mcp.json", entry(here, key))
 			write(".gemini/settings.json", "{")
-		}, "set up: cursor, codex; cannot be read: ", false},
+		}, "settings.json cannot be read; set up: cursor", true},
 		{"a key file that is not there", terminal.Doctor{BadKey: errors.New("it cannot be read")}, nil, "PROBLEM  key      it cannot be read", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,6 +96,10 @@ func TestDoctor(t *testing.T) {
 			}
 			var out bytes.Buffer
 			tt.doctor.Library, tt.doctor.Machine, tt.doctor.Out = library, machine, &out
+			tt.doctor.Connect = func(given, region, _ string) (*zai.Client, error) {
+				takes := map[string]string{"": key, "global": key}[region]
+				return platform(t, zai.Region(cmp.Or(region, "global")), cmp.Or(takes, "none"), given), nil
+			}
 			err := tt.doctor.Examine(t.Context())
 			assert.Contains(t, out.String(), tt.want)
 			assert.NotContains(t, out.String(), key)

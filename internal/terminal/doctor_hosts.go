@@ -1,0 +1,126 @@
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/zai"
+)
+
+// host is one in whose configuration this server is.
+type host struct {
+	name    string
+	state   hostconfig.State
+	key     string // "" for none that can be read here
+	problem string
+}
+
+// found are the hosts of this machine that start this program, and those whose
+// configuration cannot be read.
+func (d Doctor) found() (list []host) {
+	for _, name := range hostconfig.Names() {
+		client, err := hostconfig.Find(name)
+		if err != nil {
+			continue
+		}
+		file := client.File(d.Machine)
+		text, err := os.ReadFile(file) //nolint:gosec // the host's own file
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		h := host{name: name}
+		if err == nil {
+			h.state, err = client.Look(text)
+		}
+		if err != nil {
+			h.problem = file + " cannot be read"
+		}
+		if h.state.Present && h.problem == "" {
+			h.key, h.problem = startable(h.state)
+		}
+		if h.state.Present || h.problem != "" {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// startable looks whether a host can start the program and has a key for it.
+// An entry without a command is a server elsewhere, which has its own.
+func startable(s hostconfig.State) (key, problem string) {
+	if _, err := os.Stat(s.Command); filepath.IsAbs(s.Command) && err != nil {
+		return "", "starts " + s.Command + ", which is not there"
+	}
+	if s.NoKey {
+		return "", fmt.Sprintf("has no key; put yours in place of %q", hostconfig.Placeholder)
+	}
+	if file := s.Env["ZAI_API_KEY_FILE"]; file != "" && s.Env["ZAI_API_KEY"] == "" && s.Env["Z_AI_API_KEY"] == "" {
+		text, err := os.ReadFile(file) //nolint:gosec // the user named it there
+		if err != nil {
+			return "", "has a file for the key that cannot be read: " + file
+		}
+		return strings.TrimSpace(string(text)), ""
+	}
+	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
+		if key := s.Env[name]; key != "" && !strings.Contains(key, "${") { // which the host fills in
+			return key, ""
+		}
+	}
+	return "", ""
+}
+
+// hosts tells which hosts start this program, and whether the keys they have
+// are accepted. None is no problem.
+func (d Doctor) hosts(ctx context.Context) (string, error) {
+	list := d.found()
+	if len(list) == 0 {
+		return "none is set up; see zai-image-mcp config --help", nil
+	}
+	var well, bad []string
+	for _, h := range list {
+		if h.key != "" && h.problem == "" {
+			h.problem = d.refusal(ctx, h)
+		}
+		if h.problem != "" {
+			bad = append(bad, h.name+": "+h.problem)
+			continue
+		}
+		well = append(well, h.name)
+	}
+	said := "set up: " + strings.Join(well, ", ")
+	switch {
+	case len(bad) == 0:
+		return said, nil
+	case len(well) > 0:
+		bad = append(bad, said)
+	}
+	return "", errors.New(strings.Join(bad, "; "))
+}
+
+// refusal is why a host's key is not accepted where the host sends it, "" when
+// it is.
+func (d Doctor) refusal(ctx context.Context, h host) string {
+	region := h.state.Env["ZAI_IMAGE_REGION"]
+	if at := slices.Index(h.state.Args, "--region"); at >= 0 && at+1 < len(h.state.Args) {
+		region = h.state.Args[at+1]
+	}
+	client, err := d.Connect(h.key, region, h.state.Env["ZAI_BASE_URL"])
+	if err != nil {
+		return err.Error()
+	}
+	defer client.Close()
+	switch err := client.CheckKey(ctx); {
+	case err == nil:
+		return ""
+	case errors.Is(err, zai.KindUnauthorized):
+		return fmt.Sprintf("its key is refused by region %s", client.Region())
+	default:
+		return inWords(err, client).Error()
+	}
+}
