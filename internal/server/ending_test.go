@@ -72,6 +72,7 @@ func serve(t testing.TB, env []string, args ...string) *service {
 // At SIGTERM every call is answered: what was sent becomes a picture, what was
 // not is not charged.
 func TestSIGTERMLosesNothing(t *testing.T) {
+	needsSignals(t)
 	rounds := 2
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		rounds = 100
@@ -116,6 +117,7 @@ func TestSIGTERMLosesNothing(t *testing.T) {
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	needsSignals(t)
 	t.Parallel()
 	s := serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,6 +164,7 @@ func TestExposureIsRefused(t *testing.T) {
 	assert.Equal(t, 200, status)
 	status, _ = s.ask(t, "GET", "/readyz", "")
 	assert.Equal(t, 401, status)
+	needsSignals(t)
 	// SIGHUP reads the tokens again and ends nothing.
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
 	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "tokens read") }, 5*time.Second, 10*time.Millisecond)

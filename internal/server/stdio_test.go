@@ -11,6 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -299,7 +301,7 @@ func TestPanicsAreOpaque(t *testing.T) {
 
 // broken is a library whose folder cannot be made.
 func broken() *resources.Library {
-	return resources.New(resources.Options{Folder: "/dev/null/x", Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	return resources.New(resources.Options{Folder: filepath.Join(os.Args[0], "x"), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 }
 
 func TestALibraryThatCannotBeReadIsNotEmpty(t *testing.T) {
