@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -363,7 +364,7 @@ func TestHealthCommand(t *testing.T) {
 		go io.Copy(io.Discard, log)
 		_, port, err := net.SplitHostPort(line.Address)
 		require.NoError(t, err)
-		asked := append(env, "ZAI_IMAGE_LISTEN="+strings.TrimSuffix(listen, "0")+port)
+		asked := slices.Concat(env, []string{"ZAI_IMAGE_LISTEN=" + strings.TrimSuffix(listen, "0") + port})
 		out, errs, exit := run(t, asked, "health")
 		assert.Zero(t, exit, errs)
 		assert.Equal(t, "ok\n", out)
