@@ -310,7 +310,7 @@ func TestConfigCommand(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(after), "--sandbox")
 	// With go run the program lies in a folder like this one and is gone afterwards.
-	passing := filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "zai-image-mcp")
+	passing := filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "zai-image-mcp"+filepath.Ext(os.Args[0]))
 	require.NoError(t, os.MkdirAll(filepath.Dir(passing), 0o755))
 	self, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -277,6 +278,9 @@ func TestAFolderThatIsNotThere(t *testing.T) {
 	_, err = os.Stat(folder)
 	require.ErrorIs(t, err, os.ErrNotExist, "to look changes nothing")
 	save(t, l, "a fox", tiny(t, 1))
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED here: Windows does not let a folder go that is in use")
+	}
 	require.NoError(t, os.Rename(folder, folder+" any more"))
 	_, err = l.Check(t.Context(), false, nil)
 	require.ErrorIs(t, err, resources.ErrStorage)
