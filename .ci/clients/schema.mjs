@@ -15,8 +15,8 @@ export const revisions = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25'
 const metaVersion = 'io.modelcontextprotocol/protocolVersion';
 
 // The schemas come with the official conformance suite, as literals of its one
-// file, oldest first. It has none for 2024-11-05, whose messages are those of
-// 2025-03-26 with fewer fields.
+// file, oldest first. It has none for 2024-11-05: what our messages may not have
+// there is audio, which 2025-03-26 brought; further fields both allow.
 function schemas() {
   const source = readFileSync('node_modules/@modelcontextprotocol/conformance/dist/index.js', 'utf8');
   const found = [...source.matchAll(/\{\$schema:`http[^`]*`,(?:definitions|\$defs):\{Annotations/g)].map(({ index }) => {
@@ -96,16 +96,18 @@ export function checkSession(official, sent, written) {
     says(official.wrong(revision, ['JSONRPCResultResponse', 'JSONRPCResponse'], message));
     assert.ok(results[request.method], request.method);
     says(official.wrong(revision, [results[request.method]], message.result));
+    if (revision === revisions[0]) assert.ok(!(message.result.content ?? []).some((c) => c.type === 'audio'), 'audio came later');
   }
   return counts;
 }
 
 // controls breaks a sound session in several ways; each must be noticed.
-function controls(official, sent, written) {
+function controls(official, revision, sent, written) {
   const answer = written.split('\n').find((line) => line.includes('"structuredContent"') && line.includes('"type":"image"'));
   const broken = {
     'no content': written.replace(answer, answer.replace('"content":', '"contents":')),
     'an unknown type of content': written.replace(answer, answer.replace('"type":"image"', '"type":"picture"')),
+    ...(revision === revisions[0] && { audio: written.replace(answer, answer.replace('"type":"image"', '"type":"audio"')) }),
     'a second answer': `${written}\n${answer}`,
     'an answer to nobody': `${written}\n{"jsonrpc":"2.0","id":4711,"result":{}}`,
     'late progress': `${written}\n{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":9}}`,
@@ -120,7 +122,7 @@ function main(folder) {
   const official = new Schemas();
   const file = (name) => readFileSync(join(folder, name), 'utf8');
   const recorded = readdirSync(folder).filter((name) => name.endsWith('.out')).map((name) => name.slice(0, -4));
-  for (const revision of revisions) console.log(`${controls(official, file(`lines-${revision}.in`), file(`lines-${revision}.out`))} broken sessions of ${revision} noticed`);
+  for (const revision of revisions) console.log(`${controls(official, revision, file(`lines-${revision}.in`), file(`lines-${revision}.out`))} broken sessions of ${revision} noticed`);
   const total = {};
   for (const name of recorded) {
     try {
@@ -130,7 +132,7 @@ function main(folder) {
       throw problem;
     }
   }
-  console.log(`${recorded.length} sessions over stdio, lines that fit the official schema:`, total);
+  console.log(`${recorded.length} sessions over stdio, lines that fit the official schema (2024-11-05: that of 2025-03-26, without audio):`, total);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv[2]);
