@@ -79,6 +79,10 @@ func TestPromptsOverAllTransports(t *testing.T) {
 					assert.Contains(t, list, fmt.Sprintf(`"name":%q`, prompt))
 				}
 				assert.Equal(t, list, string(w.request(t, "prompts/list", `{}`).Result), "the order is stable")
+				hinted := map[string]string{list: "300000", string(w.request(t, "tools/list", `{}`).Result): "300000", string(w.request(t, "resources/read", `{"uri":"zai-image://models"}`).Result): "3600000"}
+				for answer, milliseconds := range hinted {
+					assert.Equal(t, isModern, strings.Contains(answer, `"ttlMs":`+milliseconds) && strings.Contains(answer, `"cacheScope":"private"`), "hints for caches came with 2026-07-28: %.80s", answer)
+				}
 				got := w.request(t, "prompts/get", `{"name":"food_promotion","arguments":{"dish":"noodle soup"}}`)
 				assert.Contains(t, string(got.Result), "noodle soup")
 				for params, text := range map[string]string{
