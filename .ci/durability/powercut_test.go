@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
@@ -97,9 +98,7 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 		output, err := exec.Command("cp", "--sparse=always", disk, c1.disk).CombinedOutput()
 		require.NoError(t, err, string(output))
 		require.NoError(t, syscall.Kill(-c.Process.Pid, syscall.SIGCONT))
-		for id, sha := range acked {
-			c1.acked[id] = sha
-		}
+		maps.Copy(c1.acked, acked)
 		list = append(list, c1)
 	}
 	require.NoError(t, in.Close())
