@@ -48,14 +48,15 @@ func main() {
 	os.Exit(program.run(ctx, os.Args[1:]))
 }
 
-// forgetEmptyVariables treats a setting without a value as none: hosts pass one
-// for every field that their user left blank, as nothing, as their own
-// placeholder (${user_config.region}), or as what their language calls nothing.
+// forgetEmptyVariables treats a setting without a value as none: desktop hosts
+// pass one for every field that their user left blank, as nothing, as their own
+// placeholder, or as what their language calls nothing. Who may come in is not
+// among those fields: a file of tokens that is not filled in has to be missed.
 func forgetEmptyVariables() {
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
-		blank := value == "" || value == "null" || value == "undefined" || strings.HasPrefix(value, "${")
-		if blank && (strings.HasPrefix(name, "ZAI_") || name == "Z_AI_API_KEY") {
+		blank := value == "null" || value == "undefined" || strings.HasPrefix(value, "${user_config.")
+		if strings.HasPrefix(name, "ZAI_") && (value == "" || blank && name != "ZAI_IMAGE_AUTH_TOKENS") {
 			_ = os.Unsetenv(name)
 		}
 	}
@@ -559,8 +560,11 @@ func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, o
 // key reads the API key. Secrets come from the environment or a file, never
 // from a flag: flags are seen by every process on the machine.
 func (p *program) key() (string, error) {
-	if key := strings.TrimSpace(cmp.Or(p.env("ZAI_API_KEY"), p.env("Z_AI_API_KEY"))); key != "" {
-		return key, nil
+	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
+		// A host that does not fill in its own placeholder passes it on.
+		if key := strings.TrimSpace(p.env(name)); key != "" && !strings.HasPrefix(key, "${") {
+			return key, nil
+		}
 	}
 	file := p.env("ZAI_API_KEY_FILE")
 	if file == "" {

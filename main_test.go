@@ -401,6 +401,15 @@ func TestKeySources(t *testing.T) {
 	assert.EqualValues(t, 4, api.Accepted())
 }
 
+// What decides who may come in is never taken for blank.
+func TestTokensThatAreNotFilledIn(t *testing.T) {
+	for _, value := range []string{"${CREDENTIALS_DIRECTORY}/tokens", "${user_config.tokens}", "null"} {
+		_, errs, exit := run(t, []string{"ZAI_IMAGE_AUTH_TOKENS=" + value}, "--sandbox", "--transport", "http", "--listen", "127.0.0.1:0")
+		assert.Equal(t, 2, exit, value)
+		assert.Contains(t, errs, "--auth-tokens")
+	}
+}
+
 // A field that the user of a bundle left blank comes as nothing, as the host's
 // placeholder, or as a word for nothing. The server starts with its defaults.
 func TestBlankFieldsOfABundle(t *testing.T) {

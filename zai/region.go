@@ -62,7 +62,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("base URL %q: want https://host/path", u.Redacted())
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("base URL %q: user, query and fragment are not allowed", u.Redacted())
+		bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // the rest may be secret
+		return nil, fmt.Errorf("base URL %q: user, query and fragment are not allowed", bare.String())
 	}
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), generationsPath)
 	u.RawPath = ""

@@ -55,6 +55,9 @@ func (c Client) write(config []byte, entry map[string]any) ([]byte, error) {
 	if err == nil && c.lacksInput(before, entry) {
 		text, err = addInput(text)
 	}
+	if n := bytes.Count(config, []byte("\n")); n > 0 && n == bytes.Count(config, []byte("\r\n")) {
+		text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
+	}
 	if err == nil && marked {
 		text = append([]byte(mark), text...)
 	}
@@ -134,12 +137,7 @@ func clients() []Client {
 			return filepath.Join(m.Home, ".codex", "config.toml")
 		}},
 		{Name: "gemini", key: "mcpServers", env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
-		{Name: "opencode", key: "mcp", env: "environment", entry: opencode, file: func(m Machine) string {
-			if config := m.Env("XDG_CONFIG_HOME"); config != "" {
-				return filepath.Join(config, "opencode", "opencode.json")
-			}
-			return filepath.Join(m.Home, ".config", "opencode", "opencode.json")
-		}},
+		{Name: "opencode", key: "mcp", env: "environment", entry: opencode, file: opencodeFile},
 	}
 }
 
@@ -154,6 +152,21 @@ func claudeDesktop(m Machine) string {
 		}
 	}
 	return appData(m, "Claude", name)
+}
+
+// opencodeFile is the one of two that opencode reads last, if it is there.
+func opencodeFile(m Machine) string {
+	folder := filepath.Join(m.Home, ".config", "opencode")
+	if config := m.Env("XDG_CONFIG_HOME"); config != "" {
+		folder = filepath.Join(config, "opencode")
+	}
+	commented := filepath.Join(folder, "opencode.jsonc")
+	if m.Glob != nil {
+		if found, err := m.Glob(commented); err == nil && len(found) > 0 {
+			return commented
+		}
+	}
+	return filepath.Join(folder, "opencode.json")
 }
 
 // appData is where desktop programs keep their settings.

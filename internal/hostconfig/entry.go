@@ -50,138 +50,120 @@ func opencode(s Server) object {
 	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.args()...)}, {"environment", s.env(Placeholder)}, {"enabled", true}}
 }
 
-// remoteFields are what an entry of a server elsewhere has. Beside a command
-// they make hosts refuse the entry, and Codex its whole file.
-func remoteFields() []string {
-	return []string{"url", "httpUrl", "serverUrl", "headers", "http_headers", "env_http_headers", "bearer_token_env_var", "oauth"}
-}
-
-// wanted is the entry as it is to be: what this program sets, and what else
-// the user put there.
+// wanted is the entry as it is to be. An entry that starts this program stays
+// the user's: only where the program is, whether it is the sandbox, and a file
+// for the key are set. Another entry of the same name is replaced, but for its
+// numbers and switches and for variables that are this program's: what belongs
+// to a server elsewhere makes hosts refuse the entry, and Codex its whole file.
 func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 	text, err := json.Marshal(c.entry(s))
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[string]any{}
-	if err := json.Unmarshal(text, &wanted); err != nil {
+	fresh := map[string]any{}
+	if err := json.Unmarshal(text, &fresh); err != nil {
 		return nil, err
 	}
-	remote := slices.ContainsFunc(remoteFields(), func(name string) bool { return old[name] != nil })
+	command, args := commandLine(old)
+	if startsUs(command, s.Command) {
+		return c.moved(old, fresh, args, s), nil
+	}
 	for name, value := range old {
-		_, ours := wanted[name]
-		if remote && (name == "type" || slices.Contains(remoteFields(), name)) || ours {
-			continue
+		switch _, set := fresh[name]; value.(type) {
+		case string, map[string]any, []any, nil:
+		default:
+			if !set {
+				fresh[name] = value
+			}
 		}
-		wanted[name] = value
 	}
-	keepArgs(wanted, old)
-	if hers, had := old[c.env].(map[string]any); had {
-		wanted[c.env] = keepEnv(wanted[c.env], hers, s)
-	}
-	return wanted, nil
-}
-
-// keepArgs keeps arguments that the user gave to this program: all but the
-// flag that is this package's to set. What stood there for another program
-// goes.
-func keepArgs(wanted, old map[string]any) {
-	name := func(command any) string {
-		text, _ := command.(string)
-		return strings.TrimSuffix(filepath.Base(strings.ReplaceAll(text, `\`, "/")), ".exe")
-	}
-	if line, ok := wanted["command"].([]any); ok { // opencode has both in one list
-		if was, ok := old["command"].([]any); ok && len(was) > 0 && name(was[0]) == name(line[0]) {
-			wanted["command"] = slices.Concat(line[:1], withFlag(was[1:], len(line) > 1))
-		}
-		return
-	}
-	was, ok := old["args"].([]any)
-	if args, _ := wanted["args"].([]any); ok && name(old["command"]) == name(wanted["command"]) {
-		wanted["args"] = withFlag(was, len(args) > 0)
-	}
-}
-
-func withFlag(args []any, sandbox bool) []any {
-	kept := slices.DeleteFunc(slices.Clone(args), func(arg any) bool { return arg == sandboxFlag })
-	if sandbox {
-		kept = append([]any{sandboxFlag}, kept...)
-	}
-	if kept == nil {
-		kept = []any{}
-	}
-	return kept
-}
-
-// keepEnv keeps the user's variables, and adds the key's unless one of them
-// names a key.
-func keepEnv(ours any, hers map[string]any, s Server) map[string]any {
-	env := maps.Clone(hers)
-	if s.KeyFile != "" {
+	hers, _ := old[c.env].(map[string]any)
+	env, _ := fresh[c.env].(map[string]any)
+	if keyOf(hers) != "" && s.KeyFile == "" {
 		delete(env, "ZAI_API_KEY")
-		delete(env, "Z_AI_API_KEY")
 	}
-	added, _ := ours.(map[string]any)
-	for name, value := range added {
-		if s.KeyFile != "" || keyOf(hers) == "" {
+	for name, value := range hers {
+		if _, set := env[name]; !set && (strings.HasPrefix(name, "ZAI_") || name == "Z_AI_API_KEY") && !(s.KeyFile != "" && isKey(name)) {
 			env[name] = value
 		}
 	}
-	return env
+	return fresh, nil
 }
+
+// moved is an entry of this program with what is set anew.
+func (c Client) moved(old, fresh map[string]any, args []string, s Server) map[string]any {
+	entry := maps.Clone(old)
+	kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == sandboxFlag })
+	if s.Sandbox {
+		kept = append([]string{sandboxFlag}, kept...)
+	}
+	switch _, inOne := old["command"].([]any); {
+	case inOne: // opencode has both in one list
+		entry["command"] = anys(append([]string{s.Command}, kept...))
+	case len(kept) == 0 && old["args"] == nil:
+		entry["command"] = s.Command
+	default:
+		entry["command"], entry["args"] = s.Command, anys(kept)
+	}
+	hers, _ := old[c.env].(map[string]any)
+	needsKey := len(kept) < len(args) && !s.Sandbox && keyOf(hers) == "" // it was the sandbox until now
+	if s.KeyFile == "" && !needsKey {
+		return entry
+	}
+	env := map[string]any{}
+	for name, value := range hers {
+		if s.KeyFile == "" || !isKey(name) {
+			env[name] = value
+		}
+	}
+	ours, _ := fresh[c.env].(map[string]any)
+	maps.Copy(env, ours)
+	entry[c.env] = env
+	return entry
+}
+
+func anys(list []string) []any {
+	values := make([]any, len(list))
+	for i, text := range list {
+		values[i] = text
+	}
+	return values
+}
+
+// commandLine is how an entry starts a program.
+func commandLine(entry map[string]any) (command string, args []string) {
+	list, _ := entry["args"].([]any)
+	if line, ok := entry["command"].([]any); ok && len(line) > 0 {
+		command, _ = line[0].(string)
+		list = line[1:]
+	} else {
+		command, _ = entry["command"].(string)
+	}
+	for _, arg := range list {
+		text, _ := arg.(string)
+		args = append(args, text)
+	}
+	return command, args
+}
+
+// startsUs tells by its name whether a program is this one.
+func startsUs(command, own string) bool {
+	name := func(path string) string {
+		return strings.ToLower(strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe"))
+	}
+	return command != "" && (name(command) == name(own) || strings.HasPrefix(name(command), "zai-image-mcp"))
+}
+
+func isKey(name string) bool { return slices.Contains(keyNames(), name) }
+
+func keyNames() []string { return []string{"ZAI_API_KEY", "Z_AI_API_KEY", "ZAI_API_KEY_FILE"} }
 
 // keyOf is the variable of an environment that names the key, or "".
 func keyOf(env map[string]any) string {
-	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY", "ZAI_API_KEY_FILE"} {
+	for _, name := range keyNames() {
 		if text, _ := env[name].(string); text != "" {
 			return name
 		}
 	}
 	return ""
-}
-
-// masked shows an entry without its secrets: the values of its environment and
-// headers, what follows "--header", and what addresses are asked.
-func masked(entry map[string]any) string {
-	if entry == nil {
-		return ""
-	}
-	shown := map[string]any{}
-	for name, value := range entry {
-		switch value := value.(type) {
-		case map[string]any:
-			hidden := map[string]any{}
-			for variable := range value {
-				hidden[variable] = "***"
-			}
-			shown[name] = hidden
-		case []any:
-			list := slices.Clone(value)
-			for i := range list {
-				if text, ok := list[i].(string); ok {
-					list[i] = maskedText(text, i > 0 && (list[i-1] == "--header" || list[i-1] == "-H"))
-				}
-			}
-			shown[name] = list
-		case string:
-			shown[name] = maskedText(value, false)
-		default:
-			shown[name] = value
-		}
-	}
-	text, err := json.MarshalIndent(shown, "", "  ")
-	if err != nil {
-		return "?"
-	}
-	return string(text)
-}
-
-func maskedText(text string, header bool) string {
-	if name, _, found := strings.Cut(text, ":"); header && found {
-		return name + ": ***"
-	}
-	if address, _, found := strings.Cut(text, "?"); found && strings.Contains(address, "://") {
-		return address + "?***"
-	}
-	return text
 }

@@ -25,6 +25,12 @@ func server() hostconfig.Server {
 	return hostconfig.Server{Command: `C:\Program Files\zai "image"\zai-image-mcp.exe`}
 }
 
+func filed() hostconfig.Server {
+	s := server()
+	s.KeyFile = "/etc/key"
+	return s
+}
+
 func trying() hostconfig.Server {
 	s := server()
 	s.Sandbox = true
@@ -206,13 +212,13 @@ func TestTheInputOfVSCode(t *testing.T) {
 }
 
 func TestCodexTablesInTheMiddle(t *testing.T) {
-	text := "a = 1\n\n[mcp_servers.zai-image]\ncommand = \"old\"\n\n[mcp_servers.zai-image.env]\nX = \"y\"\n\n[z]\nb = 2"
+	text := "a = 1\n\n[mcp_servers.zai-image]\ncommand = \"/old/zai-image-mcp\"\n\n[mcp_servers.zai-image.env]\nX = \"y\"\n\n[z]\nb = 2"
 	m, err := client(t, "codex").Merge([]byte(text), server())
 	require.NoError(t, err)
 	assert.Contains(t, m.Was, `"X": "***"`, "secrets are not shown")
-	assert.Equal(t, map[string]any{"X": "y", "ZAI_API_KEY": hostconfig.Placeholder}, all(t, "codex", m.Text)["env"], "what the user put there stays")
+	assert.Equal(t, map[string]any{"X": "y"}, all(t, "codex", m.Text)["env"], "what the user put there stays")
 	assert.Equal(t, map[string]any{"b": int64(2)}, read(t, "codex", m.Text)["z"])
-	assert.NotContains(t, string(m.Text), "old")
+	assert.NotContains(t, string(m.Text), "/old/")
 	for _, text := range []string{"a = 1", "a = 1\n", "\n", "[x]\ny=1"} {
 		m, err := client(t, "codex").Merge([]byte(text), server())
 		require.NoError(t, err)
@@ -319,17 +325,23 @@ func TestWhatStaysOfAnEntry(t *testing.T) {
 		server         hostconfig.Server
 		want           string // the entry as JSON, without the command
 	}{
+		// An entry of this program stays the user's.
 		{"cursor", `{"command":` + mine + `,"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`, server(),
 			`{"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`},
-		{"cursor", `{"command":` + mine + `,"args":["--wait","9s"],"env":{"FOO":"1"},"timeout":9}`, trying(), `{"args":["--sandbox","--wait","9s"],"env":{"FOO":"1"},"timeout":9}`},
+		{"cursor", `{"command":"C:\\old\\ZAI-Image-MCP-2.exe","args":["--wait","9s"],"env":{"FOO":"1"},"timeout":9}`, trying(), `{"args":["--sandbox","--wait","9s"],"env":{"FOO":"1"},"timeout":9}`},
 		{"cursor", `{"command":` + mine + `,"args":["--sandbox"]}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
-		{"cursor", `{"command":"npx","args":["mcp-remote","https://x/mcp"]}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"cursor", `{"command":` + mine + `}`, server(), `{}`}, // its key comes from elsewhere
+		{"cursor", `{"command":` + mine + `,"env":{"ZAI_API_KEY":"k","A":"b"}}`, filed(), `{"env":{"ZAI_API_KEY_FILE":"/etc/key","A":"b"}}`},
+		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"type":"stdio","envFile":"/e"}`},
+		{"codex", `{"command":` + mine + `,"env_vars":["ZAI_API_KEY"]}`, server(), `{"env_vars":["ZAI_API_KEY"]}`},
+		// Of another program's, or a server elsewhere, only what belongs to none.
+		{"cursor", `{"command":"npx","args":["mcp-remote","https://x/mcp"],"env":{"ZAI_API_KEY":"k","FOO":"1"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"k"}}`},
 		{"cursor", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
 		{"gemini", `{"httpUrl":"https://x/mcp","headers":{},"trust":true}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"trust":true}`},
 		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":[],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},
-		{"vscode", `{"type":"stdio","command":` + mine + `,"env":{"FOO":"1"}}`, server(), `{"type":"stdio","args":[],"env":{"FOO":"1","ZAI_API_KEY":"${input:zai-key}"}}`},
 		{"opencode", `{"type":"remote","url":"https://x/mcp","headers":{},"timeout":9}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
-		{"codex", `{"url":"https://x/mcp","bearer_token_env_var":"T","tool_timeout_sec":9}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"tool_timeout_sec":9}`},
+		{"codex", `{"url":"https://x/mcp","bearer_token_env_var":"T","bearer_token":"t","http_headers":{"a":"b"},"oauth_resource":"r","scopes":["s"],"tool_timeout_sec":9}`, server(),
+			`{"args":[],"env":{"ZAI_API_KEY":"your-key"},"tool_timeout_sec":9}`},
 	} {
 		var old any
 		require.NoError(t, json.Unmarshal([]byte(tt.before), &old))
@@ -354,19 +366,21 @@ func TestWhatStaysOfAnEntry(t *testing.T) {
 		require.NoError(t, err)
 		assert.JSONEq(t, tt.want, string(got), tt.before)
 	}
-	own := `{"mcp":{"zai-image":{"type":"local","command":["/old/zai-image-mcp","--region","china"]}}}`
+	own := `{"mcp":{"zai-image":{"type":"local","command":["/old/zai-image-mcp","--region","china"],"enabled":false}}}`
 	m, err := client(t, "opencode").Merge([]byte(own), trying())
 	require.NoError(t, err)
 	assert.Equal(t, []any{server().Command, "--sandbox", "--region", "china"}, all(t, "opencode", m.Text)["command"])
+	assert.Equal(t, false, all(t, "opencode", m.Text)["enabled"])
 }
 
 // The question before an entry is replaced shows it without what is secret.
 func TestTheQuestionTellsNoSecrets(t *testing.T) {
-	m, err := client(t, "cursor").Merge([]byte(`{"mcpServers":{"zai-image":{"command":"npx","args":["mcp-remote","https://x/mcp?key=SECRET1","--header","Authorization: Bearer SECRET2"],
-		"env":{"K":"SECRET3"},"headers":{"A":"SECRET4"},"url":"https://y/?t=SECRET5"}}}`), server())
+	m, err := client(t, "cursor").Merge([]byte(`{"mcpServers":{"zai-image":{"command":"npx KEY=SECRET0 run","args":["mcp-remote","https://u:SECRETU@x/mcp?key=SECRET1",
+		"--header","Authorization: Bearer SECRET2","--header=X: SECRET3","-H","SECRET4","-e","ZAI_API_KEY=SECRET5","--token","SECRET6","--api-key=SECRET7","/a/path","C:\\a path","--region","china",["SECRET8"]],
+		"env":{"K":"SECRETE"},"headers":{"A":"SECRETH"},"url":"https://y/?t=SECRETQ","bearer_token":"SECRETB","apiKey":"SECRETA","list":[{"a":"SECRETL"}],"timeout":9}}}`), server())
 	require.NoError(t, err)
 	assert.NotContains(t, m.Was, "SECRET")
-	for _, kept := range []string{"mcp-remote", "https://x/mcp?***", "Authorization: ***", `"K": "***"`, "https://y/?***"} {
+	for _, kept := range []string{"npx ***", "mcp-remote", "https://x/mcp?***", "Authorization***", "--header***", `"K": "***"`, "https://y/?***", "ZAI_API_KEY***", "--api-key***", "/a/path", `C:\\a path`, "china", `"timeout": 9`} {
 		assert.Contains(t, m.Was, kept)
 	}
 }
@@ -384,6 +398,18 @@ func TestOrdinaryFiles(t *testing.T) {
 	m, err = c.Merge([]byte("{\n\t\"mcpServers\": {\n\t\t\"other\": {\"command\": \"x\"}\n\t}\n}\n"), server())
 	require.NoError(t, err)
 	assert.Contains(t, string(m.Text), "},\n\t\t\"zai-image\":", "%s", m.Text)
+	m, err = c.Merge([]byte("{\r\n\t\"mcpServers\": {\r\n\t\t\"other\": {\"command\": \"x\"}\r\n\t}\r\n}\r\n"), server())
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(m.Text), "\n"), strings.Count(string(m.Text), "\r\n"))
+	m, err = client(t, "vscode").Merge([]byte("{\n\t\"servers\": {},\n\t\"inputs\": null\n}"), server())
+	require.NoError(t, err)
+	assert.Contains(t, string(m.Text), "zai-key")
+	m, err = client(t, "vscode").Merge([]byte("{\n\t\"a\": 1,\n\t\"servers\": {}\n}"), server())
+	require.NoError(t, err)
+	assert.Contains(t, string(m.Text), ",\n\t\"inputs\":", "%s", m.Text)
+	m, err = c.Merge([]byte("\ufeff"), server())
+	require.NoError(t, err)
+	assert.Contains(t, string(m.Text), "zai-image")
 	for _, text := range []string{`{"mcpServers":{"zai-image":"mine"}}`, `{"mcpServers":{"zai-image":null}}`} {
 		_, err := c.Merge([]byte(text), server())
 		require.ErrorIs(t, err, hostconfig.ErrForm, text)
@@ -434,6 +460,8 @@ func TestFiles(t *testing.T) {
 	for system, want := range map[string]string{"windows": "/l/Packages/Claude_1/LocalCache/Roaming/Claude/claude_desktop_config.json", "linux": "/h/.config/Claude/claude_desktop_config.json"} {
 		assert.Equal(t, want, client(t, "claude-desktop").File(hostconfig.Machine{OS: system, Home: "/h", Env: local, Glob: glob}))
 	}
+	commented := func(string) ([]string, error) { return []string{"/h/.config/opencode/opencode.jsonc"}, nil }
+	assert.Equal(t, "/h/.config/opencode/opencode.jsonc", client(t, "opencode").File(hostconfig.Machine{OS: "linux", Home: "/h", Env: none, Glob: commented}))
 	_, err := hostconfig.Find("notepad")
 	require.Error(t, err)
 }

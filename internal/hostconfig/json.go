@@ -42,19 +42,19 @@ func patchJSON(config []byte, key string, entry map[string]any, ordered any) ([]
 	if err := value.Patch(patch); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	alignLast(value.Find("/" + key))
+	alignLast(value.Find("/"+key), ServerName)
 	return value.Pack(), nil
 }
 
-// alignLast puts this server's entry on a line of its own, where the one before
-// it has one.
-func alignLast(value *hujson.Value) {
+// alignLast puts the last member of an object, if it has this name, on a line
+// of its own, where the one before it has one.
+func alignLast(value *hujson.Value, name string) {
 	object, ok := value.Value.(*hujson.Object)
 	if !ok || len(object.Members) < 2 {
 		return
 	}
 	last := &object.Members[len(object.Members)-1].Name
-	if name, ok := last.Value.(hujson.Literal); !ok || name.String() != ServerName {
+	if literal, ok := last.Value.(hujson.Literal); !ok || literal.String() != name {
 		return
 	}
 	before := object.Members[len(object.Members)-2].Name.BeforeExtra
@@ -69,7 +69,9 @@ func inOrder(entry map[string]any, ordered any) ([]byte, error) {
 	seen := map[string]bool{}
 	if ours, ok := ordered.(object); ok {
 		for _, f := range ours {
-			fields, seen[f.name] = append(fields, field{f.name, entry[f.name]}), true
+			if value, there := entry[f.name]; there {
+				fields, seen[f.name] = append(fields, field{f.name, value}), true
+			}
 		}
 	}
 	for _, name := range sortedKeys(entry) {

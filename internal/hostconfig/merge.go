@@ -30,9 +30,9 @@ func (c Client) Entry(s Server) (string, error) {
 // Merge puts the server into a configuration, which is empty or nil when there
 // is none. Whatever else is there stays byte for byte, comments included, and
 // of an entry of this server what this program does not set: a key that the
-// user put there, or a timeout.
+// user put there, arguments, a timeout. Comments within that entry go.
 func (c Client) Merge(config []byte, s Server) (Merged, error) {
-	if len(bytes.TrimSpace(config)) == 0 {
+	if len(bytes.TrimSpace(bytes.TrimPrefix(config, []byte(mark)))) == 0 {
 		text, err := c.whole(s)
 		return Merged{Text: text, Changed: true}, err
 	}
@@ -81,6 +81,7 @@ func (c Client) plain(all map[string]any) error {
 type State struct {
 	Present bool
 	NoKey   bool // the place for the key was not filled in, and one is needed
+	Off     bool // the user switched it off
 	Command string
 	Args    []string
 	Env     map[string]string
@@ -88,7 +89,7 @@ type State struct {
 
 // Look reads what a configuration says.
 func (c Client) Look(config []byte) (State, error) {
-	if len(bytes.TrimSpace(config)) == 0 {
+	if len(bytes.TrimSpace(bytes.TrimPrefix(config, []byte(mark)))) == 0 {
 		return State{}, nil
 	}
 	all, err := c.read(config)
@@ -97,24 +98,37 @@ func (c Client) Look(config []byte) (State, error) {
 	}
 	entry := c.entryOf(all)
 	state := State{Present: entry != nil, Env: map[string]string{}}
-	command, args := entry["command"], entry["args"]
-	if line, ok := command.([]any); ok && len(line) > 0 { // opencode has both in one list
-		command, args = line[0], line[1:]
-	}
-	state.Command, _ = command.(string)
-	list, _ := args.([]any)
-	for _, arg := range list {
-		text, _ := arg.(string)
-		state.Args = append(state.Args, text)
-	}
+	state.Command, state.Args = commandLine(entry)
+	state.Off = entry["enabled"] == false || entry["disabled"] == true
 	env, _ := entry[c.env].(map[string]any)
 	for name, value := range env {
 		state.Env[name], _ = value.(string)
 	}
-	key := state.Env[keyOf(env)]
 	// An example's place for the key is "your-" something.
-	state.NoKey = state.Command != "" && !slices.Contains(state.Args, sandboxFlag) && (key == "" || strings.HasPrefix(key, "your-"))
+	state.NoKey = strings.HasPrefix(state.Env[keyOf(env)], "your-") && !state.Sandbox()
 	return state, nil
+}
+
+// Sandbox tells that the program is started without need of a key.
+func (s State) Sandbox() bool {
+	return slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(s.Setting(sandboxFlag, "ZAI_IMAGE_SANDBOX")))
+}
+
+// Setting is what an entry gives for a flag or its variable, as the program
+// would read it; "true" for a flag without a value, "" for none.
+func (s State) Setting(flag, variable string) string {
+	for i, arg := range s.Args {
+		if value, found := strings.CutPrefix(arg, flag+"="); found {
+			return value
+		}
+		if arg == flag && flag != sandboxFlag && i+1 < len(s.Args) {
+			return s.Args[i+1]
+		}
+		if arg == flag {
+			return "true"
+		}
+	}
+	return s.Env[variable]
 }
 
 // entryOf is this server's entry, nil when there is none.
@@ -138,6 +152,9 @@ func (c Client) rest(all map[string]any) map[string]any {
 	}
 	if others[c.key] = servers; len(servers) == 0 {
 		delete(others, c.key)
+	}
+	if others["inputs"] == nil {
+		delete(others, "inputs")
 	}
 	if list, ok := others["inputs"].([]any); ok && c.inputs {
 		if others["inputs"] = withoutInput(list); len(withoutInput(list)) == 0 {

@@ -54,11 +54,12 @@ func addInput(config []byte) ([]byte, error) {
 		return nil, err
 	}
 	patch := fmt.Appendf(nil, `[{"op":"add","path":"/inputs/-","value":%s}]`, text)
-	if value.Find("/inputs") == nil {
+	if list := value.Find("/inputs"); list == nil || list.Value.Kind() == 'n' {
 		patch = fmt.Appendf(nil, `[{"op":"add","path":"/inputs","value":[%s]}]`, text)
 	}
 	if err := value.Patch(patch); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
+	alignLast(&value, "inputs")
 	return value.Pack(), nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"zai-image-mcp/internal/hostconfig"
@@ -51,28 +50,45 @@ func (d Doctor) found() (list []host) {
 	return list
 }
 
-// startable looks whether a host can start the program and has a key for it.
-// An entry without a command is a server elsewhere, which has its own.
+// startable looks whether a host can start the program, and finds the key that
+// it would have. There is none to look at in an entry of a server elsewhere, of
+// the sandbox, or that is switched off.
 func startable(s hostconfig.State) (key, problem string) {
+	if s.Command == "" || s.Off {
+		return "", ""
+	}
 	if _, err := os.Stat(s.Command); filepath.IsAbs(s.Command) && err != nil {
 		return "", "starts " + s.Command + ", which is not there"
 	}
 	if s.NoKey {
 		return "", fmt.Sprintf("has no key; put yours in place of %q", hostconfig.Placeholder)
 	}
-	if file := s.Env["ZAI_API_KEY_FILE"]; file != "" && s.Env["ZAI_API_KEY"] == "" && s.Env["Z_AI_API_KEY"] == "" {
-		text, err := os.ReadFile(file) //nolint:gosec // the user named it there
-		if err != nil {
-			return "", "has a file for the key that cannot be read: " + file
-		}
-		return strings.TrimSpace(string(text)), ""
+	if s.Sandbox() {
+		return "", ""
 	}
 	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
-		if key := s.Env[name]; key != "" && !strings.Contains(key, "${") { // which the host fills in
-			return key, ""
+		if key := s.Env[name]; key != "" {
+			return unlessFilledIn(key), ""
 		}
 	}
-	return "", ""
+	file := unlessFilledIn(s.Env["ZAI_API_KEY_FILE"])
+	if file == "" {
+		return "", ""
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // the user named it there
+	if err != nil {
+		return "", "has a file for the key that cannot be read: " + file
+	}
+	return strings.TrimSpace(string(text)), ""
+}
+
+// unlessFilledIn is "" for what the host puts something in place of.
+func unlessFilledIn(value string) string {
+	if strings.HasPrefix(value, "$") || strings.Contains(value, "${") || strings.Contains(value, "{env:") || strings.Contains(value, "{file:") ||
+		strings.Count(value, "%") > 1 {
+		return ""
+	}
+	return value
 }
 
 // hosts tells which hosts start this program, and whether the keys they have
@@ -106,11 +122,11 @@ func (d Doctor) hosts(ctx context.Context) (string, error) {
 // refusal is why a host's key is not accepted where the host sends it, "" when
 // it is.
 func (d Doctor) refusal(ctx context.Context, h host) string {
-	region := h.state.Env["ZAI_IMAGE_REGION"]
-	if at := slices.Index(h.state.Args, "--region"); at >= 0 && at+1 < len(h.state.Args) {
-		region = h.state.Args[at+1]
+	region, base := h.state.Setting("--region", "ZAI_IMAGE_REGION"), h.state.Setting("--base-url", "ZAI_BASE_URL")
+	if region != unlessFilledIn(region) || base != unlessFilledIn(base) {
+		return "" // nobody here knows where the key goes
 	}
-	client, err := d.Connect(h.key, region, h.state.Env["ZAI_BASE_URL"])
+	client, err := d.Connect(h.key, region, base)
 	if err != nil {
 		return err.Error()
 	}
