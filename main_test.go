@@ -381,6 +381,13 @@ func TestHealthCommand(t *testing.T) {
 	assert.Contains(t, errs, "--listen")
 }
 
+func TestAddressesAreToldWithoutSecrets(t *testing.T) {
+	_, errs, exit := run(t, nil, "--base-url", "https://u:SECRET@h/x?key=SECRET#SECRET")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "https://h/x")
+	assert.NotContains(t, errs, "SECRET")
+}
+
 func TestKeySources(t *testing.T) {
 	api := sandbox.New(sandbox.Options{Key: "the-key"})
 	server := httptest.NewServer(api)

@@ -83,7 +83,9 @@ func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 		delete(env, "ZAI_API_KEY")
 	}
 	for name, value := range hers {
-		if _, set := env[name]; !set && (strings.HasPrefix(name, "ZAI_") || name == "Z_AI_API_KEY") && !(s.KeyFile != "" && isKey(name)) {
+		_, set := env[name]
+		ours := strings.HasPrefix(name, "ZAI_") || isKey(name)
+		if ours && !set && (s.KeyFile == "" || !isKey(name)) {
 			env[name] = value
 		}
 	}
