@@ -186,11 +186,11 @@ func TestTheGraceIsAllThereIs(t *testing.T) {
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_SHUTDOWN_GRACE=300ms"))
-	c.Stdin = strings.NewReader(generate(1, "sandbox:delay=3s") + "\n")
+	c.Stdin = strings.NewReader(generate(1, "sandbox:delay=9s") + "\n")
 	start := time.Now()
 	out, err := c.Output()
 	require.NoError(t, err, "exit status 0")
-	assert.Less(t, time.Since(start), 3*time.Second)
+	assert.Less(t, time.Since(start), 8*time.Second)
 	assert.EqualValues(t, 1, api.Accepted())
 	assert.NotContains(t, string(out), `"status":"saved"`)
 }

