@@ -154,7 +154,7 @@ func TestTheEndHandsOver(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *server.Config) { c.Grace = time.Second }})
 	named := r.session(t)
 	answers := make(chan []message, 2)
-	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=9s x")}, named...), append([]string{modernCall(2, "generate_image", `{"prompt":"sandbox:delay=40s y"}`)}, modernHeaders("tools/call", "generate_image")...)} {
+	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=9s x")}, named...), append([]string{modernCall(2, "generate_image", `{"prompt":"sandbox:delay=9s y"}`)}, modernHeaders("tools/call", "generate_image")...)} {
 		go func() { answers <- messages(t, r.do(t, "POST", "/mcp", request[0], request[1:]...)) }()
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
