@@ -61,7 +61,7 @@ async function session(revision) {
     await ask('resources/subscribe', { uri });
     await ask('resources/unsubscribe', { uri });
   }
-  call('generate_image', { prompt: `sandbox:delay=500ms given up in ${revision}` }, { progressToken: 'given up' });
+  call('generate_image', { prompt: `sandbox:delay=1500ms given up in ${revision}` }, { progressToken: 'given up' });
   const given = last;
   await new Promise((resolve) => setTimeout(resolve, 100));
   send({ method: 'notifications/cancelled', params: { requestId: given, reason: 'gave up' } });
