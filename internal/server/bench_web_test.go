@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -107,7 +108,10 @@ func nginx(b *testing.B, file []byte) string {
 	folder := b.TempDir()
 	require.NoError(b, os.Chmod(folder, 0o755))
 	require.NoError(b, os.WriteFile(filepath.Join(folder, "a.png"), file, 0o644))
-	const port = 18_943
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	port := free.Addr().(*net.TCPAddr).Port
+	require.NoError(b, free.Close())
 	configuration := fmt.Sprintf(`daemon off; pid %[1]s/pid; worker_processes 2; error_log stderr; events {}
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; types { image/png png; }
 server { listen 127.0.0.1:%[2]d; root %[1]s; } }`, folder, port)
@@ -116,7 +120,8 @@ server { listen 127.0.0.1:%[2]d; root %[1]s; } }`, folder, port)
 	}
 	path := filepath.Join(folder, "nginx.conf")
 	require.NoError(b, os.WriteFile(path, []byte(configuration), 0o644))
-	c := exec.CommandContext(b.Context(), "nginx", "-c", path, "-p", folder)
+	// Not by the benchmark's context, whose end kills: workers outlive a killed master.
+	c := exec.Command("nginx", "-c", path, "-p", folder)
 	c.Stderr = os.Stderr
 	require.NoError(b, c.Start())
 	b.Cleanup(func() {
