@@ -151,7 +151,7 @@ func commandLine(entry map[string]any) (command string, args []string) {
 // startsUs tells by its name whether a program is this one.
 func startsUs(command, own string) bool {
 	name := func(path string) string {
-		return strings.ToLower(strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe"))
+		return strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe")
 	}
 	return command != "" && (name(command) == name(own) || strings.HasPrefix(name(command), "zai-image-mcp"))
 }

@@ -29,12 +29,12 @@ type Doctor struct {
 // Examine prints one line for each thing. It fails with ErrProblems when
 // something has to be mended.
 func (d Doctor) Examine(ctx context.Context) error {
-	failed := false
+	failed, found := false, d.found()
 	for _, look := range []struct {
 		name string
-		at   func(context.Context) (string, error)
+		at   func(context.Context, []host) (string, error)
 	}{{"key", d.key}, {"folder", d.folder}, {"catalog", d.catalog}, {"hosts", d.hosts}} {
-		said, err := look.at(ctx)
+		said, err := look.at(ctx, found)
 		mark := "ok"
 		if err != nil {
 			mark, said, failed = "PROBLEM", err.Error(), true
@@ -49,11 +49,11 @@ func (d Doctor) Examine(ctx context.Context) error {
 	return nil
 }
 
-func (d Doctor) key(ctx context.Context) (string, error) {
+func (d Doctor) key(ctx context.Context, found []host) (string, error) {
 	if d.BadKey != nil {
 		return "", d.BadKey
 	}
-	if d.Client == nil && slices.ContainsFunc(d.found(), func(h host) bool { return h.key != "" }) {
+	if d.Client == nil && slices.ContainsFunc(found, func(h host) bool { return h.key != "" }) {
 		return "none in this environment; the hosts have their own, see below", nil
 	}
 	if d.Client == nil {
@@ -81,14 +81,14 @@ func inWords(err error, client *zai.Client) error {
 	return err
 }
 
-func (d Doctor) folder(context.Context) (string, error) {
+func (d Doctor) folder(context.Context, []host) (string, error) {
 	if err := d.Library.Writable(); err != nil {
 		return "", err
 	}
 	return "pictures can be written to " + d.Library.Folder(), nil
 }
 
-func (d Doctor) catalog(ctx context.Context) (string, error) {
+func (d Doctor) catalog(ctx context.Context, _ []host) (string, error) {
 	if !d.Library.Exists() {
 		return "none yet, the first picture makes it", nil
 	}

@@ -93,8 +93,7 @@ func unlessFilledIn(value string) string {
 
 // hosts tells which hosts start this program, and whether the keys they have
 // are accepted. None is no problem.
-func (d Doctor) hosts(ctx context.Context) (string, error) {
-	list := d.found()
+func (d Doctor) hosts(ctx context.Context, list []host) (string, error) {
 	if len(list) == 0 {
 		return "none is set up; see zai-image-mcp config --help", nil
 	}
