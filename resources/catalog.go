@@ -3,90 +3,171 @@ package resources
 import (
 	"context"
 	"database/sql"
-	_ "embed" // schema.sql
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
-	sqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-//go:embed schema.sql
-var schemaV1 string
-
-// schemaV2 adds what the library as a whole has to remember.
-const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
-
-// schemaV3 finds equal calls, and tasks whose outcome is unknown. What older versions made counts as delivered.
-const schemaV3 = `ALTER TABLE images ADD COLUMN task_id TEXT NOT NULL DEFAULT '';
-UPDATE images SET delivered_ms=updated_ms;
-CREATE INDEX images_by_call ON images (call_id);
-DROP INDEX images_open;
-CREATE INDEX images_open ON images (lease_until_ms) WHERE state IN ('queued', 'submitted', 'answered', 'unknown');
-CREATE INDEX images_by_join ON images (join_key, created_ms) WHERE delivered_ms=0`
-
 // catalog is the SQLite file. It is opened at its first use, so that a server
-// which a host starts only to look at costs neither time nor a file.
+// which a host starts only to probe it costs neither time nor a file.
 //
-// Several processes use one file at once: WAL lets readers and a writer work
-// side by side, writers wait for one another, and synchronous=FULL makes a
-// commit survive a power cut.
+// Several processes of one machine use one file at once: in WAL mode readers
+// and a writer work side by side, writers wait for one another, and
+// synchronous=FULL makes a commit survive a power cut. On a network file
+// system, where WAL does not work, the rollback journal is used.
 type catalog struct {
-	path string
+	path      string
+	log       *slog.Logger
+	isNetwork func(dir string) (kind string, network bool)
+	driver    string // of database/sql
 
-	mu     sync.Mutex
-	write  *sql.DB // one connection, transactions take the write lock at once
-	read   *sql.DB
-	byID   *sql.Stmt // selectByID, which is asked most
-	closed bool
+	mu       sync.Mutex
+	db       *handles
+	file     os.FileInfo // of the opened file
+	closed   bool
+	liveness *liveness
+
+	searches chan struct{} // one token for each search that runs
+}
+
+// handles are the open connections to one file.
+type handles struct {
+	write  *sql.DB // one connection, transactions take the write lock at once; nil when read-only
+	read   *sql.DB // lists and searches
+	lookup *sql.DB // queries by key and sums, which must not wait for searches
+	byID   *sql.Stmt
 }
 
 const (
 	busyTimeout   = 15 * time.Second
 	readers       = 4
+	lookups       = 2
+	maxSearches   = 2   // at once, of the readers
 	cacheKilobyte = 512 // a connection
+	maxJournal    = 64 << 20
 )
 
-// open makes or opens the file. A failed opening is tried again at the next
-// use: a full disk may be emptied.
-func (c *catalog) open(ctx context.Context) (write, read *sql.DB, err error) {
+func newCatalog(path string, log *slog.Logger) *catalog {
+	return &catalog{
+		path: path, log: log, isNetwork: networkFileSystem, driver: "sqlite",
+		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searches: make(chan struct{}, maxSearches),
+	}
+}
+
+// open returns the connections and creates or opens the file. Before each use
+// it compares the file at the path with the opened one: when another one was
+// put in its place, that one is opened. A failed opening is tried again at the
+// next use, as a full disk may have been emptied.
+func (c *catalog) open(ctx context.Context) (*handles, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		return nil, &StorageError{"catalog", c.path, errors.New("closed")}
+	}
+	info, err := os.Stat(c.path)
 	switch {
-	case c.closed:
-		return nil, nil, fmt.Errorf("%w: closed", ErrStorage)
-	case c.write != nil:
-		return c.write, c.read, nil
+	case err == nil && c.db != nil && os.SameFile(info, c.file):
+		return c.db, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, &StorageError{"catalog", c.path, withoutPath(err)}
+	case err != nil && c.file != nil:
+		if _, err := os.Stat(filepath.Dir(c.path)); err != nil {
+			return nil, folderError(filepath.Dir(c.path), errGone)
+		}
 	}
+	if c.db != nil {
+		c.log.WarnContext(ctx, "reopening the catalog: its file was replaced", "catalog", c.path)
+		_ = errors.Join(c.db.close(), c.liveness.release()) // of a folder that is gone, perhaps
+		c.db = nil
+	}
+	if c.db, err = c.openFile(ctx); err != nil {
+		return nil, c.failure("opening", err)
+	}
+	if c.file, err = os.Stat(c.path); err != nil {
+		return nil, errors.Join(&StorageError{"catalog", c.path, withoutPath(err)}, c.db.close())
+	}
+	return c.db, nil
+}
+
+// openFile opens the file at the path, for reading alone when it lies on
+// read-only media.
+func (c *catalog) openFile(ctx context.Context) (*handles, error) {
 	if err := c.touch(); err != nil {
-		return nil, nil, fmt.Errorf("%w: catalog %s: %w", ErrStorage, c.path, err)
+		if _, missing := os.Stat(c.path); missing == nil && isReadOnly(err) {
+			return c.openReadOnly(ctx)
+		}
+		return nil, withoutPath(err)
 	}
-	write, err = c.connect("_txlock=immediate&_pragma=journal_mode(WAL)", 1)
-	if err == nil {
-		err = migrate(ctx, write)
+	journal := "WAL"
+	if kind, network := c.isNetwork(filepath.Dir(c.path)); network {
+		journal = "DELETE"
+		c.liveness.disable()
+		c.log.WarnContext(ctx, "the catalog is on a network file system: use it from one machine only, or put it on a local disk with --catalog",
+			"catalog", c.path, "file_system", kind)
+	}
+	db := &handles{}
+	var err error
+	if db.write, err = c.connect("_txlock=immediate&_pragma=journal_mode("+journal+")", 1); err == nil {
+		err = migrate(ctx, db.write)
 	}
 	if err == nil {
-		read, err = c.connect("_pragma=query_only(1)", readers)
-	}
-	if err == nil {
-		c.byID, err = read.PrepareContext(ctx, selectByID)
+		err = c.openReaders(ctx, db, "_pragma=query_only(1)")
 	}
 	if err != nil {
-		for _, db := range []*sql.DB{write, read} {
-			if db != nil {
-				db.Close()
-			}
-		}
-		return nil, nil, fmt.Errorf("%w: catalog %s: %w", ErrStorage, c.path, err)
+		_ = db.close() // the first error counts
+		return nil, err
 	}
-	c.write, c.read = write, read
-	return write, read, nil
+	return db, nil
+}
+
+// openReadOnly opens a file that no process can write to, such as one on a
+// read-only mount.
+func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
+	c.log.InfoContext(ctx, "opening the catalog for reading: it cannot be written", "catalog", c.path)
+	db := &handles{}
+	if err := c.openReaders(ctx, db, "mode=ro&immutable=1"); err != nil {
+		return nil, errors.Join(err, db.close())
+	}
+	return db, nil
+}
+
+func (c *catalog) openReaders(ctx context.Context, db *handles, parameters string) (err error) {
+	if db.read, err = c.connect(parameters, readers); err != nil {
+		return err
+	}
+	if db.lookup, err = c.connect(parameters, lookups); err != nil {
+		return err
+	}
+	db.byID, err = db.lookup.PrepareContext(ctx, selectByID)
+	return err
+}
+
+// isReadOnly reports whether an error of creating a file says that nobody may
+// write there.
+func isReadOnly(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
+}
+
+// writer returns the connection that writes.
+func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
+	db, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if db.write == nil {
+		return nil, &StorageError{"catalog", c.path, errReadOnly}
+	}
+	return db.write, nil
 }
 
 // touch creates the file with its mode, as SQLite would use the umask.
@@ -102,10 +183,7 @@ func (c *catalog) touch() error {
 }
 
 func (c *catalog) connect(parameters string, connections int) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(c.path)}
-	dsn.RawQuery = fmt.Sprintf("_pragma=busy_timeout(%d)&%s&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)",
-		busyTimeout.Milliseconds(), parameters, cacheKilobyte)
-	db, err := sql.Open("sqlite", dsn.String())
+	db, err := sql.Open(c.driver, dataSource(c.path, parameters))
 	if err != nil {
 		return nil, err
 	}
@@ -114,83 +192,44 @@ func (c *catalog) connect(parameters string, connections int) (*sql.DB, error) {
 	return db, nil
 }
 
-// migrate brings the schema to the version of this program. Processes that
-// start together wait for one another inside the transaction; only the switch
-// to WAL is not covered by the busy timeout.
-func migrate(ctx context.Context, db *sql.DB) error {
-	deadline := time.Now().Add(busyTimeout)
-	for {
-		err := migrateOnce(ctx, db)
-		if !isBusy(err) || time.Now().After(deadline) {
-			return err
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// dataSource returns the SQLite URI of a file (sqlite.org/uri.html). A Windows
+// share, //server/share/…, needs two slashes more: SQLite takes what follows
+// the first two for the URI's authority. The fullfsync pragmas make macOS flush
+// the disk's own cache; other systems ignore them.
+func dataSource(path, parameters string) string {
+	path = filepath.ToSlash(path)
+	if strings.HasPrefix(path, "//") {
+		path = "//" + path
 	}
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path}
+	dsn.RawQuery = fmt.Sprintf("_pragma=busy_timeout(%d)&%s&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)"+
+		"&_pragma=journal_size_limit(%d)&_pragma=cache_size(-%d)", busyTimeout.Milliseconds(), parameters, maxJournal, cacheKilobyte)
+	return dsn.String()
 }
 
-func migrateOnce(ctx context.Context, db *sql.DB) error {
-	steps := []string{schemaV1, schemaV2, schemaV3}
-	newest := len(steps)
-	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	if version == newest {
-		return nil
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	if version > newest {
-		return fmt.Errorf("made by a newer version of this program (schema %d, known is %d)", version, newest)
-	}
-	for _, step := range steps[version:] {
-		if _, err := tx.ExecContext(ctx, step); err != nil {
-			return err
-		}
-	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", newest)); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
-}
-
-// storageError marks failures of the database itself.
-func storageError(doing string, err error) error {
-	switch {
-	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound):
-		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller's doing
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrStorage, doing, err)
-}
+func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY) }
 
 func (c *catalog) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	if c.write == nil {
-		return nil
+	err := c.liveness.release()
+	if c.db == nil {
+		return err
 	}
-	return errors.Join(c.byID.Close(), c.read.Close(), c.write.Close())
+	return errors.Join(err, c.db.close())
 }
 
-// likePattern makes text a literal inside LIKE ... ESCAPE '\'.
-func likePattern(text string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text) + "%"
+// close waits for queries that run.
+func (h *handles) close() error {
+	var all []error
+	if h.byID != nil {
+		all = append(all, h.byID.Close())
+	}
+	for _, db := range []*sql.DB{h.lookup, h.read, h.write} {
+		if db != nil {
+			all = append(all, db.Close())
+		}
+	}
+	return errors.Join(all...)
 }

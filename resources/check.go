@@ -65,19 +65,20 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	if err != nil {
 		return report, err
 	}
-	var (
-		files map[string]string
-		temps []string
-	)
-	// Files before rows: a picture that is saved meanwhile is no orphan.
+	var found listing
+	// Files before rows: an image that is saved meanwhile is no orphan.
 	if err = l.inPlace(); err == nil {
-		files, temps, err = l.pictures.list()
+		found, err = l.pictures.list()
 	}
-	if err != nil && saved > 0 { // before the first picture there is no folder
+	if err != nil && saved > 0 { // before the first image there is no folder
 		return report, err
 	}
-	for _, name := range temps {
+	files := found.files
+	for _, name := range found.temps {
 		report.Problems = append(report.Problems, Problem{Kind: Leftover, Path: name, Detail: "half written by a process that died"})
+	}
+	for _, name := range found.unreadable {
+		report.Problems = append(report.Problems, Problem{Kind: Unreadable, Path: name, Detail: "the folder cannot be read"})
 	}
 	if err := l.checkSaved(ctx, readData, files, &report, saved, progress); err != nil {
 		return report, err
@@ -92,19 +93,25 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 // be mounted, or its name misspelled.
 func (l *Library) inPlace() error {
 	if info, err := os.Stat(l.pictures.dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%w: there is no folder %s", ErrStorage, l.pictures.dir)
+		return folderError(l.pictures.dir, errGone)
 	}
 	return nil
 }
 
+// checkCatalog checks the structure of the catalog's file, on a connection of
+// its own: one that searched before may hold a stale view of the search index.
 func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
-	_, read, err := l.catalog.open(ctx)
-	if err != nil {
+	if _, err := l.catalog.open(ctx); err != nil {
 		return err
 	}
+	db, err := l.catalog.connect("_pragma=query_only(1)", 1)
+	if err != nil {
+		return l.catalog.failure("checking the catalog", err)
+	}
+	defer db.Close()
 	var said string
-	if err := read.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&said); err != nil {
-		return storageError("checking the catalog", err)
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&said); err != nil {
+		return l.catalog.failure("checking the catalog", err)
 	}
 	if said != "ok" {
 		report.Problems = append(report.Problems, Problem{Kind: BadCatalog, Detail: said})
@@ -159,7 +166,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 		info, statErr := file.Stat()
 		switch {
 		case statErr != nil:
-			err = fmt.Errorf("%w: %w", ErrStorage, statErr)
+			err = fileError(i.Path, statErr)
 		case info.Size() != i.Bytes:
 			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size(), i.Bytes)
 		case readData:
@@ -188,6 +195,10 @@ const beingRemoved = time.Minute
 
 // checkOrphans looks why no saved row names a file.
 func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
+	moved := map[string]bool{} // ids
+	defer func() {
+		report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && moved[p.ID] })
+	}()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		i, err := l.catalog.any(ctx, files[name])
 		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "the catalog does not know it; reindex takes it in"}
@@ -203,7 +214,7 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 			continue // in the making, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
-			report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && p.ID == i.ID })
+			moved[i.ID] = true
 		}
 		if !l.pictures.has(name) {
 			continue // it went away meanwhile
@@ -223,6 +234,8 @@ func (l *Library) checkOpen(ctx context.Context, report *Report) error {
 		after = page[len(page)-1].ID
 		for _, i := range page {
 			switch {
+			case i.Sandbox && !i.Working():
+				// Nothing was paid for it, and the sandbox that made it is gone.
 			case i.State == Unknown:
 				report.Unknown++
 			case i.Failure != nil:
@@ -236,44 +249,60 @@ func (l *Library) checkOpen(ctx context.Context, report *Report) error {
 	}
 }
 
-// pictureFile is a name that this program gives.
-var pictureFile = regexp.MustCompile(`-([0-9a-hjkmnp-tv-z]{26})\.(?:png|jpg|webp|gif)$`)
+// imageFile matches the names that this program gives to images, and
+// imageFolder those of the folders they are in.
+var (
+	imageFile   = regexp.MustCompile(`-([0-9a-hjkmnp-tv-z]{26})\.(?:png|jpg|webp|gif)$`)
+	imageFolder = regexp.MustCompile(`^\d{4}(?:/\d\d(?:/\d\d)?)?$`)
+)
 
-// list finds the pictures in the folder, by name with their ids, and what
-// processes that died left of others.
-func (s *store) list() (files map[string]string, temps []string, err error) {
+// listing is what is in a store's folder.
+type listing struct {
+	files      map[string]string // ids of the images, by name
+	temps      []string          // left by processes that died
+	unreadable []string          // folders of images that the system does not let us read
+}
+
+// list walks the folder. Folders of others that cannot be read, such as
+// lost+found, are skipped.
+func (s *store) list() (listing, error) {
 	root, err := s.open()
 	if err != nil {
-		return nil, nil, err
+		return listing{}, err
 	}
-	files = map[string]string{}
+	found := listing{files: map[string]string{}}
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		base := path.Base(name)
 		hidden := strings.HasPrefix(base, ".") && name != "."
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil // it went away meanwhile
-		case err != nil:
+		case err != nil && name == ".":
 			return err
+		case err != nil:
+			if imageFolder.MatchString(name) {
+				found.unreadable = append(found.unreadable, name)
+			}
+			return fs.SkipDir
 		case entry.IsDir() && hidden:
 			return fs.SkipDir
 		case !entry.Type().IsRegular():
 			return nil
 		case strings.HasPrefix(base, tempPrefix):
-			if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
-				temps = append(temps, name)
+			if info, err := entry.Info(); err == nil && s.now().Sub(info.ModTime()) > abandoned {
+				found.temps = append(found.temps, name)
 			}
 		case !hidden:
-			if m := pictureFile.FindStringSubmatch(base); m != nil && ValidID(m[1]) {
-				files[name] = m[1]
+			if m := imageFile.FindStringSubmatch(base); m != nil && ValidID(m[1]) {
+				found.files[name] = m[1]
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: looking through the folder: %w", ErrStorage, err)
+		return listing{}, folderError(s.dir, withoutPath(err))
 	}
-	return files, temps, nil
+	return found, nil
 }
 
 func (s *store) has(name string) bool {

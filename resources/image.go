@@ -49,6 +49,8 @@ type Image struct {
 
 	Failure *Failure // why it is not saved
 
+	UpstreamAnswer string // of the API, when it was not understood; without the key, at most 4 KB
+
 	Delivered bool // a caller has got it, or heard what became of it
 }
 

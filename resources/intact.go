@@ -65,7 +65,7 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("%w: reading %s: %w", ErrStorage, label(i.Path), plain(err))
+		return fileError(i.Path, err)
 	}
 	if info.Size() != i.Bytes {
 		return fmt.Errorf("%w: %s has another size", ErrCorrupt, label(i.Path))
@@ -87,7 +87,7 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 func verify(file io.Reader, i Image) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
-		return fmt.Errorf("%w: reading %s: %w", ErrStorage, label(i.Path), plain(err))
+		return fileError(i.Path, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
 		return fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))

@@ -9,42 +9,65 @@ import (
 	"time"
 )
 
-// unfinished are rows out of which a picture may still come. The first term is
-// that of the index.
-const unfinished = `state IN ('queued', 'submitted', 'answered', 'unknown') AND (state<>'unknown' OR task_id<>'')
-	AND NOT (state='answered' AND upstream_url='' AND failure<>'')`
+const (
+	// openRows selects the rows that somebody may still work on. It is the
+	// condition of the index images_open, word for word.
+	openRows = `(state IN ('queued', 'submitted', 'answered') OR state='unknown' AND task_id<>'')`
+	// recoverableRows are the open rows that may still become an image.
+	recoverableRows = openRows + ` AND NOT (state='answered' AND upstream_url='' AND failure<>'')`
+)
 
-// Claim gives rows to the process of the lease that nobody works on any more,
-// oldest first, at most limit of them. Some only wait until it is worth trying
-// again; with early they are taken too. Pictures that are lost for good are
-// not, and neither are the sandbox's by others nor others' by the sandbox.
+// Claim gives the process of the lease rows that nobody works on any more,
+// oldest first, at most limit of them. Rows that wait for the time of their
+// next attempt are left out unless early is set. A sandbox server claims only
+// rows of the sandbox, and others none of them.
 func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool) ([]Image, error) {
-	free := `lease_until_ms<?`
-	if early {
-		free = `(lease_until_ms<? OR lease_owner='')`
+	db, err := l.catalog.open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	list, err := l.claim(ctx, `id IN (SELECT id FROM images WHERE `+unfinished+` AND sandbox=? AND `+free+` ORDER BY id LIMIT ?)`,
-		lease, lease.Sandbox, l.now().UnixMilli(), limit)
-	return list, storageError("claiming rows", err)
+	alive, err := l.livingProcesses(ctx, lease)
+	if err != nil {
+		return nil, l.catalog.failure("claiming rows", err)
+	}
+	due := recoverableRows + ` AND sandbox=? AND lease_until_ms<? AND lease_owner NOT IN (SELECT value FROM json_each(?))`
+	if early {
+		due = recoverableRows + ` AND sandbox=? AND (lease_until_ms<? OR lease_owner='') AND lease_owner NOT IN (SELECT value FROM json_each(?))`
+	}
+	now := l.now().UnixMilli()
+	// Looking first, without the write lock: nearly always nothing is due. The
+	// plus keeps SQLite from walking the primary key for the order.
+	ids, err := column[string](db.lookup.QueryContext(ctx, `SELECT id FROM images WHERE `+due+` ORDER BY +id LIMIT ?`, lease.Sandbox, now, alive, limit))
+	if err != nil || len(ids) == 0 {
+		return nil, l.catalog.failure("claiming rows", err)
+	}
+	list, err := l.claim(ctx, `id IN (SELECT value FROM json_each(?)) AND `+due, lease, toJSON(ids, false), lease.Sandbox, now, alive)
+	return list, l.catalog.failure("claiming rows", err)
 }
 
-// ClaimOne gives one row to the process of the lease, if no other process
-// works on it. It is not ok when there is nothing to claim.
+// ClaimOne gives one row to the process of the lease if no other process
+// works on it. ok is false if there is nothing to claim.
 func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image, ok bool, err error) {
-	list, err := l.claim(ctx, `id=? AND sandbox=? AND (lease_until_ms<? OR lease_owner='' OR lease_owner=?) AND `+unfinished,
-		lease, id, lease.Sandbox, l.now().UnixMilli(), lease.Process)
+	alive, err := l.livingProcesses(ctx, lease)
+	if err != nil {
+		return Image{}, false, l.catalog.failure("claiming row "+id, err)
+	}
+	list, err := l.claim(ctx, `id=? AND sandbox=? AND (lease_until_ms<? OR lease_owner='' OR lease_owner=?) AND
+		lease_owner NOT IN (SELECT value FROM json_each(?)) AND `+recoverableRows,
+		lease, id, lease.Sandbox, l.now().UnixMilli(), lease.Process, alive)
 	if err != nil || len(list) == 0 {
-		return Image{}, false, storageError("claiming row "+id, err)
+		return Image{}, false, l.catalog.failure("claiming row "+id, err)
 	}
 	return list[0], true, nil
 }
 
 // claim gives rows to a process. To everybody they are being made from then on.
 func (l *Library) claim(ctx context.Context, where string, lease Lease, arguments ...any) ([]Image, error) {
-	write, _, err := l.catalog.open(ctx)
+	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
+	l.prove(ctx, lease.Process)
 	//nolint:gosec // the parts are constants
 	rows, err := write.QueryContext(ctx, `UPDATE images SET lease_owner=?, lease_until_ms=?, failure='',
 		state=CASE state WHEN 'unknown' THEN 'submitted' ELSE state END WHERE `+where+` RETURNING `+columns,
@@ -55,46 +78,112 @@ func (l *Library) claim(ctx context.Context, where string, lease Lease, argument
 	return scanImages(rows)
 }
 
-// Renew says that the process lives and works on these rows until then.
-func (l *Library) Renew(ctx context.Context, lease Lease, ids []string) error {
-	write, _, err := l.catalog.open(ctx)
+// livingProcesses returns, as a JSON list, the other processes that work on
+// rows and prove that they live. Rows of processes that are proved dead are
+// free afterwards, whatever their leases say.
+func (l *Library) livingProcesses(ctx context.Context, lease Lease) (alive string, err error) {
+	db, err := l.catalog.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	now := l.now()
+	rows, err := db.lookup.QueryContext(ctx, `SELECT lease_owner, MAX(lease_until_ms) FROM images WHERE `+openRows+
+		` AND lease_owner NOT IN ('', ?) GROUP BY lease_owner`, lease.Process)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	until := map[string]int64{}
+	for rows.Next() {
+		var process string
+		var lastLease int64
+		if err := rows.Scan(&process, &lastLease); err != nil {
+			return "", err
+		}
+		until[process] = lastLease
+	}
+	if err := rows.Err(); err != nil {
+		return "", err
+	}
+	list := []string{}
+	for process, lastLease := range until {
+		switch state, done := l.catalog.liveness.probe(process); state {
+		case stateDead:
+			err := l.freeRows(ctx, process)
+			done()
+			if err != nil {
+				return "", err
+			}
+		case stateAlive:
+			if !l.catalog.liveness.stalled(process, lastLease, now, lease.Until.Sub(now)) {
+				list = append(list, process)
+			}
+		case stateUnknown:
+		}
+	}
+	return toJSON(list, false), nil
+}
+
+// freeRows ends the leases of a dead process.
+func (l *Library) freeRows(ctx context.Context, process string) error {
+	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
 	}
+	l.log.InfoContext(ctx, "taking over the images of a process that died", "process", process)
+	_, err = write.ExecContext(ctx, `UPDATE images SET lease_owner='', lease_until_ms=0 WHERE lease_owner=? AND `+openRows, process)
+	return err
+}
+
+// prove makes this process one that others can see living. Without that its
+// leases count alone.
+func (l *Library) prove(ctx context.Context, process string) {
+	if err := l.catalog.liveness.hold(process); err != nil {
+		l.log.DebugContext(ctx, "failed to lock the file of this process; leases count alone", "error", err)
+	}
+}
+
+// Renew extends the leases of the process on these rows.
+func (l *Library) Renew(ctx context.Context, lease Lease, ids []string) error {
+	write, err := l.catalog.writer(ctx)
+	if err != nil {
+		return err
+	}
+	l.prove(ctx, lease.Process)
 	list := toJSON(ids, len(ids) == 0)
 	_, err = write.ExecContext(ctx, `UPDATE images SET lease_until_ms=? WHERE id IN (SELECT value FROM json_each(?)) AND lease_owner=?`,
 		lease.Until.UnixMilli(), list, lease.Process)
-	return storageError("renewing leases", err)
+	return l.catalog.failure("renewing leases", err)
 }
 
-// Park gives a row up that its process does not work on any more. Others take
-// it up at the given time, at once when it is zero.
+// Park ends the lease of a process on a row. Others may claim the row from the
+// given time on; at once if it is zero.
 func (l *Library) Park(ctx context.Context, id, process string, until time.Time) error {
-	write, _, err := l.catalog.open(ctx)
+	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = write.ExecContext(ctx, `UPDATE images SET lease_owner='', lease_until_ms=? WHERE id=? AND lease_owner=?`, milli(until), id, process)
-	return storageError("parking row "+id, err)
+	return l.catalog.failure("parking row "+id, err)
 }
 
-// NextClaim is when the next row may be left behind by a process other than
-// that of the lease; zero when there is none.
+// NextClaim returns the time at which the next row of another process may be
+// claimed, or the zero time if there is none.
 func (l *Library) NextClaim(ctx context.Context, lease Lease) (time.Time, error) {
-	_, read, err := l.catalog.open(ctx)
+	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	var next sql.NullInt64
-	err = read.QueryRowContext(ctx, `SELECT MIN(lease_until_ms) FROM images WHERE `+unfinished+` AND sandbox=? AND lease_owner<>?`,
+	err = db.lookup.QueryRowContext(ctx, `SELECT MIN(lease_until_ms) FROM images WHERE `+recoverableRows+` AND sandbox=? AND lease_owner<>?`,
 		lease.Sandbox, lease.Process).Scan(&next)
 	if err != nil || !next.Valid {
-		return time.Time{}, storageError("asking for leases", err)
+		return time.Time{}, l.catalog.failure("asking for leases", err)
 	}
 	return time.UnixMilli(next.Int64), nil
 }
 
-// Exists reports whether there is a catalog at all. Before the first picture
+// Exists reports whether there is a catalog at all. Before the first image
 // there is none.
 func (l *Library) Exists() bool {
 	_, err := os.Stat(l.catalog.path)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -31,17 +32,19 @@ type Options struct {
 // concurrent use, also by several processes on one folder. Nothing is opened
 // or made before the first use.
 type Library struct {
-	pictures *store
-	previews *store
-	catalog  *catalog
-	now      func() time.Time
-	log      *slog.Logger
-	decodes  chan struct{}
-	making   singleflight.Group
-	intact   intact
+	pictures     *store
+	previews     *store
+	catalog      *catalog
+	now          func() time.Time
+	log          *slog.Logger
+	decodeMemory *semaphore.Weighted // bytes
+	decodeSlots  *semaphore.Weighted // processors
+	making       singleflight.Group
+	intact       intact
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader
+	idTime  uint64 // of the newest id, Unix milliseconds
 }
 
 // New makes a library.
@@ -50,13 +53,14 @@ func New(o Options) *Library {
 		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
 	}
 	return &Library{
-		pictures: &store{dir: o.Folder, durable: true},
-		previews: &store{dir: filepath.Join(filepath.Dir(o.Catalog), ".previews")},
-		catalog:  &catalog{path: o.Catalog},
-		now:      o.Now,
-		log:      o.Log,
-		decodes:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		entropy:  ulid.Monotonic(o.Random, 0),
+		pictures:     newStore(o.Folder, true, o.Now),
+		previews:     newStore(filepath.Join(filepath.Dir(o.Catalog), ".previews"), false, o.Now),
+		catalog:      newCatalog(o.Catalog, o.Log),
+		now:          o.Now,
+		log:          o.Log,
+		decodeMemory: semaphore.NewWeighted(decodeBytes),
+		decodeSlots:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		entropy:      ulid.Monotonic(o.Random, 0),
 	}
 }
 
@@ -71,11 +75,13 @@ func (l *Library) Close() error {
 	return err
 }
 
-// NewID makes an id that sorts after all that this process made before.
+// NewID returns an id that sorts after all that this process made before, also
+// when the clock was set back.
 func (l *Library) NewID() (string, error) {
 	l.idMu.Lock()
 	defer l.idMu.Unlock()
-	id, err := ulid.New(ulid.Timestamp(l.now()), l.entropy)
+	l.idTime = max(l.idTime, ulid.Timestamp(l.now()))
+	id, err := ulid.New(l.idTime, l.entropy)
 	if err != nil {
 		return "", fmt.Errorf("%w: making an id: %w", ErrStorage, err)
 	}
@@ -169,26 +175,26 @@ func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image
 
 // Ready reports whether the catalog can be used.
 func (l *Library) Ready(ctx context.Context) error {
-	_, _, err := l.catalog.open(ctx)
+	_, err := l.catalog.open(ctx)
 	return err
 }
 
 // Reachable reports whether catalog and folder answer.
 func (l *Library) Reachable(ctx context.Context) error {
-	_, read, err := l.catalog.open(ctx)
+	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return err
 	}
 	var one int
-	if err := read.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&one); err != nil {
-		return storageError("asking", err)
+	if err := db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&one); err != nil {
+		return l.catalog.failure("asking", err)
 	}
 	root, err := l.pictures.open()
 	if err != nil {
 		return err
 	}
 	if _, err := root.Stat("."); err != nil {
-		return fmt.Errorf("%w: folder: %w", ErrStorage, err)
+		return folderError(l.pictures.dir, withoutPath(err))
 	}
 	return nil
 }
@@ -209,7 +215,7 @@ func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
 	}
 	b := make([]byte, i.Bytes)
 	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, label(i.Path), plain(err))
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, label(i.Path), withoutPath(err))
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
 		return nil, fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))

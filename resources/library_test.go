@@ -125,12 +125,12 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	_, err = l.Read(t.Context(), i)
 	require.ErrorContains(t, err, "not a regular file")
 
-	// A linked folder must not lead a new picture outside either.
+	// A linked folder must not lead a new image outside either.
 	elsewhere := t.TempDir()
 	folder := t.TempDir()
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(folder, time.Now().UTC().Format("2006"))))
 	l = open(t, folder)
-	_, err = l.Save(t.Context(), reserve(t, l, "x"), resources.Content{Reader: strings.NewReader("x"), Extension: ".png"})
+	_, err = l.Save(t.Context(), resources.Image{ID: i.ID, CreatedAt: time.Now(), Prompt: "x"}, resources.Content{Reader: strings.NewReader("x"), Extension: ".png"})
 	require.ErrorIs(t, err, resources.ErrStorage)
 	left, err := os.ReadDir(elsewhere)
 	require.NoError(t, err)
@@ -286,11 +286,11 @@ func TestPages(t *testing.T) {
 	}
 	found, _, err := l.List(t.Context(), "local", "PICTURE 7", "", 10)
 	require.NoError(t, err)
-	require.Len(t, found, 1)
+	require.Len(t, found, 2, "7 and 17")
 	found, _, err = l.List(t.Context(), "local", `50%_\`, "", 100)
 	require.NoError(t, err)
 	assert.Len(t, found, 25, "special characters are literal")
-	found, _, err = l.List(t.Context(), "local", `5_%`, "", 100)
+	found, _, err = l.List(t.Context(), "local", `5_0%`, "", 100)
 	require.NoError(t, err)
 	assert.Empty(t, found)
 }

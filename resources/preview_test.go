@@ -227,13 +227,16 @@ func TestPreviewIsMadeOnce(t *testing.T) {
 	require.Error(t, err, "what is no JPEG is not handed out")
 }
 
-// One caller that leaves does not take the preview from the others.
-func TestPreviewOutlivesACaller(t *testing.T) {
+// A caller that leaves is answered at once and does not take the preview from
+// the others.
+func TestPreview_CallerLeaves(t *testing.T) {
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
 	left, leave := context.WithCancel(t.Context())
 	leave()
 	_, err := l.Preview(left, i)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = l.Preview(t.Context(), i)
 	require.NoError(t, err)
 }
 

@@ -36,10 +36,11 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
-	files, _, err := l.pictures.list()
+	found, err := l.pictures.list()
 	if err != nil {
 		return nil, err
 	}
+	files := found.files
 	names := slices.Sorted(maps.Keys(files))
 	var list []Adopted
 	for n, name := range names {
@@ -92,7 +93,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	if err != nil {
 		return "", fmt.Errorf("the id in the name: %w", err)
 	}
-	file.ID, file.CallID, file.Owner, file.State, file.CreatedAt = id, id, owner, Saved, ulid.Time(parsed.Time()).UTC()
+	file.ID, file.CallID, file.Owner, file.State, file.Delivered, file.CreatedAt = id, id, owner, Saved, true, ulid.Time(parsed.Time()).UTC()
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
 	return "taken in", l.catalog.adopt(ctx, file, l.now())
@@ -127,7 +128,7 @@ func (l *Library) identify(name string) (Image, error) {
 		i.Bytes, err = io.Copy(hash, file)
 	}
 	if err != nil {
-		return Image{}, fmt.Errorf("%w: reading %s: %w", ErrStorage, name, err)
+		return Image{}, fileError(name, err)
 	}
 	i.SHA256, i.Width, i.Height = hex.EncodeToString(hash.Sum(nil)), config.Width, config.Height
 	return i, nil

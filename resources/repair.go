@@ -4,7 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
+	"io/fs"
+	"os"
 	"path"
 )
 
@@ -26,9 +27,77 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 		return l.repairFile(ctx, p)
 	case Moved:
 		return l.adopt(ctx, "", p.ID, p.Path)
-	case Orphan, Unsaved, LeftBehind, Unreadable, BadCatalog:
+	case LeftBehind:
+		return l.repairSandbox(ctx, p)
+	case Orphan, Unsaved, Unreadable, BadCatalog:
 	}
 	return "", nil
+}
+
+// repairSandbox gives up an image whose sandbox ended with its process. Real
+// images are left to recovery, which asks the service.
+func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
+	i, err := l.catalog.find(ctx, p.ID)
+	if err != nil || !i.Sandbox || !i.Working() {
+		return "", err
+	}
+	write, err := l.catalog.writer(ctx)
+	if err != nil {
+		return "", err
+	}
+	failure := Failure{Kind: "cancelled", Retryable: true, Message: "The sandbox ended before this image was made.", Hint: "Nothing was charged; call again if the image is still wanted."}
+	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
+		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
+		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
+	return "given up; nothing was paid for it", l.catalog.failure("writing row "+p.ID, err)
+}
+
+// Missing reports whether the file of a saved image is gone or has another
+// size, and if so makes the image one that has to be fetched again, free of
+// charge. An image without a link is lost.
+func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
+	if i.State != Saved {
+		return false, nil
+	}
+	problem, err := l.checkFile(ctx, i, false)
+	if err != nil || problem == nil || problem.Kind == Unreadable {
+		return false, err
+	}
+	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
+	if problem.Kind == Damaged {
+		if err := l.pictures.putAside(i.Path); err != nil {
+			return false, err
+		}
+	}
+	return true, l.reopen(ctx, *problem)
+}
+
+// SweepPreviews deletes the previews of images that are not in the library any
+// more and returns how many there were.
+func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
+	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	found, err := l.previews.list()
+	if err != nil {
+		return 0, err
+	}
+	for name, id := range found.files {
+		i, err := l.catalog.any(ctx, id)
+		switch {
+		case err == nil && i.State == Saved && previewName(i.Path) == name:
+			continue
+		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < beingRemoved:
+			continue // it is being saved
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return deleted, err
+		}
+		if err := l.previews.remove(name); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	return deleted, nil
 }
 
 // repairFile looks again first: since the check the file may have been mended.
@@ -63,24 +132,24 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 // reopen makes a saved picture one that has to be fetched again. Without a
 // link it is lost.
 func (l *Library) reopen(ctx context.Context, p Problem) error {
-	write, _, err := l.catalog.open(ctx)
+	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
 	}
 	failure := &Failure{
 		Kind: "storage", Retryable: true,
-		Message: "The picture's file was changed, damaged or removed after it was saved.",
-		Hint:    "Call get_image with id " + p.ID + " to fetch it again free of charge, while its link lives.",
+		Message: "The image's file was changed, damaged or removed after it was saved.",
+		Hint:    "Call get_image with id " + p.ID + " to fetch it again free of charge, as long as Z.AI keeps it.",
 	}
 	lost := *failure
-	lost.Retryable, lost.Hint = false, "Tell the user; the picture has to be made again."
+	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
 	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,
 		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
 	if err == nil {
 		err = l.previews.remove(previewName(p.Path))
 	}
-	return storageError("reopening "+p.ID, err)
+	return l.catalog.failure("reopening "+p.ID, err)
 }
 
 // putAside moves a file out of the way.
@@ -97,7 +166,7 @@ func (s *store) putAside(name string) error {
 		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: putting %s aside: %w", ErrStorage, name, err)
+		return fileError(name, err)
 	}
 	return nil
 }

@@ -38,11 +38,11 @@ type Reserved struct {
 // joinAge bounds how old a call is that can be joined.
 const joinAge = 24 * time.Hour
 
-// Reserve writes the rows of pictures that are about to be paid for, durably.
-// Looking for an equal call, the owner's spending and the new rows are one
-// transaction that holds the write lock, so that budget and joining are exact
-// across processes. ErrBudget says that not all could be afforded; what is
-// reserved then is reserved.
+// Reserve writes the rows of images that are about to be paid for, durably,
+// after it made sure that they can be saved. Looking for an equal call, the
+// owner's spending and the new rows are one transaction that holds the write
+// lock, so that budget and joining are exact across processes. ErrBudget says
+// that not all could be afforded; what is reserved then is reserved.
 func (l *Library) Reserve(ctx context.Context, r Reservation) (Reserved, error) {
 	now := l.now().UTC().Truncate(time.Millisecond)
 	images := make([]Image, 0, len(r.Images))
@@ -58,12 +58,15 @@ func (l *Library) Reserve(ctx context.Context, r Reservation) (Reserved, error) 
 		images = append(images, i)
 	}
 	r.Images = images
+	if err := l.Prepare(ctx, r.Lease, now); err != nil {
+		return Reserved{}, err
+	}
 	reserved, err := l.catalog.reserve(ctx, r, now)
-	return reserved, storageError("reserving", err)
+	return reserved, l.catalog.failure("reserving", err)
 }
 
 func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Reserved, error) {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return Reserved{}, err
 	}
@@ -91,7 +94,7 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 			i.CallID = done.Joined[0].CallID
 			want[n] = i
 		}
-		if err := insert(ctx, tx, i, r); err != nil {
+		if err := insert(ctx, tx, i, now, r.JoinKey, r.Lease); err != nil {
 			return Reserved{}, err
 		}
 	}
@@ -105,18 +108,22 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 	return done, nil
 }
 
-// joinable finds the pictures of the newest equal call that waits for its
-// answer: one that is under way, in a process that lives, or whose pictures
-// are paid for and were not delivered, or may be. Those of which nothing was
-// accepted are left out: they can be made anew.
+// joinable finds the images of the newest equal call that waits for its
+// answer: one that is under way, or whose images are paid for, or may be, and
+// were not delivered. Images of which nothing was accepted are left out, as they
+// can be made anew, and so are those whose first failure is older than
+// r.Within: trying them again must not keep the caller from a new image.
+//
+// A row that was submitted by a process that died joins too: its call may have
+// been billed, which the caller has to hear before it pays again.
 func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
 	since := now.Add(-r.Within).UnixMilli()
 	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (
 		state='saved' AND updated_ms>?
-		OR state='answered' AND upstream_url<>'' AND updated_ms>?
-		OR state='submitted' AND task_id<>'' AND updated_ms>?
-		OR state='unknown' AND updated_ms>?
-		OR state IN ('queued', 'submitted', 'answered') AND lease_owner<>'' AND lease_until_ms>?) ORDER BY id DESC`,
+		OR (failed_ms=0 OR failed_ms>?) AND (
+			state='answered' AND upstream_url<>'' AND updated_ms>?
+			OR state IN ('submitted', 'unknown') AND updated_ms>?
+			OR state IN ('queued', 'submitted', 'answered') AND lease_owner<>'' AND lease_until_ms>?)) ORDER BY id DESC`,
 		r.JoinKey, now.Add(-joinAge).UnixMilli(), since, since, since, since, now.UnixMilli())
 	if err != nil {
 		return nil, err
@@ -163,15 +170,6 @@ func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (
 	return len(images), nil
 }
 
-func insert(ctx context.Context, tx *sql.Tx, i Image, r Reservation) error {
-	created := i.CreatedAt.UnixMilli()
-	_, err := tx.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size,
-		quality, user_id, sandbox, cost_micro_usd, charged, join_key, lease_owner, lease_until_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		i.ID, i.CallID, i.Owner, i.State, created, created, day(i.CreatedAt), i.Model, i.Prompt, i.Size,
-		i.Quality, i.UserID, i.Sandbox, i.CostMicroUSD, i.Charged, r.JoinKey, r.Lease.Process, milli(r.Lease.Until))
-	return err
-}
-
 // milli is a time in the catalog, 0 for none.
 func milli(t time.Time) int64 {
 	if t.IsZero() {
@@ -183,19 +181,19 @@ func milli(t time.Time) int64 {
 // Delivered notes that a caller has these pictures, so that an equal call
 // makes new ones.
 func (l *Library) Delivered(ctx context.Context, ids []string) error {
-	write, _, err := l.catalog.open(ctx)
+	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
 	}
 	tx, err := write.BeginTx(ctx, nil)
 	if err != nil {
-		return storageError("delivering", err)
+		return l.catalog.failure("delivering", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	for _, id := range ids {
 		if _, err := tx.ExecContext(ctx, `UPDATE images SET delivered_ms=? WHERE id=? AND delivered_ms=0`, l.now().UnixMilli(), id); err != nil {
-			return storageError("delivering", err)
+			return l.catalog.failure("delivering", err)
 		}
 	}
-	return storageError("delivering", tx.Commit())
+	return l.catalog.failure("delivering", tx.Commit())
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const columns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
-	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, delivered_ms <> 0`
+	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, upstream_answer, delivered_ms <> 0`
 
 func scanImage(row interface{ Scan(...any) error }) (Image, error) {
 	var (
@@ -19,7 +19,7 @@ func scanImage(row interface{ Scan(...any) error }) (Image, error) {
 	)
 	err := row.Scan(&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
 		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.TaskID, &i.RequestID, &i.LogID, &filter,
-		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.Delivered)
+		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.UpstreamAnswer, &i.Delivered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Image{}, ErrNotFound
 	}
@@ -46,30 +46,63 @@ func toJSON[T any](value T, empty bool) string {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// update writes what changes in a picture's life until it is saved. A row that
-// has a link keeps it: whoever thinks that there is no picture is behind the
-// times. With a condition, only a row that this process works on and that is
-// still in that state is written.
+// update writes what changes in an image's life until it is saved. A row that
+// has a link keeps it: a writer that knows of no link has stale data. With a
+// condition, only a row that this process works on and that is still in that
+// state is written. A row that is not there is inserted: the catalog was
+// replaced while the image was being made.
 func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condition) error {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return err
 	}
+	failure := toJSON(i.Failure, i.Failure == nil)
 	result, err := write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
-		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?,
+		content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?, upstream_answer=?,
+		failed_ms=CASE WHEN failed_ms=0 AND ?<>'' THEN ? ELSE failed_ms END,
 		lease_until_ms=CASE ? WHEN '' THEN lease_until_ms ELSE ? END
 		WHERE id=? AND state NOT IN ('saved', 'removed') AND (? NOT IN ('queued', 'submitted', 'failed', 'unknown') OR upstream_url='')
 		AND (?='' OR state=? AND lease_owner=?)`,
 		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil),
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, failure, i.UpstreamAnswer, failure, now.UnixMilli(),
 		only.state, milli(only.until), i.ID, i.State, only.state, only.state, only.process)
 	if err != nil {
-		return storageError("writing row "+i.ID, err)
+		return c.failure("writing row "+i.ID, err)
 	}
-	if n, err := result.RowsAffected(); err == nil && n == 0 {
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return c.failure("writing row "+i.ID, err)
+	}
+	var known bool
+	if err := write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, i.ID).Scan(&known); err != nil {
+		return c.failure("reading row "+i.ID, err)
+	}
+	if known {
 		return ErrSettled
 	}
-	return nil
+	c.log.WarnContext(ctx, "adding an image that the catalog does not know: it was replaced meanwhile", "id", i.ID)
+	return c.failure("writing row "+i.ID, insert(ctx, write, i, now, "", Lease{Process: only.process, Until: only.until}))
+}
+
+// insert adds a row. q is a connection or a transaction.
+func insert(ctx context.Context, q interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}, i Image, now time.Time, joinKey string, lease Lease) error {
+	var failed, delivered time.Time
+	if i.Failure != nil {
+		failed = now
+	}
+	if i.Delivered {
+		delivered = now
+	}
+	_, err := q.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, user_id,
+		sandbox, cost_micro_usd, charged, upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256,
+		failure, failed_ms, upstream_answer, join_key, lease_owner, lease_until_ms, delivered_ms)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), now.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality, i.UserID,
+		i.Sandbox, i.CostMicroUSD, i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), milli(failed), i.UpstreamAnswer,
+		joinKey, lease.Process, milli(lease.Until), milli(delivered))
+	return err
 }
 
 // condition is what a row must still be to be written; the zero value is none.
@@ -81,38 +114,40 @@ type condition struct {
 
 // remove blanks a row. What it cost stays.
 func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) error {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, prompt='', path='', upstream_url='' WHERE id=? AND owner=?`,
 		Removed, now.UnixMilli(), id, owner)
-	return storageError("removing row "+id, err)
+	return c.failure("removing row "+id, err)
 }
 
-// find is get for whoever proves in another way that it may.
+// find is get without the check of the owner: callers must authorize in
+// another way.
 func (c *catalog) find(ctx context.Context, id string) (Image, error) {
-	if _, _, err := c.open(ctx); err != nil {
+	db, err := c.open(ctx)
+	if err != nil {
 		return Image{}, err
 	}
 	// A query by key is over before anybody could cancel it, and the driver
 	// watches a context that can be cancelled with a goroutine.
-	i, err := scanImage(c.byID.QueryRowContext(context.WithoutCancel(ctx), id))
-	return i, storageError("reading row", err)
+	i, err := scanImage(db.byID.QueryRowContext(context.WithoutCancel(ctx), id))
+	return i, c.failure("reading row", err)
 }
 
 // setting reads a value that is kept with the catalog. The first process that
 // asks for it sets it to initial.
 func (c *catalog) setting(ctx context.Context, name string, initial []byte) (value []byte, err error) {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := write.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, initial); err != nil {
-		return nil, storageError("setting "+name, err)
+		return nil, c.failure("setting "+name, err)
 	}
 	err = write.QueryRowContext(ctx, `SELECT value FROM settings WHERE name=?`, name).Scan(&value)
-	return value, storageError("setting "+name, err)
+	return value, c.failure("setting "+name, err)
 }
 
 func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
@@ -126,28 +161,27 @@ func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
 // selectByID finds a row that is not removed.
 const selectByID = `SELECT ` + columns + ` FROM images WHERE id=? AND state<>'removed'`
 
-// page lists pictures in a state, newest first, that are older than the id before
-// ("" for the newest) and whose prompt holds query.
-func (c *catalog) page(ctx context.Context, owner, query, before string, limit int, state State) ([]Image, error) {
-	_, read, err := c.open(ctx)
-	if err != nil {
-		return nil, err
-	}
+// page lists images in a state, newest first, that are older than the id
+// before ("" for the newest) and match the query ("" matches all).
+func (c *catalog) page(ctx context.Context, owner, text, before string, limit int, state State) ([]Image, error) {
 	if before == "" {
 		before = "~" // greater than every id
 	}
-	where, arguments := "", []any{owner, state, before}
-	if query != "" {
-		where, arguments = ` AND prompt LIKE ? ESCAPE '\'`, append(arguments, likePattern(query))
+	if q := parseQuery(text); len(q.words) > 0 {
+		list, err := c.search(ctx, owner, q, before, limit, state)
+		return list, c.failure("searching", err)
 	}
-	//nolint:gosec // the parts are constants
-	rows, err := read.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE owner=? AND state=? AND id<?`+where+
-		` ORDER BY id DESC LIMIT ?`, append(arguments, limit)...)
+	db, err := c.open(ctx)
 	if err != nil {
-		return nil, storageError("listing", err)
+		return nil, err
+	}
+	rows, err := db.read.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC LIMIT ?`,
+		owner, state, before, limit)
+	if err != nil {
+		return nil, c.failure("listing", err)
 	}
 	list, err := scanImages(rows)
-	return list, storageError("listing", err)
+	return list, c.failure("listing", err)
 }
 
 func scanImages(rows *sql.Rows) ([]Image, error) {
@@ -165,23 +199,28 @@ func scanImages(rows *sql.Rows) ([]Image, error) {
 
 // idsWithPrefix lists ids of saved pictures for completion, newest first.
 func (c *catalog) idsWithPrefix(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
-	_, read, err := c.open(ctx)
+	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := read.QueryContext(ctx, `SELECT id FROM images WHERE owner=? AND state=? AND id>=? AND id<? ORDER BY id DESC LIMIT ?`,
-		owner, Saved, prefix, prefix+"~", limit)
+	ids, err := column[string](db.read.QueryContext(ctx, `SELECT id FROM images WHERE owner=? AND state=? AND id>=? AND id<? ORDER BY id DESC LIMIT ?`,
+		owner, Saved, prefix, prefix+"~", limit))
+	return ids, c.failure("completing", err)
+}
+
+// column reads the only column of a result.
+func column[T any](rows *sql.Rows, err error) ([]T, error) {
 	if err != nil {
-		return nil, storageError("completing", err)
+		return nil, err
 	}
 	defer rows.Close()
-	ids := []string{}
+	list := []T{}
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, storageError("completing", err)
+		var value T
+		if err := rows.Scan(&value); err != nil {
+			return nil, err
 		}
-		ids = append(ids, id)
+		list = append(list, value)
 	}
-	return ids, storageError("completing", rows.Err())
+	return list, rows.Err()
 }

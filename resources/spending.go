@@ -19,15 +19,15 @@ type Spending struct {
 // Spending sums up what was spent since a day, newest day first, removed
 // pictures included; owner "" is for all of them.
 func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
-	_, read, err := l.catalog.open(ctx)
+	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := read.QueryContext(ctx, `SELECT day, owner, model, sandbox, COUNT(*), SUM(cost_micro_usd) FROM images
+	rows, err := db.read.QueryContext(ctx, `SELECT day, owner, model, sandbox, COUNT(*), SUM(cost_micro_usd) FROM images
 		WHERE charged=1 AND day>=? AND (?='' OR owner=?) GROUP BY day, owner, model, sandbox ORDER BY day DESC, owner, model, sandbox`,
 		day(since), owner, owner)
 	if err != nil {
-		return nil, storageError("summing", err)
+		return nil, l.catalog.failure("summing", err)
 	}
 	defer rows.Close()
 	var list []Spending
@@ -35,23 +35,23 @@ func (l *Library) Spending(ctx context.Context, owner string, since time.Time) (
 		var s Spending
 		var sum int64
 		if err := rows.Scan(&s.Day, &s.Owner, &s.Model, &s.Sandbox, &s.Pictures, &sum); err != nil {
-			return nil, storageError("summing", err)
+			return nil, l.catalog.failure("summing", err)
 		}
 		s.CostUSD = float64(sum) / 1e6
 		list = append(list, s)
 	}
-	return list, storageError("summing", rows.Err())
+	return list, l.catalog.failure("summing", rows.Err())
 }
 
 // SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
 // The sandbox's play money counts apart.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
-	_, read, err := l.catalog.open(ctx)
+	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	sum, err := spent(ctx, read, owner, l.now(), sandbox)
-	return float64(sum) / 1e6, storageError("summing", err)
+	sum, err := spent(ctx, db.lookup, owner, l.now(), sandbox)
+	return float64(sum) / 1e6, l.catalog.failure("summing", err)
 }
 
 // spent sums what counts for the owner on the UTC day of t, real money and

@@ -22,29 +22,53 @@ const (
 )
 
 // store keeps files below one folder. Every access goes through os.Root, so
-// that neither a name nor a link leads outside. The folder is made at the
-// first use.
+// that neither a name nor a link leads outside. The folder is created at the
+// first use. When another folder takes its place while the program runs, such
+// as a restored backup, the store follows.
 type store struct {
 	dir     string
-	durable bool // survive a power cut; else only never be half written
+	durable bool // files survive a power cut; else they are only never half written
+	now     func() time.Time
+	free    func(dir string) (bytes uint64, err error)
 
 	mu     sync.Mutex
 	root   *os.Root
+	opened os.FileInfo     // of root
 	synced map[string]bool // folders known to be durable
 }
 
+func newStore(dir string, durable bool, now func() time.Time) *store {
+	return &store{dir: dir, durable: durable, now: now, free: freeBytes}
+}
+
+// open returns the folder at the store's path. A folder that was there before
+// and is gone is an error in a durable store: its disk may not be mounted, and
+// images in a new folder below the mount point would seem lost later.
 func (s *store) open() (*os.Root, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.root != nil {
+	info, err := os.Stat(s.dir)
+	switch {
+	case err == nil && s.root != nil && os.SameFile(info, s.opened):
 		return s.root, nil
+	case errors.Is(err, fs.ErrNotExist) && s.opened != nil && s.durable:
+		return nil, folderError(s.dir, errGone)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, folderError(s.dir, withoutPath(err))
+	}
+	if s.root != nil {
+		_ = s.root.Close() // of a folder that is gone
+		s.root = nil
 	}
 	if err := os.MkdirAll(s.dir, dirMode); err != nil {
-		return nil, fmt.Errorf("%w: folder: %w", ErrStorage, err)
+		return nil, folderError(s.dir, withoutPath(err))
 	}
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w: folder: %w", ErrStorage, err)
+		return nil, folderError(s.dir, withoutPath(err))
+	}
+	if s.opened, err = root.Stat("."); err != nil {
+		return nil, errors.Join(folderError(s.dir, withoutPath(err)), root.Close())
 	}
 	s.root, s.synced = root, map[string]bool{}
 	return root, nil
@@ -77,20 +101,48 @@ func (s source) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// minFree is the space that a disk must have before an image is paid for: one
+// of the largest size, its preview, and the catalog's journal.
+const minFree = 48 << 20
+
+// prepare fails if no file could be saved in a folder of the store now. It
+// creates the folder, writes a file there and looks at the free space.
+func (s *store) prepare(dir string) error {
+	root, err := s.open()
+	if err != nil {
+		return err
+	}
+	if err := s.makeDir(root, dir); err != nil {
+		return folderError(s.path(dir), err)
+	}
+	probe := path.Join(dir, tempPrefix+"probe-"+rand.Text())
+	if err = root.WriteFile(probe, []byte("probe"), fileMode); err == nil {
+		err = root.Remove(probe)
+	}
+	if err != nil {
+		return folderError(s.path(dir), withoutPath(err))
+	}
+	if free, err := s.free(s.path(dir)); err == nil && free < minFree { // where it cannot be asked, writing has to show it
+		return folderError(s.path(dir), errNoSpace)
+	}
+	return nil
+}
+
 // save writes a file so that it is either whole under its name or not there,
-// and in a durable store also after a power cut: temporary file beside it, fsync, rename, fsync of the folder. The
-// contents are hashed on their way. Errors of r come back as they are, those
-// of the disk as ErrStorage.
+// and in a durable store also after a power cut: temporary file beside it,
+// fsync, rename, fsync of the folder. It returns the SHA-256 and size of the
+// content. Errors of r come back unchanged, those of the disk as ErrStorage.
 func (s *store) save(name string, r io.Reader) (sha string, size int64, err error) {
 	root, err := s.open()
 	if err != nil {
 		return "", 0, err
 	}
 	dir, temp := path.Dir(name), path.Join(path.Dir(name), tempPrefix+rand.Text()[:8]+"-"+path.Base(name))
-	if err := s.makeDir(root, dir); err != nil {
-		return "", 0, fmt.Errorf("%w: folder %s: %w", ErrStorage, dir, err)
+	f, err := s.create(root, dir, temp)
+	if err != nil {
+		return "", 0, folderError(s.path(dir), withoutPath(err))
 	}
-	sha, size, err = s.write(root, temp, r)
+	sha, size, err = s.write(f, r)
 	if err == nil {
 		err = root.Rename(temp, name)
 	}
@@ -99,19 +151,30 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 		if source, ok := errors.AsType[fromReader](err); ok {
 			return "", 0, source.error
 		}
-		return "", 0, fmt.Errorf("%w: writing %s: %w", ErrStorage, label(name), plain(err))
+		return "", 0, folderError(s.path(dir), withoutPath(err))
 	}
 	if err := s.syncDir(root, dir); err != nil {
-		return "", 0, fmt.Errorf("%w: folder %s: %w", ErrStorage, dir, err)
+		return "", 0, folderError(s.path(dir), withoutPath(err))
 	}
 	return sha, size, nil
 }
 
-func (s *store) write(root *os.Root, name string, r io.Reader) (sha string, size int64, err error) {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return "", 0, err
+// create creates a file and, if needed, its folder, which somebody may have
+// deleted since it was last used.
+func (s *store) create(root *os.Root, dir, name string) (f *os.File, err error) {
+	for range 2 {
+		if err = s.makeDir(root, dir); err != nil {
+			return nil, err
+		}
+		if f, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
 	}
+	return nil, err
+}
+
+// write fills a new file and closes it.
+func (s *store) write(f *os.File, r io.Reader) (sha string, size int64, err error) {
 	defer f.Close()
 	hash := sha256.New()
 	size, err = io.Copy(io.MultiWriter(f, hash), source{r})
@@ -126,22 +189,23 @@ func (s *store) write(root *os.Root, name string, r io.Reader) (sha string, size
 	return hex.EncodeToString(hash.Sum(nil)), size, f.Close()
 }
 
-// makeDir makes a folder durable, once in the life of the process: another
-// process may have made it and died before it was.
+// makeDir creates a folder and makes it durable, once in the life of the
+// process unless somebody deletes it: another process may have created it and
+// died before it was durable.
 func (s *store) makeDir(root *os.Root, dir string) error {
 	s.mu.Lock()
 	done := s.synced[dir]
 	s.mu.Unlock()
-	if done {
+	if info, err := root.Stat(dir); done && err == nil && info.IsDir() {
 		return nil
 	}
 	if err := root.MkdirAll(dir, dirMode); err != nil {
-		return err
+		return withoutPath(err)
 	}
 	for parent := dir; parent != "."; {
 		parent = path.Dir(parent)
 		if err := s.syncDir(root, parent); err != nil {
-			return err
+			return withoutPath(err)
 		}
 	}
 	s.sweep(root, dir)
@@ -158,7 +222,7 @@ func (s *store) sweep(root *os.Root, dir string) {
 		return
 	}
 	for _, name := range left {
-		if info, err := root.Lstat(name); err == nil && time.Since(info.ModTime()) > abandoned {
+		if info, err := root.Lstat(name); err == nil && s.now().Sub(info.ModTime()) > abandoned {
 			_ = root.Remove(name)
 		}
 	}
@@ -194,7 +258,7 @@ func (s *store) openFile(name string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, label(name), fs.ErrNotExist)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading %s: %w", ErrStorage, label(name), plain(err))
+		return nil, fileError(name, err)
 	}
 	return f, nil
 }
@@ -205,7 +269,7 @@ func (s *store) remove(name string) error {
 		return err
 	}
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: removing %s: %w", ErrStorage, label(name), plain(err))
+		return fileError(name, err)
 	}
 	return nil
 }
@@ -215,15 +279,4 @@ func (s *store) remove(name string) error {
 func label(name string) string {
 	base := path.Base(name)
 	return path.Join(path.Dir(name), "…"+base[strings.LastIndexByte(base, '-')+1:])
-}
-
-// plain is what the system said, without the path.
-func plain(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("%s: %w", e.Op, e.Err)
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return fmt.Errorf("%s: %w", e.Op, e.Err)
-	}
-	return err
 }

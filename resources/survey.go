@@ -32,18 +32,18 @@ func (l leading) Scan(targets ...any) error { return l.row.Scan(append(l.first, 
 
 // any finds a row in any state.
 func (c *catalog) any(ctx context.Context, id string) (surveyed, error) {
-	_, read, err := c.open(ctx)
+	db, err := c.open(ctx)
 	if err != nil {
 		return surveyed{}, err
 	}
-	i, err := scanSurveyed(read.QueryRowContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id=?`, id))
-	return i, storageError("reading row", err)
+	i, err := scanSurveyed(db.lookup.QueryRowContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id=?`, id))
+	return i, c.failure("reading row", err)
 }
 
 // everyone lists the rows in these states behind an id, oldest first; none
 // when there are no more.
 func (c *catalog) everyone(ctx context.Context, after string, states ...State) ([]surveyed, error) {
-	_, read, err := c.open(ctx)
+	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,51 +53,47 @@ func (c *catalog) everyone(ctx context.Context, after string, states ...State) (
 		arguments = append(arguments, s)
 	}
 	//nolint:gosec // the parts are constants
-	rows, err := read.QueryContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id>? AND state IN (?`+
+	rows, err := db.read.QueryContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id>? AND state IN (?`+
 		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
 	if err != nil {
-		return nil, storageError("looking through the catalog", err)
+		return nil, c.failure("looking through the catalog", err)
 	}
 	defer rows.Close()
 	var list []surveyed
 	for rows.Next() {
 		i, err := scanSurveyed(rows)
 		if err != nil {
-			return nil, storageError("looking through the catalog", err)
+			return nil, c.failure("looking through the catalog", err)
 		}
 		list = append(list, i)
 	}
-	return list, storageError("looking through the catalog", rows.Err())
+	return list, c.failure("looking through the catalog", rows.Err())
 }
 
 func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
-	_, read, err := c.open(ctx)
+	db, err := c.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	err = read.QueryRowContext(ctx, `SELECT COUNT(*) FROM images WHERE state=?`, state).Scan(&n)
-	return n, storageError("counting", err)
+	err = db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM images WHERE state=?`, state).Scan(&n)
+	return n, c.failure("counting", err)
 }
 
 // move notes that a saved picture's file has another name now.
 func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time) error {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return err
 	}
 	_, err = write.ExecContext(ctx, `UPDATE images SET path=?, updated_ms=? WHERE id=? AND state='saved' AND path=?`, name, now.UnixMilli(), i.ID, i.Path)
-	return storageError("moving row "+i.ID, err)
+	return c.failure("moving row "+i.ID, err)
 }
 
-// adopt writes the row of a picture that nobody reserved.
+// adopt adds the row of an image that nobody reserved.
 func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
-	write, _, err := c.open(ctx)
+	write, err := c.writer(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = write.ExecContext(ctx, `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality,
-		cost_micro_usd, charged, path, mime_type, width, height, bytes, sha256, delivered_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,0,0,?,?,?,?,?,?,?)`,
-		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), now.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality,
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, now.UnixMilli())
-	return storageError("taking in "+i.ID, err)
+	return c.failure("adding "+i.ID, insert(ctx, write, i, now, "", Lease{}))
 }

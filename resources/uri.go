@@ -62,14 +62,19 @@ func fileName(created time.Time, prompt, id, extension string) string {
 	return created.UTC().Format("2006/01/02/") + words(prompt) + "-" + id + extension
 }
 
-// words makes a short, harmless part of a file name from a prompt. Letters of
-// all scripts stay, as file systems and people can read them.
+// words returns a short, harmless part of a file name made from a prompt.
+// Letters of all scripts stay with the marks that belong to them, as file
+// systems and people can read them.
 func words(prompt string) string {
 	const maxBytes = 48
 	var b strings.Builder
 	gap := false
 	for _, r := range strings.ToLower(prompt) {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.Is(unicode.Mn, r) {
+		isMark := unicode.Is(unicode.M, r) && !unicode.Is(unicode.Variation_Selector, r)
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r):
+		case isMark && b.Len() > 0 && !gap: // of the letter before it
+		default:
 			gap = b.Len() > 0
 			continue
 		}

@@ -1,19 +1,30 @@
 package resources
 
 import (
-	"bytes"
-	"crypto/rand"
+	"context"
+	"path"
+	"time"
 )
 
-// Folder is where the pictures lie.
+// Folder returns the folder of the images.
 func (l *Library) Folder() string { return l.pictures.dir }
 
-// Writable writes a file to the folder as pictures are written, and removes
-// it. The error is ErrStorage.
-func (l *Library) Writable() error {
-	name := tempPrefix + "try-" + rand.Text()
-	if _, _, err := l.pictures.save(name, bytes.NewReader([]byte("try"))); err != nil {
+// Prepare fails with ErrStorage if an image could not be saved at the time t:
+// its folder must be the one that was opened and take a new file, there must
+// be space for one image, and the catalog must be writable. Call it before an
+// image is paid for.
+func (l *Library) Prepare(ctx context.Context, lease Lease, t time.Time) error {
+	if err := l.pictures.prepare(path.Dir(fileName(t, "", "", ""))); err != nil {
 		return err
 	}
-	return l.pictures.remove(name)
+	if _, err := l.catalog.writer(ctx); err != nil {
+		return err
+	}
+	if lease.Process != "" {
+		l.prove(ctx, lease.Process)
+	}
+	return nil
 }
+
+// Writable fails with ErrStorage if no file can be written to the folder.
+func (l *Library) Writable() error { return l.pictures.prepare(".") }

@@ -1,0 +1,170 @@
+package resources
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"time"
+
+	"golang.org/x/image/webp"
+)
+
+// Limits of decoding. They are checked before or while a file is decoded: one
+// of 100 KB can unpack to a gigabyte or keep a processor busy for an hour.
+const (
+	maxPixels   = 1 << 23 // twice the largest image that any model makes
+	maxSide     = 1 << 14 // pixels
+	maxScans    = 100     // of a progressive JPEG; encoders write about ten
+	decodeTime  = 5 * time.Second
+	decodeBytes = 128 << 20 // of all images that are decoded at once
+)
+
+// codec reads one file type.
+type codec struct {
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+	// bytesPerPixel estimates the memory that decoding the costliest form takes.
+	bytesPerPixel int64
+}
+
+func codecFor(mimeType string) (codec, error) {
+	switch mimeType {
+	case "image/png": // 16 bit RGBA, interlaced, and its copy as RGBA
+		return codec{png.DecodeConfig, png.Decode, 20}, nil
+	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes, a copy
+		return codec{jpeg.DecodeConfig, jpeg.Decode, 28}, nil
+	case "image/webp":
+		return codec{webp.DecodeConfig, webp.Decode, 12}, nil
+	case "image/gif":
+		return codec{gif.DecodeConfig, gif.Decode, 8}, nil
+	default:
+		return codec{}, fmt.Errorf("no decoder for %q", mimeType)
+	}
+}
+
+// checkHeader fails if an image must not be decoded. It returns an estimate of
+// the bytes that decoding takes, and leaves the file at its beginning.
+func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) {
+	c, err := codecFor(mimeType)
+	if err != nil {
+		return 0, err
+	}
+	config, err := c.config(bufio.NewReader(file))
+	if err != nil {
+		return 0, err
+	}
+	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > maxPixels/config.Height {
+		return 0, fmt.Errorf("%dx%d pixels are too many", config.Width, config.Height)
+	}
+	if mimeType == "image/jpeg" {
+		if err := checkScans(file); err != nil {
+			return 0, err
+		}
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return int64(config.Width) * int64(config.Height) * c.bytesPerPixel, err
+}
+
+// checkScans fails for a JPEG with more scans than any encoder writes. Each one
+// goes over all pixels, and needs a few bytes of the file.
+func checkScans(file io.ReadSeeker) error {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	b := bufio.NewReaderSize(file, 64<<10)
+	for scans := 0; ; {
+		if _, err := b.ReadSlice(0xff); err != nil {
+			if errors.Is(err, bufio.ErrBufferFull) {
+				continue
+			}
+			return nil //nolint:nilerr // the end; decoding tells whether the file is whole
+		}
+		const startOfScan = 0xda
+		switch marker, err := b.Peek(1); {
+		case err != nil:
+			return nil //nolint:nilerr // as above
+		case marker[0] == startOfScan:
+			scans++
+		}
+		if scans > maxScans {
+			return fmt.Errorf("more than %d scans", maxScans)
+		}
+	}
+}
+
+// decode reads a whole image, from the file's beginning.
+func decode(file io.Reader, mimeType string) (image.Image, error) {
+	c, err := codecFor(mimeType)
+	if err != nil {
+		return nil, err
+	}
+	return c.decode(bufio.NewReaderSize(file, 64<<10))
+}
+
+// deadlineReader fails after a time, which ends the decoder that reads from it.
+type deadlineReader struct {
+	io.ReadSeeker
+	now func() time.Time
+	end time.Time
+}
+
+var errSlowDecoding = errors.New("decoding takes too long")
+
+func (r deadlineReader) Read(b []byte) (int, error) {
+	if r.now().After(r.end) {
+		return 0, errSlowDecoding
+	}
+	return r.ReadSeeker.Read(b)
+}
+
+// withDecoder opens a saved image for decoding. It waits until the images that
+// are being decoded leave enough memory and a processor. A file that cannot be
+// decoded is ErrCorrupt.
+func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
+	file, err := l.pictures.openFile(i.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	memory, err := checkHeader(file, i.MIMEType)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	memory = min(memory, decodeBytes)
+	if err := l.decodeMemory.Acquire(ctx, memory); err != nil {
+		return nil, err
+	}
+	defer l.decodeMemory.Release(memory)
+	if err := l.decodeSlots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer l.decodeSlots.Release(1)
+	b, err := use(deadlineReader{file, l.now, l.now().Add(decodeTime)})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return b, nil
+}
+
+// encodeUnder tries the qualities in order until the JPEG has at most limit
+// bytes.
+func encodeUnder(img image.Image, limit int, qualities ...int) ([]byte, error) {
+	var b bytes.Buffer
+	for _, quality := range qualities {
+		b.Reset()
+		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
+			return nil, err
+		}
+		if b.Len() <= limit {
+			return b.Bytes(), nil
+		}
+	}
+	return nil, errors.New("too large at every quality")
+}

@@ -1,0 +1,22 @@
+package resources
+
+import "golang.org/x/sys/unix"
+
+// freeBytes returns the space that this user may still fill on the disk of dir.
+func freeBytes(dir string) (uint64, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, err
+	}
+	return stat.Bavail * uint64(stat.Bsize), nil
+}
+
+// networkFileSystem reports whether dir is on a file system of another
+// machine, and which one it is.
+func networkFileSystem(dir string) (kind string, network bool) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil || stat.Flags&unix.MNT_LOCAL != 0 {
+		return "", false
+	}
+	return unix.ByteSliceToString(stat.Fstypename[:]), true
+}

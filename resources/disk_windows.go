@@ -1,0 +1,28 @@
+package resources
+
+import (
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+// freeBytes returns the space that this user may still fill on the disk of dir.
+func freeBytes(dir string) (uint64, error) {
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	err = windows.GetDiskFreeSpaceEx(name, &free, nil, nil)
+	return free, err
+}
+
+// networkFileSystem reports whether dir is on a share, given as
+// \\server\share\… or by its drive letter.
+func networkFileSystem(dir string) (kind string, network bool) {
+	name, err := windows.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
+	if err != nil || windows.GetDriveType(name) != windows.DRIVE_REMOTE {
+		return "", false
+	}
+	return "a Windows share", true
+}

@@ -1,0 +1,121 @@
+package resources_test
+
+import (
+	"bufio"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// randomReader is a source of ids.
+type randomReader struct{}
+
+func (randomReader) Read(b []byte) (int, error) { return rand.Read(b) }
+
+func reserveFor(t *testing.T, l *resources.Library, process string, until time.Time) resources.Image {
+	t.Helper()
+	reserved, err := l.Reserve(t.Context(), resources.Reservation{
+		Images: []resources.Image{{Owner: "local", State: resources.Submitted, TaskID: "t"}}, Wanted: 1, Lease: resources.Lease{Process: process, Until: until},
+	})
+	require.NoError(t, err)
+	return reserved.New[0]
+}
+
+// The work of a process that was killed is taken over at once, although its
+// lease lasts for an hour.
+func TestClaim_ProcessKilled(t *testing.T) {
+	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
+		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
+		_, _ = os.Stdout.WriteString("reserved\n")
+		select {}
+	}
+	folder := t.TempDir()
+	c := testProcess(t, "TestClaim_ProcessKilled", "ZAI_TEST_KILLED="+folder)
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "reserved\n", line)
+
+	l := open(t, folder)
+	lease := resources.Lease{Process: "heir", Until: time.Now().Add(time.Minute)}
+	list, err := l.Claim(t.Context(), lease, 10, true)
+	require.NoError(t, err)
+	assert.Empty(t, list, "it lives")
+	require.NoError(t, c.Process.Kill())
+	_ = c.Wait() // killed
+	list, err = l.Claim(t.Context(), lease, 10, false)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	left, err := filepath.Glob(filepath.Join(folder, ".processes", "killed*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// A clock that is set forward takes nothing from a process that lives; one
+// that stands still for a whole lease loses its work.
+func TestClaim_ClockSetForward(t *testing.T) {
+	folder := t.TempDir()
+	alive := open(t, folder)
+	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
+	now := time.Now().Add(2 * time.Minute)
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	defer l.Close()
+	claim := func() int {
+		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(30 * time.Second)}, 10, false)
+		require.NoError(t, err)
+		return len(list)
+	}
+	assert.Zero(t, claim())
+	now = now.Add(20 * time.Second)
+	require.NoError(t, alive.Renew(t.Context(), resources.Lease{Process: "alive", Until: time.Now().Add(40 * time.Second)}, []string{i.ID}))
+	assert.Zero(t, claim(), "it renewed its lease, by its own clock")
+	now = now.Add(20 * time.Second)
+	assert.Zero(t, claim())
+	now = now.Add(20 * time.Second)
+	assert.Equal(t, 1, claim(), "it stands still")
+}
+
+// Without a lock file, as of another machine, leases count.
+func TestClaim_UnknownProcess(t *testing.T) {
+	folder := t.TempDir()
+	other := open(t, folder)
+	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
+	require.NoError(t, os.RemoveAll(filepath.Join(folder, ".processes")))
+	now := time.Now()
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	defer l.Close()
+	for _, tt := range []struct {
+		at   time.Duration
+		want int
+	}{{0, 0}, {2 * time.Minute, 1}} {
+		now = time.Now().Add(tt.at)
+		list, err := l.Claim(t.Context(), resources.Lease{Process: "heir", Until: now.Add(time.Minute)}, 10, false)
+		require.NoError(t, err)
+		assert.Len(t, list, tt.want)
+	}
+}
+
+// A lock file goes with its library.
+func TestLibrary_CloseReleasesLock(t *testing.T) {
+	folder := t.TempDir()
+	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	reserveFor(t, l, "one", time.Now().Add(time.Hour))
+	held, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
+	require.NoError(t, err)
+	assert.Len(t, held, 1)
+	require.NoError(t, l.Close())
+	left, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}

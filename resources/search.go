@@ -1,0 +1,125 @@
+package resources
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// MaxQuery is the longest search query in bytes.
+const MaxQuery = 1000
+
+// query is a search: every word must occur in the prompt, in any order and
+// case, also within another word.
+type query struct {
+	words    []string // folded
+	trigrams string   // FTS5 expression that every match satisfies; "" if no word has three letters
+}
+
+// parseQuery splits a text at white space and drops the punctuation around
+// words.
+func parseQuery(text string) query {
+	var q query
+	var terms []string
+	for field := range strings.FieldsSeq(foldCase(text)) {
+		word := strings.TrimFunc(field, unicode.IsPunct)
+		if word == "" {
+			word = field
+		}
+		q.words = append(q.words, word)
+		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
+			terms = append(terms, `"`+strings.ReplaceAll(string(runes[:3]), `"`, `""`)+`"`)
+		}
+	}
+	slices.Sort(terms)
+	q.trigrams = strings.Join(slices.Compact(terms), " AND ")
+	return q
+}
+
+// matches reports whether every word occurs in a prompt.
+func (q query) matches(prompt string) bool {
+	prompt = foldCase(prompt)
+	for _, word := range q.words {
+		if !strings.Contains(prompt, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// foldCase maps letters that differ in case alone to one of them, in every
+// script (Unicode simple case folding).
+func foldCase(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII {
+			return unicode.ToLower(r)
+		}
+		folded := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			folded = min(folded, next)
+		}
+		if folded < unicode.MaxASCII {
+			return unicode.ToLower(folded)
+		}
+		return folded
+	}, text)
+}
+
+// recent is how many of the newest images a search reads before it asks the
+// index: a common word is found among them, and the index would list all the
+// other images that have it.
+const recent = 1000
+
+// search returns the newest images of a page that match. Few searches run at
+// once, so that they do not hold up lists.
+func (c *catalog) search(ctx context.Context, owner string, q query, before string, limit int, state State) ([]Image, error) {
+	select {
+	case c.searches <- struct{}{}:
+		defer func() { <-c.searches }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	db, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const newest = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC LIMIT ?`
+	found, read, last, err := filter(q, limit)(db.read.QueryContext(ctx, newest, owner, state, before, recent))
+	if err != nil || len(found) == limit || read < recent {
+		return found, err
+	}
+	rest := limit - len(found)
+	const older = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC`
+	const indexed = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<?
+		AND rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?) ORDER BY id DESC`
+	var more []Image
+	if q.trigrams == "" {
+		more, _, _, err = filter(q, rest)(db.read.QueryContext(ctx, older, owner, state, last))
+	} else {
+		more, _, _, err = filter(q, rest)(db.read.QueryContext(ctx, indexed, owner, state, last, q.trigrams))
+	}
+	return append(found, more...), err
+}
+
+// filter returns a function that reads rows until it has found enough images
+// that match. It also returns how many rows it read, and the id of the last.
+func filter(q query, limit int) func(*sql.Rows, error) (found []Image, read int, last string, err error) {
+	return func(rows *sql.Rows, err error) (found []Image, read int, last string, _ error) {
+		if err != nil {
+			return nil, 0, "", err
+		}
+		defer rows.Close()
+		for len(found) < limit && rows.Next() {
+			i, err := scanImage(rows)
+			if err != nil {
+				return nil, 0, "", err
+			}
+			if read, last = read+1, i.ID; q.matches(i.Prompt) {
+				found = append(found, i)
+			}
+		}
+		return found, read, last, rows.Err()
+	}
+}

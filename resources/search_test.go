@@ -1,0 +1,155 @@
+package resources_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// Every word of a query occurs in the prompt, in any order and case.
+func TestList_Query(t *testing.T) {
+	l := open(t, t.TempDir())
+	const (
+		kitten = "A cute little kitten on a sunny windowsill, Ärger"
+		fox    = "A RED striped Fox, Ünïcode ÄПFEL 100% sure_thing"
+		cat    = "一只可爱的小猫坐在窗台上"
+		greek  = `Ο ΣΊΣΥΦΟΣ "γράφει" C++`
+	)
+	for _, prompt := range []string{kitten, fox, cat, greek} {
+		save(t, l, prompt, []byte("x"))
+	}
+	for query, want := range map[string][]string{
+		"kitten windowsill":  {kitten},
+		"windowsill kitten":  {kitten},
+		"cute  little":       {kitten},
+		"\tkitten.\n":        {kitten},
+		"“kitten”, (sunny)!": {kitten},
+		"ärger":              {kitten},
+		"ÄRGER":              {kitten},
+		"KITTEN kitten":      {kitten},
+		"window":             {kitten},
+		"indows":             {kitten},
+		"red fox":            {fox},
+		"fox red":            {fox},
+		"äпfel":              {fox},
+		"100%":               {fox},
+		"sure_thing":         {fox},
+		"sure%thing":         nil,
+		"a":                  {fox, kitten},
+		"小猫":                 {cat},
+		"窗台上 可爱":             {cat},
+		"猫":                  {cat},
+		"σίσυφος":            {greek},
+		`"γράφει"`:           {greek},
+		`c++`:                {greek},
+		`" OR "`:             nil,
+		"kitten fox":         nil,
+		"xylophone":          nil,
+		"":                   {greek, cat, fox, kitten},
+		"?!":                 nil,
+	} {
+		page, _, err := l.List(t.Context(), "local", query, "", 10)
+		require.NoError(t, err, query)
+		var got []string
+		for _, i := range page {
+			got = append(got, i.Prompt)
+		}
+		assert.Equal(t, want, got, "%q", query)
+		other, _, err := l.List(t.Context(), "somebody", query, "", 10)
+		require.NoError(t, err)
+		assert.Empty(t, other)
+	}
+}
+
+// A search finds images far behind the newest ones, in pages.
+func TestList_QueryPages(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	require.NoError(t, l.Ready(t.Context()))
+	fill(t, folder, 3500)
+	for query, want := range map[string]int{"NUMBER fox": 3500, "number 12": 201, "2500": 1, "44": 126, "absent": 0} {
+		got, cursor := map[string]bool{}, ""
+		for {
+			page, next, err := l.List(t.Context(), "local", query, cursor, 50)
+			require.NoError(t, err)
+			for _, i := range page {
+				for word := range strings.FieldsSeq(strings.ToLower(query)) {
+					assert.Contains(t, i.Prompt, word)
+				}
+				got[i.ID] = true
+			}
+			if cursor = next; next == "" {
+				break
+			}
+			require.Len(t, page, 50)
+		}
+		matching := 0
+		for n := 1; n <= 3500; n++ {
+			prompt, all := fmt.Sprintf("picture number %d of a fox in the snow", n), true
+			for word := range strings.FieldsSeq(strings.ToLower(query)) {
+				all = all && strings.Contains(prompt, word)
+			}
+			if all {
+				matching++
+			}
+		}
+		assert.Len(t, got, matching, query)
+		assert.GreaterOrEqual(t, matching, min(want, 1), query)
+	}
+}
+
+// A removed image's prompt leaves the index, too.
+func TestList_QueryAfterRemove(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	i := save(t, l, "a secret plan", []byte("x"))
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	var n int
+	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM prompts WHERE prompts MATCH '"sec"'`).Scan(&n))
+	assert.Zero(t, n)
+}
+
+// Catalogs of older versions get the index when they are opened.
+func TestMigrate_SearchIndex(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	save(t, l, "a fox in the snow", []byte("x"))
+	path := filepath.Join(folder, ".catalog.db")
+	require.NoError(t, l.Close())
+	db := openSQLite(t, path)
+	_, err := db.ExecContext(t.Context(), `DROP TRIGGER images_insert_prompt; DROP TRIGGER images_update_prompt; DROP TABLE prompts; DROP INDEX images_open;
+		ALTER TABLE images DROP COLUMN upstream_answer; ALTER TABLE images DROP COLUMN failed_ms;
+		CREATE INDEX images_open ON images (lease_until_ms) WHERE state IN ('queued', 'submitted', 'answered', 'unknown'); PRAGMA user_version=3`)
+	require.NoError(t, err)
+	again := open(t, folder)
+	page, _, err := again.List(t.Context(), "local", "snow FOX", "", 10)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	var n int
+	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM prompts WHERE prompts MATCH '"sno"'`).Scan(&n))
+	assert.Equal(t, 1, n)
+}
+
+func FuzzQuery(f *testing.F) {
+	f.Add("a red fox", "fox red")
+	f.Add(`"quoted" (words)`, `"words`)
+	f.Add("一只可爱的小猫", "小猫")
+	folder := f.TempDir()
+	l := open(f, folder)
+	f.Fuzz(func(t *testing.T, prompt, query string) {
+		if len(query) > resources.MaxQuery {
+			return
+		}
+		// Whatever is asked for, the search must not fail.
+		save(t, l, prompt, []byte("x"))
+		_, _, err := l.List(t.Context(), "local", query, "", 5)
+		require.NoError(t, err)
+	})
+}

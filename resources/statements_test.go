@@ -1,0 +1,215 @@
+package resources_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// recorder is the SQLite driver, which notes each statement.
+type recorder struct {
+	driver.Driver
+	mu         sync.Mutex
+	statements map[string]bool
+}
+
+func (r *recorder) Open(name string) (driver.Conn, error) {
+	c, err := r.Driver.Open(name)
+	return recorded{c, r}, err
+}
+
+type recorded struct {
+	driver.Conn
+	r *recorder
+}
+
+func (c recorded) note(query string) {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.statements[query] = true
+}
+
+func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c.note(query)
+	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+}
+
+func (c recorded) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.note(query)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+func (c recorded) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.note(query)
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+func (c recorded) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+}
+
+var statements = sync.OnceValue(func() *recorder {
+	db, err := sql.Open("sqlite", "")
+	if err != nil {
+		panic(err)
+	}
+	r := &recorder{Driver: db.Driver(), statements: map[string]bool{}}
+	sql.Register("sqlite-recorder", r)
+	return r
+})
+
+func openSQLite(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	return db
+}
+
+// No statement of a running server reads the whole table: all of them are
+// searches by an index, whose rows an owner, a day or open work bounds.
+func TestStatements_NoScan(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	r := statements()
+	l.SetDriver("sqlite-recorder")
+	serve(t, l)
+	require.NoError(t, l.Ready(t.Context()))
+	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	looked := 0
+	for _, statement := range slices.Sorted(maps.Keys(r.statements)) {
+		if !strings.Contains(statement, "images") || strings.Contains(statement, "CREATE ") {
+			continue
+		}
+		looked++
+		for _, step := range explain(t, db, statement) {
+			open := strings.Contains(step, "images_open") // holds open rows alone
+			assert.False(t, strings.HasPrefix(step, "SCAN images") && !open, "%s\n%s", statement, step)
+		}
+	}
+	assert.Greater(t, looked, 15, "the statements were seen")
+	plan := explain(t, db, `SELECT * FROM images WHERE prompt='x'`)
+	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "a control: %v", plan)
+}
+
+// serve does everything that a running server does with its library.
+func serve(t *testing.T, l *resources.Library) {
+	t.Helper()
+	ctx := t.Context()
+	lease := resources.Lease{Process: "one", Until: time.Now().Add(time.Minute)}
+	other := resources.Lease{Process: "two", Until: time.Now().Add(time.Minute)}
+	reserved, err := l.Reserve(ctx, resources.Reservation{
+		Images: []resources.Image{{CallID: "call", Owner: "local", State: resources.Queued, Prompt: "a fox", CostMicroUSD: 1}}, Wanted: 1, Budget: 1000, JoinKey: "k", Within: time.Hour, Lease: lease,
+	})
+	require.NoError(t, err)
+	i := reserved.New[0]
+	joined, err := l.Reserve(ctx, resources.Reservation{Images: []resources.Image{i}, Wanted: 1, JoinKey: "k", Within: time.Hour, Lease: lease})
+	require.NoError(t, err)
+	require.Len(t, joined.Joined, 1)
+	i.State = resources.Submitted
+	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
+	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
+	_, err = l.NextClaim(ctx, other)
+	require.NoError(t, err)
+	_, err = l.Claim(ctx, other, 10, false)
+	require.NoError(t, err)
+	_, err = l.Claim(ctx, other, 10, true)
+	require.NoError(t, err)
+	require.NoError(t, l.Park(ctx, i.ID, "one", time.Time{}))
+	claimed, err := l.Claim(ctx, other, 10, false)
+	require.NoError(t, err)
+	require.Len(t, claimed, 1)
+	require.NoError(t, l.Park(ctx, i.ID, "two", time.Time{}))
+	_, ok, err := l.ClaimOne(ctx, i.ID, lease)
+	require.NoError(t, err)
+	require.True(t, ok)
+	saved := save(t, l, "an owl", []byte("x"))
+	require.NoError(t, l.Delivered(ctx, []string{saved.ID}))
+	_, err = l.Image(ctx, "local", saved.ID)
+	require.NoError(t, err)
+	for _, query := range []string{"", "owl", "o", "absent"} {
+		_, _, err = l.List(ctx, "local", query, "", 10)
+		require.NoError(t, err)
+	}
+	_, err = l.IDs(ctx, "local", "0", 10)
+	require.NoError(t, err)
+	_, err = l.Unsaved(ctx, "local", 10)
+	require.NoError(t, err)
+	_, err = l.SpentToday(ctx, "local", false)
+	require.NoError(t, err)
+	require.NoError(t, l.Reachable(ctx))
+	require.NoError(t, l.Remove(ctx, "local", saved.ID))
+}
+
+func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
+	require.NoError(t, err, statement)
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		require.NoError(t, rows.Scan(&id, &parent, &unused, &step))
+		steps = append(steps, step)
+	}
+	require.NoError(t, rows.Err())
+	return steps
+}
+
+// When nothing is due, a claim takes no write lock.
+func TestClaim_NothingDue(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	save(t, l, "x", []byte("x"))
+	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	connection, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	defer connection.Close()
+	_, err = connection.ExecContext(t.Context(), "BEGIN IMMEDIATE") // another program writes
+	require.NoError(t, err)
+	list, err := l.Claim(t.Context(), resources.Lease{Process: "one", Until: time.Now().Add(time.Minute)}, 10, false)
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	_, err = connection.ExecContext(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+}
+
+// Look-ups do not wait for searches, however many there are.
+func BenchmarkLookupBesideSearches(b *testing.B) {
+	folder := b.TempDir()
+	l := open(b, folder)
+	i := save(b, l, "x", []byte("x"))
+	fill(b, folder, 100_000)
+	for _, searches := range []int{0, 8} {
+		b.Run(fmt.Sprintf("%d searches", searches), func(b *testing.B) {
+			ctx, cancel := context.WithCancel(b.Context())
+			var all sync.WaitGroup
+			for range searches {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						_, _, _ = l.List(ctx, "local", "zz", "", 10)
+					}
+				})
+			}
+			for b.Loop() {
+				_, err := l.Image(b.Context(), "local", i.ID)
+				require.NoError(b, err)
+			}
+			cancel()
+			all.Wait()
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	sqlite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// StorageError reports that a part of the library cannot be used. It matches
+// ErrStorage.
+type StorageError struct {
+	Part string // "folder", "file" or "catalog"
+	Path string // absolute for folder and catalog; of a file only the words that are safe to log
+	Err  error
+}
+
+// Error implements error.
+func (e *StorageError) Error() string {
+	return fmt.Sprintf("%v: %s %s: %v", ErrStorage, e.Part, e.Path, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StorageError) Unwrap() error { return e.Err }
+
+// Is reports whether target is ErrStorage.
+func (e *StorageError) Is(target error) bool { return target == ErrStorage }
+
+// Reason returns what the operating system or SQLite said, without paths.
+func (e *StorageError) Reason() string {
+	var (
+		number   syscall.Errno
+		database *sqlite.Error
+	)
+	switch {
+	case errors.Is(e.Err, errGone), errors.Is(e.Err, errNoSpace), errors.Is(e.Err, errReadOnly):
+		return e.Err.Error()
+	case errors.As(e.Err, &database):
+		return database.Error()
+	case errors.As(e.Err, &number):
+		return number.Error()
+	}
+	return withoutPath(e.Err).Error()
+}
+
+// Advice returns one sentence that says what the user can do about it.
+func (e *StorageError) Advice() string {
+	place := e.Part + " " + e.Path
+	switch {
+	case errors.Is(e.Err, errGone):
+		return "Ask the user to put the " + place + " back, or to create an empty folder there, then call again."
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, errNoSpace), isSQLite(e.Err, sqlite3.SQLITE_FULL):
+		return "Ask the user to free space on the disk of the " + place + ", then call again."
+	case isSQLite(e.Err, sqlite3.SQLITE_CORRUPT), isSQLite(e.Err, sqlite3.SQLITE_NOTADB):
+		return "Ask the user to stop the programs that use the library, to move " + e.Path +
+			" away, and to run `zai-image-mcp images reindex`, which builds a new catalog from the image files."
+	case isSQLite(e.Err, sqlite3.SQLITE_BUSY):
+		return "Another program holds the " + place + "; call again in a minute."
+	case isEscape(e.Err):
+		return "Ask the user to replace the symbolic link in the " + place + " by a real folder, or to set --store to the folder that it leads to."
+	case errors.Is(e.Err, errReadOnly), errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, fs.ErrPermission), isSQLite(e.Err, sqlite3.SQLITE_READONLY), isSQLite(e.Err, sqlite3.SQLITE_CANTOPEN):
+		return "Ask the user to make the " + place + " writable for this program, or to choose another folder with --store, then call again."
+	}
+	return "Ask the user to check the " + place + ", then call again."
+}
+
+var (
+	errGone     = errors.New("it was moved or deleted, or its disk is not mounted")
+	errNoSpace  = errors.New("not enough free space for an image")
+	errReadOnly = errors.New("it is read-only")
+)
+
+func folderError(path string, err error) error { return &StorageError{"folder", path, err} }
+
+func fileError(name string, err error) error {
+	return &StorageError{"file", label(name), withoutPath(err)}
+}
+
+// isSQLite reports whether err carries the primary SQLite result code.
+func isSQLite(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == code
+}
+
+// isEscape reports whether os.Root refused a path. The package exports no
+// error for that.
+func isEscape(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
+}
+
+// failure marks an error of the database as ErrStorage. Errors that say
+// something about the image or the caller are returned unchanged.
+func (c *catalog) failure(doing string, err error) error {
+	var storage *StorageError
+	switch {
+	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound), errors.As(err, &storage):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller's doing
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &StorageError{"catalog", c.path, fmt.Errorf("%s: %w", doing, err)}
+}
+
+// withoutPath drops the path from an error of the os package: a file's name
+// holds words of the prompt.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+package resources_test
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"zai-image-mcp/resources"
+)
+
+// unprivileged runs a function whose file accesses are those of a user without
+// privileges, also when the test runs as root (setfsuid(2)).
+func unprivileged(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		f()
+		return
+	}
+	const nobody = 65534
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	require.NoError(t, unix.Setfsuid(nobody))
+	defer func() { require.NoError(t, unix.Setfsuid(0)) }()
+	f()
+}
+
+// openToAll returns a folder that every user may write to.
+func openToAll(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "zai-image")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(folder, 0o777)) //nolint:gosec // another user writes to it
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
+	return folder
+}
+
+// A folder that takes no new file is found out before anything is reserved.
+func TestReserve_ReadOnlyFolder(t *testing.T) {
+	folder := openToAll(t)
+	l := open(t, folder)
+	i := save(t, l, "before", []byte("x"))
+	day := folder + "/" + i.Path[:len("2026/01/02")]
+	require.NoError(t, os.Chmod(day, 0o555))                       //nolint:gosec // it is to be read-only
+	t.Cleanup(func() { require.NoError(t, os.Chmod(day, 0o755)) }) //nolint:gosec // for the cleanup
+	unprivileged(t, func() {
+		_, err := reserveOne(l, i, 0)
+		require.ErrorIs(t, err, os.ErrPermission)
+		var storage interface{ Advice() string }
+		require.ErrorAs(t, err, &storage)
+		require.Contains(t, storage.Advice(), "writable")
+		require.Contains(t, storage.Advice(), day)
+	})
+}
+
+// A folder that cannot be read does not keep the others from being looked at.
+func TestCheck_UnreadableFolder(t *testing.T) {
+	folder := openToAll(t)
+	l := open(t, folder)
+	save(t, l, "x", []byte("x"))
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		require.NoError(t, os.Chmod(folder+"/.catalog.db"+suffix, 0o666)) //nolint:gosec // another user opens it
+	}
+	for _, name := range []string{"lost+found", "2020"} {
+		require.NoError(t, os.Mkdir(folder+"/"+name, 0o000))
+		t.Cleanup(func() { require.NoError(t, os.Chmod(folder+"/"+name, 0o755)) }) //nolint:gosec // for the cleanup
+	}
+	unprivileged(t, func() {
+		report, err := l.Check(t.Context(), true, nil)
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Pictures)
+		require.Equal(t, []resources.Problem{{Kind: resources.Unreadable, Path: "2020", Detail: "the folder cannot be read"}}, report.Problems)
+		_, err = l.Reindex(t.Context(), "local", nil)
+		require.NoError(t, err)
+	})
+}
+
+// A library on read-only media can be looked at.
+func TestCatalog_ReadOnlyMedia(t *testing.T) {
+	folder := openToAll(t)
+	first := open(t, folder)
+	i := save(t, first, "a fox", []byte("x"))
+	require.NoError(t, first.Close())
+	for _, name := range []string{folder, folder + "/.catalog.db"} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(name, info.Mode().Perm()&^0o222|0o444)) //nolint:gosec // as on a CD
+		t.Cleanup(func() { require.NoError(t, os.Chmod(name, 0o777)) })     //nolint:gosec // for the cleanup
+	}
+	unprivileged(t, func() {
+		l := open(t, folder)
+		list, _, err := l.List(t.Context(), "local", "fox", "", 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		b, err := l.Read(t.Context(), i)
+		require.NoError(t, err)
+		require.Equal(t, "x", string(b))
+		_, err = reserveOne(l, i, 0)
+		require.ErrorIs(t, err, resources.ErrStorage)
+		require.ErrorIs(t, l.Delivered(t.Context(), []string{i.ID}), resources.ErrStorage)
+	})
+}
