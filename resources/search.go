@@ -3,6 +3,7 @@ package resources
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 	"unicode"
@@ -85,39 +86,49 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 	if err != nil {
 		return nil, err
 	}
-	const newest = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC LIMIT ?`
-	found, read, last, err := filter(q, limit)(db.read.QueryContext(ctx, newest, owner, state, before, recent))
-	if err != nil || len(found) == limit || read < recent {
-		return found, err
+	const candidates = `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id<?`
+	const newest = candidates + ` ORDER BY id DESC LIMIT ?`
+	found, read, last, err := q.filter(limit)(db.read.QueryContext(ctx, newest, owner, state, before, recent))
+	if err == nil && len(found) < limit && read == recent {
+		statement, arguments := candidates+` ORDER BY id DESC`, []any{owner, state, last}
+		if q.trigrams != "" {
+			statement = candidates + ` AND rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?) ORDER BY id DESC`
+			arguments = append(arguments, q.trigrams)
+		}
+		var older []string
+		older, _, _, err = q.filter(limit - len(found))(db.read.QueryContext(ctx, statement, arguments...))
+		found = append(found, older...)
 	}
-	rest := limit - len(found)
-	const older = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC`
-	const indexed = `SELECT ` + columns + ` FROM images WHERE owner=? AND state=? AND id<?
-		AND rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?) ORDER BY id DESC`
-	var more []Image
-	if q.trigrams == "" {
-		more, _, _, err = filter(q, rest)(db.read.QueryContext(ctx, older, owner, state, last))
-	} else {
-		more, _, _, err = filter(q, rest)(db.read.QueryContext(ctx, indexed, owner, state, last, q.trigrams))
+	if err != nil {
+		return nil, err
 	}
-	return append(found, more...), err
+	var list []Image
+	for _, id := range found {
+		switch i, err := c.find(ctx, id); {
+		case err == nil:
+			list = append(list, i)
+		case !errors.Is(err, ErrNotFound): // it may have been removed meanwhile
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
-// filter returns a function that reads rows until it has found enough images
-// that match. It also returns how many rows it read, and the id of the last.
-func filter(q query, limit int) func(*sql.Rows, error) (found []Image, read int, last string, err error) {
-	return func(rows *sql.Rows, err error) (found []Image, read int, last string, _ error) {
+// filter returns a function that reads rows of id and prompt until it has found
+// enough that match. It also returns how many rows it read, and the last id.
+func (q query) filter(limit int) func(*sql.Rows, error) (found []string, read int, last string, err error) {
+	return func(rows *sql.Rows, err error) (found []string, read int, last string, _ error) {
 		if err != nil {
 			return nil, 0, "", err
 		}
 		defer rows.Close()
 		for len(found) < limit && rows.Next() {
-			i, err := scanImage(rows)
-			if err != nil {
+			var prompt string
+			if err := rows.Scan(&last, &prompt); err != nil {
 				return nil, 0, "", err
 			}
-			if read, last = read+1, i.ID; q.matches(i.Prompt) {
-				found = append(found, i)
+			if read++; q.matches(prompt) {
+				found = append(found, last)
 			}
 		}
 		return found, read, last, rows.Err()
