@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"os"
+	"sync"
 )
 
 const (
@@ -21,32 +23,37 @@ const (
 var errLargeBody = errors.New("the message is larger than 1 MiB")
 
 // readBody reads a request's body within the time that the connection's read
-// deadline leaves; net/http lifts that when it comes to the end of the body.
-func (h *web) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// deadline leaves; net/http lifts that when it comes to the end of the body. A
+// large body keeps its place until done is called, so that no more of them are
+// read and parsed at once.
+func (h *web) readBody(w http.ResponseWriter, r *http.Request) (text []byte, done func(), err error) {
 	if r.ContentLength > maxBody {
-		return nil, errLargeBody
+		return nil, nil, errLargeBody
 	}
 	body := http.MaxBytesReader(w, r.Body, maxBody)
 	first, err := io.ReadAll(io.LimitReader(body, smallBody))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(first) < smallBody {
-		return first, nil
+		return first, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.BodyTime)
 	defer cancel()
 	select {
 	case h.large <- struct{}{}:
-		defer func() { <-h.large }()
+		done = sync.OnceFunc(func() { <-h.large })
 	case <-ctx.Done():
-		return nil, os.ErrDeadlineExceeded
+		return nil, nil, os.ErrDeadlineExceeded
 	}
-	rest, err := io.ReadAll(body)
-	if err != nil {
-		return nil, err
+	var all bytes.Buffer
+	all.Grow(int(max(r.ContentLength, smallBody)) + bytes.MinRead) // -1 when it is not known
+	all.Write(first)
+	if _, err := all.ReadFrom(body); err != nil {
+		done()
+		return nil, nil, err
 	}
-	return append(first, rest...), nil
+	return all.Bytes(), done, nil
 }
 
 // bodyFailure says why a body could not be read.

@@ -61,15 +61,24 @@ func (c *calls) cancel(id json.RawMessage) {
 	}
 }
 
-// end ends streams, or everything.
-func (c *calls) end(everything bool) {
+// endStreams ends the streams of notifications. Their clients get the result.
+func (c *calls) endStreams() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.inFlight {
-		if r.endless || everything {
-			r.cancelled = true
+		if r.endless {
 			r.cancel()
 		}
+	}
+}
+
+// endAll ends everything, for a client that waits for no answer any more.
+func (c *calls) endAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.inFlight {
+		r.cancelled = true
+		r.cancel()
 	}
 }
 

@@ -44,7 +44,8 @@ func (s *Server) connect(base context.Context, session *session, out sink, room 
 func weight(line []byte) int { return max(len(line), minWeight) }
 
 // take sorts one message. While too much is under way it waits, as long as
-// ctx; an error means that the message was not taken.
+// ctx; an error means that the message was not taken. It does not wait for the
+// client to read what it is answered.
 func (c *connection) take(ctx context.Context, line []byte) error {
 	e, err := open(line)
 	if err != nil {
@@ -52,12 +53,13 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 	}
 	switch {
 	case e.Method == string(mcp.MethodNotificationCancelled):
-		c.session.calls.cancel(e.Params.RequestID)
-	case len(e.ID) == 0 || !isRequestID(e.ID):
+		c.session.calls.cancel(e.RequestID)
+	case e.Method == "":
+		// A response, to a request that the server never sends.
+	case len(e.ID) == 0:
 		c.handle(c.base, line)
 	case e.Method == string(mcp.MethodInitialize):
-		// In line: what follows may rely on the handshake.
-		c.answer(c.base, e.ID, line, nil)
+		c.initialize(ctx, e.ID, line)
 	default:
 		leave, err := c.room(ctx, weight(line))
 		if refusal := tooMany(e.Method); errors.Is(err, errManyRequests) && refusal != nil {
@@ -71,6 +73,37 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 	return nil
 }
 
+// initialize answers the handshake before the next message is taken, which may
+// rely on it. A client that does not read its answer holds that up only until
+// ctx ends.
+func (c *connection) initialize(ctx context.Context, id, line json.RawMessage) {
+	done := make(chan struct{})
+	c.work.Go(func() {
+		defer close(done)
+		c.answer(c.base, id, line, nil)
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// refuse answers a message that is none of the protocol.
+func (c *connection) refuse(ctx context.Context, bad *badMessage) {
+	leave, err := c.room(ctx, minWeight)
+	if err != nil {
+		return // the connection ends
+	}
+	id := bad.id
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	c.work.Go(func() {
+		defer leave()
+		c.write(id, mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(bad.code, bad.text, nil)})
+	})
+}
+
 // begin serves a request beside the others.
 func (c *connection) begin(id json.RawMessage, method string, line []byte, leave func()) {
 	ctx, cancel := context.WithCancel(c.base)
@@ -78,12 +111,11 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 	r := c.session.calls.add(id, method, cancel)
 	if r == nil {
 		cancel()
-		leave()
-		_ = c.out.respond(id, sameID())
+		c.work.Go(func() {
+			defer leave()
+			c.write(id, sameID())
+		})
 		return
-	}
-	if r.endless {
-		c.session.setListen(id)
 	}
 	c.work.Go(func() {
 		defer func() {
@@ -91,7 +123,11 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 			c.session.calls.remove(id, r)
 			leave()
 		}()
-		if method == string(mcp.MethodResourcesRead) {
+		switch mcp.MCPMethod(method) {
+		case mcp.MethodSubscriptionsListen:
+			c.respond(id, c.subscribe(ctx, id, line), r)
+			return
+		case mcp.MethodResourcesRead:
 			end, ok := c.reads.begin(ctx, clientOf(ctx))
 			if !ok {
 				return // who does not want it any more gets no answer
@@ -103,22 +139,28 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 }
 
 // answer handles a request and writes its response behind all notifications
-// that were sent for it. A cancelled request gets none.
+// that were sent for it.
 func (c *connection) answer(ctx context.Context, id, line json.RawMessage, r *inFlight) (written bool) {
 	response := c.handle(ctx, line)
 	c.flushNotifications(ctx)
+	return c.respond(id, response, r)
+}
+
+// respond writes the response to a request, unless it was cancelled.
+func (c *connection) respond(id json.RawMessage, response mcp.JSONRPCMessage, r *inFlight) (written bool) {
 	if r != nil {
 		c.session.calls.remove(id, r)
 		if c.session.calls.wasCancelled(r) {
 			return false
 		}
 	}
-	if response == nil {
-		return false // an answer to a request of ours, which we never send
-	}
+	return response != nil && c.write(id, response)
+}
+
+func (c *connection) write(id json.RawMessage, response mcp.JSONRPCMessage) (written bool) {
 	err := c.out.respond(id, response)
 	if err != nil {
-		c.log.WarnContext(ctx, "answer not written", "error", err)
+		c.log.WarnContext(c.base, "failed to write an answer", "error", err)
 	}
 	return err == nil
 }
@@ -164,7 +206,6 @@ func (c *connection) forwardNotifications(ctx context.Context) {
 				}
 				continue
 			}
-			c.session.tag(&n)
 			if err := c.out.notify(n); err != nil {
 				c.log.DebugContext(ctx, "notification not written", "error", err)
 			}
@@ -176,7 +217,7 @@ func (c *connection) forwardNotifications(ctx context.Context) {
 
 // finish lets requests end until the end of ctx, and ends streams at once.
 func (c *connection) finish(ctx context.Context, cancel context.CancelFunc) {
-	c.session.calls.end(false)
+	c.session.calls.endStreams()
 	done := make(chan struct{})
 	go func() {
 		c.work.Wait()

@@ -36,3 +36,9 @@ func (s *Server) Listeners() (n int) {
 
 // Waiting is how many pictures wait for a slot.
 func (s *Server) Waiting() int { return s.pipeline.Waiting() }
+
+// Open takes a message apart as the transports do.
+func Open(line []byte) error {
+	_, err := open(line)
+	return err
+}

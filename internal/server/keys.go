@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // Two readers must not understand a message differently: a gateway may look at
@@ -32,24 +30,25 @@ type level struct {
 	inParams bool
 }
 
-// checkKeys refuses a message with a key twice in one object, or with a key of
-// the protocol in other letters. The message is known to be JSON.
-func checkKeys(line []byte) error {
+// checkKeys says what is wrong with a message that has a key twice in one
+// object, or a key of the protocol in other letters, and "" for others. The
+// message is known to be JSON, and to have no more than maxElements.
+func checkKeys(line []byte) string {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
 	var stack []*level
 	for {
 		token, err := d.Token()
 		if err != nil {
-			return nil //nolint:nilerr // the end
+			return "" // the end
 		}
 		var top *level
 		if len(stack) > 0 {
 			top = stack[len(stack)-1]
 		}
 		if key, ok := token.(string); ok && top != nil && top.keys != nil && !top.isValue {
-			if err := top.add(key, len(stack)); err != nil {
-				return err
+			if problem := top.add(key, len(stack)); problem != "" {
+				return problem
 			}
 			continue
 		}
@@ -70,18 +69,18 @@ func checkKeys(line []byte) error {
 	}
 }
 
-func (l *level) add(key string, depth int) error {
+func (l *level) add(key string, depth int) (problem string) {
 	if l.keys[key] {
-		return &badMessage{mcp.INVALID_REQUEST, fmt.Sprintf("Invalid request: the key %q is there twice", clip(key))}
+		return fmt.Sprintf("Invalid request: the key %q is there twice", clip(key))
 	}
 	if depth == 1 || l.inParams {
 		for _, name := range names(depth) {
 			if key != name && strings.EqualFold(key, name) {
-				return &badMessage{mcp.INVALID_REQUEST, fmt.Sprintf("Invalid request: the key %q has to be written %q", clip(key), name)}
+				return fmt.Sprintf("Invalid request: the key %q has to be written %q", clip(key), name)
 			}
 		}
 	}
 	l.keys[key] = true
 	l.key, l.isValue = key, true
-	return nil
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -36,45 +37,79 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // envelope is what the transports themselves need of a message.
 type envelope struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params struct {
-		RequestID json.RawMessage `json:"requestId"`
-		Meta      *mcp.Meta       `json:"_meta"`
-	} `json:"params"`
+	ID        json.RawMessage // as written, nil when there is none
+	Method    string          // "" for a response
+	RequestID json.RawMessage // what notifications/cancelled names
+	Meta      *mcp.Meta
+	params    json.RawMessage
 }
 
 // badMessage is a message that is none of the protocol.
 type badMessage struct {
+	id   json.RawMessage // nil when it is not known
 	code int
 	text string
 }
 
 func (e *badMessage) Error() string { return e.text }
 
-// open takes a message apart as far as a transport must know it.
+// open takes a message apart as far as a transport must know it. What is wrong
+// with a message is a *badMessage, with the id of the request if it has one:
+// who sent it waits for an answer under that id.
 func open(line []byte) (envelope, error) {
-	var e envelope
-	err := json.Unmarshal(line, &e)
-	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrongType {
-		return e, &badMessage{mcp.PARSE_ERROR, "Parse error: the message is not JSON"}
+	if !json.Valid(line) {
+		return envelope{}, &badMessage{nil, mcp.PARSE_ERROR, "Parse error: the message is not JSON"}
 	}
 	if line[0] != '{' {
-		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: one message at a time, as a JSON object"}
+		return envelope{}, &badMessage{nil, mcp.INVALID_REQUEST, "Invalid request: one message at a time, as a JSON object"}
 	}
-	if err := checkKeys(line); err != nil {
-		return e, err
+	o := outlineOf(line)
+	e := envelope{ID: bytes.TrimSpace(o.id), params: o.params}
+	refusal := &badMessage{code: mcp.INVALID_REQUEST}
+	if !o.ambiguous && isRequestID(e.ID) {
+		refusal.id = e.ID
 	}
-	e.ID = bytes.TrimSpace(e.ID)
-	if len(e.ID) > 0 && !isRequestID(e.ID) && e.Method != "" { // what has no method is an answer, and answers get none
-		return e, &badMessage{mcp.INVALID_REQUEST, "Invalid request: an id is a string or a number"}
+	if o.elements > maxElements {
+		refusal.text = fmt.Sprintf("Invalid request: the message has more than %d keys and values", maxElements)
+		return e, refusal
 	}
-	return e, nil
+	if refusal.text = checkKeys(line); refusal.text != "" {
+		return e, refusal
+	}
+	switch {
+	case o.method == nil && !o.response:
+		refusal.text = "Invalid request: there is no method"
+	case o.method != nil && json.Unmarshal(o.method, &e.Method) != nil, o.method != nil && e.Method == "":
+		refusal.text = "Invalid request: the method is a string"
+	case len(e.ID) > 0 && !isRequestID(e.ID) && e.Method != "": // responses are not answered, whatever their id
+		refusal.text = "Invalid request: an id is a string or a number"
+	default:
+		return e, e.readParams(refusal)
+	}
+	return e, refusal
+}
+
+// readParams reads what a transport needs of the parameters. The others, and
+// parameters that are no object, are the handler's to judge.
+func (e *envelope) readParams(refusal *badMessage) error {
+	var params struct {
+		RequestID json.RawMessage `json:"requestId"`
+		Meta      json.RawMessage `json:"_meta"`
+	}
+	if e.params == nil || json.Unmarshal(e.params, &params) != nil {
+		return nil
+	}
+	e.RequestID = params.RequestID
+	if params.Meta != nil && json.Unmarshal(params.Meta, &e.Meta) != nil {
+		refusal.code, refusal.text = mcp.INVALID_PARAMS, "Invalid params: _meta is an object"
+		return refusal
+	}
+	return nil
 }
 
 // isRequestID tells ids that the protocol allows: JSON strings and numbers.
 func isRequestID(id []byte) bool {
-	return id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
+	return len(id) > 0 && (id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9')
 }
 
 // sink carries messages to a client. The parts of one message are put together

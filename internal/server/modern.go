@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"net"
 	"net/http"
 
@@ -23,7 +22,7 @@ func (h *web) postModern(w http.ResponseWriter, r *http.Request, e envelope, lin
 		accept(w, http.StatusAccepted)
 		return
 	}
-	if code, text := checkModern(r, e, line); text != "" {
+	if code, text := checkModern(r, e); text != "" {
 		protocolError(w, http.StatusBadRequest, e.ID, code, text)
 		return
 	}
@@ -41,8 +40,8 @@ func (h *web) postModern(w http.ResponseWriter, r *http.Request, e envelope, lin
 
 // checkModern checks what protocol 2026-07-28 asks of the headers: that they
 // say the same as the message.
-func checkModern(r *http.Request, e envelope, line []byte) (code int, text string) {
-	header, meta := r.Header.Get(mcp.HeaderProtocolVersion), e.Params.Meta.ProtocolVersion()
+func checkModern(r *http.Request, e envelope) (code int, text string) {
+	header, meta := r.Header.Get(mcp.HeaderProtocolVersion), e.Meta.ProtocolVersion()
 	switch {
 	case r.Header.Get(mcp.HeaderLastEventID) != "":
 		return mcp.HEADER_MISMATCH, "There is no " + mcp.HeaderLastEventID + ": streams cannot be resumed in this protocol version."
@@ -53,13 +52,7 @@ func checkModern(r *http.Request, e envelope, line []byte) (code int, text strin
 	case header != meta:
 		return mcp.HEADER_MISMATCH, mcp.HeaderProtocolVersion + " differs from " + mcp.MetaKeyProtocolVersion + " of the message."
 	}
-	var m struct {
-		Params json.RawMessage `json:"params"`
-	}
-	if err := json.Unmarshal(line, &m); err != nil {
-		return mcp.PARSE_ERROR, "The message is not JSON."
-	}
-	if err := mcp.ValidateStandardHeaders(r.Header.Get, meta, mcp.MCPMethod(e.Method), m.Params); err != nil {
+	if err := mcp.ValidateStandardHeaders(r.Header.Get, meta, mcp.MCPMethod(e.Method), e.params); err != nil {
 		return mcp.HEADER_MISMATCH, err.Error()
 	}
 	return 0, ""
@@ -70,7 +63,7 @@ func checkModern(r *http.Request, e envelope, line []byte) (code int, text strin
 func (h *web) asModernClient(r *http.Request, e envelope) context.Context {
 	c := callerOf(r.Context())
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if info := e.Params.Meta.ClientInfo(); info != nil && h.Tokens == nil {
+	if info := e.Meta.ClientInfo(); info != nil && h.Tokens == nil {
 		c.client += " at " + host + " " + clip(info.Name) + " " + clip(info.Version)
 	}
 	return withCaller(r.Context(), c)
@@ -94,15 +87,13 @@ func (h *web) subscribe(w http.ResponseWriter, r *http.Request, c call, answer *
 		refuse(w, r, http.StatusNotAcceptable, "This is a stream of text/event-stream.")
 		return
 	}
-	const buffer = 64
-	session := &requestSession{c.session, make(chan mcp.JSONRPCNotification, buffer)}
-	session.setListen(c.envelope.ID)
+	session := newSubscription(c.envelope.ID, c.session.owner)
 	answer.tag = session.tag
 	if err := h.mcp.RegisterSession(ctx, session); err != nil {
-		h.log.ErrorContext(ctx, "client cannot subscribe", "error", err)
+		h.log.ErrorContext(ctx, "failed to register a subscription", "error", err)
 		return
 	}
-	defer h.mcp.UnregisterSession(ctx, c.session.id)
+	defer h.mcp.UnregisterSession(ctx, session.SessionID())
 	done := make(chan mcp.JSONRPCMessage, 1)
 	go func() { done <- h.handle(h.mcp.WithContext(ctx, session), c.line) }()
 	if response := h.follow(r.Context(), session.own, done, answer); response != nil {

@@ -66,6 +66,14 @@ func (r *refusal) apply(response mcp.JSONRPCMessage, line json.RawMessage) mcp.J
 	return failure
 }
 
+// explainSubscribe says why a client cannot subscribe. The library would call
+// every reason "resource not found".
+func explainSubscribe(ctx context.Context, _ any, _ mcp.MCPMethod, _ any, err error) {
+	if wrong, ok := errors.AsType[*subscribeError](err); ok {
+		refuseWith(ctx, mcp.INVALID_PARAMS, "Invalid params: "+wrong.text, nil)
+	}
+}
+
 // checkPrompt turns what is wrong with a request for a prompt into "invalid
 // params", and panics into something opaque.
 func (s *Server) checkPrompt(next server.PromptHandlerFunc) server.PromptHandlerFunc {

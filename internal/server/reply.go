@@ -19,8 +19,8 @@ type reply struct {
 	modern    bool          // errors have their own HTTP status
 	messages  messages
 	events    *eventStream
-	sessionID string // of a new session
-	tag       func(*mcp.JSONRPCNotification)
+	sessionID string                                       // of a new session
+	tag       func(*mcp.JSONRPCNotification) (wanted bool) // nil for none
 }
 
 // newReply looks what the client accepts. A client that does not say accepts
@@ -56,8 +56,8 @@ func (a *reply) stream() bool {
 
 // notify sends a notification ahead of the result.
 func (a *reply) notify(n mcp.JSONRPCNotification) {
-	if a.tag != nil {
-		a.tag(&n)
+	if a.tag != nil && !a.tag(&n) {
+		return
 	}
 	if a.stream() {
 		_ = a.messages.notify(n) // a client that is gone shows at the next write
@@ -115,7 +115,7 @@ func (s jsonSink) message(parts ...string) error {
 
 // protocolError answers a request that the message handler never sees.
 func protocolError(w http.ResponseWriter, status int, id json.RawMessage, code int, text string) {
-	if len(id) == 0 || !isRequestID(id) {
+	if !isRequestID(id) {
 		id = json.RawMessage("null")
 	}
 	m := messages{out: jsonSink{w, status, time.Minute}}

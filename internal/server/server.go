@@ -128,6 +128,8 @@ func New(c Config) (*Server, error) {
 	)
 	library.Register(s.mcp, hooks)
 	hooks.AddAfterListTools(s.suitToolList)
+	hooks.AddAfterSubscriptionsListen(nameSubscription)
+	hooks.AddOnError(explainSubscribe)
 	hooks.AddOnRegisterSession(s.remember)
 	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.listeners.Delete(session.SessionID()) })
 	s.mcp.AddTools(list...)

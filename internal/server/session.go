@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,14 +27,13 @@ type session struct {
 	subscribed   map[string]bool
 	filter       mcp.SubscriptionFilter
 	listening    bool // to anything at all
-	listen       any  // id of the subscriptions/listen request, nil without one
 }
 
 var (
-	_ server.SessionWithClientInfo            = (*session)(nil)
-	_ server.SessionWithProtocolVersion       = (*session)(nil)
-	_ server.SessionWithResourceSubscriptions = (*session)(nil)
-	_ server.SessionWithSubscriptionFilter    = (*session)(nil)
+	_ server.SessionWithClientInfo               = (*session)(nil)
+	_ server.SessionWithProtocolVersion          = (*session)(nil)
+	_ server.SessionWithResourceSubscriptionsErr = (*session)(nil)
+	_ server.SessionWithSubscriptionFilter       = (*session)(nil)
 )
 
 // newSession makes a session that holds so many notifications until they are
@@ -123,17 +123,33 @@ func clip(text string) string {
 	return text
 }
 
-// SubscribeToResource implements server.SessionWithResourceSubscriptions.
-func (s *session) SubscribeToResource(uri string) {
+// subscribeError says why a client cannot subscribe to a resource.
+type subscribeError struct{ text string }
+
+func (e *subscribeError) Error() string { return e.text }
+
+// SubscribeToResourceErr implements server.SessionWithResourceSubscriptionsErr.
+func (s *session) SubscribeToResourceErr(uri string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch {
+	case s.subscribed[uri]:
+		return nil
+	case len(uri) > maxURI:
+		return &subscribeError{fmt.Sprintf("no resource has a URI longer than %d bytes", maxURI)}
+	case len(s.subscribed) >= maxSubscriptions:
+		return &subscribeError{fmt.Sprintf("a client can subscribe to %d resources at once: unsubscribe from others first", maxSubscriptions)}
+	}
 	if s.subscribed == nil {
 		s.subscribed = map[string]bool{}
 	}
-	if len(s.subscribed) < maxSubscriptions && len(uri) <= maxURI {
-		s.subscribed[uri] = true
-	}
+	s.subscribed[uri] = true
+	return nil
 }
+
+// SubscribeToResource implements server.SessionWithResourceSubscriptions. The
+// library calls SubscribeToResourceErr in its place.
+func (s *session) SubscribeToResource(uri string) { _ = s.SubscribeToResourceErr(uri) }
 
 // UnsubscribeFromResource implements server.SessionWithResourceSubscriptions.
 func (s *session) UnsubscribeFromResource(uri string) {
@@ -172,23 +188,4 @@ func (s *session) SubscriptionFilter() (mcp.SubscriptionFilter, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.filter, s.version == "" || s.listening
-}
-
-// setListen notes the request whose stream carries the notifications.
-func (s *session) setListen(id any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listen = id
-}
-
-// tag marks a notification with the stream it belongs to.
-func (s *session) tag(n *mcp.JSONRPCNotification) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch n.Method {
-	case mcp.MethodNotificationResourcesListChanged, mcp.MethodNotificationResourceUpdated:
-		if s.listen != nil && s.version == "" {
-			n.Params.Meta = map[string]any{mcp.MetaKeySubscriptionID: s.listen}
-		}
-	}
 }

@@ -91,7 +91,7 @@ func (t *sessions) close(s *webSession) {
 	delete(t.byID, s.id)
 	t.mu.Unlock()
 	s.end()
-	s.calls.end(true)
+	s.calls.endAll()
 	t.mcp.UnregisterSession(s.base, s.id)
 }
 

@@ -89,27 +89,24 @@ func (h *web) messageEndpoint(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, "There is no such session: open the stream at /sse first.")
 		return
 	}
-	body, err := h.readBody(w, r)
+	body, parsed, err := h.readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		status, text := bodyFailure(err)
 		protocolError(w, status, nil, mcp.INVALID_REQUEST, text)
 		return
 	}
+	defer parsed()
 	if !h.begin() {
 		busyHere(w, r, errEnding, h.grace)
 		return
 	}
 	defer h.work.Done()
-	line := bytes.TrimSpace(body)
-	if len(line) == 0 {
-		line = []byte(" ") // which is no JSON
-	}
-	err = c.take(r.Context(), line)
+	err = c.take(r.Context(), bytes.TrimSpace(body))
 	bad, isBad := errors.AsType[*badMessage](err)
 	switch {
 	case isBad:
-		protocolError(w, http.StatusBadRequest, nil, bad.code, bad.text)
+		protocolError(w, http.StatusBadRequest, bad.id, bad.code, bad.text)
 	case err != nil:
 		busyHere(w, r, errManyRequests, time.Second)
 	default:

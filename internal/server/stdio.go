@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,8 +53,10 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 	return err
 }
 
-// readAll takes messages until the input or ctx ends. The goroutine that reads
-// stays behind when ctx ends first: a blocked read of a pipe cannot be undone.
+// readAll takes messages until the input or ctx ends. It writes nothing itself:
+// a host that does not read must not keep it from noticing the end. The
+// goroutine that reads stays behind when ctx ends first, because a blocked read
+// of a pipe cannot be undone.
 func (c *connection) readAll(ctx context.Context, in io.Reader) error {
 	type message struct {
 		line []byte
@@ -83,23 +84,18 @@ func (c *connection) readAll(ctx context.Context, in io.Reader) error {
 		case m := <-incoming:
 			if line := bytes.TrimSpace(m.line); len(line) > 0 {
 				if bad, ok := errors.AsType[*badMessage](c.take(ctx, line)); ok {
-					c.refuse(bad.code, bad.text)
+					c.refuse(ctx, bad)
 				}
 			}
 			if errors.Is(m.err, io.EOF) {
 				return nil
 			}
 			if m.err != nil {
-				c.refuse(mcp.INVALID_REQUEST, m.err.Error())
+				c.refuse(ctx, &badMessage{code: mcp.INVALID_REQUEST, text: m.err.Error()})
 				return fmt.Errorf("stdio: reading: %w", m.err)
 			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
-}
-
-// refuse answers a message that has no readable id.
-func (c *connection) refuse(code int, text string) {
-	_ = c.out.respond(json.RawMessage("null"), mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(code, text, nil)})
 }

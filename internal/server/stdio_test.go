@@ -91,11 +91,17 @@ func newRig(t *testing.T, change func(*server.Config)) *rig {
 // start serves; the test's end closes the input.
 func (r *rig) start(t *testing.T) {
 	t.Helper()
+	r.startUntil(context.Background(), t)
+}
+
+// startUntil serves until ctx or the input ends.
+func (r *rig) startUntil(ctx context.Context, t *testing.T) {
+	t.Helper()
 	in, theirs := io.Pipe()
 	ours, out := io.Pipe()
 	r.in = theirs
 	go func() {
-		r.ended <- r.ServeStdio(context.Background(), in, out)
+		r.ended <- r.ServeStdio(ctx, in, out)
 		out.Close()
 	}()
 	go func() {

@@ -34,21 +34,22 @@ func (h *web) mcpEndpoint(w http.ResponseWriter, r *http.Request) {
 
 // post takes one message.
 func (h *web) post(w http.ResponseWriter, r *http.Request) {
-	body, err := h.readBody(w, r)
+	body, parsed, err := h.readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		status, text := bodyFailure(err)
 		protocolError(w, status, nil, mcp.INVALID_REQUEST, text)
 		return
 	}
+	defer parsed()
 	line := bytes.TrimSpace(body)
-	if len(line) == 0 {
-		line = []byte(" ") // which is no JSON
-	}
 	e, err := open(line)
 	if bad, ok := errors.AsType[*badMessage](err); ok {
-		protocolError(w, http.StatusBadRequest, nil, bad.code, bad.text)
+		protocolError(w, http.StatusBadRequest, bad.id, bad.code, bad.text)
 		return
+	}
+	if takesTime(e.Method) {
+		parsed() // from here on its bytes count as under way, or it is refused
 	}
 	if !h.begin() {
 		busyHere(w, r, errEnding, h.grace)
@@ -57,7 +58,7 @@ func (h *web) post(w http.ResponseWriter, r *http.Request) {
 	defer h.work.Done()
 	version := r.Header.Get(mcp.HeaderProtocolVersion)
 	switch {
-	case mcp.IsModernProtocol(version), mcp.IsModernProtocol(e.Params.Meta.ProtocolVersion()):
+	case mcp.IsModernProtocol(version), mcp.IsModernProtocol(e.Meta.ProtocolVersion()):
 		h.postModern(w, r, e, line)
 	case version != "" && !mcp.IsValidProtocolVersion(version) && e.Method != string(mcp.MethodInitialize):
 		protocolError(w, http.StatusBadRequest, e.ID, mcp.INVALID_REQUEST, "Unsupported protocol version in "+mcp.HeaderProtocolVersion)
@@ -84,7 +85,7 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 	ctx := h.inSession(r.Context(), s)
 	switch {
 	case e.Method == string(mcp.MethodNotificationCancelled):
-		s.calls.cancel(e.Params.RequestID)
+		s.calls.cancel(e.RequestID)
 		accept(w, http.StatusAccepted)
 	case !isRequest:
 		h.handle(h.mcp.WithContext(ctx, s.session), line)
@@ -124,6 +125,16 @@ func (h *web) findSession(w http.ResponseWriter, r *http.Request) *webSession {
 		refuse(w, r, http.StatusNotFound, "There is no such session: begin again with initialize.")
 	}
 	return s
+}
+
+// takesTime tells the requests that are not answered at once.
+func takesTime(method string) bool {
+	switch mcp.MCPMethod(method) {
+	case mcp.MethodToolsCall, mcp.MethodResourcesRead, mcp.MethodSubscriptionsListen:
+		return true
+	default:
+		return false
+	}
 }
 
 // call is one request to be answered.
@@ -214,31 +225,12 @@ func (h *web) run(r *http.Request, c call, flight *inFlight, answer *reply, leav
 	return response
 }
 
-// follow passes on what is sent ahead of a response, and gives the response;
-// nil when the client left before.
+// follow passes on what is sent ahead of a response, with signs of life, and
+// returns the response; nil when the client left before.
 func (h *web) follow(ctx context.Context, own <-chan mcp.JSONRPCNotification, done <-chan mcp.JSONRPCMessage, answer *reply) mcp.JSONRPCMessage {
 	beat := time.NewTicker(h.Heartbeat)
 	defer beat.Stop()
-	for {
-		select {
-		case n := <-own:
-			answer.notify(n)
-		case <-beat.C:
-			answer.beat()
-		case response := <-done:
-			for {
-				select {
-				case n := <-own:
-					answer.notify(n)
-					continue
-				default:
-				}
-				return response
-			}
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return relay(ctx, own, done, beat.C, answer)
 }
 
 // listen is the stream of what the server says by itself.

@@ -348,7 +348,7 @@ func (h *web) shutdown(ctx context.Context, srv *http.Server, stop context.Cance
 	h.streams.close()
 	h.sse.Range(func(_, value any) bool {
 		if c, ok := value.(*connection); ok {
-			c.session.calls.end(false)
+			c.session.calls.endStreams()
 		}
 		return true
 	})

@@ -282,6 +282,22 @@ func (s *sseStream) send(t testing.TB, line string, headers ...string) {
 	require.Equal(t, http.StatusAccepted, status, text)
 }
 
+// next skips signs of life.
+func (s *sseStream) next(t testing.TB) message {
+	t.Helper()
+	for {
+		select {
+		case m, ok := <-s.incoming:
+			require.True(t, ok, "the stream ended")
+			if m != nil {
+				return *m
+			}
+		case <-time.After(20 * time.Second):
+			require.Fail(t, "no message")
+		}
+	}
+}
+
 // answer skips notifications and signs of life.
 func (s *sseStream) answer(t testing.TB) message {
 	t.Helper()

@@ -1,0 +1,221 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/server"
+)
+
+// manyKeys is a request with so many keys, and its id at the end.
+func manyKeys(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"jsonrpc":"2.0","method":"ping","params":{"k":0`)
+	for i := range n - 1 {
+		fmt.Fprintf(&b, `,"%d":0`, i)
+	}
+	return b.String() + `},"id":"many"}`
+}
+
+// exchanges send one message and return its answer, over each transport.
+func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message {
+	t.Helper()
+	lines := newRig(t, nil)
+	lines.handshake(t)
+	r := newWebRig(t, webOptions{})
+	named, s := r.session(t), r.openSSE(t)
+	post := func(t *testing.T, path, line string, headers ...string) message {
+		t.Helper()
+		_, text := r.ask(t, http.MethodPost, path, line, headers...)
+		var m message
+		require.NoError(t, json.Unmarshal([]byte(text), &m), text)
+		return m
+	}
+	return map[string]func(t *testing.T, line string) message{
+		"stdio": func(t *testing.T, line string) message {
+			t.Helper()
+			lines.send(t, line)
+			return lines.answer(t)
+		},
+		"streamable": func(t *testing.T, line string) message {
+			t.Helper()
+			return post(t, "/mcp", line, named...)
+		},
+		"modern": func(t *testing.T, line string) message {
+			t.Helper()
+			return post(t, "/mcp", line, modernHeaders("ping", "")...)
+		},
+		"sse": func(t *testing.T, line string) message {
+			t.Helper()
+			status, text := r.ask(t, http.MethodPost, s.endpoint, line)
+			if status == http.StatusAccepted {
+				return s.answer(t)
+			}
+			var m message
+			require.NoError(t, json.Unmarshal([]byte(text), &m), text)
+			return m
+		},
+	}
+}
+
+func TestOpen_ManyKeys(t *testing.T) {
+	for name, exchange := range exchanges(t) {
+		m := exchange(t, manyKeys(100_000))
+		require.NotNil(t, m.Error, name)
+		assert.Equal(t, -32600, m.Error.Code, name)
+		assert.Contains(t, m.Error.Message, "more than 10000 keys and values", name)
+		assert.Equal(t, `"many"`, string(m.ID), name)
+		if name != "modern" { // there is no ping
+			assert.Nil(t, exchange(t, manyKeys(4000)).Error, name)
+		}
+	}
+}
+
+// The cost of a message that is refused for its size does not grow with it.
+func TestOpen_AllocatesNothingPerKey(t *testing.T) {
+	for name, line := range map[string]string{
+		"keys in params":  manyKeys(100_000),
+		"keys at the top": `{"jsonrpc":"2.0"` + strings.Repeat(`,"abc":0`, 100_000) + `}`,
+		"values":          `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[0` + strings.Repeat(",0", 100_000) + `]}}`,
+		"batch":           `[` + strings.Repeat(`{},`, 100_000) + `{}]`,
+		"deep":            strings.Repeat(`[`, 9_000) + strings.Repeat(`]`, 9_000),
+	} {
+		text := []byte(line)
+		require.Error(t, server.Open(text), name)
+		assert.Less(t, testing.AllocsPerRun(5, func() { _ = server.Open(text) }), 20.0, name)
+	}
+	// Keys with escapes are read only while there are few.
+	few, many := []byte(`{"jsonrpc":"2.0"`+strings.Repeat(`,"id":0`, 10_000)+`}`), []byte(`{"jsonrpc":"2.0"`+strings.Repeat(`,"id":0`, 100_000)+`}`)
+	allocations := func(text []byte) float64 { return testing.AllocsPerRun(5, func() { _ = server.Open(text) }) }
+	assert.InDelta(t, allocations(few), allocations(many), 20)
+}
+
+// A large body keeps its place until its message is handled, so that no more of
+// them are in memory than there are places.
+func TestStreamable_LargeBodiesKeepTheirPlaces(t *testing.T) {
+	const places = 16
+	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.BodyTime = 2 * time.Second }})
+	handled, release := make(chan struct{}, places), make(chan struct{})
+	r.AddHook(func() {
+		select {
+		case handled <- struct{}{}:
+			<-release
+		default: // one too many, which must not be handled at all
+		}
+	})
+	named := r.session(t)
+	large := func(id int) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping","params":{"x":%q}}`, id, strings.Repeat("x", 100<<10))
+	}
+	var all sync.WaitGroup
+	for id := range places {
+		all.Go(func() {
+			status, _ := r.ask(t, http.MethodPost, "/mcp", large(id), named...)
+			assert.Equal(t, http.StatusOK, status)
+		})
+	}
+	require.Eventually(t, func() bool { return len(handled) == places }, 10*time.Second, time.Millisecond)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", large(places), named...)
+	assert.Equal(t, http.StatusRequestTimeout, status, "there is no place for one more")
+	close(release)
+	all.Wait()
+	status, _ = r.ask(t, http.MethodPost, "/mcp", large(places), named...)
+	assert.Equal(t, http.StatusOK, status, "the places are free again")
+}
+
+// What is wrong with a request is said under its id, or the client would wait
+// for an answer until its timeout.
+func TestOpen_RefusesUnderTheId(t *testing.T) {
+	tests := []struct {
+		name, line, id string
+		code           int
+	}{
+		{"bad _meta before the id", `{"jsonrpc":"2.0","method":"tools/list","params":{"_meta":"x"},"id":7}`, "7", -32602},
+		{"bad _meta behind the id", `{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"_meta":[]}}`, "7", -32602},
+		{"key in other letters", `{"jsonrpc":"2.0","id":80,"method":"tools/call","params":{"Name":"x"}}`, "80", -32600},
+		{"key twice", `{"jsonrpc":"2.0","method":"ping","params":{"a":1,"a":2},"id":"a\"b"}`, `"a\"b"`, -32600},
+		{"method twice", `{"jsonrpc":"2.0","id":-1.50,"method":"ping","method":"ping"}`, "-1.50", -32600},
+		{"escaped key", `{"jsonrpc":"2.0","method":"ping","method":"ping","\u0069d":5}`, "5", -32600},
+		{"method is no string", `{"jsonrpc":"2.0","id":5,"method":6}`, "5", -32600},
+		{"no method", `{"jsonrpc":"2.0","id":5}`, "5", -32600},
+		{"params are no object", `{"jsonrpc":"2.0","params":"x","id":5,"method":"ping"}`, "5", -32600},
+		{"id twice", `{"jsonrpc":"2.0","id":5,"method":"ping","id":6}`, "null", -32600},
+		{"id of another type", `{"jsonrpc":"2.0","id":[5],"method":"ping"}`, "null", -32600},
+		{"id in a string and in params", `{"jsonrpc":"2.0","x":"\",\"id\":1","params":{"id":2,"a":[{"id":3}]},"method":"ping","method":"ping","id":4 }`, "4", -32600},
+		{"no JSON", `{"jsonrpc":"2.0","id":5,"method":"ping"`, "null", -32700},
+	}
+	for transport, exchange := range exchanges(t) {
+		if transport == "modern" {
+			continue // asks for more in its messages
+		}
+		for _, tt := range tests {
+			m := exchange(t, tt.line)
+			require.NotNil(t, m.Error, "%s, %s", transport, tt.name)
+			assert.Equal(t, tt.code, m.Error.Code, "%s, %s", transport, tt.name)
+			assert.Equal(t, tt.id, string(m.ID), "%s, %s", transport, tt.name)
+		}
+	}
+}
+
+// A response gets no answer, not even one that reports an error.
+func TestStdio_ResponsesAreNotAnswered(t *testing.T) {
+	r := newRig(t, nil)
+	r.handshake(t)
+	r.send(t, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	r.send(t, `{"jsonrpc":"2.0","id":2,"error":{"code":-32601,"message":"x"}}`)
+	r.send(t, `{"jsonrpc":"2.0","id":3,"method":"ping"}`)
+	assert.Equal(t, "3", string(r.answer(t).ID))
+}
+
+// Whatever a host sent that it does not read the answer to, a signal ends the
+// server.
+func TestStdio_EndsAlthoughTheHostDoesNotRead(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"no JSON":         {`garbage`},
+		"batch":           {`[]`},
+		"handshake":       {initialize},
+		"id in use":       {call(1, "wait", "{}"), call(1, "wait", "{}")},
+		"many bad":        {`garbage`, `garbage`, `garbage`, `garbage`},
+		"bad, then good":  {`garbage`, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
+		"too many values": {manyKeys(20_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *server.Config) { c.Grace = 10 * time.Millisecond })
+			r.AddTool("wait", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+				<-ctx.Done()
+				return mcp.NewToolResultText("done"), nil
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			in, theirs := io.Pipe()
+			ours, out := io.Pipe()
+			defer ours.Close()
+			go func() { r.ended <- r.ServeStdio(ctx, in, out) }()
+			for _, line := range lines {
+				_, err := io.WriteString(theirs, line+"\n")
+				require.NoError(t, err)
+			}
+			_, err := ours.Read(make([]byte, 1)) // the answer is being written, and nobody reads on
+			require.NoError(t, err)
+			cancel()
+			select {
+			case err := <-r.ended:
+				require.NoError(t, err)
+			case <-time.After(20 * time.Second):
+				require.Fail(t, "the server does not end")
+			}
+			theirs.Close()
+		})
+	}
+}
