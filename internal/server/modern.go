@@ -79,7 +79,7 @@ func (h *web) subscribe(w http.ResponseWriter, r *http.Request, c call, answer *
 	}
 	finished, err := h.streams.begin(callerOf(ctx), false, cancel)
 	if err != nil {
-		busyHere(w, r, err, halfOpen)
+		busyHere(w, r, err, soon)
 		return
 	}
 	defer finished()

@@ -59,6 +59,7 @@ type Server struct {
 	grace      time.Duration
 	structured Structured
 	log        *slog.Logger
+	now        func() time.Time
 	reads      *turns // large answers being made or written
 	telemetry  *Telemetry
 	calls      *share   // tool calls under way
@@ -83,7 +84,7 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	s := &Server{
-		grace: c.Grace, structured: c.Structured, log: c.Jobs.Log, library: c.Jobs.Library,
+		grace: c.Grace, structured: c.Structured, log: c.Jobs.Log, now: c.Jobs.Now, library: c.Jobs.Library,
 		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads), handOver: make(chan struct{}),
 	}
 	c.Jobs.Settled, c.Jobs.Elsewhere, c.Jobs.Tracer = s.settled, s.announce, c.Telemetry.tracer

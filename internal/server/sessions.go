@@ -25,7 +25,7 @@ type webSession struct {
 	mu      sync.Mutex
 	token   tokenDigest
 	used    time.Time
-	settled bool               // a request came after the handshake
+	settled bool               // something came after the handshake
 	stream  context.CancelFunc // ends the open GET stream, nil without one
 }
 
@@ -43,26 +43,28 @@ type sessions struct {
 // halfOpen is how long a session stays that was opened and never used.
 const halfOpen = time.Minute
 
-// open makes a session for the caller of ctx, whose values it keeps.
+// open makes a session for the caller of ctx, whose values it keeps. Clients
+// seldom close the sessions that they leave, so when there is no room the one
+// that is idle longest makes place. Its client, should it come back, begins
+// again, as the protocol has it.
 func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error) {
 	const buffer = 64 // notifications until a stream is open
 	c := callerOf(ctx)
 	s := &webSession{session: newSession(rand.Text(), c.owner, buffer), token: c.token, used: now}
 	s.base, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	t.mu.Lock()
-	own := 0
-	for _, other := range t.byID {
-		if other.owner == c.owner {
-			own++
-		}
+	idle, err := t.makeRoom(c.owner)
+	if err == nil {
+		t.byID[s.id] = s
 	}
-	if len(t.byID) >= t.limit || own >= t.perOwner {
-		t.mu.Unlock()
-		s.end()
-		return nil, errManySessions
-	}
-	t.byID[s.id] = s
 	t.mu.Unlock()
+	if err != nil {
+		s.end()
+		return nil, err
+	}
+	if idle != nil {
+		t.close(idle)
+	}
 	if err := t.mcp.RegisterSession(ctx, s.session); err != nil {
 		t.close(s)
 		return nil, err
@@ -70,8 +72,54 @@ func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error)
 	return s, nil
 }
 
-// find gives the session with this id if it is the owner's.
-func (t *sessions) find(owner, id string, now time.Time) *webSession {
+// makeRoom takes the session that has to be closed for a new one of an owner
+// out of the table and returns it; nil when there is room. An owner makes room
+// with its own sessions, or takes it from those that have more than itself.
+func (t *sessions) makeRoom(owner string) (*webSession, error) {
+	count := map[string]int{}
+	for _, s := range t.byID {
+		count[s.owner]++
+	}
+	own := count[owner]
+	if len(t.byID) < t.limit && own < t.perOwner {
+		return nil, nil //nolint:nilnil // nothing has to be closed
+	}
+	idle := t.idlest(func(other string) bool { return other == owner })
+	if idle == nil && own < t.perOwner {
+		idle = t.idlest(func(other string) bool { return count[other] > own+1 })
+	}
+	if idle == nil {
+		return nil, errManySessions
+	}
+	delete(t.byID, idle.id)
+	return idle, nil
+}
+
+// idlest is the session that is idle longest of some owners, nil when all are
+// busy.
+func (t *sessions) idlest(of func(owner string) bool) (longest *webSession) {
+	var since time.Time
+	for _, s := range t.byID {
+		if !of(s.owner) {
+			continue
+		}
+		if used, busy := s.lastUsed(); !busy && (longest == nil || used.Before(since)) {
+			longest, since = s, used
+		}
+	}
+	return longest
+}
+
+// lastUsed tells since when a session is idle, and whether it is not.
+func (s *webSession) lastUsed() (at time.Time, busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used, s.stream != nil || s.calls.busy() > 0
+}
+
+// find gives the session with this id if it is the owner's. What uses it, other
+// than the end of the handshake, makes it stay longer.
+func (t *sessions) find(owner, id string, now time.Time, uses bool) *webSession {
 	t.mu.Lock()
 	defer t.mu.Unlock() // so that no sweep comes between
 	s := t.byID[id]
@@ -80,7 +128,7 @@ func (t *sessions) find(owner, id string, now time.Time) *webSession {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used, s.settled = now, true
+	s.used, s.settled = now, s.settled || uses
 	return s
 }
 

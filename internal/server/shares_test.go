@@ -36,13 +36,13 @@ func TestOwnersHaveTheirShares(t *testing.T) {
 	})
 	first := r.session(t, bearer(aliceToken)...)
 	second := r.session(t, bearer(aliceToken)...)
-	status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, bearer(aliceToken)...)
-	assert.Equal(t, http.StatusServiceUnavailable, status, "a quarter of the sessions")
-	bob := r.session(t, bearer(bobToken)...)
-
 	for _, named := range [][]string{first, second} {
 		require.Equal(t, 200, r.do(t, http.MethodGet, "/mcp", "", named...).StatusCode)
 	}
+	status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, bearer(aliceToken)...)
+	assert.Equal(t, http.StatusServiceUnavailable, status, "a quarter of the sessions, all in use")
+	bob := r.session(t, bearer(bobToken)...)
+
 	require.Equal(t, http.StatusServiceUnavailable, r.do(t, http.MethodGet, "/sse", "", bearer(aliceToken)...).StatusCode)
 	require.Equal(t, 200, r.do(t, http.MethodGet, "/sse", "", bearer(bobToken)...).StatusCode)
 

@@ -32,7 +32,7 @@ func (h *web) sseEndpoint(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	finished, err := h.streams.begin(c, true, cancel)
 	if err != nil {
-		busyHere(w, r, err, halfOpen)
+		busyHere(w, r, err, soon)
 		return
 	}
 	defer finished()

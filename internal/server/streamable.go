@@ -74,12 +74,12 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 	answer := newReply(w, r, h.WriteTime)
 	if e.Method == string(mcp.MethodInitialize) && isRequest {
 		var err error
-		if s, err = h.sessions.open(r.Context(), time.Now()); err != nil {
-			busyHere(w, r, err, halfOpen)
+		if s, err = h.sessions.open(r.Context(), h.now()); err != nil {
+			busyHere(w, r, err, soon)
 			return
 		}
 		answer.sessionID = s.id
-	} else if s = h.findSession(w, r); s == nil {
+	} else if s = h.findSession(w, r, e.Method != string(mcp.MethodNotificationInitialized)); s == nil {
 		return
 	}
 	ctx := h.inSession(r.Context(), s)
@@ -113,14 +113,15 @@ func (h *web) inSession(ctx context.Context, s *webSession) context.Context {
 }
 
 // findSession gives the session that a request names, or answers that there is
-// none. Another owner's is none.
-func (h *web) findSession(w http.ResponseWriter, r *http.Request) *webSession {
+// none. Another owner's is none. Whether the request uses it decides how long it
+// stays.
+func (h *web) findSession(w http.ResponseWriter, r *http.Request, uses bool) *webSession {
 	id := r.Header.Get(mcp.HeaderSessionID)
 	if id == "" {
 		refuse(w, r, http.StatusBadRequest, mcp.HeaderSessionID+" is missing: begin with initialize.")
 		return nil
 	}
-	s := h.sessions.find(ownerOf(r.Context()), id, time.Now())
+	s := h.sessions.find(ownerOf(r.Context()), id, h.now(), uses)
 	if s == nil {
 		refuse(w, r, http.StatusNotFound, "There is no such session: begin again with initialize.")
 	}
@@ -239,7 +240,7 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotAcceptable, "This is a stream of text/event-stream.")
 		return
 	}
-	s := h.findSession(w, r)
+	s := h.findSession(w, r, true)
 	if s == nil {
 		return
 	}
@@ -247,7 +248,7 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	finished, err := h.streams.begin(callerOf(ctx), false, cancel)
 	if err != nil {
-		busyHere(w, r, err, halfOpen)
+		busyHere(w, r, err, soon)
 		return
 	}
 	defer finished()
@@ -278,7 +279,7 @@ func (h *web) listen(w http.ResponseWriter, r *http.Request) {
 
 // terminate ends a session.
 func (h *web) terminate(w http.ResponseWriter, r *http.Request) {
-	if s := h.findSession(w, r); s != nil {
+	if s := h.findSession(w, r, true); s != nil {
 		h.sessions.close(s)
 		accept(w, http.StatusNoContent)
 	}

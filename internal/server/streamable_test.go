@@ -119,18 +119,6 @@ func TestIdsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestSessionsAreBounded(t *testing.T) {
-	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.Sessions = 3 }})
-	for range 3 {
-		r.session(t)
-	}
-	response := r.do(t, "POST", "/mcp", initialize)
-	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
-	assert.NotEmpty(t, response.Header.Get("Retry-After"))
-	status, _ := r.ask(t, "POST", "/mcp", modernCall(1, "list_images", "{}"), modernHeaders("tools/call", "list_images")...)
-	assert.Equal(t, http.StatusOK, status, "who needs no session is served")
-}
-
 func TestIdleSessionsEnd(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *server.HTTP) { c.SessionIdle = 1500 * time.Millisecond }})

@@ -293,6 +293,10 @@ func (h *web) ready(w http.ResponseWriter, r *http.Request) {
 	writeText(w, http.StatusOK, "ready\n")
 }
 
+// soon is when to ask again for a session or a stream: those there are, are in
+// use, and any of them may be through at any moment.
+const soon = 5 * time.Second
+
 // busyHere answers when there is no room. It asks the client to come back.
 func busyHere(w http.ResponseWriter, r *http.Request, why error, after time.Duration) {
 	w.Header().Set("Retry-After", fmt.Sprint(int(after.Seconds())))
@@ -331,7 +335,7 @@ func (h *web) keepHouse(ctx context.Context) {
 			}
 			last = fmt.Sprint(err)
 		}
-		h.sessions.sweep(time.Now(), func(token tokenDigest) bool { return h.Tokens == nil || h.Tokens.valid(token) })
+		h.sessions.sweep(h.now(), func(token tokenDigest) bool { return h.Tokens == nil || h.Tokens.valid(token) })
 	}
 }
 
