@@ -91,9 +91,11 @@ func (h *web) postInSession(w http.ResponseWriter, r *http.Request, e envelope, 
 		h.handle(h.mcp.WithContext(ctx, s.session), line)
 		accept(w, http.StatusAccepted)
 	default:
-		// The request outlives its connection: who lost that may ask for the
-		// picture later. It ends with the session.
-		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		// A request ends with its connection or its session, because no stream
+		// can be resumed and so nobody would receive the answer. What was not
+		// sent yet is not paid for. What was sent goes on, as after a cancel,
+		// and the same call or get_image finds it.
+		ctx, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(s.base, cancel)
 		response := h.serve(w, r, call{ctx, func() { stop(); cancel() }, s.session, e, line}, answer)
 		if _, failed := response.(mcp.JSONRPCError); answer.sessionID != "" && (failed || response == nil) {
@@ -140,7 +142,7 @@ func takesTime(method string) bool {
 
 // call is one request to be answered.
 type call struct {
-	ctx      context.Context //nolint:containedctx // the life of the request, which is not that of its connection
+	ctx      context.Context //nolint:containedctx // the life of the request
 	cancel   context.CancelFunc
 	session  *session
 	envelope envelope
@@ -182,8 +184,6 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 		return nil
 	}
 	if method == string(mcp.MethodResourcesRead) {
-		// Nothing is paid for, so it ends with its connection.
-		defer context.AfterFunc(r.Context(), c.cancel)()
 		if end, ok := h.reads.begin(c.ctx, client); ok {
 			defer end()
 		}

@@ -239,8 +239,9 @@ func TestLongCallsGiveSignsOfLife(t *testing.T) {
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 }
 
-// A client that leaves does not end what it asked for, until it says so.
-func TestAClientThatLeaves(t *testing.T) {
+// What a client asked for before it lost its connection is brought home if it
+// was sent, and not paid for if it was not, in both eras.
+func TestStreamable_ClientsThatLeave(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *server.Config) { c.Jobs.MaxConcurrent = 1 }})
 	named := r.session(t)
 	leave := func(body string, headers ...string) {
@@ -259,15 +260,19 @@ func TestAClientThatLeaves(t *testing.T) {
 		}
 		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "msg=request") > before }, 5*time.Second, 10*time.Millisecond)
 	}
-	leave(generate(1, "sandbox:delay=1s first"), named...)
+	leave(generate(1, "sandbox:delay=3s first"), named...)
 	require.EqualValues(t, 1, r.sandbox.Accepted())
 	leave(generate(2, "second, which waits"), named...)
-	leave(modernCall(3, "generate_image", `{"prompt":"third, whose end is its cancel","size":"512x512"}`), modernHeaders("tools/call", "generate_image")...)
+	leave(modernCall(3, "generate_image", `{"prompt":"third, which waits","size":"512x512"}`), modernHeaders("tools/call", "generate_image")...)
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, "POST", "/mcp", call(4, "list_images", "{}"), named...)
-		return strings.Contains(text, "first") && strings.Contains(text, "second")
+		return strings.Contains(text, "first") && strings.Contains(text, `"saved"`)
 	}, 10*time.Second, 50*time.Millisecond)
-	assert.EqualValues(t, 2, r.sandbox.Posts(), "the third was never sent")
+	_, text := r.ask(t, "POST", "/mcp", generate(5, "sandbox:delay=3s first"), named...)
+	assert.Contains(t, text, `"saved"`)
+	assert.EqualValues(t, 1, r.sandbox.Posts(), "the same call gets the image that was paid for, and the others were never sent")
+	assert.Zero(t, r.Waiting())
+	assert.NotContains(t, text, `"spent_today_usd":0.02`)
 }
 
 func TestCancelOverHTTP(t *testing.T) {
