@@ -23,6 +23,7 @@ import (
 type addresses struct {
 	everywhere bool            // every address of this machine, also those it gets later
 	hosts      map[string]bool // with their port
+	name       string          // of the public URL; "" for none
 	origins    map[string]bool
 }
 
@@ -34,17 +35,20 @@ func addressesOf(address *net.TCPAddr, public *url.URL, allowed []string) addres
 		p.add("http", net.JoinHostPort(name, port))
 	}
 	if public != nil {
-		p.add(public.Scheme, strings.ToLower(public.Host))
+		p.add(public.Scheme, public.Host)
+		// With any port: proxies leave it out of Host or put their own in, and
+		// a page that makes a name its own cannot make this one its own.
+		p.name = public.Hostname()
 	}
 	for _, origin := range allowed {
-		p.origins[strings.ToLower(strings.TrimSuffix(origin, "/"))] = true
+		p.origins[origin] = true
 	}
 	return p
 }
 
 // add takes a host with and without the port that its scheme implies.
 func (p addresses) add(scheme, host string) {
-	port := map[string]string{"http": "80", "https": "443"}[scheme]
+	port := impliedPort(scheme)
 	forms := []string{host}
 	if _, given, err := net.SplitHostPort(host); err != nil {
 		forms = append(forms, net.JoinHostPort(strings.Trim(host, "[]"), port))
@@ -82,7 +86,9 @@ func namesOf(ip net.IP) []string {
 func (p addresses) admit(r *http.Request) (refusal string) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	here := p.everywhere && local != nil && r.Host == local.String() // an address that the request did arrive at
-	if !here && !p.hosts[strings.ToLower(r.Host)] {
+	host := strings.ToLower(r.Host)
+	named := p.name != "" && (&url.URL{Host: host}).Hostname() == p.name
+	if !here && !named && !p.hosts[host] {
 		return "This server is not reached by this Host. If it should be, name it with --public-url."
 	}
 	if origin, sent := r.Header["Origin"]; sent {
@@ -148,6 +154,12 @@ func isPublic(r *http.Request) bool {
 	return r.URL.Path == "/healthz" || strings.HasPrefix(r.URL.Path, "/images/") && r.URL.Query().Get("sig") != ""
 }
 
+// isHealthCheck tells the requests of load balancers, which ask under addresses
+// of their own, or under none in HTTP/1.0. What they hear says nothing.
+func isHealthCheck(r *http.Request) bool {
+	return r.URL.Path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
 // unauthorized asks for a token.
 // https://www.rfc-editor.org/rfc/rfc6750#section-3
 func unauthorized(w http.ResponseWriter, r *http.Request) {
@@ -163,5 +175,6 @@ func unauthorized(w http.ResponseWriter, r *http.Request) {
 // origins cannot say that without asking first.
 func isJSON(r *http.Request) bool {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && mediaType == "application/json" && r.Header.Get("Content-Encoding") == ""
+	encoding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	return err == nil && mediaType == "application/json" && (encoding == "" || strings.EqualFold(encoding, "identity"))
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // Address says how the server is reached over HTTP, in the words of its user.
@@ -70,21 +72,64 @@ func parsePublicURL(text string) (*url.URL, error) {
 		return nil, nil //nolint:nilnil // none is given
 	}
 	u, err := url.Parse(text)
+	if err == nil {
+		u.Host, err = canonicalHost(u)
+	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, &SettingError{"--public-url", fmt.Sprintf("%q is not a base address", text), "Give scheme, host and perhaps a path, like https://images.example.com."}
 	}
 	return u, nil
 }
 
-// parseOrigins takes origins alone: a star would let every page in.
+// parseOrigins takes origins alone, since a star would let every page in, and
+// returns them as browsers send them.
 func parseOrigins(list []string) ([]string, error) {
+	origins := make([]string, 0, len(list))
 	for _, text := range list {
 		u, err := url.Parse(text)
+		if err == nil {
+			u.Host, err = canonicalHost(u)
+		}
 		if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 			return nil, &SettingError{"--allow-origin", fmt.Sprintf("%q is not an origin", text), "Give scheme, host and port of each page, like https://app.example.com."}
 		}
+		origins = append(origins, u.Scheme+"://"+u.Host)
 	}
-	return list, nil
+	return origins, nil
+}
+
+// canonicalHost returns host and port of a URL as browsers send them: in lower
+// case and ASCII, without the port that the scheme implies.
+// https://url.spec.whatwg.org/#host-parsing
+func canonicalHost(u *url.URL) (string, error) {
+	name, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == impliedPort(u.Scheme) {
+		port = ""
+	}
+	if strings.Contains(name, ":") { // IPv6
+		name = "[" + name + "]"
+	} else {
+		var err error
+		if name, err = idna.New(idna.MapForLookup(), idna.StrictDomainName(false)).ToASCII(name); err != nil {
+			return "", err
+		}
+	}
+	if port != "" {
+		name += ":" + port
+	}
+	return name, nil
+}
+
+// impliedPort is the port of URLs that name none.
+func impliedPort(scheme string) string {
+	switch scheme {
+	case "http":
+		return "80"
+	case "https":
+		return "443"
+	default:
+		return ""
+	}
 }
 
 // Base is where clients reach the server, without a slash at the end.

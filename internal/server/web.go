@@ -197,6 +197,7 @@ func (h *web) provenOwner(ctx context.Context) (string, bool) { return ownerOf(c
 // ServeHTTP lets nothing through to the routes that may not be there.
 func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	r = h.routed(r)
 	c := caller{request: rand.Text()[:12]}
 	ctx := withCaller(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), c)
 	defer func() {
@@ -216,6 +217,11 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	if refusal := h.addresses.admit(r); refusal != "" {
+		if isHealthCheck(r) {
+			header.Set("Connection", "close") // strangers keep no connections
+			h.routes.ServeHTTP(w, r)
+			return
+		}
 		h.refusals.Do(func() {
 			h.log.WarnContext(ctx, "request refused", "host", clip(r.Host), "origin", clip(r.Header.Get("Origin")), "path", clip(r.URL.Path))
 		})
@@ -249,6 +255,29 @@ func (h *web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.routes.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// routed returns a request with its path as the routes know it: without the
+// path of the public URL, which not every proxy takes away, and without a slash
+// at the end of an endpoint.
+func (h *web) routed(r *http.Request) *http.Request {
+	path := r.URL.Path
+	if _, pattern := h.routes.Handler(r); pattern == "" {
+		if inner, found := strings.CutPrefix(path, h.basePath()); found && strings.HasPrefix(inner, "/") {
+			path = inner
+		}
+	}
+	switch path {
+	case "/mcp/", "/sse/", "/message/":
+		path = strings.TrimSuffix(path, "/")
+	}
+	if path == r.URL.Path {
+		return r
+	}
+	routed, address := *r, *r.URL
+	address.Path, address.RawPath = path, ""
+	routed.URL = &address
+	return &routed
 }
 
 // refuse answers a request that is not looked at further. The connection is
