@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"os"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -42,3 +43,6 @@ func Open(line []byte) error {
 	_, err := open(line)
 	return err
 }
+
+// CheckMode says what is wrong with the permissions of a token file.
+func CheckMode(mode os.FileMode, owner, self int) error { return checkMode(mode, owner, self) }

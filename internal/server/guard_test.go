@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -289,6 +291,78 @@ func TestTokenFiles(t *testing.T) {
 	}
 	_, err := server.LoadTokens(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// What a token file cannot mean is refused, not taken for a token.
+func TestTokens_Lines(t *testing.T) {
+	sum := sha256.Sum256([]byte(aliceToken))
+	digest := hex.EncodeToString(sum[:])
+	for name, tt := range map[string]struct{ text, problem string }{
+		"byte order mark":   {"\ufeffalice:" + aliceToken, ""},
+		"Windows":           {"alice:" + aliceToken + "\r\nbob:" + bobToken + "\r\n", ""},
+		"old Mac":           {"bob:" + bobToken + "\ralice:" + aliceToken + "\r", ""},
+		"hash":              {"alice:sha256:" + digest, ""},
+		"hash in capitals":  {"alice:SHA256:" + strings.ToUpper(digest), ""},
+		"UTF-16":            {"\xff\xfea\x00:\x00", "UTF-8"},
+		"comment":           {"alice:" + aliceToken + " # of Alice", "no white space"},
+		"comment at a hash": {"alice:sha256:" + digest + " # of Alice", "64 hexadecimal digits"},
+		"quotes":            {`alice:"` + aliceToken + `"`, "without quotes"},
+		"single quotes":     {`alice:'` + aliceToken + `'`, "without quotes"},
+		"header":            {"alice:Bearer " + aliceToken, "without Bearer"},
+		"another hash":      {"alice:sha512:" + digest + digest, "colon"},
+		"spelling":          {"alice:sha-256:" + digest, "colon"},
+		"other scripts":     {"alice:pässword-pässword", "ASCII"},
+		"control character": {"alice:" + aliceToken + "\x00", "white space"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := tokensFile(t, tt.text)
+			if tt.problem != "" {
+				_, err := server.LoadTokens(file)
+				require.ErrorContains(t, err, tt.problem)
+				require.ErrorContains(t, err, file)
+				assert.NotContains(t, err.Error(), aliceToken)
+				assert.NotContains(t, err.Error(), digest)
+				return
+			}
+			r := newWebRig(t, webOptions{address: server.Address{AuthTokens: file}})
+			status, _ := r.ask(t, "GET", "/readyz", "", bearer(aliceToken)...)
+			assert.Equal(t, 200, status, "the token works")
+		})
+	}
+}
+
+// One's own file is for oneself; root's may be shared with a group, as secrets
+// are in containers.
+func TestTokens_Permissions(t *testing.T) {
+	const root, self, other = 0, 65532, 1000
+	for _, tt := range []struct {
+		mode      os.FileMode
+		own, who  int
+		permitted bool
+	}{
+		{0o600, self, self, true},
+		{0o400, self, self, true},
+		{0o440, self, self, false},
+		{0o604, self, self, false},
+		{0o440, root, self, true},
+		{0o640, root, self, true},
+		{0o400, root, self, true},
+		{0o444, root, self, false},
+		{0o460, root, self, false},
+		{0o450, root, self, false},
+		{0o600, root, root, true},
+		{0o640, root, root, false},
+		{0o440, other, self, false},
+		{0o600, other, root, true},
+		{0o640, other, root, false},
+	} {
+		err := server.CheckMode(tt.mode, tt.own, tt.who)
+		if tt.permitted {
+			assert.NoError(t, err, tt)
+		} else {
+			assert.ErrorContains(t, err, fmt.Sprintf("mode %04o", tt.mode), tt)
+		}
+	}
 }
 
 // A changed file counts at once, and ends what its lost tokens opened.

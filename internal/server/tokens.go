@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -9,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 )
@@ -21,7 +20,8 @@ const MinToken = 16
 
 // Tokens are the callers that may use the server over HTTP, as a file of lines
 // "name:token" or "name:sha256:<hex of the token's SHA-256>". Empty lines and
-// lines that begin with # do not count. A name may have several tokens.
+// lines that begin with # do not count; there are no comments behind a token. A
+// name may have several tokens.
 type Tokens struct {
 	path string
 
@@ -39,8 +39,8 @@ type tokenEntry struct {
 // tokenDigest is the SHA-256 of a token; zero where there are no tokens.
 type tokenDigest [sha256.Size]byte
 
-// LoadTokens reads the file. It is an error when others than its owner may
-// read it, as whoever can read it can use it.
+// LoadTokens reads the file. It is an error when users may read it that should
+// not, as whoever can read it can use it.
 func LoadTokens(path string) (*Tokens, error) {
 	t := &Tokens{path: path}
 	return t, t.load()
@@ -49,7 +49,7 @@ func LoadTokens(path string) (*Tokens, error) {
 func (t *Tokens) load() error {
 	f, err := os.Open(t.path)
 	if err != nil {
-		return err
+		return explainOpen(t.path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -57,9 +57,10 @@ func (t *Tokens) load() error {
 		return err
 	}
 	t.info = info // also of a bad file, which is not read again until it changes
-	const othersMayRead = 0o077
-	if runtime.GOOS != "windows" && info.Mode().Perm()&othersMayRead != 0 {
-		return fmt.Errorf("%s may be read by others (mode %04o): run chmod 600 on it", t.path, info.Mode().Perm())
+	if owner, known := ownerOfFile(info); known {
+		if err := checkMode(info.Mode().Perm(), owner, os.Geteuid()); err != nil {
+			return fmt.Errorf("%s %w", t.path, err)
+		}
 	}
 	entries, err := parseTokens(f)
 	if err != nil {
@@ -67,6 +68,41 @@ func (t *Tokens) load() error {
 	}
 	t.entries = entries
 	return nil
+}
+
+// checkMode says what is wrong with the permissions of a file of secrets. The
+// rule is PostgreSQL's for its key files: one's own file is for oneself alone,
+// and one of root may be readable for a group, which is how secrets are mounted
+// into containers that do not run as root.
+// https://www.postgresql.org/docs/current/ssl-tcp.html
+func checkMode(mode os.FileMode, owner, self int) error {
+	const othersMayUse, groupMayMoreThanRead, others = 0o077, 0o030, 0o007
+	switch {
+	case owner == 0 && self != 0:
+		if mode&(groupMayMoreThanRead|others) != 0 {
+			return fmt.Errorf("may be used by others (mode %04o, of root): run chmod 640 on it, or set the secret's mode to 0440 (defaultMode in Kubernetes, mode in Compose)", mode)
+		}
+	case mode&othersMayUse != 0:
+		return fmt.Errorf("may be read by others (mode %04o): run chmod 600 on it, or set the secret's mode to 0400", mode)
+	}
+	return nil
+}
+
+// explainOpen adds to a refusal whose file it is and who wanted to read it.
+func explainOpen(path string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	info, statErr := os.Stat(path)
+	if statErr != nil {
+		return err
+	}
+	owner, known := ownerOfFile(info)
+	if !known {
+		return err
+	}
+	return fmt.Errorf("%w: it belongs to user %d with mode %04o, and this program runs as user %d: give the file to that user (mode 0400), or to root and a group of that user (mode 0440)",
+		err, owner, info.Mode().Perm(), os.Geteuid())
 }
 
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
@@ -81,29 +117,30 @@ func parseTokens(r io.Reader) ([]tokenEntry, error) {
 	if len(text) > maxFile {
 		return nil, errors.New("larger than 1 MiB")
 	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, errors.New("written as UTF-16: save it as UTF-8")
+	}
 	var entries []tokenEntry
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, maxFile)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\ufeff"))
+	for n, line := range strings.Split(plain, "\n") {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		entry, err := parseToken(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", n+1, err)
 		}
 		for _, other := range entries {
 			if other.digest == entry.digest && other.name != entry.name {
-				return nil, fmt.Errorf("line %d: %s and %s have the same token", n, other.name, entry.name)
+				return nil, fmt.Errorf("line %d: %s and %s have the same token", n+1, other.name, entry.name)
 			}
 		}
 		entries = append(entries, entry)
 	}
-	if len(entries) == 0 && lines.Err() == nil {
+	if len(entries) == 0 {
 		return nil, errors.New("there is no token in it")
 	}
-	return entries, lines.Err()
+	return entries, nil
 }
 
 func parseToken(line string) (tokenEntry, error) {
@@ -112,17 +149,35 @@ func parseToken(line string) (tokenEntry, error) {
 		return tokenEntry{}, errors.New("not name:token, with a name of letters, digits and ._@-")
 	}
 	token = strings.TrimSpace(token)
-	if sum, hashed := strings.CutPrefix(token, "sha256:"); hashed {
-		digest, err := hex.DecodeString(sum)
+	const prefix = "sha256:"
+	if len(token) >= len(prefix) && strings.EqualFold(token[:len(prefix)], prefix) {
+		digest, err := hex.DecodeString(strings.TrimSpace(token[len(prefix):]))
 		if err != nil || len(digest) != sha256.Size {
-			return tokenEntry{}, errors.New("sha256: is followed by 64 hexadecimal digits")
+			return tokenEntry{}, errors.New("sha256: is followed by 64 hexadecimal digits and nothing else")
 		}
 		return tokenEntry{name, tokenDigest(digest)}, nil
 	}
-	if len(token) < MinToken {
-		return tokenEntry{}, fmt.Errorf("the token is shorter than %d characters", MinToken)
+	if err := checkToken(token); err != nil {
+		return tokenEntry{}, err
 	}
 	return tokenEntry{name, sha256.Sum256([]byte(token))}, nil
+}
+
+// checkToken refuses what no client could send or nobody can have meant.
+func checkToken(token string) error {
+	switch {
+	case len(token) >= len("bearer ") && strings.EqualFold(token[:len("bearer ")], "bearer "):
+		return errors.New("the token alone, without Bearer")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("a token has no white space, so no comment behind it either, and only ASCII characters")
+	case strings.ContainsAny(token, "\"'`"):
+		return errors.New("the token without quotes")
+	case strings.Contains(token, ":"):
+		return errors.New("a token has no colon; for a hash write sha256: and 64 hexadecimal digits")
+	case len(token) < MinToken:
+		return fmt.Errorf("the token is shorter than %d characters", MinToken)
+	}
+	return nil
 }
 
 // name gives the owner that a token belongs to. All entries are compared, so
