@@ -55,6 +55,10 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = ErrNotFound
 	}
 	if err == nil {
+		if isSigned(r) {
+			// Whoever has the link may show it, on any page.
+			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		}
 		err = d.serve(w, r, i, preview)
 	}
 	switch {
@@ -80,18 +84,24 @@ func parseDownload(name string) (id, extension string, preview, ok bool) {
 	return id, extension, preview, ValidID(id)
 }
 
+// isSigned tells requests that want to be judged by the signature of their link.
+func isSigned(r *http.Request) bool {
+	query := r.URL.Query()
+	return query.Get("sig") != "" || query.Get("exp") != ""
+}
+
 type refusal struct {
 	status int
 	text   string
 }
 
-// find gives the picture if the request shows that it may be seen. What a
+// find returns the image if the request shows that it may be seen. What a
 // wrong link names is not told from what does not exist.
 func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
 	library := d.Links.Library
-	if sig == "" && exp == "" {
+	if !isSigned(r) {
 		owner, ok := d.Owner(r.Context())
 		if !ok {
 			return Image{}, &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil

@@ -56,9 +56,13 @@ func (d *downloads) get(t *testing.T, method, link string, headers ...string) do
 	handler.ServeHTTP(w, r)
 	body, err := io.ReadAll(w.Body)
 	require.NoError(t, err)
+	policy := "same-origin"
+	if w.Code < 400 && strings.Contains(link, "sig=") || w.Code == http.StatusRequestedRangeNotSatisfiable {
+		policy = "cross-origin" // what a link proves may be shown by any page, what a token opened may not
+	}
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox",
-		"Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "no-referrer",
+		"Cross-Origin-Resource-Policy": policy, "Referrer-Policy": "no-referrer",
 	} {
 		assert.Equal(t, want, w.Header().Get(name), "on every answer")
 	}
@@ -71,6 +75,33 @@ func (d *downloads) link(t *testing.T, i resources.Image) string {
 	require.NoError(t, err)
 	assert.WithinDuration(t, d.now.Add(time.Hour), expires, time.Second)
 	return link
+}
+
+func TestDownloads_CrossOriginPolicy(t *testing.T) {
+	d := newDownloads(t, t.TempDir())
+	i := save(t, d.library, "a fox", []byte("\x89PNG 0123456789"))
+	link := d.link(t, i)
+	unsigned, _, _ := strings.Cut(link, "?")
+	policy := func(link string) (status int, value string) {
+		got := d.get(t, "GET", link)
+		return got.Code, got.Header().Get("Cross-Origin-Resource-Policy")
+	}
+	for _, tt := range []struct {
+		link, owner, policy string
+		status              int
+	}{
+		{link, "", "cross-origin", 200},
+		{link, i.Owner, "cross-origin", 200},
+		{unsigned, i.Owner, "same-origin", 200},
+		{unsigned, "", "same-origin", 403},
+		{link + "x", i.Owner, "same-origin", 403},
+		{unsigned + "?sig=x", i.Owner, "same-origin", 403},
+	} {
+		d.owner = tt.owner
+		status, value := policy(tt.link)
+		assert.Equal(t, tt.status, status, tt)
+		assert.Equal(t, tt.policy, value, tt)
+	}
 }
 
 func TestDownloads(t *testing.T) {
