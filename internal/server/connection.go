@@ -173,7 +173,7 @@ func (s *Server) handle(ctx context.Context, line json.RawMessage) (response mcp
 			response = mcp.JSONRPCError{Error: mcp.NewJSONRPCErrorDetails(mcp.INTERNAL_ERROR, "internal error, reference "+reference, nil)}
 		}
 	}()
-	ctx, wanted := withRefusal(ctx)
+	ctx, wanted := withRefusal(withLine(ctx, line))
 	return wanted.apply(s.mcp.HandleMessage(ctx, line), line)
 }
 

@@ -219,3 +219,80 @@ func TestStdio_EndsAlthoughTheHostDoesNotRead(t *testing.T) {
 		})
 	}
 }
+
+// A progress token comes back as it was written, whatever number it is.
+func TestProgress_TokensComeBackAsTheyWere(t *testing.T) {
+	for _, token := range []string{"9007199254740993", "-1.50", `"x"`, "1e3"} {
+		lines := newRig(t, nil)
+		lines.handshake(t)
+		line := strings.Replace(generate(1, "a fox"), `"progressToken":"t1"`, `"progressToken":`+token, 1)
+		lines.send(t, line)
+		raw := <-lines.lines
+		for !strings.Contains(raw, `"notifications/progress"`) {
+			raw = <-lines.lines
+		}
+		assert.Contains(t, raw, `"progressToken":`+token+`,`)
+		r := newWebRig(t, webOptions{})
+		_, text := r.ask(t, http.MethodPost, "/mcp", line, r.session(t)...)
+		assert.Contains(t, text, `"progressToken":`+token+`,`)
+	}
+}
+
+// A resource that is not there is named as it was asked for.
+func TestResources_NotFoundNamesTheURI(t *testing.T) {
+	for name, exchange := range exchanges(t) {
+		if name == "modern" {
+			continue // asks for more in its headers
+		}
+		for _, uri := range []string{"zai-image://images/nope", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://x", "test://y"} {
+			for _, meta := range []string{"", modern + ","} {
+				if name == "streamable" && meta != "" {
+					continue
+				}
+				m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{%s"uri":%q}}`, meta, uri))
+				require.NotNil(t, m.Error, uri)
+				assert.Equal(t, "resource not found: "+uri, m.Error.Message)
+				assert.Equal(t, map[string]any{"uri": uri}, m.Error.Data)
+			}
+		}
+		m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, "zai-image://images/"+strings.Repeat("x", 10_000)))
+		require.NotNil(t, m.Error)
+		assert.Less(t, len(m.Error.Message), 300)
+	}
+}
+
+// Who subscribes to more than can be kept is told so.
+func TestSubscribe_TooMany(t *testing.T) {
+	subscribe := func(uri string) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri)
+	}
+	for name, exchange := range exchanges(t) {
+		if name == "modern" {
+			continue // has subscriptions/listen
+		}
+		for i := range 100 {
+			require.Nil(t, exchange(t, subscribe(fmt.Sprint("test://", i))).Error, name)
+		}
+		m := exchange(t, subscribe("test://one-more"))
+		require.NotNil(t, m.Error, name)
+		assert.Equal(t, -32602, m.Error.Code)
+		assert.Contains(t, m.Error.Message, "100 resources at once")
+		require.Nil(t, exchange(t, subscribe("test://7")).Error, "it is subscribed to already")
+		require.Nil(t, exchange(t, strings.Replace(subscribe("test://7"), "/subscribe", "/unsubscribe", 1)).Error)
+		require.Nil(t, exchange(t, subscribe("test://one-more")).Error)
+		m = exchange(t, subscribe("test://"+strings.Repeat("x", 300)))
+		require.NotNil(t, m.Error, name)
+		assert.Contains(t, m.Error.Message, "longer than 200 bytes")
+	}
+	lines := newRig(t, nil)
+	lines.start(t)
+	uris := make([]string, 101)
+	for i := range uris {
+		uris[i] = fmt.Sprintf(`"test://%d"`, i)
+	}
+	lines.send(t, listenFor(`"many"`, `{"resourceSubscriptions":[`+strings.Join(uris, ",")+`]}`))
+	m := lines.answer(t)
+	require.NotNil(t, m.Error)
+	assert.Equal(t, -32602, m.Error.Code)
+	assert.Contains(t, m.Error.Message, "100 resources at once")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -51,19 +52,32 @@ func (r *refusal) apply(response mcp.JSONRPCMessage, line json.RawMessage) mcp.J
 		failure.Error = *r.details
 		return failure
 	}
-	if failure.Error.Data != nil || failure.Error.Code != mcp.RESOURCE_NOT_FOUND && failure.Error.Code != mcp.INVALID_PARAMS {
-		return response
+	if uri := missingResource(failure, line); uri != "" {
+		failure.Error.Message = "resource not found: " + uri
+		failure.Error.Data = map[string]string{"uri": uri}
+	}
+	return failure
+}
+
+// missingResource returns the URI that a client asked for if the library did
+// not find it, and "" for all else.
+func missingResource(failure mcp.JSONRPCError, line json.RawMessage) string {
+	code := failure.Error.Code
+	if code != mcp.RESOURCE_NOT_FOUND && code != mcp.INVALID_PARAMS || !strings.Contains(failure.Error.Message, server.ErrResourceNotFound.Error()) {
+		return ""
 	}
 	var request struct {
-		Method string `json:"method"`
 		Params struct {
 			URI string `json:"uri"`
 		} `json:"params"`
 	}
-	if json.Unmarshal(line, &request) == nil && request.Method == string(mcp.MethodResourcesRead) && request.Params.URI != "" && len(request.Params.URI) <= maxURI {
-		failure.Error.Data = map[string]string{"uri": request.Params.URI}
+	if json.Unmarshal(line, &request) != nil {
+		return ""
 	}
-	return failure
+	if uri := request.Params.URI; len(uri) > maxURI {
+		return strings.ToValidUTF8(uri[:maxURI], "") + "…"
+	}
+	return request.Params.URI
 }
 
 // explainSubscribe says why a client cannot subscribe. The library would call

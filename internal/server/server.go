@@ -121,6 +121,7 @@ func New(c Config) (*Server, error) {
 		server.WithMethodCacheHints(mcp.MethodPromptsList, listsLive, mcp.CacheScopePrivate),
 		server.WithMethodCacheHints(mcp.MethodResourcesTemplatesList, listsLive, mcp.CacheScopePrivate),
 		server.WithMethodCacheHints(mcp.MethodResourcesRead, picturesLive, mcp.CacheScopePrivate),
+		server.WithToolHandlerMiddleware(keepToken),
 		server.WithToolHandlerMiddleware(s.suitHost),
 		server.WithToolHandlerMiddleware(s.observeCalls),
 		server.WithToolHandlerMiddleware(s.recoverTool),
