@@ -61,6 +61,9 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		err = d.serve(w, r, i, preview)
 	}
+	if err != nil {
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // there is nothing to show
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrNotFound):
