@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -42,6 +43,12 @@ func (s *Server) Waiting() int { return s.pipeline.Waiting() }
 func Open(line []byte) error {
 	_, err := open(line)
 	return err
+}
+
+// OpenMessage returns what the transports know of a message.
+func OpenMessage(line []byte) (id json.RawMessage, method string, err error) {
+	e, err := open(line)
+	return e.ID, e.Method, err
 }
 
 // CheckMode says what is wrong with the permissions of a token file.

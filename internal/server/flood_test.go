@@ -180,3 +180,26 @@ func TestDroppedSessionsLeaveNothing(t *testing.T) {
 	assert.Zero(t, r.Listeners())
 	assert.Contains(t, r.log.String(), "msg=request")
 }
+
+// Messages of many keys cost no more than their bytes.
+func TestFloods_ManyKeys(t *testing.T) {
+	if os.Getenv("ZAI_TEST_FULL") == "" {
+		t.Skip("ZAI_TEST_FULL is not set: memory is not measured")
+	}
+	s := serve(t, nil)
+	body := manyKeys(100_000)
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			status, text := s.ask(t, http.MethodPost, "/mcp", body)
+			assert.Equal(t, http.StatusBadRequest, status)
+			assert.Contains(t, text, "keys and values")
+		})
+	}
+	all.Wait()
+	peak := memory(t, s.cmd.Process.Pid, "VmHWM")
+	t.Logf("peak %d MiB", peak>>20)
+	if !raceEnabled {
+		assert.Less(t, peak, 160<<20)
+	}
+}

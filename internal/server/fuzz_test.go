@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -43,6 +44,31 @@ func FuzzMessages(f *testing.F) {
 		response := r.do(t, http.MethodPost, "/mcp", body, headers...)
 		response.Body.Close()
 		assert.Contains(t, []int{200, 202, 400, 404, 405, 406, 503}, response.StatusCode)
+	})
+}
+
+// The transports read id and method as encoding/json does, whatever is around
+// them, and what they let through is a JSON object.
+func FuzzOpen(f *testing.F) {
+	for _, seed := range []string{
+		initialize, `{}`, `[]`, `{"id":1}`, ` {"method" : "ping" , "id" : "a\"b" } `, `{"method":"x","\u0069d":5}`, `{"a":{"id":1},"b":["id",{"id":2}],"method":"x","id":3}`,
+		`{"id":1,"id":2,"method":"x"}`, `{"method":"\u0070ing","id":-1.5e3,"params":{"_meta":[]}}`, `{"x":"\\","method":"y","id":"\\\""}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		id, method, err := server.OpenMessage([]byte(strings.TrimSpace(text)))
+		if err != nil {
+			return
+		}
+		var want map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(text), &want))
+		assert.Equal(t, string(want["id"]), string(id))
+		var name string
+		if want["method"] != nil {
+			require.NoError(t, json.Unmarshal(want["method"], &name))
+		}
+		assert.Equal(t, name, method)
 	})
 }
 
