@@ -61,10 +61,12 @@ func TestPreview_SlowDecoding(t *testing.T) {
 
 func TestPreview_TooManyPixels(t *testing.T) {
 	l := open(t, t.TempDir())
-	file := pngHeader(4096, 4096)
-	_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", file, 4096, 4096))
-	require.ErrorIs(t, err, resources.ErrCorrupt)
-	require.ErrorContains(t, err, "too many")
+	for _, colours := range []byte{rgb, rgba} { // read by our decoder and by the standard library's
+		file := pngHeader(4096, 4096, colours)
+		_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", file, 4096, 4096))
+		require.ErrorIs(t, err, resources.ErrCorrupt)
+		require.ErrorContains(t, err, "too many")
+	}
 	assert.Less(t, resources.MaxPixels, 4096*4096)
 }
 
@@ -76,7 +78,7 @@ func TestShrinkPNG_DataBehindLastRow(t *testing.T) {
 	_, _ = z.Write(make([]byte, height*(1+3*width)))
 	_, _ = io.CopyN(z, rand.NewChaCha8([32]byte{}), extra)
 	require.NoError(t, z.Close())
-	file := append(pngHeader(width, height), pngChunk("IDAT", pixels.Bytes())...)
+	file := append(pngHeader(width, height, rgb), pngChunk("IDAT", pixels.Bytes())...)
 	file = append(file, pngChunk("IEND", nil)...)
 	r := bytes.NewReader(file)
 	_, err := resources.ShrinkPNG(r, 512)
@@ -84,9 +86,15 @@ func TestShrinkPNG_DataBehindLastRow(t *testing.T) {
 	assert.Greater(t, r.Len(), extra/2, "the rest is not read")
 }
 
-func pngHeader(width, height uint32) []byte {
+// Colour types of PNG.
+const (
+	rgb  = 2
+	rgba = 6
+)
+
+func pngHeader(width, height uint32, colours byte) []byte {
 	size := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, width), height)
-	return append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(size, 8, 2, 0, 0, 0))...)
+	return append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(size, 8, colours, 0, 0, 0))...)
 }
 
 func pngChunk(name string, data []byte) []byte {

@@ -108,6 +108,35 @@ func TestLibrary_FolderReplaced(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A folder that is gone is not created anew while the catalog lies elsewhere.
+func TestReserve_FolderGoneCatalogElsewhere(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "images")
+	l := resources.New(resources.Options{
+		Folder: folder, Catalog: filepath.Join(t.TempDir(), "catalog.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler),
+	})
+	defer l.Close()
+	save(t, l, "before", []byte("x"))
+	require.NoError(t, os.RemoveAll(folder))
+	_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
+	require.ErrorIs(t, err, resources.ErrStorage)
+	_, err = os.Stat(folder)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// A file that was moved within the folder is one problem, not two.
+func TestCheck_MovedFile(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	i := save(t, l, "x", []byte("x"))
+	other := filepath.Join(folder, "favourites")
+	require.NoError(t, os.Mkdir(other, 0o755)) //nolint:gosec // as users have it
+	require.NoError(t, os.Rename(l.Path(i), filepath.Join(other, filepath.Base(l.Path(i)))))
+	report, err := l.Check(t.Context(), false, nil)
+	require.NoError(t, err)
+	require.Len(t, report.Problems, 1)
+	assert.Equal(t, resources.Moved, report.Problems[0].Kind)
+}
+
 // A step of an image that the catalog does not know, as it was replaced, is
 // entered whole; a row that knows better is left alone.
 func TestRecord_UnknownImage(t *testing.T) {

@@ -62,6 +62,11 @@ func TestFileNames(t *testing.T) {
 		"--- dashes --- around ---": "dashes-around",
 		"\xff\xfe broken utf-8":     "broken-utf-8",
 		"😀 emoji only at the start": "emoji-only-at-the-start",
+		"❤️":                        "image", // a letter-like symbol and an invisible selector
+		"❤️ love":                   "love",
+		"हिन्दी में एक":             "हिन्दी-में-एक",
+		"தமிழ் மொழி":                "தமிழ்-மொழி",
+		"cafe\u0301 a\ufe0f":        "cafe\u0301-a",
 	} {
 		l := open(t, t.TempDir())
 		i := save(t, l, prompt, []byte("x"))
