@@ -123,7 +123,7 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 func (c *Client) ask(ctx context.Context, task string) (*answer, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
-	return c.send(ctx, http.MethodGet, resultPath+url.PathEscape(task), nil)
+	return c.get(ctx, resultPath+url.PathEscape(task))
 }
 
 // readResult is done when the task has ended.

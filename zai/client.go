@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,7 +23,9 @@ type Client struct {
 	key       *secret
 	region    Region
 	base      *url.URL
-	api       *http.Client
+	billed    *http.Client // for what costs money
+	http1     bool         // billed is known to speak HTTP/1.1 and to send nothing twice
+	api       *http.Client // for questions
 	pictures  *http.Client
 	timeout   time.Duration
 	download  downloadLimits
@@ -83,6 +84,13 @@ func WithBaseURL(raw string) Option {
 
 // WithHTTPClient sets the client for API calls and for downloads from the base
 // URL's own origin. It is copied, not changed; its Timeout is not used.
+//
+// Requests that are billed go through a copy of its Transport that speaks
+// HTTP/1.1 only and opens a connection for each of them. A Transport that is no
+// *http.Transport cannot be changed in this way: it must not send a request
+// twice, neither by itself nor over HTTP/2, and must not keep the body to do
+// so. Requests come to it without GetBody, and when it fails after it has read
+// the body, the outcome of the request counts as unknown.
 func WithHTTPClient(c *http.Client) Option {
 	return func(s *settings) error {
 		if c == nil {
@@ -190,27 +198,15 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	}
 	api.Timeout = 0
 	api.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	billed := api
+	var http1 bool
+	billed.Transport, http1 = billedTransport(api.Transport)
 	return &Client{
-		key: &secret{key}, region: s.region, base: base, api: &api,
+		key: &secret{key}, region: s.region, base: base, api: &api, billed: &billed, http1: http1,
 		pictures: pictureClient(base, api.Transport, s.connectTimeout),
 		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
 		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil
-}
-
-// apiTransport keeps idle connections for less time than servers do: a POST on
-// a connection that the server is closing has an unknown outcome.
-func apiTransport(connect time.Duration) *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   connect,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          32,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       15 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
 }
 
 // Region is the platform the client was made for.
@@ -221,6 +217,7 @@ func (c *Client) BaseURL() string { return c.base.String() }
 
 // Close drops idle connections.
 func (c *Client) Close() {
+	c.billed.CloseIdleConnections()
 	c.api.CloseIdleConnections()
 	c.pictures.CloseIdleConnections()
 }

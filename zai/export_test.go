@@ -44,3 +44,10 @@ func SpecialRanges() []netip.Prefix { return specialRanges() }
 
 // AnswerError judges an answer without picture.
 var AnswerError = answerError
+
+// BilledTransport tells what requests that cost money are sent over, and
+// whether their connections are used again.
+func (c *Client) BilledTransport() (protocols string, reused bool) {
+	t := c.billed.Transport.(*http.Transport)
+	return t.Protocols.String(), !t.DisableKeepAlives
+}

@@ -1,19 +1,13 @@
 package zai
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -53,7 +47,7 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 	for attempt := 1; ; attempt++ {
 		start := c.now()
 		var result *T
-		a, failure := c.send(ctx, http.MethodPost, path, body)
+		a, failure := c.post(ctx, path, body)
 		if failure == nil {
 			if result = read(a); result == nil {
 				failure = c.complete(answerError(a.status, a.header, a.text), a.header)
@@ -74,47 +68,6 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 	}
 }
 
-// answer is what came back, whatever it says.
-type answer struct {
-	status int
-	header http.Header
-	text   []byte
-}
-
-func (a *answer) logID() string { return clip(a.header.Get("X-Log-Id"), 100) }
-
-// send makes one request to the API.
-func (c *Client) send(ctx context.Context, method, path string, body []byte) (*answer, *Error) {
-	var sent atomic.Bool
-	trace := &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
-		if info.Err == nil {
-			sent.Store(true)
-		}
-	}}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), method, c.base.String()+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
-	}
-	request.Header.Set("Authorization", "Bearer "+c.key.value)
-	if len(body) > 0 {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Accept-Language", "en-US,en")
-	request.Header.Set("User-Agent", c.userAgent)
-	response, err := c.api.Do(request)
-	if err != nil {
-		return nil, c.transportError(ctx, err, sent.Load() && !isWriteError(err))
-	}
-	defer response.Body.Close()
-	a := &answer{status: response.StatusCode, header: response.Header}
-	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err != nil || len(a.text) > maxAnswer {
-		return nil, &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Message: "the answer broke off", cause: err}
-	}
-	return a, nil
-}
-
 // readResponse is nil when the answer holds no picture.
 func (c *Client) readResponse(a *answer) *ImageResponse {
 	if a.status < 200 || a.status > 299 {
@@ -128,32 +81,6 @@ func (c *Client) readResponse(a *answer) *ImageResponse {
 		Created: w.created, Data: w.data, ContentFilter: w.filter, Model: w.model,
 		RequestID: c.redact(w.requestID), LogID: c.redact(a.logID()),
 	}
-}
-
-// isWriteError reports that the system did not take all bytes of the request.
-// net/http calls a small request written when it is in its own buffer.
-func isWriteError(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "write"
-}
-
-// transportError judges a call that got no answer. Without a request fully
-// written the service cannot have accepted it.
-func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
-	e := &Error{Kind: KindOutcomeUnknown, cause: withoutURL(err)}
-	switch {
-	case sent && ctx.Err() != nil:
-		e.Message = "no answer within the time allowed"
-	case sent:
-		e.Message = "the connection broke before the answer"
-	case errors.Is(ctx.Err(), context.Canceled):
-		e.Kind, e.NotAccepted = KindCancelled, true
-	default:
-		e.Kind, e.NotAccepted, e.transient = KindUpstream, true, ctx.Err() == nil
-		e.Message = "no connection to " + c.base.Host
-		e.Hint = "Check the network and the base URL, then call again; nothing was charged."
-	}
-	return e
 }
 
 // redact takes the key out of text that came from outside: a service that

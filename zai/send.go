@@ -1,0 +1,114 @@
+package zai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// answer is what came back, whatever it says.
+type answer struct {
+	status int
+	header http.Header
+	text   []byte
+}
+
+func (a *answer) logID() string { return clip(a.header.Get("X-Log-Id"), 100) }
+
+func (a *answer) ok() bool { return a.status >= 200 && a.status <= 299 }
+
+// post sends a request that is billed if it is accepted, at most once.
+func (c *Client) post(ctx context.Context, path string, content []byte) (*answer, *Error) {
+	var body io.Reader
+	var sent func() bool
+	if c.http1 {
+		body = bytes.NewReader(content) // net/http sends headers and a body of this type in one piece
+		ctx, sent = watchWriting(ctx)
+	} else {
+		sealed := &sealedBody{unread: bytes.NewReader(content)}
+		body, sent = sealed, sealed.seal
+	}
+	request, err := c.newRequest(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
+	}
+	request.GetBody = nil // nothing below can send the body again
+	request.ContentLength = int64(len(content))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.billed.Do(request)
+	if err != nil {
+		return nil, c.transportError(ctx, err, sent() && (!c.http1 || !isWriteError(err)))
+	}
+	return readAnswer(response)
+}
+
+// watchWriting tells whether net/http has written a whole request to its own
+// buffer. Whether the system took it from there is another question.
+func watchWriting(ctx context.Context) (watched context.Context, written func() bool) {
+	var done atomic.Bool
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
+		if info.Err == nil {
+			done.Store(true)
+		}
+	}}), done.Load
+}
+
+// get asks a question that is free and may be repeated.
+func (c *Client) get(ctx context.Context, path string) (*answer, *Error) {
+	ctx, sent := watchWriting(ctx)
+	request, err := c.newRequest(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
+	}
+	response, err := c.api.Do(request)
+	if err != nil {
+		return nil, c.transportError(ctx, err, sent())
+	}
+	return readAnswer(response)
+}
+
+func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.key.value)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Language", "en-US,en")
+	request.Header.Set("User-Agent", c.userAgent)
+	return request, nil
+}
+
+func readAnswer(response *http.Response) (*answer, *Error) {
+	defer response.Body.Close()
+	a := &answer{status: response.StatusCode, header: response.Header}
+	var err error
+	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil || len(a.text) > maxAnswer {
+		return nil, &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Message: "the answer broke off", cause: err}
+	}
+	return a, nil
+}
+
+// transportError judges a call that got no answer. A request that was not sent
+// in full cannot have been accepted.
+func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
+	e := &Error{Kind: KindOutcomeUnknown, cause: withoutURL(err)}
+	switch {
+	case sent && ctx.Err() != nil:
+		e.Message = "no answer within the time allowed"
+	case sent:
+		e.Message = "the connection broke before the answer"
+	case errors.Is(ctx.Err(), context.Canceled):
+		e.Kind, e.NotAccepted = KindCancelled, true
+	default:
+		e.Kind, e.NotAccepted, e.transient = KindUpstream, true, ctx.Err() == nil
+		e.Message = "no connection to " + c.base.Host
+		e.Hint = "Check the network and the base URL, then call again; nothing was charged."
+	}
+	return e
+}
