@@ -13,9 +13,9 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// MaxPixels bounds a picture that is accepted for later decoding: four times
-// the largest that any model makes.
-const MaxPixels = 1 << 24
+// MaxPixels bounds an image that is accepted for later decoding: twice the
+// largest that any model makes.
+const MaxPixels = 1 << 23
 
 // maxSide is the longest side of a picture in pixels.
 const maxSide = 1 << 14
@@ -30,6 +30,7 @@ type Format struct {
 	MIMEType  string
 	Extension string // with the dot
 	config    func(io.Reader) (image.Config, error)
+	track     func() *tracker
 }
 
 // ErrNotPicture says that bytes are none of the accepted formats.
@@ -39,29 +40,38 @@ var ErrNotPicture = errors.New("not a PNG, JPEG, WebP or GIF picture")
 func DetectFormat(head []byte) (Format, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
-		return Format{"image/png", ".png", png.DecodeConfig}, nil
+		return Format{"image/png", ".png", png.DecodeConfig, trackPNG}, nil
 	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
-		return Format{"image/jpeg", ".jpg", jpeg.DecodeConfig}, nil
+		return Format{"image/jpeg", ".jpg", jpeg.DecodeConfig, trackJPEG}, nil
 	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP":
-		return Format{"image/webp", ".webp", webp.DecodeConfig}, nil
+		return Format{"image/webp", ".webp", webp.DecodeConfig, trackWebP}, nil
 	case bytes.HasPrefix(head, []byte("GIF87a")), bytes.HasPrefix(head, []byte("GIF89a")):
-		return Format{"image/gif", ".gif", gif.DecodeConfig}, nil
+		return Format{"image/gif", ".gif", gif.DecodeConfig, trackGIF}, nil
 	default:
 		return Format{}, ErrNotPicture
 	}
 }
 
-// Picture is a picture on its way in: type and dimensions are known from its
+// Picture is an image on its way in: type and dimensions are known from its
 // header, the bytes are still to be read.
 type Picture struct {
 	Format
 	Width, Height int // pixels
 	body          io.Reader
 	closer        io.Closer
+	seen          *tracker
 }
 
-// Read reads the file from its first byte.
-func (p *Picture) Read(b []byte) (int, error) { return p.body.Read(b) }
+// Read reads the file from its first byte. A file that ends before its image
+// does ends with an error of KindDownload instead of io.EOF.
+func (p *Picture) Read(b []byte) (int, error) {
+	n, err := p.body.Read(b)
+	p.seen.see(b[:n])
+	if errors.Is(err, io.EOF) && !p.seen.whole() {
+		return n, errIncomplete
+	}
+	return n, err
+}
 
 // Close ends the download.
 func (p *Picture) Close() error {
@@ -92,7 +102,7 @@ func OpenPicture(r io.Reader) (*Picture, error) {
 	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > MaxPixels/config.Height {
 		return nil, fmt.Errorf("%w: %dx%d pixels", errTooLarge, config.Width, config.Height)
 	}
-	return &Picture{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all)}, nil
+	return &Picture{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all), seen: format.track()}, nil
 }
 
 var errTooLarge = errors.New("the picture is too large")

@@ -81,8 +81,13 @@ func (s *Sandbox) file(w http.ResponseWriter, r *http.Request) {
 	}
 	file := p.file()
 	w.Header().Set("Content-Type", "image/png")
-	w.Header().Set("Content-Length", fmt.Sprint(len(file)))
 	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s_watermark.png"`, p.id))
+	if p.fault.name == "cut" {
+		w.Header().Set("Transfer-Encoding", "identity") // the end of the connection is the end of the file
+		_, _ = w.Write(file[:len(file)/2])
+		return
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(len(file)))
 	if p.fault.name == "truncated" && get == 1 {
 		_, _ = w.Write(file[:len(file)/2])
 		panic(http.ErrAbortHandler)

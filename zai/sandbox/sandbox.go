@@ -40,6 +40,7 @@
 //	late                    the link answers 404 twice, then serves
 //	page                    the link answers a web page for ever
 //	truncated               the link breaks off half way, once
+//	cut                     the link serves half the file and tells no length
 //	jpeg                    a JPEG whose name ends in .png
 //	b64                     the picture comes inside the answer
 //	filtered                the answer carries a content_filter remark
