@@ -125,7 +125,7 @@ func TestErrorKinds(t *testing.T) {
 		{"unauthorized", "sandbox:unauthorized", 0, "--region china", nil},
 		{"wrong_region", "sandbox:wrong_region", 0, "ZAI_BASE_URL", nil},
 		{"no_balance", "sandbox:no_balance", 0, "recharge", nil},
-		{"rate_limited", "sandbox:rate_limited", 0, "Wait", nil},
+		{"rate_limited", "sandbox:too_frequent", 0, "Wait", nil},
 		{"quota", "sandbox:quota", 0, "resets", nil},
 		{"content_blocked", "sandbox:content_blocked", 0, "Rephrase", nil},
 		{"invalid_argument", "sandbox:invalid_argument", 0, "size parameter", nil},

@@ -41,7 +41,7 @@ func TestSubmit(t *testing.T) {
 		{"a gateway that knows codes", 502, `{"code":1222,"msg":"x"}`, "", zai.KindOutcomeUnknown, 1},
 		{"half an answer", 200, `{"id":"83539`, "", zai.KindOutcomeUnknown, 1},
 		{"a gateway's page", 502, `<html></html>`, "", zai.KindOutcomeUnknown, 1},
-		{"busy", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, "", zai.KindRateLimited, 4},
+		{"busy", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, "", zai.KindRateLimited, 1},
 		{"no money", 429, `{"error":{"code":"1113","message":"Insufficient balance"}}`, "", zai.KindNoBalance, 1},
 		{"blocked", 400, `{"contentFilter":[{"level":2,"role":"user"}],"error":{"code":"1301","message":"x"}}`, "", zai.KindContentBlocked, 1},
 		{"key", 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`, "", zai.KindUnauthorized, 1},

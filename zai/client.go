@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -110,6 +111,19 @@ func WithTimeouts(connect, call time.Duration) Option {
 			return errors.New("WithTimeouts: must be positive")
 		}
 		s.connectTimeout, s.timeout = connect, call
+		return nil
+	}
+}
+
+// WithDownloadRetries sets how long Download waits before each further attempt
+// and with that how many there are: after 1, 2 and 4 seconds by default, none
+// without arguments.
+func WithDownloadRetries(waits ...time.Duration) Option {
+	return func(s *settings) error {
+		if slices.ContainsFunc(waits, func(d time.Duration) bool { return d < 0 }) {
+			return errors.New("WithDownloadRetries: must not be negative")
+		}
+		s.download.waits = slices.Clone(waits)
 		return nil
 	}
 }

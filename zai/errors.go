@@ -50,8 +50,9 @@ type Error struct {
 	// sending it again cannot bill twice.
 	NotAccepted bool
 
-	transient bool // the client itself may try again
-	cause     error
+	transient       bool // the client itself may try again
+	tooManyInFlight bool
+	cause           error
 }
 
 // Error gives the whole story in one line, for logs.
@@ -149,6 +150,7 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 	case kind != "":
 		e.Kind, e.NotAccepted = kind, true
+		e.tooManyInFlight = nested && status == http.StatusTooManyRequests && (code == "1302" || code == "1305")
 		e.transient = again && nested && (status == http.StatusTooManyRequests) == (kind == KindRateLimited) && status >= http.StatusTooManyRequests
 	default:
 		e.Kind, e.NotAccepted = kindOfStatus(status)
@@ -203,6 +205,12 @@ func kindOfStatus(status int) (kind Kind, notAccepted bool) {
 		return KindUpstream, true
 	}
 }
+
+// TooManyInFlight reports that the service, in its own words, refused the
+// request because too many are in flight, codes 1302 and 1305. It was surely
+// not accepted and costs nothing. The client does not try it again: whoever
+// limits what is in flight knows better when there is room.
+func (e *Error) TooManyInFlight() bool { return e.tooManyInFlight && e.NotAccepted }
 
 // Transient reports whether the failure tends to pass by itself within seconds
 // or minutes, so that a later call may succeed.

@@ -14,14 +14,6 @@ func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes in
 	}
 }
 
-// WithoutWaits gives up at the first failure of a download.
-func WithoutWaits() Option {
-	return func(s *settings) error {
-		s.download.waits = nil
-		return nil
-	}
-}
-
 // MaxDownload is the byte limit and the time limit of one download.
 func MaxDownload() (int64, time.Duration) {
 	limits := defaultDownloadLimits()

@@ -16,10 +16,10 @@ const (
 	maxAnswer   = 48 << 20 // a picture of 32 MiB as base64 fits
 )
 
-// GenerateImage asks for one picture. It sends the request again only while it
-// is sure that the service did not accept it; every other failure is an
-// *Error of kind KindOutcomeUnknown and may have been billed. All errors are
-// *Error.
+// GenerateImage asks for one image. It sends the request again only if the
+// service surely did not accept it and enough time is left; a refusal because
+// too many are in flight is returned at once. A failure of KindOutcomeUnknown
+// may have been billed, all others are not. All errors are *Error.
 //
 // Cancelling ctx after the request was sent does not undo it.
 func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*ImageResponse, error) {
@@ -34,7 +34,7 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 // order posts a request that is billed when it is accepted. read is nil for
 // an answer that is not what was asked for.
 func order[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*answer) *T) (*T, error) {
-	request, err := request.prepared(c.region)
+	request, model, err := request.prepared(c.region)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +57,13 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 		if failure == nil {
 			return result, nil
 		}
-		c.log.WarnContext(ctx, "request for a picture failed", "model", request.Model, "attempt", attempt,
+		c.log.WarnContext(ctx, "failed to request an image", "model", request.Model, "attempt", attempt,
 			"kind", string(failure.Kind), "error", failure.Error())
-		if !failure.transient || !failure.NotAccepted || attempt == maxAttempts {
+		if !failure.transient || !failure.NotAccepted || failure.TooManyInFlight() || attempt == maxAttempts {
 			return nil, failure
 		}
-		if wait := c.backoff(attempt, failure.RetryAfter); !sleep(ctx, wait) {
+		wait := c.backoff(attempt, failure.RetryAfter)
+		if !timeLeft(ctx, wait+2*model.UsualDuration(request.Quality)) || !sleep(ctx, wait) {
 			return nil, failure
 		}
 	}
@@ -116,9 +117,16 @@ func (c *Client) complete(e *Error, header http.Header) *Error {
 	return e
 }
 
+// timeLeft reports whether ctx lasts longer than d. An attempt that is cut
+// short by its deadline turns a sure refusal into an unknown outcome.
+func timeLeft(ctx context.Context, d time.Duration) bool {
+	deadline, limited := ctx.Deadline()
+	return !limited || time.Until(deadline) > d
+}
+
 // sleep waits unless ctx ends first or would end within the wait.
 func sleep(ctx context.Context, d time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+	if !timeLeft(ctx, d) {
 		return false
 	}
 	timer := time.NewTimer(d)

@@ -61,11 +61,11 @@ func recordedAnswers() []recorded {
 		{"balance", 429, `{"error":{"code":"1113","message":"Insufficient balance or no resource package. Please recharge."}}`, zai.KindNoBalance, "1113", 1, "balance"},
 		{"balance, Chinese", 429, `{"error":{"code":"1113","message":"余额不足或无可用资源包,请充值。"}}`, zai.KindNoBalance, "1113", 1, "not a rate limit"},
 		{"balance, Anthropic form", 429, `{"type":"error","error":{"type":"rate_limit_error","code":"1113","message":"x"},"request_id":"20260419110530c93facb6dbf240cc"}`, zai.KindNoBalance, "1113", 1, "20260419110530c93facb6dbf240cc"},
-		{"rate", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, zai.KindRateLimited, "1302", 4, "busy"},
-		{"rate, code as number", 429, `{"error":{"code":1302,"message":"Rate limit reached for requests"},"request_id":"20260419110530c93facb6dbf240cc"}`, zai.KindRateLimited, "1302", 4, "busy"},
-		{"rate, Chinese", 429, `{"error":{"code":"1302","message":"您当前使用该API的并发数过高，请降低并发，或联系客服增加限额。"}}`, zai.KindRateLimited, "1302", 4, "并发数过高"},
+		{"rate", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, zai.KindRateLimited, "1302", 1, "busy"},
+		{"rate, code as number", 429, `{"error":{"code":1302,"message":"Rate limit reached for requests"},"request_id":"20260419110530c93facb6dbf240cc"}`, zai.KindRateLimited, "1302", 1, "busy"},
+		{"rate, Chinese", 429, `{"error":{"code":"1302","message":"您当前使用该API的并发数过高，请降低并发，或联系客服增加限额。"}}`, zai.KindRateLimited, "1302", 1, "并发数过高"},
 		{"frequency", 429, `{"error":{"code":"1303","message":"x"}}`, zai.KindRateLimited, "1303", 4, ""},
-		{"overloaded", 429, `{"error":{"code":"1305","message":"The service may be temporarily overloaded"}}`, zai.KindRateLimited, "1305", 4, ""},
+		{"overloaded", 429, `{"error":{"code":"1305","message":"The service may be temporarily overloaded"}}`, zai.KindRateLimited, "1305", 1, ""},
 		{"high traffic", 429, `{"error":{"code":"1312","message":"x"}}`, zai.KindRateLimited, "1312", 4, ""},
 		{"429 without code", 429, `{}`, zai.KindRateLimited, "", 1, ""},
 		{"day limit", 429, `{"error":{"code":"1304","message":"x"}}`, zai.KindQuota, "1304", 1, "limit"},
@@ -292,7 +292,7 @@ func TestCancelled(t *testing.T) {
 }
 
 func TestWaits(t *testing.T) {
-	const rate = `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`
+	const rate = `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`
 	tests := []struct {
 		name       string
 		retryAfter string
@@ -346,7 +346,7 @@ func TestWaits(t *testing.T) {
 				w.WriteHeader(429)
 				_, _ = io.WriteString(w, rate)
 			})}
-			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, h)), zai.WithTimeouts(time.Second, 30*time.Second))
+			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, h)), zai.WithTimeouts(time.Second, 40*time.Second))
 			start := time.Now()
 			_, err := c.GenerateImage(t.Context(), kitten())
 			require.ErrorIs(t, err, zai.KindRateLimited, "the last answer, not a timeout")

@@ -76,7 +76,7 @@ func canary(t *testing.T, address string) net.Listener {
 
 func TestNoConnectionToPrivateAddresses(t *testing.T) {
 	api := serve(t, http.NotFoundHandler())
-	c := newClient(t, api.URL, zai.WithoutWaits())
+	c := newClient(t, api.URL, zai.WithDownloadRetries())
 	port := canary(t, "127.0.0.1:0").Addr().(*net.TCPAddr).Port
 	hosts := []string{
 		"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "①②⑦.⓪.⓪.①", "localhost", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]",

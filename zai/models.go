@@ -33,6 +33,10 @@ type Model struct {
 	Usual map[string]time.Duration
 	// Async models can be asked for at the asynchronous endpoint.
 	Async bool
+	// MaxConcurrent is how many requests of an account the service takes at
+	// once, tasks that are not finished included. It refuses more with code
+	// 1302, see Error.TooManyInFlight.
+	MaxConcurrent int
 }
 
 // RecommendedSize is a size the vendor lists, and what it suits: in one word
@@ -70,7 +74,10 @@ func glmSizes() []RecommendedSize {
 	}
 }
 
-// catalogue is the table. Sizes and prices: docs.z.ai/guides/image and
+// catalogue is the table. MaxConcurrent is what the vendor's page of rate limits
+// (z.ai/manage-apikey/rate-limits, after login) shows for cogview-4-250304 and
+// glm-image; that the models of region China alone take as many as the former
+// is assumed, no number is published. Sizes and prices: docs.z.ai/guides/image and
 // docs.bigmodel.cn, image generation pages. The pages contradict one another
 // on the smallest side of glm-image (1024 excludes two of their own
 // recommended sizes); 512 is what the service was seen to accept.
@@ -82,7 +89,8 @@ func catalogue() []Model {
 			Summary:     "fast and cheap, strong with Chinese and English text in the picture",
 			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview,
 			Qualities: []string{Standard, HD}, PriceUSD: 0.01,
-			Usual: map[string]time.Duration{Standard: 8 * time.Second, HD: 20 * time.Second},
+			Usual:         map[string]time.Duration{Standard: 8 * time.Second, HD: 20 * time.Second},
+			MaxConcurrent: 5,
 		},
 		{
 			ID: "glm-image", Regions: []Region{Global, China},
@@ -91,18 +99,21 @@ func catalogue() []Model {
 			Free:      SizeRule{Min: 512, Max: 2048, Divisor: 32, MaxPixels: 1 << 22},
 			Qualities: []string{HD}, PriceUSD: 0.015,
 			Usual: map[string]time.Duration{HD: 45 * time.Second}, Async: true,
+			MaxConcurrent: 1,
 		},
 		{
 			ID: "cogview-4", Regions: []Region{China},
 			Summary:     "the newest CogView-4",
 			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0.01,
-			Usual: map[string]time.Duration{"": 8 * time.Second},
+			Usual:         map[string]time.Duration{"": 8 * time.Second},
+			MaxConcurrent: 5,
 		},
 		{
 			ID: "cogview-3-flash", Regions: []Region{China},
 			Summary:     "free, simple pictures",
 			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0,
-			Usual: map[string]time.Duration{"": 8 * time.Second},
+			Usual:         map[string]time.Duration{"": 8 * time.Second},
+			MaxConcurrent: 5,
 		},
 	}
 }
@@ -222,10 +233,14 @@ func (m Model) CheckQuality(quality string) error {
 	return invalid(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
 }
 
-// UsualDuration is how long a picture of the quality takes.
+// UsualDuration is how long an image of the quality takes; the empty quality is
+// the model's default.
 func (m Model) UsualDuration(quality string) time.Duration {
-	if len(m.Qualities) == 0 {
+	switch {
+	case len(m.Qualities) == 0:
 		quality = ""
+	case quality == "":
+		quality = m.DefaultQuality()
 	}
 	return m.Usual[quality]
 }

@@ -27,32 +27,32 @@ const (
 	MaxPrompt = 10_000
 )
 
-// prepared returns the request as it is sent: names normalized, checked
-// against the model of the region.
-func (r ImageRequest) prepared(region Region) (ImageRequest, error) {
+// prepared returns the request as it is sent, with its names normalized and
+// checked against the model of the region.
+func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 	model, err := FindModel(region, r.Model)
 	if err != nil {
-		return r, err
+		return r, model, err
 	}
 	r.Model = model.ID
 	if err := CheckTexts(r.Prompt, r.UserID); err != nil {
-		return r, err
+		return r, model, err
 	}
 	if r.Size != "" {
 		r.Size = NormalizeSize(r.Size)
 		if err := model.CheckSize(r.Size); err != nil {
-			return r, err
+			return r, model, err
 		}
 	}
 	if r.Quality != "" {
 		if err := model.CheckQuality(r.Quality); err != nil {
-			return r, err
+			return r, model, err
 		}
 	}
 	if len(model.Qualities) == 0 {
 		r.Quality = ""
 	}
-	return r, nil
+	return r, model, nil
 }
 
 // CheckTexts checks the free texts of a request: the prompt and the optional

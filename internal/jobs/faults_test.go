@@ -104,7 +104,7 @@ func TestFailurePoints(t *testing.T) {
 		"gateway error":            {text(502, "<html>Bad Gateway</html>"), 1, 0, resources.Unknown},
 		"gateway timeout":          {text(504, ""), 1, 0, resources.Unknown},
 		"plain 500":                {text(500, `{"code":500,"msg":"error"}`), 1, 0, resources.Unknown},
-		"busy":                     {text(429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
+		"busy":                     {text(429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
 		"the service's own error":  {text(500, `{"error":{"code":"1234","message":"Network error"}}`), 4, 0, resources.Failed},
 		"no balance":               {text(429, `{"error":{"code":"1113","message":"Insufficient balance"}}`), 1, 0, resources.Failed},
 		"answered, then late": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {

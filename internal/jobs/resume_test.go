@@ -222,7 +222,7 @@ func TestTasks(t *testing.T) {
 		"a poster":                {resources.Saved, 1, 1, true},
 		"sandbox:delay=1s":        {resources.Saved, 1, 1, true},
 		"sandbox:no_async":        {resources.Saved, 2, 1, true},
-		"sandbox:rate_limited*2":  {resources.Saved, 3, 1, true},
+		"sandbox:too_frequent*2":  {resources.Saved, 3, 1, true},
 		"sandbox:content_blocked": {resources.Failed, 1, 0, false},
 		"sandbox:outcome_unknown": {resources.Unknown, 1, 1, true},
 		"sandbox:hangup":          {resources.Unknown, 1, 1, true},

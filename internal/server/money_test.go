@@ -344,7 +344,7 @@ func TestAFloodOnStdioStaysBounded(t *testing.T) {
 func TestTheKeyNeverLeaves(t *testing.T) {
 	const key = "0ca9a72ec0ffee11deadbeef00000001.CanaryCanary4242"
 	faults := []string{
-		"", "unauthorized", "wrong_region", "no_balance", "rate_limited*1", "quota", "content_blocked", "content_blocked_output", "invalid_argument", "upstream*1",
+		"", "unauthorized", "wrong_region", "no_balance", "too_frequent*1", "quota", "content_blocked", "content_blocked_output", "invalid_argument", "upstream*1",
 		"outcome_unknown", "hangup", "no_picture", "broken_json", "download", "page", "truncated", "jpeg", "b64", "filtered", "late",
 	}
 	tasks := []string{"no_async", "task_failed", "task_gone", "hangup", "unauthorized"}

@@ -40,7 +40,7 @@ func TestErrorKinds(t *testing.T) {
 		{"sandbox:content_blocked", "content_blocked", 1, 0, false},
 		{"sandbox:content_blocked_output", "content_blocked", 1, 0, false},
 		{"sandbox:invalid_argument", "invalid_argument", 1, 0, false},
-		{"sandbox:rate_limited", "rate_limited", 4, 0, true},
+		{"sandbox:too_frequent", "rate_limited", 4, 0, true},
 		{"sandbox:upstream", "upstream", 4, 0, true},
 		{"sandbox:outcome_unknown", "outcome_unknown", 1, 1, false},
 		{"sandbox:hangup", "outcome_unknown", 1, 1, false},

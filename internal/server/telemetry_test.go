@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 	}
 	require.Contains(t, post(generate(1, "a secret garden")), `"saved"`)
 	post(generate(2, "sandbox:content_blocked"))
-	post(generate(3, "sandbox:rate_limited*1"))
+	post(generate(3, "sandbox:too_frequent*1"))
 	post(call(4, "generate_image", `{"prompt":"x","colour":"red"}`))
 	post(call(5, "no_such_tool_"+strings.Repeat("x", 30), `{}`))
 	stream := s.do(t, "GET", "/mcp", "", named...)

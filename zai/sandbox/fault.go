@@ -53,6 +53,8 @@ func (f fault) refuse(w http.ResponseWriter) bool {
 		status, body = 429, `{"error":{"code":"1113","message":"Insufficient balance or no resource package. Please recharge."}}`
 	case "rate_limited":
 		status, body = 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`
+	case "too_frequent":
+		status, body = 429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`
 	case "quota":
 		status, body = 429, `{"error":{"code":"1308","message":"Usage limit reached for 5 hour. Your limit will reset at 2026-01-16 06:12:24"},"request_id":"20260116020454a2f38f10ad56479c"}`
 	case "content_blocked":

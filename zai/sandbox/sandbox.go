@@ -14,7 +14,8 @@
 //	unauthorized            401, code 401
 //	wrong_region            200 with the gateway's soft 404
 //	no_balance              429, code 1113
-//	rate_limited            429, code 1302
+//	rate_limited            429, code 1302, too many in flight
+//	too_frequent            429, code 1303, too many in a short time
 //	quota                   429, code 1308
 //	content_blocked         400, code 1301, the prompt was refused
 //	content_blocked_output  400, code 1301, the picture was refused
