@@ -125,6 +125,13 @@ func (j *Job) send() bool {
 	return j.sent
 }
 
+// unsend notes that the request was refused: the job can be abandoned again.
+func (j *Job) unsend() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sent = false
+}
+
 func (j *Job) giveUp() {
 	j.mu.Lock()
 	j.left = true

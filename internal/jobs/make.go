@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -15,8 +16,12 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// make takes a picture from its reservation to the library and gives its last
+// make takes an image from its reservation to the library and returns its last
 // row. Money and the row agree after every step.
+//
+// A request that the service refuses because too many are in flight was not
+// accepted: the image goes back to the queue. It keeps its slot, as there is no
+// room for the next one either.
 func (p *Pipeline) make(j *Job) resources.Image {
 	defer j.place.leave()
 	j.enter(PhaseQueued)
@@ -25,8 +30,39 @@ func (p *Pipeline) make(j *Job) resources.Image {
 			return row
 		}
 	}
-	response, err := p.ask(j, j.Image())
-	return p.answered(j, j.Image(), response, err)
+	for pause := p.BusyPause; ; pause = min(2*pause, maxBusyPause) {
+		response, err := p.ask(j, j.Image())
+		if service, ok := errors.AsType[*zai.Error](err); ok && service.TooManyInFlight() {
+			if row, ok := p.requeue(j, max(pause, service.RetryAfter)); !ok {
+				return row
+			}
+			continue
+		}
+		j.place.leave()
+		return p.answered(j, j.Image(), response, err)
+	}
+}
+
+// requeue waits before the request is sent again. ok is false if the caller
+// left or the row cannot be written: nothing is sent then.
+func (p *Pipeline) requeue(j *Job, pause time.Duration) (row resources.Image, ok bool) {
+	row = j.Image()
+	row.State = resources.Queued
+	if err := p.recordIf(row, resources.Submitted); err != nil {
+		return p.notMade(row, err), false
+	}
+	j.set(row)
+	j.unsend()
+	j.enter(PhaseQueued)
+	p.Log.Info("waiting: the service has too many requests in flight", "id", row.ID, "model", row.Model, "pause", pause)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-j.queue.Done():
+		return p.notMade(row, j.queue.Err()), false
+	}
+	return p.submit(j)
 }
 
 // answered goes on with what the service said.
@@ -53,10 +89,12 @@ func remarks(list []zai.ContentFilter) (kept []resources.ContentFilter) {
 	return kept
 }
 
-// ask sends the request, unless the caller left or the program ends: this is
-// the last moment at which that costs nothing. It gives the slot back.
+// ask sends the request, unless the image could not be saved, the caller left
+// or the program ends: this is the last moment at which that costs nothing.
 func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) {
-	defer j.place.leave()
+	if err := p.Library.Prepare(j.base, p.lease(), row.CreatedAt); err != nil {
+		return nil, err
+	}
 	if since := p.wall().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
 		if err := p.recordIf(row, resources.Submitted); err != nil {
 			return nil, err
@@ -93,19 +131,22 @@ func (p *Pipeline) request(ctx context.Context, j *Job, row resources.Image) (*z
 	return p.Client.Await(ctx, task.ID)
 }
 
-// waitForSlot waits in order until fewer requests are under way. It is not ok
-// when the caller left or the row cannot be written: nothing is sent then.
-func (p *Pipeline) waitForSlot(j *Job) (resources.Image, bool) {
-	row := j.Image()
+// waitForSlot waits in order until fewer requests are in flight. ok is false if
+// the caller left or the row cannot be written: nothing is sent then.
+func (p *Pipeline) waitForSlot(j *Job) (row resources.Image, ok bool) {
 	select {
 	case <-j.place.ready:
+		return p.submit(j)
 	case <-j.queue.Done():
-		j.place.leave()
-		return p.notMade(row, j.queue.Err()), false
+		return p.notMade(j.Image(), j.queue.Err()), false
 	}
+}
+
+// submit writes that the request may be sent from now on.
+func (p *Pipeline) submit(j *Job) (row resources.Image, ok bool) {
+	row = j.Image()
 	row.State, j.submitted = resources.Submitted, p.wall()
 	if err := p.recordIf(row, resources.Queued); err != nil {
-		j.place.leave()
 		return p.notMade(row, err), false
 	}
 	j.set(row)

@@ -25,11 +25,12 @@ type Config struct {
 	Client        *zai.Client // nil when there is no key
 	Library       *resources.Library
 	Process       string  // names this process among those that share the library
-	MaxConcurrent int     // requests under way at once
+	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
 	BudgetUSD     float64 // per owner and UTC day, 0 for no limit
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
 	Lease         time.Duration // after which others take up what this process left; 30 s when zero
+	BusyPause     time.Duration // first pause after a refusal for too many requests in flight; 1 s when zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer                        // nil for no traces
 	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was begun before; may be nil
@@ -39,7 +40,7 @@ type Config struct {
 // Pipeline makes pictures. It is safe for concurrent use.
 type Pipeline struct {
 	Config
-	queue   *queue
+	queues  *queues
 	fetches chan struct{}   // places for downloads of what is taken up again ...
 	polls   chan struct{}   // ... and for asking about it
 	base    context.Context //nolint:containedctx // the life of paid work, which no call's context may end
@@ -64,13 +65,33 @@ const (
 	maxPolls         = 64
 )
 
-const defaultLease = 30 * time.Second
+const (
+	defaultLease     = 30 * time.Second
+	defaultBusyPause = time.Second
+	maxBusyPause     = 30 * time.Second
+)
+
+// limit returns how many requests for a model may be in flight.
+func (p *Pipeline) limit(model string) int {
+	if p.MaxConcurrent > 0 || p.Client == nil {
+		return p.MaxConcurrent
+	}
+	m, err := zai.FindModel(p.Client.Region(), model)
+	if err != nil {
+		return 1 // the request will be refused
+	}
+	return m.MaxConcurrent
+}
 
 // New makes a pipeline; Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c, queue: newQueue(max(c.MaxConcurrent, 1), maxWaitingClient, maxWaiting), fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
+		Config: c, fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
 		refused: make(chan struct{}), running: map[string]*Job{}, unrecorded: map[string]resources.Image{}, given: map[string]int{},
+	}
+	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
+	if p.BusyPause <= 0 {
+		p.BusyPause = defaultBusyPause
 	}
 	if p.Tracer == nil {
 		p.Tracer = noop.NewTracerProvider().Tracer("")
@@ -83,8 +104,8 @@ func New(c Config) *Pipeline {
 	return p
 }
 
-// Waiting is how many pictures wait for a slot.
-func (p *Pipeline) Waiting() int { return p.queue.length() }
+// Waiting returns how many images wait for a slot.
+func (p *Pipeline) Waiting() int { return p.queues.length() }
 
 // Find gives the job at work on a picture in this process, or nil.
 func (p *Pipeline) Find(id string) *Job {

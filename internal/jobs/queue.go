@@ -9,6 +9,40 @@ import (
 // ErrBusy says that too much is waiting already.
 var ErrBusy = errors.New("too many pictures are waiting")
 
+// queues holds the queue of each model: the service limits the requests in
+// flight per model.
+type queues struct {
+	limit            func(model string) int
+	perClient, total int // how many may wait in each
+
+	mu      sync.Mutex
+	byModel map[string]*queue
+}
+
+func newQueues(limit func(model string) int, perClient, total int) *queues {
+	return &queues{limit: limit, perClient: perClient, total: total, byModel: map[string]*queue{}}
+}
+
+// of returns the queue of a model.
+func (q *queues) of(model string) *queue {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.byModel[model] == nil {
+		q.byModel[model] = newQueue(max(q.limit(model), 1), q.perClient, q.total)
+	}
+	return q.byModel[model]
+}
+
+// length returns how many images wait, of all models.
+func (q *queues) length() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, queue := range q.byModel {
+		n += queue.length()
+	}
+	return n
+}
+
 // queue gives out the slots for requests under way. What waits for one keeps
 // its order within its client, and clients take turns, so that one with many
 // pictures does not hold up another with a single one.
@@ -55,6 +89,17 @@ func (q *queue) enter(client string) (*place, error) {
 	return p, nil
 }
 
+// occupy takes a slot without waiting, for a request that is in flight already.
+// The next one waits until there are fewer than the limit.
+func (q *queue) occupy() *place {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free--
+	p := &place{queue: q, ready: make(chan struct{})}
+	close(p.ready)
+	return p
+}
+
 // hasSlot reports whether the wait is over.
 func (p *place) hasSlot() bool {
 	select {
@@ -83,7 +128,7 @@ func (p *place) leave() {
 
 // next hands a free slot to whose turn it is.
 func (q *queue) next() {
-	if q.free == 0 || len(q.turns) == 0 {
+	if q.free <= 0 || len(q.turns) == 0 {
 		return
 	}
 	client := q.turns[0]

@@ -121,7 +121,14 @@ func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun
 	j.sent = true
 	p.running[row.ID] = j
 	p.mu.Unlock()
-	p.run(j, func() resources.Image { return p.goOn(j, row) })
+	release := func() {}
+	if row.State == resources.Submitted && row.TaskID != "" { // the task is in flight at the service
+		release = p.queues.of(row.Model).occupy().leave
+	}
+	p.run(j, func() resources.Image {
+		defer release()
+		return p.goOn(j, row)
+	})
 	return j, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -132,6 +133,10 @@ func TestAProcessThatWasTakenForDead(t *testing.T) {
 	r.sql(t, `UPDATE images SET lease_until_ms=1`)
 	taken, err := other.Recover(t.Context(), false)
 	require.NoError(t, err)
+	require.Empty(t, taken, "it still holds the lock of its name")
+	require.NoError(t, os.RemoveAll(filepath.Join(r.folder, ".processes")))
+	taken, err = other.Recover(t.Context(), false)
+	require.NoError(t, err)
 	require.Len(t, taken, 2)
 	for _, j := range taken {
 		<-j.Done()
@@ -159,6 +164,11 @@ func TestAProcessThatWasStoppedBeforeItSent(t *testing.T) {
 	require.NoError(t, err)
 	<-call.Jobs[0].Done()
 	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
+func (r *rig) sqlf(t *testing.T, format string, arguments ...any) {
+	t.Helper()
+	r.sql(t, fmt.Sprintf(format, arguments...))
 }
 
 func (r *rig) sql(t *testing.T, statement string) {

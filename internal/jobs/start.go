@@ -99,7 +99,7 @@ func (r Request) pictures() int { return max(r.N, 1) }
 // finds such a row later finds its job too.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
 	for range r.pictures() {
-		place, err := p.queue.enter(r.Client)
+		place, err := p.queues.of(r.Model).enter(r.Client)
 		if err != nil {
 			return drafts, err
 		}
