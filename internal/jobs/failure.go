@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"zai-image-mcp/resources"
@@ -71,6 +70,7 @@ func Describe(err error) *resources.Failure {
 	var (
 		service *zai.Error
 		budget  *BudgetError
+		storage *resources.StorageError
 	)
 	switch {
 	case errors.As(err, &service):
@@ -109,12 +109,19 @@ func Describe(err error) *resources.Failure {
 	case errors.Is(err, resources.ErrNotFound):
 		return &resources.Failure{Kind: KindNotFound, Message: "There is no picture with this id.", Hint: "Call list_images to see which pictures there are."}
 	case errors.Is(err, resources.ErrCorrupt):
-		return &resources.Failure{Kind: KindStorage, Message: "The picture's file was changed, damaged or removed after it was saved.", Hint: "Tell the user; the picture has to be made again."}
+		return &resources.Failure{
+			Kind: KindStorage, Message: "The image's file was changed, damaged or removed after it was saved.",
+			Hint: "Call get_image with its id: as long as Z.AI keeps the image, it is fetched again free of charge.",
+		}
+	case errors.As(err, &storage):
+		return &resources.Failure{
+			Kind: KindStorage, Retryable: true, Hint: storage.Advice(),
+			Message: fmt.Sprintf("The image library cannot be used: %s %s: %s.", storage.Part, storage.Path, storage.Reason()),
+		}
 	case errors.Is(err, resources.ErrStorage):
 		return &resources.Failure{
-			Kind: KindStorage, Retryable: true,
-			Message: "The picture library cannot be used" + cause(err) + ".",
-			Hint:    "Ask the user to check that the folder of --store is writable and has space, then call again.",
+			Kind: KindStorage, Retryable: true, Message: "The image library cannot be used.",
+			Hint: "Ask the user to run `zai-image-mcp doctor`, which names the cause, then call again.",
 		}
 	default:
 		f := &resources.Failure{Kind: KindInternal, Message: "Something went wrong inside the image server.", Hint: "Call once more; if it happens again, tell the user to look at the server's log."}
@@ -134,32 +141,23 @@ func describeService(e *zai.Error) *resources.Failure {
 	return &resources.Failure{Kind: string(e.Kind), Message: message, Hint: hint, Retryable: e.Transient()}
 }
 
-// cause names what the operating system said, which tells the user a full disk
-// from a missing permission.
-func cause(err error) string {
-	text := err.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 && len(text)-at < 120 {
-		return text[at:]
-	}
-	return ""
-}
-
-// lost describes a picture that is paid for but not saved.
+// lost describes an image that is paid for but not saved.
 func lost(err error, id, url string) *resources.Failure {
 	f := Describe(err)
-	if f.Kind != KindStorage {
-		f.Kind = string(zai.KindDownload)
-		f.Message = "The picture was made and paid for, but fetching it failed."
+	advice := ""
+	if f.Kind == KindStorage {
+		advice = f.Hint + " "
+		f.Message = "The image was made and paid for, but it could not be saved. " + f.Message
 	} else {
-		f.Message = "The picture was made and paid for, but saving it failed" + cause(err) + "."
+		f.Kind = string(zai.KindDownload)
+		f.Message = "The image was made and paid for, but fetching it failed."
 	}
 	if url == "" {
 		f.Retryable = false
-		f.Hint = "It came inside Z.AI's answer and cannot be fetched again; tell the user, who may want to free space before another try."
+		f.Hint = advice + "The image came inside Z.AI's answer and cannot be fetched again; tell the user before another call, which costs again."
 		return f
 	}
 	f.Retryable = true
-	f.Hint = "Call get_image with id " + id + " to fetch it again free of charge"
-	f.Hint += "; for some days it is also at " + url + "."
+	f.Hint = advice + "Call get_image with id " + id + " to fetch it again free of charge; for some days it is also at " + url + "."
 	return f
 }

@@ -22,6 +22,15 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	if j := p.Find(row.ID); j != nil && j.join(watch) {
 		return j, nil
 	}
+	missing, err := p.Library.Missing(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	if missing {
+		if row, err = p.Library.Image(ctx, row.Owner, row.ID); err != nil {
+			return nil, err
+		}
+	}
 	if !open(row) || !p.begin() {
 		return finished(row, watch), nil
 	}

@@ -327,32 +327,51 @@ func TestAbandonedAtOnce(t *testing.T) {
 	assert.Zero(t, r.sandbox.Posts())
 }
 
-func TestAPictureInTheAnswerThatCannotBeSaved(t *testing.T) {
+// breakFolder makes an image impossible to save once it is paid for: a file
+// takes the place of the year's folder. It returns how to mend that.
+func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
+	t.Helper()
+	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
+	watch = func(s jobs.Stage) {
+		if s.Phase == jobs.PhaseDownloading {
+			assert.NoError(t, os.RemoveAll(year))
+			assert.NoError(t, os.WriteFile(year, nil, 0o600))
+		}
+	}
+	return watch, func() { require.NoError(t, os.Remove(year)) }
+}
+
+func TestFetch_InlineImageNotSaved(t *testing.T) {
 	r := newRig(t, nil)
-	require.NoError(t, os.WriteFile(filepath.Join(r.folder, time.Now().UTC().Format("2006")), nil, 0o600))
-	row := r.make(t, "sandbox:b64")
+	watch, _ := r.breakFolder(t)
+	j, err := r.start(t.Context(), order("sandbox:b64"), watch)
+	require.NoError(t, err)
+	<-j.Done()
+	row := j.Image()
 	assert.Equal(t, "storage", row.Failure.Kind)
 	assert.False(t, row.Failure.Retryable)
 	assert.NotContains(t, row.Failure.Hint, "get_image", "that would not help")
+	assert.Contains(t, row.Failure.Message, r.folder, "the folder is named")
 	unsaved, err := r.Library.Unsaved(t.Context(), "local", 10)
 	require.NoError(t, err)
 	assert.Len(t, unsaved, 1)
 	list, err := r.Recover(t.Context(), true)
 	require.NoError(t, err)
-	assert.Empty(t, list, "nothing can bring it home, so its failure stays as it is")
+	assert.Empty(t, list, "nothing can fetch it, so its failure stays as it is")
 }
 
-func TestFullDiskKeepsTheLink(t *testing.T) {
+func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	r := newRig(t, nil)
-	// Where the year's folder should be stands a file.
-	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
-	require.NoError(t, os.WriteFile(year, nil, 0o600))
-	row := r.make(t, "a fox")
+	watch, mend := r.breakFolder(t)
+	first, err := r.start(t.Context(), order("a fox"), watch)
+	require.NoError(t, err)
+	<-first.Done()
+	row := first.Image()
 	assert.Equal(t, resources.Answered, row.State)
 	assert.Equal(t, "storage", row.Failure.Kind)
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
 	assert.True(t, row.Charged)
-	require.NoError(t, os.Remove(year))
+	mend()
 	j, err := r.Follow(t.Context(), row, nil)
 	require.NoError(t, err)
 	<-j.Done()
