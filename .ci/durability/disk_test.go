@@ -134,41 +134,54 @@ func TestFailingDisk(t *testing.T) {
 	assert.Greater(t, taken, 5)
 }
 
-// The folder's file system is full, then read-only, then neither.
+// A file system that is full or read-only costs nothing; one that becomes so
+// once an image is paid for keeps the link, and a repair fetches the image.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	catalog := "ZAI_IMAGE_CATALOG=" + filepath.Join(t.TempDir(), "catalog.db")
 	for name, broken := range map[string]string{"full": "size=40k", "read-only": "ro"} {
-		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			mount(t, "-t", "tmpfs", "-o", "size=40k", "tmpfs", folder)
-			remount := func(option string) {
-				out, err := exec.Command("mount", "-o", "remount,"+option, folder).CombinedOutput()
-				require.NoError(t, err, string(out))
-			}
-			remount(broken)
-			prompt := "a large picture on a disk that is " + name
-			c := s.command(folder, nil, "generate", "--size", "2048x1024", prompt)
-			c.Env = append(c.Env, catalog)
-			out, err := c.CombinedOutput()
-			require.Error(t, err)
-			assert.Contains(t, string(out), "(kind: storage)")
-			assert.Contains(t, string(out), "/files/", "the link is told")
-			assert.Equal(t, 1, s.of(prompt))
-			remount("rw,size=20m")
-			c = s.command(folder, nil, "images", "repair")
-			c.Env = append(c.Env, catalog)
-			out, err = c.CombinedOutput()
-			require.NoError(t, err, string(out))
-			assert.Contains(t, string(out), "fetched ")
-			c = s.command(folder, nil, "images", "check", "--read-data")
-			c.Env = append(c.Env, catalog)
-			out, err = c.CombinedOutput()
-			require.NoError(t, err, string(out))
-			assert.Equal(t, 1, s.of(prompt))
-			require.NoError(t, os.Remove(strings.TrimPrefix(catalog, "ZAI_IMAGE_CATALOG=")))
-		})
+		for _, when := range []string{"before", "after payment"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				folder, catalog := t.TempDir(), filepath.Join(t.TempDir(), "catalog.db")
+				mount(t, "-t", "tmpfs", "-o", "size=80m", "tmpfs", folder)
+				remount := func(option string) {
+					out, err := exec.Command("mount", "-o", "remount,"+option, folder).CombinedOutput()
+					assert.NoError(t, err, string(out))
+				}
+				run := func(args ...string) (string, error) {
+					c := s.command(folder, nil, args...)
+					c.Env = append(c.Env, "ZAI_IMAGE_CATALOG="+catalog)
+					out, err := c.CombinedOutput()
+					return string(out), err
+				}
+				prompt := "a large image on a disk that is " + name + " " + when
+				if when == "before" {
+					remount(broken)
+				} else {
+					s.during(prompt, func() { remount(broken) })
+				}
+				out, err := run("generate", "--size", "2048x1024", prompt)
+				require.Error(t, err)
+				assert.Contains(t, out, "(kind: storage)")
+				assert.Contains(t, out, folder, "the folder is named")
+				if when == "before" {
+					assert.Zero(t, s.of(prompt), "nothing is paid")
+					remount("rw,size=80m")
+					out, err = run("generate", "--size", "2048x1024", prompt)
+					require.NoError(t, err, out)
+					return
+				}
+				assert.Contains(t, out, "/files/", "the link is told")
+				assert.Equal(t, 1, s.of(prompt))
+				remount("rw,size=80m")
+				out, err = run("images", "repair")
+				require.NoError(t, err, out)
+				assert.Contains(t, out, "fetched ")
+				out, err = run("images", "check", "--read-data")
+				require.NoError(t, err, out)
+				assert.Equal(t, 1, s.of(prompt))
+			})
+		}
 	}
 }
 

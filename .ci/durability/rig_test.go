@@ -53,11 +53,12 @@ type service struct {
 	*httptest.Server
 	mu       sync.Mutex
 	accepted map[string]int
+	hooks    map[string]func() // run before an image is made, by prompt
 }
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	s := &service{accepted: map[string]int{}}
+	s := &service{accepted: map[string]int{}, hooks: map[string]func(){}}
 	api := sandbox.New(sandbox.Options{})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -68,7 +69,11 @@ func newService(t *testing.T) *service {
 			if err == nil && json.Unmarshal(body, &request) == nil {
 				s.mu.Lock()
 				s.accepted[request.Prompt]++
+				hook := s.hooks[request.Prompt]
 				s.mu.Unlock()
+				if hook != nil {
+					hook()
+				}
 			}
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 		}
@@ -76,6 +81,13 @@ func newService(t *testing.T) *service {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// during runs a function while the image of a prompt is being made.
+func (s *service) during(prompt string, hook func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks[prompt] = hook
 }
 
 func (s *service) of(prompt string) int {
