@@ -41,7 +41,7 @@ func main() {
 	program := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
 	os.Stdout = os.Stderr
 	forgetEmptyVariables()
-	// A host that goes away closes our stdout; paid work must not die of it.
+	// When the host exits, our stdout closes; that must not kill paid work.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -120,7 +120,12 @@ type serveCommand struct {
 	Inline        string        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
 	Structured    string        `help:"Whether results have structured content: auto (not for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
 	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
-	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
+	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM, a closed terminal (SIGHUP) or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
+}
+
+// reloadsTokens reports whether SIGHUP means "read the tokens again".
+func (c *serveCommand) reloadsTokens() bool {
+	return c.Transport != "stdio" && c.AuthTokens != ""
 }
 
 // Run serves MCP until the host closes stdin or a signal comes.
@@ -193,13 +198,18 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 	}
 	defer library.Close()
 	defer s.Close()
-	session, err := s.Client(p.ctx, server.Name+"-generate", version)
+	session, err := s.Client(context.WithoutCancel(p.ctx), server.Name+"-generate", version)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
 	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: c.Output}
-	return terminal.Generate(p.ctx, session, order, p.out, p.err, isTerminal(p.err))
+	// A signal gives up what was not sent yet; what is paid for is waited for and printed.
+	defer context.AfterFunc(p.ctx, func() {
+		fmt.Fprintln(p.err, "Finishing what is paid for; a second signal ends the program at once.")
+		s.Close()
+	})()
+	return terminal.Generate(context.WithoutCancel(p.ctx), session, order, p.out, p.err, isTerminal(p.err))
 }
 
 type imagesCommand struct {
@@ -436,6 +446,11 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err == nil {
+		if parsed.Command() != "serve" || !c.Serve.reloadsTokens() {
+			var stop context.CancelFunc
+			p.ctx, stop = endOnHangUp(ctx)
+			defer stop()
+		}
 		err = parsed.Run()
 	}
 	var usage *usageError
