@@ -89,8 +89,8 @@ type commands struct {
 
 // libraryFlags say where the pictures are.
 type libraryFlags struct {
-	Store   string `help:"Folder for pictures (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
-	Catalog string `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
+	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
+	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
 }
 
 // upstreamFlags say how pictures are made.
@@ -106,7 +106,7 @@ type upstreamFlags struct {
 type webFlags struct {
 	Listen       string        `help:"Address for http and sse; port 0 takes a free one, which the log names." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
 	PublicURL    string        `name:"public-url" help:"Base of download links, and a Host and Origin of this server (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
-	AuthTokens   string        `help:"File of name:token lines for http and sse; the name is the owner of the pictures." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	AuthTokens   filePath      `help:"File of name:token lines for http and sse; the name is the owner of the pictures." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
 	AllowOrigin  []string      `help:"Further browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
 	LinkLifetime time.Duration `help:"How long download links are valid." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
 }
@@ -142,6 +142,7 @@ func (c *serveCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer library.Close()
+	warnOfRelative(p.log(all, false), c.libraryFlags)
 	return srv.ServeStdio(p.ctx, p.in, p.out)
 }
 
@@ -151,7 +152,7 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 		return &usageError{"--link-lifetime must be positive", seeHelp}
 	}
 	web, err := server.Listen(p.ctx, server.Address{
-		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: c.AuthTokens, AllowOrigins: c.AllowOrigin, SSE: sse,
+		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), AllowOrigins: c.AllowOrigin, SSE: sse,
 	})
 	if setting, ok := errors.AsType[*server.SettingError](err); ok {
 		return &usageError{setting.Error(), setting.Hint}
@@ -178,12 +179,12 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 type generateCommand struct {
 	libraryFlags
 	upstreamFlags
-	Model   string `help:"Model (default cogview-4-250304)." env:"ZAI_IMAGE_MODEL" placeholder:"NAME"`
-	Size    string `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
-	Quality string `help:"standard or hd." placeholder:"NAME"`
-	N       int    `short:"n" help:"Number of pictures, 1 to 4; each is billed." placeholder:"N"`
-	Output  string `short:"o" help:"Write a copy of the picture to this file." type:"path" placeholder:"FILE"`
-	Prompt  string `arg:"" help:"What to show."`
+	Model   string   `help:"Model (default cogview-4-250304)." env:"ZAI_IMAGE_MODEL" placeholder:"NAME"`
+	Size    string   `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
+	Quality string   `help:"standard or hd." placeholder:"NAME"`
+	N       int      `short:"n" help:"Number of pictures, 1 to 4; each is billed." placeholder:"N"`
+	Output  filePath `short:"o" help:"Write a copy of the image to this file." placeholder:"FILE"`
+	Prompt  string   `arg:"" help:"What to show."`
 }
 
 // Run makes pictures through the tool that agents use, and prints where they
@@ -203,7 +204,11 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer session.Close()
-	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: c.Output}
+	output, err := absolute(c.Output)
+	if err != nil {
+		return err
+	}
+	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: output}
 	// A signal gives up what was not sent yet; what is paid for is waited for and printed.
 	defer context.AfterFunc(p.ctx, func() {
 		fmt.Fprintln(p.err, "Finishing what is paid for; a second signal ends the program at once.")
@@ -300,11 +305,11 @@ func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) er
 }
 
 type configCommand struct {
-	Client  string `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini or opencode."`
-	Write   bool   `help:"Put the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
-	Yes     bool   `help:"Replace another entry of the same name without asking."`
-	KeyFile string `help:"File that holds the key; without it the entry has a place for the key itself." type:"path" placeholder:"FILE"`
-	Sandbox bool   `help:"Start the server with --sandbox."`
+	Client  string   `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini or opencode."`
+	Write   bool     `help:"Put the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
+	Yes     bool     `help:"Replace another entry of the same name without asking."`
+	KeyFile filePath `help:"File that holds the key; without it the entry has a place for the key itself." placeholder:"FILE"`
+	Sandbox bool     `help:"Start the server with --sandbox."`
 }
 
 // Run prints or writes the entry.
@@ -324,13 +329,15 @@ func (c *configCommand) Run(p *program) error {
 	if strings.Contains(binary, "go-build") && filepath.Base(filepath.Dir(binary)) == "exe" {
 		return &usageError{"config: with go run the program is a file that is gone afterwards", "Build it with go build, put it where it shall stay, and run that."}
 	}
-	if c.KeyFile != "" {
-		if _, err := os.Stat(c.KeyFile); err != nil {
-			return &usageError{"--key-file: " + err.Error(), "Name a file that holds the key alone."}
-		}
+	keyFile, err := absolute(c.KeyFile)
+	if err == nil && keyFile != "" {
+		_, err = os.Stat(keyFile)
+	}
+	if err != nil {
+		return &usageError{"--key-file: " + err.Error(), "Name a file that holds the key alone."}
 	}
 	h := terminal.HostConfig{
-		Client: client, Machine: machine, Server: hostconfig.Server{Command: binary, KeyFile: c.KeyFile, Sandbox: c.Sandbox}, Now: time.Now, Out: p.out, Ask: p.err,
+		Client: client, Machine: machine, Server: hostconfig.Server{Command: binary, KeyFile: keyFile, Sandbox: c.Sandbox}, Now: time.Now, Out: p.out, Ask: p.err,
 	}
 	if in, ok := p.in.(*os.File); ok && isTerminal(in) {
 		h.In = in
@@ -581,7 +588,7 @@ func (p *program) key() (string, error) {
 			return key, nil
 		}
 	}
-	file := p.env("ZAI_API_KEY_FILE")
+	file := expandHome(p.env("ZAI_API_KEY_FILE"))
 	if file == "" {
 		return "", nil
 	}
@@ -593,22 +600,20 @@ func (p *program) key() (string, error) {
 }
 
 func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
-	for flag, value := range map[string]string{"--store": c.Store, "--catalog": c.Catalog} {
-		if strings.Contains(value, "://") {
+	for flag, value := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
+		if strings.Contains(string(value), "://") {
 			return nil, &usageError{fmt.Sprintf("%s %s: only local files are supported", flag, value), "Name a folder with --store and a file with --catalog."}
 		}
 	}
-	if c.Store == "" {
-		c.Store = filepath.Join(xdg.UserDirs.Pictures, "zai-images")
-	}
-	folder, err := filepath.Abs(c.Store)
-	if err == nil && c.Catalog != "" {
-		c.Catalog, err = filepath.Abs(c.Catalog)
-	}
-	if err != nil {
+	folder, err := absolute(c.Store)
+	catalog, catalogErr := absolute(c.Catalog)
+	if err := errors.Join(err, catalogErr); err != nil {
 		return nil, &usageError{"--store: " + err.Error(), "Name an absolute folder."}
 	}
-	return resources.New(resources.Options{Folder: folder, Catalog: c.Catalog, Now: time.Now, Random: rand.Reader, Log: log}), nil
+	if folder == "" {
+		folder = filepath.Join(xdg.UserDirs.Pictures, "zai-images")
+	}
+	return resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: log}), nil
 }
 
 func (p *program) log(all *commands, quiet bool) *slog.Logger {
