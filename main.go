@@ -74,8 +74,8 @@ type program struct {
 // commands is the command line. Flags of the contract have an environment
 // variable each; a flag wins.
 type commands struct {
-	LogLevel  string `help:"What is logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
-	LogFormat string `help:"Form of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
+	LogLevel  choice `help:"What is logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
+	LogFormat choice `help:"Form of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
 
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Make pictures from the terminal."`
@@ -95,11 +95,11 @@ type libraryFlags struct {
 
 // upstreamFlags say how pictures are made.
 type upstreamFlags struct {
-	Region        string  `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	Region        choice  `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 	BaseURL       string  `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for picture downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
 	Sandbox       bool    `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
 	MaxConcurrent int     `help:"Requests under way at once; more wait in order." default:"5" env:"ZAI_IMAGE_MAX_CONCURRENT"`
-	DailyBudget   float64 `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
+	DailyBudget   dollars `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
 }
 
 // webFlags are those of the transports http and sse.
@@ -115,10 +115,10 @@ type serveCommand struct {
 	libraryFlags
 	upstreamFlags
 	webFlags
-	Transport     string        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Transport     choice        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
 	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
-	Inline        string        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
-	Structured    string        `help:"Whether results have structured content: auto (not for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
+	Inline        choice        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Structured    choice        `help:"Whether results have structured content: auto (not for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
 	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
 	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM, a closed terminal (SIGHUP) or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
 }
@@ -243,7 +243,7 @@ type imagesCommand struct {
 		JSON     bool `name:"json" help:"As JSON."`
 	} `cmd:"" help:"Compare catalog and folder. Exit status 3 when something is wrong."`
 	Repair struct {
-		Region   string `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+		Region   choice `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 		BaseURL  string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
 		ReadData bool   `help:"Read every file and compare it with what was saved."`
 		JSON     bool   `name:"json" help:"As JSON."`
@@ -288,17 +288,21 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 // repair needs the API as well: pictures are fetched again.
 func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) error {
 	log := p.log(all, true)
-	region, err := zai.ParseRegion(c.Repair.Region)
+	region, err := zai.ParseRegion(string(c.Repair.Region))
 	if err != nil {
 		return err
 	}
 	client, err := p.client(region, upstreamFlags{BaseURL: c.Repair.BaseURL}, log)
-	if err != nil {
+	badKey, isBadKey := errors.AsType[*jobs.KeyError](err)
+	if err != nil && !isBadKey {
 		return err
 	}
 	pipeline := jobs.New(jobs.Config{Client: client, Library: care.Library, Process: rand.Text(), Now: time.Now, Log: log})
 	defer pipeline.Drain(p.ctx) //nolint:errcheck // nothing is under way but what the user interrupted
-	if client == nil {
+	switch {
+	case isBadKey:
+		fmt.Fprintf(p.err, "%s Without a key nothing is fetched, only the folder is mended.\n", badKey.Problem)
+	case client == nil:
 		fmt.Fprintln(p.err, "Without ZAI_API_KEY nothing is fetched, only the folder is mended.")
 	}
 	return care.Repair(p.ctx, pipeline, c.Repair.ReadData)
@@ -355,7 +359,7 @@ func (p *program) machine() (hostconfig.Machine, error) {
 
 type doctorCommand struct {
 	libraryFlags
-	Region  string `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	Region  choice `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 	BaseURL string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
 }
 
@@ -371,7 +375,7 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	if err != nil {
 		return err
 	}
-	region, err := zai.ParseRegion(c.Region)
+	region, err := zai.ParseRegion(string(c.Region))
 	if err != nil {
 		return err
 	}
@@ -397,7 +401,7 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 }
 
 type healthCommand struct {
-	Transport string `help:"As for serve; with stdio there is nothing to ask." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Transport choice `help:"As for serve; with stdio there is nothing to ask." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
 	Listen    string `help:"As for serve." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
 }
 
@@ -481,21 +485,22 @@ func (p *program) run(ctx context.Context, args []string) int {
 
 // setup is what the commands that make pictures have in common.
 type setup struct {
-	library       libraryFlags
-	upstream      upstreamFlags
-	model, inline string
-	structured    string
-	wait, grace   time.Duration
-	maxMessage    int
-	quiet         bool // log warnings only
-	counts        bool // for Prometheus
-	reach         resources.Reach
+	library     libraryFlags
+	upstream    upstreamFlags
+	model       string
+	inline      choice
+	structured  choice
+	wait, grace time.Duration
+	maxMessage  int
+	quiet       bool // log warnings only
+	counts      bool // for Prometheus
+	reach       resources.Reach
 }
 
 // server puts the program together.
 func (p *program) server(all *commands, c setup) (*server.Server, *resources.Library, error) {
 	log := p.log(all, c.quiet)
-	region, err := zai.ParseRegion(c.upstream.Region)
+	region, err := zai.ParseRegion(string(c.upstream.Region))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -505,7 +510,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if _, err := zai.FindModel(region, c.model); err != nil {
 		return nil, nil, usageOf("--model", err)
 	}
-	if budget := c.upstream.DailyBudget; math.IsNaN(budget) || budget > 1e9 || budget > 0 && budget < 1e-6 {
+	if budget := float64(c.upstream.DailyBudget); math.IsNaN(budget) || budget > 1e9 || budget > 0 && budget < 1e-6 {
 		return nil, nil, &usageError{"--daily-budget: not an amount of dollars", "Give dollars like 5 or 0.50, or 0 for no limit."}
 	}
 	if c.upstream.MaxConcurrent < 1 || c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
@@ -523,14 +528,15 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 		return nil, nil, err
 	}
 	client, err := p.client(region, c.upstream, log, zai.WithObserver(telemetry.Attempt))
-	if err != nil {
+	badKey, isBadKey := errors.AsType[*jobs.KeyError](err)
+	if err != nil && !isBadKey {
 		return nil, nil, err
 	}
 	s, err := server.New(server.Config{
 		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Structured: server.Structured(c.structured), Grace: c.grace, MaxMessage: c.maxMessage,
 		Reach: c.reach, Telemetry: telemetry,
 		Jobs: jobs.Config{
-			Client: client, Library: library, Process: rand.Text(), MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: c.upstream.DailyBudget,
+			Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: float64(c.upstream.DailyBudget),
 			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
 		},
 	})
@@ -545,58 +551,6 @@ func usageOf(flag string, err error) error {
 		return &usageError{flag + ": " + message, hint}
 	}
 	return &usageError{flag + ": " + err.Error(), seeHelp}
-}
-
-// client is nil without a key: the server starts all the same, and explains at
-// the first call what is missing.
-func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, options ...zai.Option) (*zai.Client, error) {
-	options = append(options, zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name+"/"+version))
-	key, err := p.key()
-	if c.Sandbox {
-		base, startErr := sandbox.Start(context.WithoutCancel(p.ctx), "127.0.0.1:0", sandbox.Options{Delay: sandbox.Realistic(8)})
-		if startErr != nil {
-			return nil, startErr
-		}
-		key, err, c.BaseURL = "sandbox", nil, base
-	}
-	if c.BaseURL != "" {
-		if err := zai.CheckBaseURL(c.BaseURL); err != nil {
-			return nil, usageOf("--base-url", err)
-		}
-		options = append(options, zai.WithBaseURL(c.BaseURL))
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case key == "":
-		log.Warn("no API key: pictures cannot be made until ZAI_API_KEY is set")
-		return nil, nil //nolint:nilnil // nil is the client of a program without key
-	}
-	client, err := zai.NewClient(key, options...)
-	if err != nil {
-		return nil, &usageError{"ZAI_API_KEY: " + err.Error(), "Set it to a key from https://z.ai/manage-apikey/apikey-list."}
-	}
-	return client, nil
-}
-
-// key reads the API key. Secrets come from the environment or a file, never
-// from a flag: flags are seen by every process on the machine.
-func (p *program) key() (string, error) {
-	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
-		// A host that does not fill in its own placeholder passes it on.
-		if key := strings.TrimSpace(p.env(name)); key != "" && !strings.HasPrefix(key, "${") {
-			return key, nil
-		}
-	}
-	file := expandHome(p.env("ZAI_API_KEY_FILE"))
-	if file == "" {
-		return "", nil
-	}
-	key, err := os.ReadFile(file) //nolint:gosec // the user names the file
-	if err != nil {
-		return "", &usageError{"ZAI_API_KEY_FILE cannot be read: " + err.Error(), "Name a readable file that holds the key alone."}
-	}
-	return strings.TrimSpace(string(key)), nil
 }
 
 func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
@@ -622,10 +576,7 @@ func (p *program) log(all *commands, quiet bool) *slog.Logger {
 	if quiet {
 		level = max(level, slog.LevelError)
 	}
-	key, err := p.key()
-	if err != nil {
-		key = ""
-	}
+	key, _, _ := p.key() // what is wrong with it is told by whoever needs it
 	return server.NewLogger(p.err, level, all.LogFormat == "json", key)
 }
 

@@ -60,6 +60,17 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exi
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }
 
+// listening reads a server's log up to its address, and leaves the rest unread.
+func listening(t *testing.T, log io.Reader) string {
+	t.Helper()
+	var line struct{ Msg, Address string }
+	for d := json.NewDecoder(log); line.Msg != "listening"; {
+		require.NoError(t, d.Decode(&line))
+	}
+	go io.Copy(io.Discard, log)
+	return line.Address
+}
+
 func TestGenerateFromTheTerminal(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "kitten.png")
 	out, errs, exit := run(t, nil, "generate", "--sandbox", "-o", copied, "-n", "2", "--size", "512x512", "A cute little kitten")
@@ -95,10 +106,11 @@ func TestCommandLine(t *testing.T) {
 		{"base URL without key", nil, []string{"--base-url", "nonsense"}, 2, []string{"--base-url"}},
 		{"bucket", nil, []string{"--store", "s3://bucket"}, 2, []string{"only local files"}},
 		{"database", nil, []string{"--catalog", "postgres://x"}, 2, []string{"only local files"}},
-		{"key file", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, nil, 2, []string{"ZAI_API_KEY_FILE"}},
+		{"key file", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, []string{"generate", "a fox"}, 1, []string{"ZAI_API_KEY_FILE", "/does/not/exist", "(kind: no_api_key)"}},
 		{"images alone", nil, []string{"images"}, 2, []string{"images", "--help"}},
 		{"budget NaN", nil, []string{"--daily-budget", "NaN"}, 2, []string{"--daily-budget"}},
 		{"budget too small", nil, []string{"--daily-budget", "0.0000004"}, 2, []string{"--daily-budget"}},
+		{"budget with a comma", []string{"ZAI_IMAGE_DAILY_BUDGET=5,00"}, nil, 2, []string{"--daily-budget", `"5,00" is not an amount of dollars`}},
 		{"wait", nil, []string{"--wait", "soon"}, 2, []string{"--wait"}},
 		{"no prompt", nil, []string{"generate"}, 2, []string{"prompt"}},
 		{"no key", nil, []string{"generate", "a fox"}, 1, []string{"ZAI_API_KEY", "(kind: no_api_key)"}},
@@ -357,12 +369,7 @@ func TestHealthCommand(t *testing.T) {
 		log, err := c.StderrPipe()
 		require.NoError(t, err)
 		require.NoError(t, c.Start())
-		var line struct{ Msg, Address string }
-		for d := json.NewDecoder(log); line.Msg != "listening"; {
-			require.NoError(t, d.Decode(&line))
-		}
-		go io.Copy(io.Discard, log)
-		_, port, err := net.SplitHostPort(line.Address)
+		_, port, err := net.SplitHostPort(listening(t, log))
 		require.NoError(t, err)
 		asked := slices.Concat(env, []string{"ZAI_IMAGE_LISTEN=" + strings.TrimSuffix(listen, "0") + port})
 		out, errs, exit := run(t, asked, "health")

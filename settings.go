@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"zai-image-mcp/internal/terminal"
 )
@@ -15,6 +18,30 @@ type filePath string
 // UnmarshalText implements encoding.TextUnmarshaler for kong.
 func (p *filePath) UnmarshalText(text []byte) error {
 	*p = filePath(expandHome(string(text)))
+	return nil
+}
+
+// choice is one of a few words. People write them with capitals and spaces,
+// too, as in the free text fields of desktop hosts.
+type choice string
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong.
+func (c *choice) UnmarshalText(text []byte) error {
+	*c = choice(strings.ToLower(strings.TrimSpace(string(text))))
+	return nil
+}
+
+// dollars is an amount of money.
+type dollars float64
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong. A comma is
+// refused: it is a decimal point to some and separates thousands for others.
+func (d *dollars) UnmarshalText(text []byte) error {
+	amount, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil {
+		return fmt.Errorf("%q is not an amount of dollars like 5 or 0.50", text)
+	}
+	*d = dollars(amount)
 	return nil
 }
 

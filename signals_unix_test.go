@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,17 +58,6 @@ func (a account) saved(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, files, 1)
 	assert.EqualValues(t, 1, a.api.Posts())
-}
-
-// listening reads a server's log up to its address, and leaves the rest unread.
-func listening(t *testing.T, log io.Reader) string {
-	t.Helper()
-	var line struct{ Msg, Address string }
-	for d := json.NewDecoder(log); line.Msg != "listening"; {
-		require.NoError(t, d.Decode(&line))
-	}
-	go io.Copy(io.Discard, log)
-	return line.Address
 }
 
 // A closing terminal sends SIGHUP, often twice, and the host that it ends may

@@ -23,6 +23,15 @@ const (
 // ErrNoKey says that pictures cannot be asked for, as there is no API key.
 var ErrNoKey = errors.New("no API key")
 
+// KeyError says why the API key that is set cannot be used, and what to do. It
+// is an ErrNoKey.
+type KeyError struct{ Problem, Hint string } // a sentence each
+
+func (e *KeyError) Error() string { return e.Problem + " " + e.Hint }
+
+// Is implements the interface of errors.Is.
+func (*KeyError) Is(target error) bool { return target == ErrNoKey }
+
 // ErrClosing says that the program ends and takes no new work.
 var ErrClosing = errors.New("the program is ending")
 
@@ -100,12 +109,7 @@ func Describe(err error) *resources.Failure {
 	case errors.Is(err, ErrManyCalls):
 		return tooMany("Too many calls are under way.", "wait for some of them")
 	case errors.Is(err, ErrNoKey):
-		return &resources.Failure{
-			Kind:    KindNoAPIKey,
-			Message: "No Z.AI API key is configured.",
-			Hint: "Ask the user to set the environment variable ZAI_API_KEY (or ZAI_API_KEY_FILE) in the host's configuration of this server; " +
-				"keys are made at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox.",
-		}
+		return describeNoKey(err)
 	case errors.Is(err, resources.ErrNotFound):
 		return &resources.Failure{Kind: KindNotFound, Message: "There is no picture with this id.", Hint: "Call list_images to see which pictures there are."}
 	case errors.Is(err, resources.ErrCorrupt):
@@ -129,6 +133,18 @@ func Describe(err error) *resources.Failure {
 			f.Hint += " Reference " + internal.Reference + "."
 		}
 		return f
+	}
+}
+
+func describeNoKey(err error) *resources.Failure {
+	if unusable, ok := errors.AsType[*KeyError](err); ok {
+		return &resources.Failure{Kind: KindNoAPIKey, Message: unusable.Problem, Hint: unusable.Hint}
+	}
+	return &resources.Failure{
+		Kind:    KindNoAPIKey,
+		Message: "No Z.AI API key is configured.",
+		Hint: "Ask the user to set the environment variable ZAI_API_KEY (or ZAI_API_KEY_FILE) in the host's configuration of this server; " +
+			"keys are made at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox.",
 	}
 }
 

@@ -36,7 +36,7 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	}
 	defer p.work.Done()
 	if p.Client == nil && row.Failure != nil {
-		return nil, ErrNoKey
+		return nil, p.noKey()
 	}
 	if err := p.catchUp(row.ID); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 // Config is what a Pipeline needs.
 type Config struct {
 	Client        *zai.Client // nil when there is no key
+	BadKey        *KeyError   // why Client is nil although a key is set; nil when none is
 	Library       *resources.Library
 	Process       string  // names this process among those that share the library
 	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table

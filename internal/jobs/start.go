@@ -49,7 +49,7 @@ func (c *Call) Abandon() {
 // watch, if given, hears of each stage and must not block.
 func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Call, error) {
 	if p.Client == nil {
-		return nil, ErrNoKey
+		return nil, p.noKey()
 	}
 	if !p.begin() {
 		return nil, ErrClosing
@@ -91,6 +91,14 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		}
 		return call, nil
 	}
+}
+
+// noKey says why there is no Client.
+func (p *Pipeline) noKey() error {
+	if p.BadKey != nil {
+		return p.BadKey
+	}
+	return ErrNoKey
 }
 
 func (r Request) pictures() int { return max(r.N, 1) }

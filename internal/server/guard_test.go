@@ -303,7 +303,7 @@ func TestTokens_Lines(t *testing.T) {
 		"old Mac":           {"bob:" + bobToken + "\ralice:" + aliceToken + "\r", ""},
 		"hash":              {"alice:sha256:" + digest, ""},
 		"hash in capitals":  {"alice:SHA256:" + strings.ToUpper(digest), ""},
-		"UTF-16":            {"\xff\xfea\x00:\x00", "UTF-8"},
+		"UTF-16":            {"\xff\xfe" + strings.Join(strings.Split("alice:"+aliceToken, ""), "\x00") + "\x00", ""},
 		"comment":           {"alice:" + aliceToken + " # of Alice", "no white space"},
 		"comment at a hash": {"alice:sha256:" + digest + " # of Alice", "64 hexadecimal digits"},
 		"quotes":            {`alice:"` + aliceToken + `"`, "without quotes"},

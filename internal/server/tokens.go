@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -13,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"zai-image-mcp/internal/textfile"
 )
 
 // MinToken is the least length of a token in characters.
@@ -110,18 +111,19 @@ var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 // parseTokens reads lines. No error repeats a token.
 func parseTokens(r io.Reader) ([]tokenEntry, error) {
 	const maxFile = 1 << 20
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	raw, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxFile {
+	if len(raw) > maxFile {
 		return nil, errors.New("larger than 1 MiB")
 	}
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, errors.New("written as UTF-16: save it as UTF-8")
+	text, err := textfile.Decode(raw)
+	if err != nil {
+		return nil, err
 	}
 	var entries []tokenEntry
-	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\ufeff"))
+	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	for n, line := range strings.Split(plain, "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
