@@ -26,6 +26,7 @@ import (
 
 	"zai-image-mcp/internal/hostconfig"
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/internal/server"
 	"zai-image-mcp/internal/terminal"
 	"zai-image-mcp/resources"
@@ -470,15 +471,15 @@ func (p *program) run(ctx context.Context, args []string) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.err, "%s: %s\n%s\n", server.Name, usage.what, usage.hint)
+		fmt.Fprintf(p.err, "%s: %s\n%s\n", server.Name, plaintext.Text(usage.what), usage.hint)
 		return 2
 	case errors.As(err, &parse):
-		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", server.Name, parse.Error(), server.Name)
+		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", server.Name, plaintext.Text(parse.Error()), server.Name)
 		return 2
 	case errors.Is(err, terminal.ErrProblems):
 		return 3
 	case !errors.Is(err, terminal.ErrFailed):
-		fmt.Fprintf(p.err, "%s: %s\n", server.Name, err)
+		fmt.Fprintf(p.err, "%s: %s\n", server.Name, plaintext.Text(err.Error()))
 	}
 	return 1
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Entry is a picture as programs see it: in the structured results of the
+// Entry is an image as programs see it: in the structured results of the
 // tools and in the metadata resource. Fields that do not apply are left out.
 type Entry struct {
 	ID                string          `json:"id"`
@@ -24,8 +24,9 @@ type Entry struct {
 	Model             string          `json:"model"`
 	Size              string          `json:"size"`
 	Quality           string          `json:"quality"`
-	CreatedAt         string          `json:"created_at"` // RFC 3339
-	CostUSD           float64         `json:"cost_usd"`   // 0 when nothing was charged
+	CreatedAt         string          `json:"created_at"`        // RFC 3339
+	CostUSD           float64         `json:"cost_usd"`          // 0 when nothing was charged
+	Sandbox           bool            `json:"sandbox,omitempty"` // drawn by the sandbox, not made by Z.AI
 	RequestID         string          `json:"request_id,omitempty"`
 	ContentFilter     []ContentFilter `json:"content_filter,omitempty"`
 	Error             *Failure        `json:"error,omitempty"`
@@ -67,7 +68,7 @@ func (l *Library) Entry(ctx context.Context, i Image, reach Reach) Entry {
 	e := Entry{
 		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
 		Prompt: i.Prompt, Model: i.Model, Size: i.Size, Quality: i.Quality, CreatedAt: i.CreatedAt.Format(time.RFC3339Nano),
-		RequestID: i.RequestID, ContentFilter: i.ContentFilter, Error: i.Failure,
+		Sandbox: i.Sandbox, RequestID: i.RequestID, ContentFilter: i.ContentFilter, Error: i.Failure,
 	}
 	if i.Charged {
 		e.CostUSD = i.CostUSD()

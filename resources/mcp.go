@@ -151,9 +151,12 @@ func openCursor(cursor string) (id string, ok bool) {
 // resource describes a picture in lists.
 func (m *MCP) resource(i Image) mcp.Resource {
 	size := i.Bytes
+	description := fmt.Sprintf("%dx%d, %s, %s", i.Width, i.Height, i.Model, i.CreatedAt.Format(time.DateTime))
+	if i.Sandbox {
+		description += ", from the sandbox"
+	}
 	r := mcp.Resource{
-		URI: URI(i.ID, Original), Name: path.Base(i.Path), Title: clip(i.Prompt, 80), MIMEType: i.MIMEType, Size: &size,
-		Description: fmt.Sprintf("%dx%d, %s, %s", i.Width, i.Height, i.Model, i.CreatedAt.Format(time.DateTime)),
+		URI: URI(i.ID, Original), Name: path.Base(i.Path), Title: clip(i.Prompt, 80), MIMEType: i.MIMEType, Size: &size, Description: description,
 	}
 	r.Annotations = &mcp.Annotations{LastModified: i.CreatedAt.Format(time.RFC3339)}
 	return r

@@ -8,6 +8,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
 )
 
@@ -17,7 +18,7 @@ const (
 )
 
 type listArguments struct {
-	Query  string `json:"query,omitempty" jsonschema_description:"Words that the prompt holds"`
+	Query  string `json:"query,omitempty" jsonschema_description:"Words that all occur in the prompt, in any order and case"`
 	Limit  int    `json:"limit,omitempty" jsonschema:"minimum=1,maximum=50,default=10"`
 	Cursor string `json:"cursor,omitempty" jsonschema_description:"next_cursor of the page before"`
 }
@@ -52,14 +53,18 @@ func (t *tools) list(ctx context.Context, request mcp.CallToolRequest) (*mcp.Cal
 	if err != nil {
 		return t.failed(err), nil
 	}
-	return t.listing(ctx, rows, next), nil
+	return t.listing(ctx, strings.TrimSpace(arguments.Query), rows, next), nil
 }
 
-// listing puts a page into words and data.
-func (t *tools) listing(ctx context.Context, rows []resources.Image, next string) *mcp.CallToolResult {
+// listing returns a page as text and as data.
+func (t *tools) listing(ctx context.Context, query string, rows []resources.Image, next string) *mcp.CallToolResult {
 	var b strings.Builder
-	if len(rows) == 0 {
-		b.WriteString("No pictures found.\n")
+	switch {
+	case len(rows) > 0:
+	case query != "":
+		fmt.Fprintf(&b, "No images whose prompt has all of the words: %s\n", plaintext.Line(query, 80))
+	default:
+		b.WriteString("No images found.\n")
 	}
 	structured := t.structured(ctx, nil)
 	structured.Images, structured.NextCursor = []resources.Entry{}, next
@@ -68,8 +73,12 @@ func (t *tools) listing(ctx context.Context, rows []resources.Image, next string
 		row.Prompt = shorten(row.Prompt, 300)
 		entry := t.Library.Entry(ctx, row, t.Reach)
 		structured.Images = append(structured.Images, entry)
-		fmt.Fprintf(&b, "%s  %s  %dx%d  %s  %s\n", row.ID, row.CreatedAt.Format("2006-01-02 15:04"), row.Width, row.Height,
-			row.Model, shorten(strings.Join(strings.Fields(row.Prompt), " "), 80))
+		mark := ""
+		if row.Sandbox {
+			mark = "(sandbox) "
+		}
+		fmt.Fprintf(&b, "%s  %s  %dx%d  %s  %s%s\n", row.ID, row.CreatedAt.Format("2006-01-02 15:04"), row.Width, row.Height,
+			row.Model, mark, plaintext.Line(row.Prompt, 80))
 		switch {
 		case entry.Path != "":
 			fmt.Fprintf(&b, "  file: %s\n", entry.Path)

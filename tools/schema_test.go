@@ -49,7 +49,7 @@ func TestDefinitionsAreSmall(t *testing.T) {
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		raw, err := json.Marshal(listed(t, region))
 		require.NoError(t, err)
-		assert.Less(t, len(raw), 4500, "every byte is paid for in each conversation")
+		assert.Less(t, len(raw), 4600, "every byte is paid for in each conversation")
 		t.Logf("%s: %d bytes", region, len(raw))
 	}
 }

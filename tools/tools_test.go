@@ -306,11 +306,34 @@ func TestSandboxPicturesSaySo(t *testing.T) {
 	assert.Contains(t, text(t, result), "sandbox")
 }
 
+// An image that the sandbox drew is never taken for one that Z.AI made.
+func TestList_SandboxImagesSaySo(t *testing.T) {
+	for _, drawn := range []bool{true, false} {
+		r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox, j.Sandbox = false, drawn })
+		_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+		assert.Equal(t, drawn, made.Images[0].Sandbox)
+		result, s := r.call(t, "list_images", `{}`)
+		assert.Equal(t, drawn, s.Images[0].Sandbox)
+		assert.Equal(t, drawn, strings.Contains(text(t, result), "(sandbox) a fox"))
+	}
+}
+
+func TestList_TextIsSafeToPrint(t *testing.T) {
+	r := newRig(t, nil)
+	_, made := r.call(t, "generate_image", `{"prompt":"red\u001b]0;owned\u0007 \u202efox\u009b2J","size":"512x512"}`)
+	require.Len(t, made.Images, 1)
+	result, s := r.call(t, "list_images", `{}`)
+	assert.Contains(t, text(t, result), `red\x1b]0;owned\a \u202efox\u009b2J`)
+	assert.Equal(t, "red\x1b]0;owned\a \u202efox\u009b2J", s.Images[0].Prompt, "data stays as it is")
+}
+
 func TestList(t *testing.T) {
 	r := newRig(t, nil)
 	result, s := r.call(t, "list_images", `{}`)
 	require.False(t, result.IsError)
-	assert.Contains(t, text(t, result), "No pictures")
+	assert.Equal(t, "No images found.", text(t, result))
+	result, _ = r.call(t, "list_images", `{"query":" red\u001b[2J fox "}`)
+	assert.Equal(t, `No images whose prompt has all of the words: red\x1b[2J fox`, text(t, result))
 	assert.NotNil(t, s.Images)
 	var want []string
 	for n := range 5 {

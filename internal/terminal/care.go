@@ -3,7 +3,6 @@ package terminal
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
 )
 
@@ -58,7 +58,7 @@ func (c Care) check(ctx context.Context, readData bool) (resources.Report, error
 func (c Care) problems(list []resources.Problem) {
 	table := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
 	for _, p := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Kind, p.ID, p.Path, p.Detail)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Kind, p.ID, plaintext.Line(p.Path, 0), plaintext.Line(p.Detail, 0))
 	}
 	_ = table.Flush() // what cannot be printed cannot be reported either
 }
@@ -114,7 +114,7 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 	} else {
 		for _, r := range done {
 			if r.Done != "" || r.Error != "" {
-				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, r.Path, cmp.Or(r.Error, r.Done))
+				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, plaintext.Line(r.Path, 0), plaintext.Line(cmp.Or(r.Error, r.Done), 0))
 			}
 		}
 		c.problems(after.Problems)
@@ -166,7 +166,7 @@ func (c Care) fetch(ctx context.Context, pipeline *jobs.Pipeline) error {
 			return ctx.Err()
 		}
 		if row := job.Image(); row.State == resources.Saved && !c.JSON {
-			fmt.Fprintf(c.Out, "fetched %s %s\n", row.ID, row.Path)
+			fmt.Fprintf(c.Out, "fetched %s %s\n", row.ID, plaintext.Line(row.Path, 0))
 		}
 		progress(n+1, len(list))
 	}
@@ -188,7 +188,7 @@ func (c Care) Reindex(ctx context.Context, owner string) error {
 			failed++
 		}
 		if !c.JSON {
-			fmt.Fprintf(c.Out, "%s %s\n", a.Path, a.Note)
+			fmt.Fprintf(c.Out, "%s %s\n", plaintext.Line(a.Path, 0), plaintext.Line(a.Note, 0))
 		}
 	}
 	if c.JSON {
@@ -227,7 +227,7 @@ func (c Care) Spend(ctx context.Context, owner string, since time.Time) error {
 		} else {
 			sum += s.CostUSD
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, s.Owner, model, s.Pictures, s.CostUSD)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, plaintext.Line(s.Owner, 0), plaintext.Line(model, 0), s.Pictures, s.CostUSD)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -240,12 +240,7 @@ func (c Care) Spend(ctx context.Context, owner string, since time.Time) error {
 	return err
 }
 
-func (c Care) document(value any) error {
-	encoder := json.NewEncoder(c.Out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
-}
+func (c Care) document(value any) error { return writeJSON(c.Out, value, "  ") }
 
 // progress shows how far long work is: as a bar on a terminal, else as a line
 // now and then.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/internal/plaintext"
 )
 
 // HostConfig sets the program up in a host.
@@ -115,7 +116,7 @@ func (h HostConfig) keep(path string, text []byte) (string, error) {
 }
 
 func (h HostConfig) confirmed(path, was string) bool {
-	fmt.Fprintf(h.Ask, "%s has another entry %q:\n%s\nReplace it? [y/N] ", path, hostconfig.ServerName, was)
+	fmt.Fprintf(h.Ask, "%s has another entry %q:\n%s\nReplace it? [y/N] ", path, hostconfig.ServerName, plaintext.Text(was))
 	if h.In == nil {
 		fmt.Fprintln(h.Ask, "\nNobody can answer here; --yes replaces it.")
 		return false

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -39,7 +40,7 @@ func (d Doctor) Examine(ctx context.Context) error {
 		if err != nil {
 			mark, said, failed = "PROBLEM", err.Error(), true
 		}
-		if _, err := fmt.Fprintf(d.Out, "%-8s %-8s %s\n", mark, look.name, said); err != nil {
+		if _, err := fmt.Fprintf(d.Out, "%-8s %-8s %s\n", mark, look.name, plaintext.Line(said, 0)); err != nil {
 			return err
 		}
 	}

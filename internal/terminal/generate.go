@@ -16,6 +16,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/schollz/progressbar/v3"
 
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
 )
 
@@ -64,7 +65,7 @@ func (o Order) print(result *mcp.CallToolResult, out, messages io.Writer) error 
 	text := ""
 	for _, content := range result.Content {
 		if t, ok := content.(mcp.TextContent); ok {
-			text = t.Text
+			text = plaintext.Text(t.Text)
 			break
 		}
 	}
@@ -150,6 +151,7 @@ func (p *progress) notified(n mcp.JSONRPCNotification) {
 		return
 	}
 	message, _ := n.Params.AdditionalFields["message"].(string)
+	message = plaintext.Line(message, 0)
 	if p.bar == nil {
 		fmt.Fprintln(p.out, message)
 		return

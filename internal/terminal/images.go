@@ -2,17 +2,20 @@ package terminal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
 )
 
-// Images looks after one owner's pictures.
+// listedPrompt is how many characters of a prompt lists show.
+const listedPrompt = 60
+
+// Images looks after one owner's images.
 type Images struct {
 	Library *resources.Library
 	Owner   string
@@ -32,7 +35,7 @@ func (c Images) List(ctx context.Context, query string, limit int, asJSON bool) 
 			err = errors.Join(err, c.json(ctx, row, ""))
 			continue
 		}
-		_, _ = fmt.Fprintf(c.Out, "%s  %s  not saved, %s: %s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Status(), short(row.Prompt, 60))
+		_, _ = fmt.Fprintf(c.Out, "%s  %s  not saved, %s: %s%s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Status(), sandboxMark(row), plaintext.Line(row.Prompt, listedPrompt))
 	}
 	return err
 }
@@ -57,8 +60,8 @@ func (c Images) listSaved(ctx context.Context, query string, limit int, asJSON b
 				}
 				continue
 			}
-			fmt.Fprintf(table, "%s\t%s\t%dx%d\t%s\t%s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Width, row.Height,
-				row.Model, short(row.Prompt, 60))
+			fmt.Fprintf(table, "%s\t%s\t%dx%d\t%s\t%s%s\n", row.ID, row.CreatedAt.Local().Format("2006-01-02 15:04"), row.Width, row.Height,
+				row.Model, sandboxMark(row), plaintext.Line(row.Prompt, listedPrompt))
 		}
 		shown += len(rows)
 		if cursor = next; next == "" {
@@ -68,7 +71,7 @@ func (c Images) listSaved(ctx context.Context, query string, limit int, asJSON b
 	return table.Flush()
 }
 
-// Show prints all that is known of a picture.
+// Show prints all that is known of an image.
 func (c Images) Show(ctx context.Context, id string) error {
 	row, err := c.find(ctx, id)
 	if err != nil {
@@ -112,10 +115,15 @@ func (c Images) find(ctx context.Context, id string) (resources.Image, error) {
 }
 
 func (c Images) json(ctx context.Context, row resources.Image, indent string) error {
-	encoder := json.NewEncoder(c.Out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
-	return encoder.Encode(c.Library.Entry(ctx, row, resources.Reach{Path: true}))
+	return writeJSON(c.Out, c.Library.Entry(ctx, row, resources.Reach{Path: true}), indent)
+}
+
+// sandboxMark tells drawn images from those that Z.AI made.
+func sandboxMark(row resources.Image) string {
+	if row.Sandbox {
+		return "(sandbox) "
+	}
+	return ""
 }
 
 // plainID takes an id or the URI of a picture.
@@ -123,14 +131,6 @@ func plainID(text string) string {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if id, _, ok := resources.ParseURI(text); ok {
 		return id
-	}
-	return text
-}
-
-func short(text string, runes int) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if r := []rune(text); len(r) > runes {
-		return string(r[:runes-1]) + "…"
 	}
 	return text
 }
