@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -72,4 +74,36 @@ func TestTerminal_HostileTextIsEscaped(t *testing.T) {
 		}
 	}
 	assert.Contains(t, said, `evil\x1b]0;owned\a`, "it is shown, without acting")
+}
+
+// A notification that comes directly before its result, or after it, is one of
+// an unknown token to clients that handle results first.
+func TestProgress_OverStdioEndsBeforeTheResult(t *testing.T) {
+	for _, prompt := range []string{"a fox", "sandbox:content_blocked"} {
+		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + t.TempDir()},
+			`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
+			`{"jsonrpc":"2.0","method":"notifications/initialized"}`, fmt.Sprintf(
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":%q,"n":2,"size":"512x512"},"_meta":{"progressToken":"p"}}}`, prompt))
+		last, ended := -1.0, false
+		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+			var message struct {
+				ID     int
+				Method string
+				Params struct {
+					Progress, Total float64
+					Message         string
+				}
+			}
+			require.NoError(t, d.Decode(&message))
+			ended = ended || message.ID == 1
+			if message.Method == "notifications/progress" {
+				assert.False(t, ended, "nothing comes after the result")
+				assert.Greater(t, message.Params.Progress, last, message.Params.Message)
+				last = message.Params.Progress
+				assert.Less(t, last, message.Params.Total)
+			}
+		}
+		assert.True(t, ended)
+		assert.GreaterOrEqual(t, strings.Count(out, "generating"), 1)
+	}
 }

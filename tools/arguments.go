@@ -19,8 +19,9 @@ type argumentError struct{ message, hint string }
 func (e *argumentError) Error() string { return e.message + " " + e.hint }
 
 // decodeArguments reads a call's arguments into a struct of strings and
-// integers that holds the defaults. Unknown names are refused with the known ones; what models often
-// get wrong, a number written as text, is repaired; null means left out.
+// integers that holds the defaults. Unknown names are refused with the known
+// ones. What models often get wrong is repaired: a number written as text is
+// one, and null or a blank text means left out.
 func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
 	given := map[string]json.RawMessage{}
 	raw := bytes.Trim(request.Params.RawArguments, " \t\r\n") // what JSON calls white space
@@ -36,7 +37,7 @@ func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error)
 		known = append(known, name)
 		value, ok := given[name]
 		delete(given, name)
-		if !ok || bytes.Equal(value, []byte("null")) {
+		if !ok || leftOut(value) {
 			continue
 		}
 		if err := setArgument(target.Field(i), name, value); err != nil {
@@ -47,6 +48,12 @@ func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error)
 		return arguments, unknownArguments(given, known)
 	}
 	return arguments, nil
+}
+
+// leftOut reports whether a value stands for none.
+func leftOut(value json.RawMessage) bool {
+	text := "" // null leaves it as it is
+	return json.Unmarshal(value, &text) == nil && strings.TrimSpace(text) == ""
 }
 
 func example[T any]() string {

@@ -188,6 +188,7 @@ func unbegun(r jobs.Request, err error, now time.Time, sandbox bool) resources.I
 // await waits until all jobs are done, the longest wait is over, or the caller
 // leaves. A caller that leaves gives up what was not sent yet and is told so.
 func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *resources.Failure {
+	defer report.settle()
 	list := call.Jobs
 	limit := time.NewTimer(t.Wait)
 	defer limit.Stop()
@@ -215,6 +216,5 @@ func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *res
 			}
 		}
 	}
-	report.drain(list)
 	return nil
 }

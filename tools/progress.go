@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ type report struct {
 	now    func() time.Time
 	usual  time.Duration
 	total  int
-	last   float64
+	last   float64   // value of the last notification
+	sent   time.Time // when it was written
 	stages chan jobs.Stage
 }
 
@@ -51,19 +53,7 @@ func (r *report) watch(stage jobs.Stage) {
 // close makes late stages silent.
 func (r *report) close() { r.token = nil }
 
-// drain reports stages that were entered but not yet told.
-func (r *report) drain(list []*jobs.Job) {
-	for {
-		select {
-		case stage := <-r.stages:
-			r.enter(stage, list)
-		default:
-			return
-		}
-	}
-}
-
-// enter tells of one picture's new stage.
+// enter tells of one image's new stage.
 func (r *report) enter(stage jobs.Stage, list []*jobs.Job) {
 	text := string(stage.Phase)
 	switch stage.Phase {
@@ -130,18 +120,46 @@ func (r *report) beat(list []*jobs.Job) {
 	}
 }
 
-// send writes one notification. The number grows with every one, as the
-// protocol asks, and never reaches the total before the end.
+// send writes one notification, with a value that grows each time, as the
+// protocol asks. There is none when all is done: the result says that, and
+// clients may handle a result before a notification that comes just before it,
+// and then report its token as unknown.
 func (r *report) send(message string, list []*jobs.Job) {
-	if r.token == nil || r.server == nil {
+	total := float64(100 * r.total)
+	value := max(r.done(list), r.last+0.01)
+	if r.token == nil || r.server == nil || value >= total || allDone(list) {
 		return
 	}
-	total := float64(100 * r.total)
-	r.last = min(max(r.done(list), r.last+0.01), total)
-	// A client that does not read its notifications loses them, not its picture.
+	r.last = value
+	r.notify(message, total)
+}
+
+func (r *report) notify(message string, total float64) {
+	r.sent = time.Now()
+	// A client that does not read its notifications loses them, not its image.
 	_ = r.server.SendNotificationToClient(r.ctx, "notifications/progress", map[string]any{
 		"progressToken": r.token, "progress": r.last, "total": total, "message": message,
 	})
+}
+
+// quiet is the least time between the last notification and the result, in
+// which clients handle the notification.
+const quiet = 100 * time.Millisecond
+
+// settle waits until the last notification is old enough for the result.
+func (r *report) settle() {
+	rest := quiet - time.Since(r.sent)
+	if r.sent.IsZero() || rest <= 0 {
+		return
+	}
+	select {
+	case <-time.After(rest):
+	case <-r.ctx.Done():
+	}
+}
+
+func allDone(list []*jobs.Job) bool {
+	return !slices.ContainsFunc(list, func(j *jobs.Job) bool { return j.Stage().Phase != jobs.PhaseDone })
 }
 
 // done estimates how far the call is, in hundredths of a picture.

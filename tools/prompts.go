@@ -242,13 +242,13 @@ type PromptCompletion struct {
 }
 
 // CompletePromptArgument lists the choices that begin as typed; sizes are those
-// of the model that the user has named already. Unknown names complete to
-// nothing.
+// of the model that the user has named already, else of the one that is used.
+// Unknown names complete to nothing.
 func (c PromptCompletion) CompletePromptArgument(_ context.Context, name string, typed mcp.CompleteArgument, filled mcp.CompleteContext) (*mcp.Completion, error) {
 	values := []string{}
 	for _, a := range c.arguments(name) {
 		choices := a.choices
-		if model, err := zai.FindModel(c.Region, filled.Arguments[modelArgument]); err == nil && a.name == sizeArgument {
+		if model, err := zai.FindModel(c.Region, cmp.Or(strings.TrimSpace(filled.Arguments[modelArgument]), c.Model, zai.DefaultModel)); err == nil && a.name == sizeArgument {
 			choices = model.SizeNames()
 		}
 		for _, choice := range choices {

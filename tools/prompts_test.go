@@ -158,7 +158,8 @@ func TestPromptCompletion(t *testing.T) {
 		{"food_promotion", "style", "MIN", "minimalist"},
 		{"food_promotion", "format", "p", "poster"},
 		{"game_asset", "model", "g", "glm-image"},
-		{"game_asset", "size", "17", "1728x960"},
+		{"game_asset", "size", "14", "1440x720"},
+		{"game_asset", "size", "17", ""},
 		{"game_asset", "asset", "a", ""},
 		{"game_asset", "colour", "", ""},
 		{"no_such", "style", "", ""},
@@ -172,6 +173,9 @@ func TestPromptCompletion(t *testing.T) {
 		assert.Equal(t, tt.want, strings.Join(got.Values, ","), "%+v", tt)
 	}
 	for _, m := range zai.Models(zai.Global) {
+		unnamed, err := tools.PromptCompletion{Region: zai.Global, Model: m.ID}.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, mcp.CompleteContext{})
+		require.NoError(t, err)
+		assert.Equal(t, m.SizeNames(), unnamed.Values, "of the model that is used")
 		chosen := mcp.CompleteContext{Arguments: map[string]string{"model": m.ID}}
 		got, err := c.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, chosen)
 		require.NoError(t, err)

@@ -1,0 +1,87 @@
+package tools_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/tools"
+)
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
+	require.Eventually(t, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.progress) >= 4
+	}, time.Second, time.Millisecond)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var messages []string
+	last := -1.0
+	for _, p := range r.progress {
+		assert.Equal(t, "p", p["progressToken"])
+		assert.Greater(t, p["progress"], last, "it must grow")
+		last = p["progress"].(float64)
+		assert.Less(t, last, p["total"])
+		messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
+	}
+	assert.Equal(t, []string{"queued", "generating", "generating, some s of about 8", "downloading"}, messages, "that it is saved is what the result says")
+}
+
+// With several images, stages are told while others end already.
+func TestProgress_GrowsAndNeverTellsTheEnd(t *testing.T) {
+	r := newRig(t, nil)
+	for call := range 12 {
+		r.mu.Lock()
+		r.progress = nil
+		r.mu.Unlock()
+		_, s := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":"fox %d","size":"512x512","n":4}`, call))
+		require.Len(t, s.Images, 4)
+		r.mu.Lock()
+		last := -1.0
+		for _, p := range r.progress {
+			assert.Greater(t, p["progress"], last, p["message"])
+			last = p["progress"].(float64)
+			assert.Less(t, last, p["total"], p["message"])
+		}
+		r.mu.Unlock()
+	}
+}
+
+// The official TypeScript client handles a result at once and a notification
+// that came with it later, when its token is forgotten.
+func TestProgress_LastOneKeepsAwayFromTheResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := server.NewMCPServer("test", "1")
+		s.AddTool(mcp.NewTool("paint"), func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			tools.NotifyAndEnd(ctx, request)
+			return mcp.NewToolResultText("done"), nil
+		})
+		session := &listener{make(chan mcp.JSONRPCNotification, 1)}
+		start := time.Now()
+		s.HandleMessage(s.WithContext(t.Context(), session), json.RawMessage(
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint","arguments":{},"_meta":{"progressToken":1}}}`))
+		assert.Equal(t, tools.Quiet, time.Since(start))
+		assert.Len(t, session.told, 1)
+	})
+}
+
+// listener is a session that is told of progress.
+type listener struct{ told chan mcp.JSONRPCNotification }
+
+func (*listener) SessionID() string                                     { return "listener" }
+func (*listener) Initialize()                                           {}
+func (*listener) Initialized() bool                                     { return true }
+func (l *listener) NotificationChannel() chan<- mcp.JSONRPCNotification { return l.told }
