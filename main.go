@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -77,6 +78,8 @@ type program struct {
 type commands struct {
 	LogLevel  choice `help:"What is logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
 	LogFormat choice `help:"Form of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Make pictures from the terminal."`
@@ -184,13 +187,16 @@ type generateCommand struct {
 	Size    string   `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
 	Quality string   `help:"standard or hd." placeholder:"NAME"`
 	N       int      `short:"n" help:"Number of pictures, 1 to 4; each is billed." placeholder:"N"`
-	Output  filePath `short:"o" help:"Write a copy of the image to this file." placeholder:"FILE"`
+	Output  filePath `short:"o" help:"Write a copy of the image to this file; - is standard output." placeholder:"FILE"`
 	Prompt  string   `arg:"" help:"What to show."`
 }
 
-// Run makes pictures through the tool that agents use, and prints where they
-// are.
+// Run makes images through the tool that agents use, and prints where they are.
 func (c *generateCommand) Run(p *program, all *commands) error {
+	output, err := c.output(isTerminal(p.out))
+	if err != nil {
+		return err
+	}
 	s, library, err := p.server(all, setup{
 		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: "none",
 		wait: 15 * time.Minute, grace: time.Minute, quiet: true, reach: resources.Reach{Path: true},
@@ -205,10 +211,6 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer session.Close()
-	output, err := absolute(c.Output)
-	if err != nil {
-		return err
-	}
 	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: output}
 	// A signal gives up what was not sent yet; what is paid for is waited for and printed.
 	defer context.AfterFunc(p.ctx, func() {
@@ -216,6 +218,28 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 		s.Close()
 	})()
 	return terminal.Generate(context.WithoutCancel(p.ctx), session, order, p.out, p.err, isTerminal(p.err))
+}
+
+// output returns where the copy goes, after it looked whether it can be written
+// there: afterwards the image is paid for.
+func (c *generateCommand) output(toTerminal bool) (string, error) {
+	if c.Output == terminal.Stdout {
+		switch {
+		case c.N > 1:
+			return "", &usageError{"-o -: standard output takes one image, not several", "Leave -n out, or name a file."}
+		case toTerminal:
+			return "", &usageError{"-o -: a terminal cannot show the image's bytes", "Send standard output to a file or a program, or name a file with -o."}
+		}
+		return terminal.Stdout, nil
+	}
+	output, err := absolute(c.Output)
+	if err == nil && output != "" {
+		err = terminal.CheckOutput(output)
+	}
+	if err != nil {
+		return "", &usageError{"-o: " + err.Error(), "Name a file in a folder that is there and can be written to."}
+	}
+	return output, nil
 }
 
 type imagesCommand struct {
@@ -261,10 +285,14 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return err
 	}
 	defer library.Close()
+	selected := parsed.Selected().Name
+	if found, err := c.find(library, selected); err != nil || !found {
+		return err
+	}
 	owner := cmp.Or(c.Owner, server.LocalOwner)
 	images := terminal.Images{Library: library, Owner: owner, Out: p.out}
 	care := terminal.Care{Library: library, Out: p.out, Messages: p.err, IsTerminal: isTerminal(p.err), JSON: c.Spend.JSON || c.Check.JSON || c.Repair.JSON || c.Reindex.JSON}
-	switch parsed.Selected().Name {
+	switch selected {
 	case "list":
 		return images.List(p.ctx, c.List.Query, c.List.Limit, c.List.JSON)
 	case "show":
@@ -283,6 +311,25 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 		return care.Reindex(p.ctx, owner)
 	default:
 		return &usageError{"images: say what to do, as in images list", seeHelp}
+	}
+}
+
+// find reports whether there is a library. To look at one makes none: a name
+// that is misspelled has to be noticed.
+func (c *imagesCommand) find(library *resources.Library, selected string) (bool, error) {
+	const hint = "Name the library with --store (ZAI_IMAGE_STORE) and --catalog (ZAI_IMAGE_CATALOG); the first image makes a new one."
+	if info, err := os.Stat(library.Folder()); c.Store != "" && (err != nil || !info.IsDir()) {
+		return false, &usageError{"--store: there is no folder " + library.Folder(), hint}
+	}
+	switch {
+	case library.Exists() || slices.Contains([]string{"images", "check", "repair", "reindex"}, selected):
+		return true, nil // these say by themselves what is missing
+	case c.Store != "" || c.Catalog != "":
+		return false, fmt.Errorf("there is no catalog for %s; images reindex makes one of the files there", library.Folder())
+	case selected == "list" || selected == "spend":
+		return false, nil // nothing was made yet
+	default:
+		return false, resources.ErrNotFound
 	}
 }
 
@@ -449,7 +496,7 @@ func (e *usageError) Error() string { return e.what }
 func (p *program) run(ctx context.Context, args []string) int {
 	p.ctx = ctx
 	var c commands
-	parser, err := kong.New(&c, kong.Name(server.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c),
+	parser, err := kong.New(&c, kong.Name(server.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c), kong.Vars{"version": version},
 		kong.Description("An MCP server that makes pictures with Z.AI (CogView-4, GLM-Image) and keeps them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {

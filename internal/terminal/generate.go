@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -24,8 +23,11 @@ import (
 type Order struct {
 	Prompt, Model, Size, Quality string
 	N                            int
-	Output                       string // file for a copy; several pictures get numbers
+	Output                       string // file for a copy, or Stdout; several images get numbers
 }
+
+// Stdout as the output stands for standard output.
+const Stdout = "-"
 
 // ErrFailed says that a picture was not made; the reason is already told.
 var ErrFailed = errors.New("failed")
@@ -89,15 +91,21 @@ func (o Order) print(result *mcp.CallToolResult, out, messages io.Writer) error 
 			failed = true
 			continue
 		}
-		path := image.Path
-		if o.Output != "" {
+		path, lines := image.Path, out
+		switch o.Output {
+		case "":
+		case Stdout:
+			lines = messages
+			err = writeFile(out, image.Path)
+		default:
 			path = numbered(o.Output, i, len(structured.Images))
-			if err := copyFile(path, image.Path); err != nil {
-				fmt.Fprintf(messages, "copy for -o: %v\n", err)
-				path, failed = image.Path, true
-			}
+			err = copyFile(path, image.Path)
 		}
-		fmt.Fprintf(out, "%s\n%s\n", path, image.URI)
+		if err != nil {
+			fmt.Fprintf(messages, "copy for -o: %v\n", err)
+			path, failed, err = image.Path, true, nil
+		}
+		fmt.Fprintf(lines, "%s\n%s\n", path, image.URI)
 	}
 	summary, rest, _ := strings.Cut(text, "\n")
 	fmt.Fprintln(messages, summary)
@@ -115,20 +123,6 @@ func numbered(path string, i, of int) string {
 	}
 	extension := filepath.Ext(path)
 	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, extension), i+1, extension)
-}
-
-func copyFile(to, from string) error {
-	source, err := os.Open(from) //nolint:gosec // the path is the library's own
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.Create(to) //nolint:gosec // where the user asked for it
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Close())
 }
 
 // progress shows progress notifications.
