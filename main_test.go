@@ -321,6 +321,13 @@ func TestConfigCommand(t *testing.T) {
 	after, err = os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Contains(t, string(after), "--sandbox")
+	// An entry that the user switched off stays so, and that is said.
+	require.NoError(t, os.WriteFile(file, bytes.Replace(after, []byte(`"args"`), []byte(`"disabled": true, "args"`), 1), 0o600))
+	for range 2 {
+		out, errs, exit = run(t, env, "config", "cursor", "--write", "--yes")
+		assert.Zero(t, exit, errs)
+		assert.Contains(t, out, "switched off")
+	}
 	// With go run the program lies in a folder like this one and is gone afterwards.
 	passing := filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "zai-image-mcp"+filepath.Ext(os.Args[0]))
 	require.NoError(t, os.MkdirAll(filepath.Dir(passing), 0o755))

@@ -18,7 +18,10 @@ type Server struct {
 	KeyFile string // a file with the key; "" writes a placeholder for the key itself
 }
 
-const sandboxFlag = "--sandbox"
+const (
+	sandboxFlag     = "--sandbox"
+	sandboxVariable = "ZAI_IMAGE_SANDBOX"
+)
 
 func (s Server) args() []string {
 	if s.Sandbox {
@@ -55,6 +58,7 @@ func opencode(s Server) object {
 // for the key are set. Another entry of the same name is replaced, but for its
 // numbers and switches and for variables that are this program's: what belongs
 // to a server elsewhere makes hosts refuse the entry, and Codex its whole file.
+// That the other one was switched off says nothing about this program.
 func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 	text, err := json.Marshal(c.entry(s))
 	if err != nil {
@@ -69,6 +73,9 @@ func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 		return c.moved(old, fresh, args, s), nil
 	}
 	for name, value := range old {
+		if name == "disabled" || name == "enabled" {
+			continue
+		}
 		switch _, set := fresh[name]; value.(type) {
 		case string, map[string]any, []any, nil:
 		default:
@@ -84,7 +91,7 @@ func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 	}
 	for name, value := range hers {
 		_, set := env[name]
-		ours := strings.HasPrefix(name, "ZAI_") || isKey(name)
+		ours := (strings.HasPrefix(name, "ZAI_") || isKey(name)) && name != sandboxVariable
 		if ours && !set && (s.KeyFile == "" || !isKey(name)) {
 			env[name] = value
 		}
@@ -95,7 +102,9 @@ func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
 // moved is an entry of this program with what is set anew.
 func (c Client) moved(old, fresh map[string]any, args []string, s Server) map[string]any {
 	entry := maps.Clone(old)
-	kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == sandboxFlag })
+	kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		return arg == sandboxFlag || strings.HasPrefix(arg, sandboxFlag+"=")
+	})
 	if s.Sandbox {
 		kept = append([]string{sandboxFlag}, kept...)
 	}
@@ -107,21 +116,36 @@ func (c Client) moved(old, fresh map[string]any, args []string, s Server) map[st
 	default:
 		entry["command"], entry["args"] = s.Command, anys(kept)
 	}
-	hers, _ := old[c.env].(map[string]any)
-	needsKey := len(kept) < len(args) && !s.Sandbox && keyOf(hers) == "" // it was the sandbox until now
-	if s.KeyFile == "" && !needsKey {
-		return entry
+	c.setEnv(entry, fresh, s, startsSandbox(args, old[c.env]))
+	return entry
+}
+
+// setEnv takes the sandbox's variable out of an entry's environment, and puts
+// the key's in where it has to be: a file for it, or a place for it in what was
+// the sandbox until now.
+func (c Client) setEnv(entry, fresh map[string]any, s Server, wasSandbox bool) {
+	hers, _ := entry[c.env].(map[string]any)
+	needsKey := s.KeyFile != "" || wasSandbox && !s.Sandbox && keyOf(hers) == ""
+	if _, set := hers[sandboxVariable]; !set && !needsKey {
+		return
 	}
 	env := map[string]any{}
 	for name, value := range hers {
-		if s.KeyFile == "" || !isKey(name) {
+		if name != sandboxVariable && (s.KeyFile == "" || !isKey(name)) {
 			env[name] = value
 		}
 	}
-	ours, _ := fresh[c.env].(map[string]any)
-	maps.Copy(env, ours)
+	if ours, _ := fresh[c.env].(map[string]any); needsKey {
+		maps.Copy(env, ours)
+	}
 	entry[c.env] = env
-	return entry
+}
+
+// startsSandbox reports whether arguments or environment ask for the sandbox.
+func startsSandbox(args []string, env any) bool {
+	variables, _ := env.(map[string]any)
+	value, _ := variables[sandboxVariable].(string)
+	return State{Args: args, Env: map[string]string{sandboxVariable: value}}.Sandbox()
 }
 
 func anys(list []string) []any {

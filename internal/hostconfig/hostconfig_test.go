@@ -279,6 +279,26 @@ func TestCodexInOtherWords(t *testing.T) {
 	assert.Equal(t, strings.Count(string(m.Text), "\n"), strings.Count(string(m.Text), "\r\n"))
 }
 
+// Each line of others keeps its end, whatever those of its neighbours are.
+func TestTOML_MixedLineEnds(t *testing.T) {
+	for text, end := range map[string]string{
+		"a = 1\r\nb = 2\n": "\n", "a = 1\r\nb = 2\nc = 3\r\n": "\r\n", "a = 1\r\nb = \"\"\"x\ny\"\"\"\n": "\n", "a = 1\r\nb = 2": "\r\n",
+	} {
+		m, err := client(t, "codex").Merge([]byte(text), server())
+		require.NoError(t, err)
+		added, found := strings.CutPrefix(string(m.Text), text)
+		require.True(t, found, "%q", m.Text)
+		assert.Equal(t, strings.Count(added, "\n"), strings.Count(added, end))
+		assert.Equal(t, end == "\r\n", strings.Contains(added, "\r"))
+		moved := server()
+		moved.Command = "/elsewhere/zai-image-mcp"
+		again, err := client(t, "codex").Merge(append(bytes.Clone(m.Text), "[z]\nq = 1\r\n"...), moved)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(string(again.Text), text))
+		assert.True(t, strings.HasSuffix(string(again.Text), "[z]\nq = 1\r\n"))
+	}
+}
+
 // The user filled in the key and set a timeout; then the program moved.
 func TestTheUsersKeyStays(t *testing.T) {
 	for _, name := range hostconfig.Names() {
@@ -330,12 +350,20 @@ func TestWhatStaysOfAnEntry(t *testing.T) {
 			`{"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`},
 		{"cursor", `{"command":"C:\\old\\ZAI-Image-MCP-2.exe","args":["--wait","9s"],"env":{"FOO":"1"},"timeout":9}`, trying(), `{"args":["--sandbox","--wait","9s"],"env":{"FOO":"1"},"timeout":9}`},
 		{"cursor", `{"command":` + mine + `,"args":["--sandbox"]}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"cursor", `{"command":` + mine + `,"args":["--sandbox=true","--wait","9s"],"env":{"ZAI_IMAGE_SANDBOX":"1","ZAI_API_KEY":"k"}}`, server(), `{"args":["--wait","9s"],"env":{"ZAI_API_KEY":"k"}}`},
+		{"cursor", `{"command":` + mine + `,"env":{"ZAI_IMAGE_SANDBOX":"true"}}`, server(), `{"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"cursor", `{"command":` + mine + `,"args":["--sandbox=false"],"env":{"ZAI_API_KEY":"k","ZAI_IMAGE_SANDBOX":"0"}}`, trying(), `{"args":["--sandbox"],"env":{"ZAI_API_KEY":"k"}}`},
+		{"cursor", `{"command":` + mine + `,"args":["--sandbox=0"],"disabled":true}`, server(), `{"args":[],"disabled":true}`},
+		{"opencode", `{"type":"local","command":[` + mine + `],"environment":{"ZAI_IMAGE_SANDBOX":"1"},"enabled":false}`, server(), `{"type":"local","environment":{"ZAI_API_KEY":"your-key"},"enabled":false}`},
 		{"cursor", `{"command":` + mine + `}`, server(), `{}`}, // its key comes from elsewhere
 		{"cursor", `{"command":` + mine + `,"env":{"ZAI_API_KEY":"k","A":"b"}}`, filed(), `{"env":{"ZAI_API_KEY_FILE":"/etc/key","A":"b"}}`},
 		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"type":"stdio","envFile":"/e"}`},
 		{"codex", `{"command":` + mine + `,"env_vars":["ZAI_API_KEY"]}`, server(), `{"env_vars":["ZAI_API_KEY"]}`},
 		// Of another program's, or a server elsewhere, only what belongs to none.
 		{"cursor", `{"command":"npx","args":["mcp-remote","https://x/mcp"],"env":{"ZAI_API_KEY":"k","FOO":"1"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"k"}}`},
+		{"cursor", `{"command":"npx","disabled":true,"env":{"ZAI_IMAGE_SANDBOX":"1"},"timeout":9}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
+		{"codex", `{"url":"https://x/mcp","enabled":false}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"opencode", `{"type":"remote","url":"https://x/mcp","enabled":false}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"}}`},
 		{"cursor", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
 		{"gemini", `{"httpUrl":"https://x/mcp","headers":{},"trust":true}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"trust":true}`},
 		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":[],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},

@@ -111,7 +111,7 @@ func (c Client) Look(config []byte) (State, error) {
 
 // Sandbox tells that the program is started without need of a key.
 func (s State) Sandbox() bool {
-	return slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(s.Setting(sandboxFlag, "ZAI_IMAGE_SANDBOX")))
+	return slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(s.Setting(sandboxFlag, sandboxVariable)))
 }
 
 // Setting is what an entry gives for a flag or its variable, as the program

@@ -19,8 +19,9 @@ func readTOML(config []byte) (map[string]any, error) {
 }
 
 // patchTOML replaces the tables of this server, or appends them: TOML lets a
-// table stand anywhere. Other ways to write an entry, such as inline tables,
-// are found out by whoever reads the result again.
+// table stand anywhere. All other lines stay byte for byte, also where their
+// ends differ. Other ways to write an entry, such as inline tables, are not
+// handled here; Merge detects them when it reads the result.
 func patchTOML(config []byte, key string, entry map[string]any) ([]byte, error) {
 	text, err := toml.Marshal(map[string]any{key: map[string]any{ServerName: entry}})
 	if err != nil {
@@ -28,9 +29,11 @@ func patchTOML(config []byte, key string, entry map[string]any) ([]byte, error) 
 	}
 	// Of the empty parent table nothing is needed.
 	text = bytes.TrimPrefix(text, fmt.Appendf(nil, "[%s]\n", key))
+	end := lineEnd(config)
+	text = bytes.ReplaceAll(text, []byte("\n"), []byte(end))
 	var kept []string
 	ours, at := false, -1
-	for line := range strings.Lines(strings.ReplaceAll(string(config), "\r\n", "\n")) {
+	for line := range strings.Lines(string(config)) {
 		if name, ok := tableName(line); ok {
 			ours = name == key+"."+ServerName || strings.HasPrefix(name, key+"."+ServerName+".")
 		}
@@ -44,18 +47,22 @@ func patchTOML(config []byte, key string, entry map[string]any) ([]byte, error) 
 	}
 	if at < 0 {
 		if n := len(kept); n > 0 && !strings.HasSuffix(kept[n-1], "\n") {
-			kept[n-1] += "\n"
+			kept[n-1] += end
 		}
 		if len(kept) > 0 {
-			kept = append(kept, "\n")
+			kept = append(kept, end)
 		}
 		at = len(kept)
 	}
-	result := strings.Join(slices.Insert(kept, at, string(text)), "")
-	if bytes.Contains(config, []byte("\r\n")) {
-		result = strings.ReplaceAll(result, "\n", "\r\n")
+	return []byte(strings.Join(slices.Insert(kept, at, string(text)), "")), nil
+}
+
+// lineEnd returns how most lines of a text end.
+func lineEnd(text []byte) string {
+	if windows := bytes.Count(text, []byte("\r\n")); 2*windows > bytes.Count(text, []byte("\n")) {
+		return "\r\n"
 	}
-	return []byte(result), nil
+	return "\n"
 }
 
 // tableName reads a line that begins a table. Names with quotes are not this

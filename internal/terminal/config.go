@@ -56,8 +56,8 @@ func (h HostConfig) Write(yes bool) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if !merged.Changed {
-		_, err := fmt.Fprintf(h.Out, "%s has this entry already.\n", path)
-		return err
+		fmt.Fprintf(h.Out, "%s has this entry already.\n", path)
+		return h.advise(merged.Text)
 	}
 	if merged.Was != "" && !yes && !h.confirmed(path, merged.Was) {
 		return ErrDeclined
@@ -76,8 +76,22 @@ func (h HostConfig) Write(yes bool) error {
 	if err := replace(path, merged.Text); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(h.Out, "Written: %s\n", path)
-	if state, lookErr := h.Client.Look(merged.Text); err == nil && lookErr == nil && state.NoKey {
+	if _, err := fmt.Fprintf(h.Out, "Written: %s\n", path); err != nil {
+		return err
+	}
+	return h.advise(merged.Text)
+}
+
+// advise says what is left to do in the host's file.
+func (h HostConfig) advise(config []byte) error {
+	state, err := h.Client.Look(config)
+	if err != nil {
+		return nil //nolint:nilerr // the file is written, and was read again before
+	}
+	if state.Off {
+		fmt.Fprintln(h.Out, "The entry is switched off there, as it was before; switch it on in the host.")
+	}
+	if state.NoKey {
 		_, err = fmt.Fprintf(h.Out, "Put your key in place of %q there, and restart the host.\n", hostconfig.Placeholder)
 	}
 	return err
@@ -97,22 +111,37 @@ func readIfThere(path string) ([]byte, error) {
 
 // keep writes a copy of a file beside it, and never over another one.
 func (h HostConfig) keep(path string, text []byte) (string, error) {
+	like, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
 	stem := path + ".backup-" + h.Now().UTC().Format("20060102-150405")
 	for n := 1; ; n++ {
 		name := stem
 		if n > 1 {
 			name = fmt.Sprintf("%s-%d", stem, n)
 		}
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeOf(path)) //nolint:gosec // beside the host's own file
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, newFileMode) //nolint:gosec // beside the host's own file
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}
 		if err != nil {
 			return "", err
 		}
-		_, err = f.Write(text)
-		return name, errors.Join(err, f.Chmod(modeOf(path)), f.Sync(), f.Close())
+		if err := fill(f, text, like, like.Mode().Perm()); err != nil {
+			return "", errors.Join(err, os.Remove(name))
+		}
+		return name, nil
 	}
+}
+
+// newFileMode is for the owner alone: the file may come to hold a key.
+const newFileMode = 0o600
+
+// fill writes and closes a file that gets the owner of another one.
+func fill(f *os.File, text []byte, like os.FileInfo, mode os.FileMode) error {
+	_, err := f.Write(text)
+	return errors.Join(err, keepOwner(f, like), f.Chmod(mode), f.Sync(), f.Close())
 }
 
 func (h HostConfig) confirmed(path, was string) bool {
@@ -125,32 +154,57 @@ func (h HostConfig) confirmed(path, was string) bool {
 	return (err == nil || errors.Is(err, io.EOF)) && strings.EqualFold(strings.TrimSpace(answer), "y")
 }
 
-// replace writes a file whole or not at all.
+// replace writes a file whole or not at all. It stays its owner's; a new one
+// belongs to the owner of its folder.
 func replace(path string, text []byte) error {
-	const dirMode = 0o755
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+	like, err := makeFolder(filepath.Dir(path))
+	if err != nil {
 		return err
+	}
+	mode := os.FileMode(newFileMode)
+	if old, err := os.Stat(path); err == nil {
+		like, mode = old, old.Mode().Perm()
+	} else if !mayGiveAway() {
+		like = nil // it is ours, whoever shares the folder with us
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".zai-image-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // it has another name when all went well
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(modeOf(path)), f.Sync(), f.Close()); err != nil {
+	if err := fill(f, text, like, mode); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
 }
 
-// modeOf is the mode of a file. A new one is only for its owner, as it may
-// come to hold a key.
-func modeOf(path string) os.FileMode {
-	if info, err := os.Stat(path); err == nil {
-		return info.Mode().Perm()
+// makeFolder makes a folder and those above it, for the owner of the lowest
+// one that was there.
+func makeFolder(path string) (os.FileInfo, error) {
+	const dirMode = 0o755
+	if info, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return info, err
 	}
-	return 0o600
+	above, err := makeFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	f, err := os.Open(path) //nolint:gosec // the host's own folder
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if mayGiveAway() {
+		err = keepOwner(f, above)
+	}
+	return above, err
 }
+
+// mayGiveAway reports whether files can be made for other users.
+func mayGiveAway() bool { return os.Geteuid() == 0 }
 
 // resolve follows a link, so that a configuration that is kept elsewhere stays
 // there.
