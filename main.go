@@ -123,6 +123,7 @@ type serveCommand struct {
 	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
 	Inline        choice        `help:"What a result carries of a picture itself: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
 	Structured    choice        `help:"Whether results have structured content: auto (not for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
+	StoreShownAs  string        `help:"What the folder is called where the host runs, for a server in a container over stdio; none tells no files." env:"ZAI_IMAGE_STORE_SHOWN_AS" placeholder:"FOLDER"`
 	Wait          time.Duration `help:"Longest time a call waits before it hands over an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
 	ShutdownGrace time.Duration `help:"Time paid work gets to finish at SIGTERM, a closed terminal (SIGHUP) or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
 }
@@ -140,7 +141,7 @@ func (c *serveCommand) Run(p *program, all *commands) error {
 	if c.Transport != "stdio" {
 		return p.serveWeb(all, c.webFlags, c.Transport == "sse", s)
 	}
-	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Reach{Path: true}
+	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Reach{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return err

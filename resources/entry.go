@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -59,11 +60,24 @@ func (i Image) Status() Status {
 
 // Reach says how callers get at files beside MCP.
 type Reach struct {
-	Path  bool   // they share the machine's file system
-	Links *Links // by HTTP; nil for not at all
+	Path   bool   // they share the machine's file system
+	Folder string // what they call the library's folder; "" when it has the same name for them
+	Links  *Links // by HTTP; nil for not at all
 }
 
-// Entry describes a picture.
+// path returns what callers call an image's file, "" when there is none.
+func (r Reach) path(l *Library, i Image) string {
+	if r.Folder == "" || i.Path == "" {
+		return l.Path(i)
+	}
+	name, separator := i.Path, "/"
+	if strings.Contains(r.Folder, `\`) { // a folder of Windows, whatever this machine is
+		name, separator = strings.ReplaceAll(name, "/", `\`), `\`
+	}
+	return strings.TrimRight(r.Folder, `/\`) + separator + name
+}
+
+// Entry describes an image.
 func (l *Library) Entry(ctx context.Context, i Image, reach Reach) Entry {
 	e := Entry{
 		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
@@ -77,7 +91,7 @@ func (l *Library) Entry(ctx context.Context, i Image, reach Reach) Entry {
 		e.URI, e.PreviewURI = URI(i.ID, Original), URI(i.ID, Preview)
 	}
 	if reach.Path {
-		e.Path = l.Path(i)
+		e.Path = reach.path(l, i)
 	}
 	if reach.Links != nil && i.State == Saved {
 		link, expires, err := reach.Links.URL(ctx, i)
