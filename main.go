@@ -428,8 +428,16 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	if err != nil {
 		return err
 	}
+	catalog, err := absolute(c.Catalog)
+	if err != nil {
+		return err
+	}
 	d := terminal.Doctor{
-		Library: library, Machine: machine, Out: p.out,
+		Library: library, Catalog: cmp.Or(catalog, filepath.Join(library.Folder(), ".catalog.db")), Machine: machine, Out: p.out,
+		Proxy: proxyFor(cmp.Or(c.BaseURL, region.BaseURL())),
+		Open: func(folder, catalog string) *resources.Library {
+			return resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: log})
+		},
 		Connect: func(key, region, baseURL string) (*zai.Client, error) {
 			r, err := zai.ParseRegion(cmp.Or(region, string(zai.Global)))
 			if err != nil {
@@ -581,6 +589,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if err != nil && !isBadKey {
 		return nil, nil, err
 	}
+	p.warnOfProxy(client, c.quiet, log)
 	s, err := server.New(server.Config{
 		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Structured: server.Structured(c.structured), Grace: c.grace, MaxMessage: c.maxMessage,
 		Reach: c.reach, Telemetry: telemetry,

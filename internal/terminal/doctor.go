@@ -1,10 +1,12 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 
 	"zai-image-mcp/internal/hostconfig"
@@ -13,14 +15,18 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Doctor looks whether the program can work as it is set up. It makes no
-// picture and costs nothing.
+// Doctor looks whether the program can work as it is set up. It makes no image
+// and costs nothing.
 type Doctor struct {
 	Client  *zai.Client // nil without a key
 	BadKey  error       // why there is no Client, if a key was given
 	Other   *zai.Client // the same key on the other platform; nil when that cannot be
 	Library *resources.Library
+	Catalog string // the library's file
+	Proxy   string // what API calls go through, "" for none
 	Machine hostconfig.Machine
+	// Open gives the library of a host's configuration; catalog may be "".
+	Open func(folder, catalog string) *resources.Library
 	// Connect makes a client for the key of a host's configuration; region and
 	// baseURL may be "".
 	Connect func(key, region, baseURL string) (*zai.Client, error)
@@ -44,10 +50,43 @@ func (d Doctor) Examine(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, w := range d.warnings(found) {
+		if _, err := fmt.Fprintf(d.Out, "%-8s %-8s %s\n", "WARNING", w.name, plaintext.Line(w.text, 0)); err != nil {
+			return err
+		}
+	}
 	if failed {
 		return ErrProblems
 	}
 	return nil
+}
+
+// warning is what may go wrong, and need not.
+type warning struct{ name, text string }
+
+func (d Doctor) warnings(found []host) (list []warning) {
+	if d.Proxy != "" {
+		list = append(list, warning{"proxy", ProxyWarning(d.Proxy)})
+	}
+	catalogs := []string{d.Catalog}
+	for _, h := range found {
+		if folder, catalog := h.place(d.Machine.Home); folder != "" || catalog != "" {
+			catalogs = append(catalogs, cmp.Or(catalog, filepath.Join(folder, ".catalog.db")))
+		}
+	}
+	slices.Sort(catalogs)
+	for _, catalog := range slices.Compact(catalogs) {
+		if by := MirroredBy(filepath.Dir(catalog), d.Machine.Env); by != "" && filepath.IsAbs(catalog) {
+			list = append(list, warning{"catalog", fmt.Sprintf("%s is in a folder that %s copies to other machines, and a copy of a catalog in use is damaged: "+
+				"name a local folder with --store, or a local file with --catalog", catalog, by)})
+		}
+	}
+	return list
+}
+
+// ProxyWarning says what it means that API calls go through a proxy.
+func ProxyWarning(proxy string) string {
+	return "API calls go through the proxy " + proxy + ", but images are downloaded without one: where nothing else leads out, an image is paid for and cannot be fetched"
 }
 
 func (d Doctor) key(ctx context.Context, found []host) (string, error) {

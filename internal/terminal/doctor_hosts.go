@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/internal/textfile"
 	"zai-image-mcp/zai"
 )
 
@@ -41,7 +42,7 @@ func (d Doctor) found() (list []host) {
 			h.problem = file + " cannot be read"
 		}
 		if h.state.Present && h.problem == "" {
-			h.key, h.problem = startable(h.state)
+			h.key, h.problem = startable(h.state, d.Machine.Home)
 		}
 		if h.state.Present || h.problem != "" {
 			list = append(list, h)
@@ -53,7 +54,7 @@ func (d Doctor) found() (list []host) {
 // startable looks whether a host can start the program, and finds the key that
 // it would have. There is none to look at in an entry of a server elsewhere, of
 // the sandbox, or that is switched off.
-func startable(s hostconfig.State) (key, problem string) {
+func startable(s hostconfig.State, home string) (key, problem string) {
 	if s.Command == "" || s.Off {
 		return "", ""
 	}
@@ -71,15 +72,52 @@ func startable(s hostconfig.State) (key, problem string) {
 			return unlessFilledIn(key), ""
 		}
 	}
-	file := unlessFilledIn(s.Env["ZAI_API_KEY_FILE"])
+	file := ExpandHome(unlessFilledIn(s.Env["ZAI_API_KEY_FILE"]), home)
 	if file == "" {
 		return "", ""
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // the user named it there
+	text, err := textfile.Read(file)
 	if err != nil {
 		return "", "has a file for the key that cannot be read: " + file
 	}
-	return strings.TrimSpace(string(text)), ""
+	if key = strings.TrimSpace(text); key == "" {
+		return "", "has a file for the key with nothing in it: " + file
+	}
+	return key, ""
+}
+
+// place returns where a host's server keeps its images and its catalog; "" is
+// for what the entry does not say, or the host fills in.
+func (h host) place(home string) (folder, catalog string) {
+	if h.state.Command == "" || h.state.Off {
+		return "", ""
+	}
+	folder = ExpandHome(unlessFilledIn(h.state.Setting("--store", "ZAI_IMAGE_STORE")), home)
+	catalog = ExpandHome(unlessFilledIn(h.state.Setting("--catalog", "ZAI_IMAGE_CATALOG")), home)
+	if strings.Contains(folder, "://") || strings.Contains(catalog, "://") {
+		return "", ""
+	}
+	return folder, catalog
+}
+
+// placeProblem is why a host's server cannot keep images where it should, ""
+// when it can.
+func (d Doctor) placeProblem(h host) string {
+	folder, catalog := h.place(d.Machine.Home)
+	for _, path := range []string{folder, catalog} {
+		if path != "" && !filepath.IsAbs(path) {
+			return fmt.Sprintf("keeps its images at %s, which is another place in each folder that the host starts it in; name an absolute one", path)
+		}
+	}
+	if folder == "" {
+		return ""
+	}
+	library := d.Open(folder, catalog)
+	defer library.Close()
+	if err := library.Writable(); err != nil {
+		return fmt.Sprintf("cannot write to its folder %s: %v", folder, err)
+	}
+	return ""
 }
 
 // unlessFilledIn is "" for what the host puts something in place of.
@@ -99,6 +137,9 @@ func (d Doctor) hosts(ctx context.Context, list []host) (string, error) {
 	}
 	var well, bad []string
 	for _, h := range list {
+		if h.problem == "" {
+			h.problem = d.placeProblem(h)
+		}
 		if h.key != "" && h.problem == "" {
 			h.problem = d.refusal(ctx, h)
 		}
