@@ -396,7 +396,7 @@ func (c *configCommand) Run(p *program) error {
 		h.In = in
 	}
 	if c.Write {
-		return h.Write(c.Yes)
+		return h.Write(p.ctx, c.Yes)
 	}
 	return h.Print()
 }
@@ -615,6 +615,9 @@ func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library,
 	for flag, value := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
 		if strings.Contains(string(value), "://") {
 			return nil, &usageError{fmt.Sprintf("%s %s: only local files are supported", flag, value), "Name a folder with --store and a file with --catalog."}
+		}
+		if value.notFilledIn() {
+			return nil, &usageError{fmt.Sprintf("%s %s: nobody has put the variable's value there", flag, value), "Write the path out, or begin it with ~/ for the home folder."}
 		}
 	}
 	folder, err := absolute(c.Store)

@@ -21,6 +21,13 @@ func (p *filePath) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// notFilledIn reports whether a path begins with a variable that shell and host
+// left as it is: images would go to a folder of that name in the current one.
+func (p filePath) notFilledIn() bool {
+	name := string(p)
+	return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "{env:") || strings.HasPrefix(name, "%") && strings.Count(name, "%") > 1
+}
+
 // choice is one of a few words. People write them with capitals and spaces,
 // too, as in the free text fields of desktop hosts.
 type choice string

@@ -69,6 +69,25 @@ func TestHomeFolder_TokenFile(t *testing.T) {
 	}
 }
 
+// Hosts differ in which variables of an entry they fill in.
+func TestFolder_VariableThatNobodyFilledIn(t *testing.T) {
+	for _, folder := range []string{"$HOME/ai", "${HOME}/ai", "${env:HOME}/ai", "{env:HOME}/ai", `%USERPROFILE%\ai`} {
+		for _, args := range [][]string{{"--sandbox"}, {"generate", "--sandbox", "a fox"}, {"images", "list"}} {
+			c := command(t, t.TempDir(), []string{"ZAI_IMAGE_STORE=" + folder}, args...)
+			c.Dir = t.TempDir()
+			said, err := c.CombinedOutput()
+			require.Error(t, err)
+			assert.Equal(t, 2, c.ProcessState.ExitCode())
+			assert.Contains(t, string(said), "--store "+folder)
+			left, err := os.ReadDir(c.Dir)
+			require.NoError(t, err)
+			assert.Empty(t, left)
+		}
+	}
+	_, errs, exit := run(t, []string{"ZAI_IMAGE_STORE=" + filepath.Join(t.TempDir(), "$100 %a%")}, "generate", "--sandbox", "--size", "512x512", "a fox")
+	assert.Zero(t, exit, "inside a path it is a name like others: %s", errs)
+}
+
 // Hosts start servers in folders of their own choice.
 func TestRelativeFolder_IsLoggedAbsolute(t *testing.T) {
 	c := command(t, t.TempDir(), []string{"ZAI_IMAGE_STORE=pictures"}, "--sandbox", "--catalog", "catalogs/c.db")

@@ -212,6 +212,31 @@ func TestClosedTerminal_FinishesPaidWork(t *testing.T) {
 	})
 }
 
+// Control-C at a question ends the command, and changes nothing.
+func TestConfig_InterruptedQuestion(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, ".cursor", "mcp.json")
+	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o700))
+	const before = `{"mcpServers":{"zai-image":{"command":"npx"}}}`
+	require.NoError(t, os.WriteFile(file, []byte(before), 0o600))
+	c := command(t, home, nil, "config", "cursor", "--write")
+	window := inTerminal(t, c, 0)
+	defer window.Close()
+	shown := bufio.NewReader(window)
+	for line := ""; !strings.Contains(line, "[y/N]"); {
+		b, err := shown.ReadByte()
+		require.NoError(t, err)
+		line += string(b)
+	}
+	_, err := window.WriteString("\x03")
+	require.NoError(t, err)
+	require.Error(t, c.Wait())
+	assert.Equal(t, 1, c.ProcessState.ExitCode())
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, before, string(after))
+}
+
 // inTerminal starts a command as the leader of a terminal's session. What of
 // its streams is not set is that terminal; fd is one of them.
 func inTerminal(t *testing.T, c *exec.Cmd, fd int) (window *os.File) {

@@ -3,6 +3,7 @@ package terminal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ var ErrDeclined = errors.New("nothing was changed")
 
 // Write merges the entry into the host's file, of which a copy is kept. It
 // asks before it changes an entry that says something else.
-func (h HostConfig) Write(yes bool) error {
+func (h HostConfig) Write(ctx context.Context, yes bool) error {
 	path, err := resolve(h.Client.File(h.Machine))
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (h HostConfig) Write(yes bool) error {
 		fmt.Fprintf(h.Out, "%s has this entry already.\n", path)
 		return h.advise(merged.Text)
 	}
-	if merged.Was != "" && !yes && !h.confirmed(path, merged.Was) {
+	if merged.Was != "" && !yes && !h.confirmed(ctx, path, merged.Was) {
 		return ErrDeclined
 	}
 	if before != nil {
@@ -144,14 +145,26 @@ func fill(f *os.File, text []byte, like os.FileInfo, mode os.FileMode) error {
 	return errors.Join(err, keepOwner(f, like), f.Chmod(mode), f.Sync(), f.Close())
 }
 
-func (h HostConfig) confirmed(path, was string) bool {
+// confirmed asks. The goroutine that reads stays behind when ctx ends first: a
+// blocked read of a terminal cannot be undone.
+func (h HostConfig) confirmed(ctx context.Context, path, was string) bool {
 	fmt.Fprintf(h.Ask, "%s has another entry %q:\n%s\nReplace it? [y/N] ", path, hostconfig.ServerName, plaintext.Text(was))
 	if h.In == nil {
 		fmt.Fprintln(h.Ask, "\nNobody can answer here; --yes replaces it.")
 		return false
 	}
-	answer, err := bufio.NewReader(h.In).ReadString('\n')
-	return (err == nil || errors.Is(err, io.EOF)) && strings.EqualFold(strings.TrimSpace(answer), "y")
+	answered := make(chan bool, 1)
+	go func() {
+		answer, err := bufio.NewReader(h.In).ReadString('\n')
+		answered <- (err == nil || errors.Is(err, io.EOF)) && strings.EqualFold(strings.TrimSpace(answer), "y")
+	}()
+	select {
+	case yes := <-answered:
+		return yes
+	case <-ctx.Done():
+		fmt.Fprintln(h.Ask)
+		return false
+	}
 }
 
 // replace writes a file whole or not at all. It stays its owner's; a new one
