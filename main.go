@@ -99,11 +99,11 @@ type libraryFlags struct {
 
 // upstreamFlags say how pictures are made.
 type upstreamFlags struct {
-	Region        choice  `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
-	BaseURL       string  `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for picture downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
-	Sandbox       bool    `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
-	MaxConcurrent int     `help:"Requests under way at once; more wait in order." default:"5" env:"ZAI_IMAGE_MAX_CONCURRENT"`
-	DailyBudget   dollars `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
+	Region        choice      `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	BaseURL       string      `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for picture downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
+	Sandbox       bool        `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
+	MaxConcurrent concurrency `help:"Requests in flight for the API key; more wait in order. auto = the limits of the models (cogview-4-250304 5, glm-image 1), or one number for each model." default:"auto" env:"ZAI_IMAGE_MAX_CONCURRENT"`
+	DailyBudget   dollars     `help:"US dollars per UTC day; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
 }
 
 // webFlags are those of the transports http and sse.
@@ -212,6 +212,9 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 		return err
 	}
 	defer session.Close()
+	if err := s.Recover(p.ctx); err != nil { // the call below says what is wrong with the library
+		p.log(all, true).WarnContext(p.ctx, "failed to resume images of earlier processes", "error", err)
+	}
 	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: output}
 	// A signal gives up what was not sent yet; what is paid for is waited for and printed.
 	defer context.AfterFunc(p.ctx, func() {
@@ -570,8 +573,8 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if budget := float64(c.upstream.DailyBudget); math.IsNaN(budget) || budget > 1e9 || budget > 0 && budget < 1e-6 {
 		return nil, nil, &usageError{"--daily-budget: not an amount of dollars", "Give dollars like 5 or 0.50, or 0 for no limit."}
 	}
-	if c.upstream.MaxConcurrent < 1 || c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
-		return nil, nil, &usageError{"--max-concurrent and --wait must be positive, --daily-budget and --shutdown-grace not negative", seeHelp}
+	if c.upstream.DailyBudget < 0 || c.wait <= 0 || c.grace < 0 {
+		return nil, nil, &usageError{"--wait must be positive, --daily-budget and --shutdown-grace not negative", seeHelp}
 	}
 	library, err := p.library(c.library, log)
 	if err != nil {
@@ -594,7 +597,7 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Structured: server.Structured(c.structured), Grace: c.grace, MaxMessage: c.maxMessage,
 		Reach: c.reach, Telemetry: telemetry,
 		Jobs: jobs.Config{
-			Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: c.upstream.MaxConcurrent, BudgetUSD: float64(c.upstream.DailyBudget),
+			Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: int(c.upstream.MaxConcurrent), BudgetUSD: float64(c.upstream.DailyBudget),
 			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
 		},
 	})

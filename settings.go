@@ -52,6 +52,25 @@ func (d *dollars) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// concurrency is a number of requests in flight, 0 for the limits of the model
+// table.
+type concurrency int
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong.
+func (c *concurrency) UnmarshalText(text []byte) error {
+	word := strings.ToLower(strings.TrimSpace(string(text)))
+	if word == "auto" {
+		*c = 0
+		return nil
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is neither auto nor a number from 1 on", text)
+	}
+	*c = concurrency(n)
+	return nil
+}
+
 // expandHome returns the name as it is when the home folder is not known.
 func expandHome(name string) string {
 	home, err := os.UserHomeDir()

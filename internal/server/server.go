@@ -208,6 +208,16 @@ func (s *Server) Client(ctx context.Context, name, version string) (*client.Clie
 	return c, nil
 }
 
+// Recover resumes once what processes that died left behind, and does not wait
+// for it. The transports do so by themselves.
+func (s *Server) Recover(ctx context.Context) error {
+	if !s.library.Exists() {
+		return nil
+	}
+	_, err := s.pipeline.Recover(ctx, false)
+	return err
+}
+
 // Close takes no new work and lets paid work end within the grace.
 func (s *Server) Close() {
 	ctx, cancel := s.ending(context.Background())
