@@ -35,7 +35,7 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	t.Helper()
-	r := &rig{sandbox: sandbox.New(sandbox.Options{})}
+	r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})}
 	api := httptest.NewServer(r.sandbox)
 	t.Cleanup(api.Close)
 	c, err := zai.NewClient("key", zai.WithBaseURL(api.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))

@@ -173,7 +173,7 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 }
 
 func TestTasksOfTheSandbox(t *testing.T) {
-	s := sandbox.New(sandbox.Options{})
+	s := sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
 	api := httptest.NewServer(s)
 	t.Cleanup(api.Close)
 	c := newClient(t, api.URL+sandbox.BasePath)

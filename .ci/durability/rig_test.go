@@ -59,7 +59,7 @@ type service struct {
 func newService(t *testing.T) *service {
 	t.Helper()
 	s := &service{accepted: map[string]int{}, hooks: map[string]func(){}}
-	api := sandbox.New(sandbox.Options{})
+	api := sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			body, err := io.ReadAll(r.Body)

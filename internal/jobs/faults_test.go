@@ -118,7 +118,7 @@ func TestFailurePoints(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &faulty{Sandbox: sandbox.New(sandbox.Options{}), fail: tt.fail, came: map[string]int{}, taken: map[string]int{}}
+			f := &faulty{Sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), fail: tt.fail, came: map[string]int{}, taken: map[string]int{}}
 			api := httptest.NewServer(f)
 			defer api.Close()
 			base := api.URL + sandbox.BasePath

@@ -56,7 +56,7 @@ func (r *rig) attempts() []zai.Attempt {
 
 func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
-	r := &rig{sandbox: sandbox.New(sandbox.Options{}), folder: t.TempDir()}
+	r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), folder: t.TempDir()}
 	server := httptest.NewServer(r.sandbox)
 	t.Cleanup(server.Close)
 	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }),

@@ -127,7 +127,7 @@ func counted(n int) (list []int) {
 func TestTheQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
-	release, service := make(chan struct{}), sandbox.New(sandbox.Options{})
+	release, service := make(chan struct{}), sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if request.Method == http.MethodPost {
 			posts.Add(1)

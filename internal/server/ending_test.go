@@ -31,7 +31,7 @@ type service struct {
 func serve(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
 	s := &service{webRig: &webRig{
-		sandbox: sandbox.New(sandbox.Options{}), log: &safeBuffer{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
+		sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), log: &safeBuffer{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
 	}}
 	api := httptest.NewServer(s.sandbox)
 	t.Cleanup(api.Close)

@@ -351,7 +351,7 @@ func TestTheKeyNeverLeaves(t *testing.T) {
 	for _, transport := range []string{"stdio", "http", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
-			api := httptest.NewServer(sandbox.New(sandbox.Options{Key: key}))
+			api := httptest.NewServer(sandbox.New(sandbox.Options{Key: key, MaxConcurrent: sandbox.Unlimited}))
 			defer api.Close()
 			folder := t.TempDir()
 			env := []string{"ZAI_API_KEY=" + key, "ZAI_BASE_URL=" + api.URL + sandbox.BasePath, "ZAI_IMAGE_STORE=" + folder, "ZAI_IMAGE_LOG_LEVEL=debug", "ZAI_IMAGE_MAX_CONCURRENT=30"}

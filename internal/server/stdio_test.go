@@ -83,7 +83,7 @@ func newServer(t testing.TB, s *sandbox.Sandbox, log io.Writer, change func(*ser
 
 func newRig(t *testing.T, change func(*server.Config)) *rig {
 	t.Helper()
-	r := &rig{sandbox: sandbox.New(sandbox.Options{}), log: &safeBuffer{}, lines: make(chan string, 10_000), ended: make(chan error, 1)}
+	r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), log: &safeBuffer{}, lines: make(chan string, 10_000), ended: make(chan error, 1)}
 	r.Server = newServer(t, r.sandbox, r.log, change)
 	return r
 }

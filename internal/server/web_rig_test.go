@@ -48,7 +48,7 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 	web, err := server.Listen(t.Context(), o.address)
 	require.NoError(t, err)
 	r := &webRig{
-		sandbox: sandbox.New(sandbox.Options{}), log: &safeBuffer{}, ended: make(chan error, 1),
+		sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), log: &safeBuffer{}, ended: make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
 		base:   "http://" + web.Listener.Addr().String(),
 		links:  &resources.Links{Base: web.Base(), Lifetime: time.Hour},

@@ -14,13 +14,14 @@ type rule struct {
 	divisor, maxPixels int
 	defaultSize        string
 	qualities          []string
+	maxConcurrent      int // in flight at the same time
 }
 
 func rules() map[string]rule {
-	cogview := rule{divisor: 16, maxPixels: 1 << 21, defaultSize: "1024x1024", qualities: []string{"", "standard", "hd"}}
+	cogview := rule{divisor: 16, maxPixels: 1 << 21, defaultSize: "1024x1024", qualities: []string{"", "standard", "hd"}, maxConcurrent: 5}
 	return map[string]rule{
 		"cogview-4-250304": cogview, "cogview-4": cogview, "cogview-3-flash": cogview,
-		"glm-image": {divisor: 32, maxPixels: 1 << 22, defaultSize: "1280x1280", qualities: []string{"", "hd"}},
+		"glm-image": {divisor: 32, maxPixels: 1 << 22, defaultSize: "1280x1280", qualities: []string{"", "hd"}, maxConcurrent: 1},
 	}
 }
 

@@ -3,6 +3,12 @@
 // speaks the wire contract of the real service, errors included, and draws
 // pictures that show their prompt.
 //
+// # Limits
+//
+// Like the service it takes only so many requests of a model at once, five of
+// the CogView models and one of glm-image, and refuses more with code 1302. A
+// task counts until it is finished. Options.MaxConcurrent changes that.
+//
 // # Faults
 //
 // A fault is asked for by a word in the prompt, "sandbox:NAME", anywhere in
@@ -81,7 +87,11 @@ type Options struct {
 	// Seed varies the pictures; equal prompts with equal seeds look alike only
 	// in the first request.
 	Seed uint64
-	Log  *slog.Logger // nil: no log
+	// MaxConcurrent is how many requests of a model are taken at once; more
+	// are refused with code 1302. 0 stands for the limits of the real service,
+	// which differ by model. Unlimited refuses none.
+	MaxConcurrent int
+	Log           *slog.Logger // nil: no log
 }
 
 // Realistic is the time the real service takes, shortened by the divisor.
@@ -104,6 +114,8 @@ type Sandbox struct {
 	mux      *http.ServeMux
 	posts    atomic.Int64
 	accepted atomic.Int64
+	refused  atomic.Int64
+	load     load
 
 	mu       sync.Mutex
 	requests map[string]int // by prompt, for faults that count
@@ -123,6 +135,7 @@ func New(options Options) *Sandbox {
 	s := &Sandbox{
 		options: options, mux: http.NewServeMux(),
 		requests: map[string]int{}, pictures: map[string]*picture{}, tasks: map[string]string{},
+		load: load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
 	}
 	s.mux.HandleFunc("POST "+BasePath+"/images/generations", s.generate)
 	s.mux.HandleFunc("POST "+BasePath+"/async/images/generations", s.generateAsync)
@@ -210,10 +223,33 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take checks a request, plays its fault and makes its picture. It has
-// answered when it returns nil.
+// take checks a request, plays its fault and makes its image. It has answered
+// when it returns nil.
 func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *picture {
 	s.posts.Add(1)
+	req := s.read(w, r, async)
+	if req == nil {
+		return nil
+	}
+	inFlight := s.load.enter(req.Model, s.limit(req.Model), time.Now())
+	if inFlight == nil {
+		s.refused.Add(1)
+		fault{name: "rate_limited"}.refuse(w)
+		return nil
+	}
+	// It leaves before net/http sends the answer: whoever has that can send the
+	// next request.
+	var end time.Time
+	defer func() { s.load.leave(inFlight, end) }()
+	p := s.serve(w, *req, async)
+	if p != nil && async {
+		end = p.created.Add(p.delay)
+	}
+	return p
+}
+
+// read gives the request, or nil when it was refused.
+func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *request {
 	if !s.authorized(w, r) {
 		return nil
 	}
@@ -226,6 +262,12 @@ func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *pict
 		answer(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
 		return nil
 	}
+	return &req
+}
+
+// serve makes the image of an admissible request, unless its fault says
+// otherwise; then it has answered and returns nil.
+func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture {
 	s.mu.Lock()
 	s.requests[req.Prompt]++
 	turn := s.requests[req.Prompt]

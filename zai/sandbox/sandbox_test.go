@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -246,4 +248,108 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	assert.True(t, strings.HasSuffix(base, sandbox.BasePath))
 	_, err = sandbox.Start(t.Context(), "256.0.0.1:0", sandbox.Options{})
 	require.Error(t, err)
+}
+
+// The limits are the service's: five of cogview-4, one of glm-image, a task
+// being in flight until it is finished.
+func TestSandbox_MaxConcurrent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		maxConcurrent int
+		request       zai.ImageRequest
+		most          int
+	}{
+		"cogview-4":            {0, zai.ImageRequest{Model: "cogview-4-250304", Size: "512x512"}, 5},
+		"another spelling":     {0, zai.ImageRequest{Model: "cogView-4-250304", Size: "512x512"}, 5},
+		"glm-image":            {0, zai.ImageRequest{Model: "glm-image", Size: "512x512"}, 1},
+		"raised for glm-image": {3, zai.ImageRequest{Model: "glm-image", Size: "512x512"}, 3},
+		"lowered":              {2, zai.ImageRequest{Model: "cogview-4-250304", Size: "512x512"}, 2},
+		"unlimited":            {sandbox.Unlimited, zai.ImageRequest{Model: "glm-image", Size: "512x512"}, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const callers = 8
+			together, release := make(chan struct{}), make(chan struct{})
+			s, c, _ := start(t, sandbox.Options{MaxConcurrent: tt.maxConcurrent, Delay: func(string, string) time.Duration {
+				together <- struct{}{}
+				<-release
+				return 0
+			}})
+			errs := make(chan error, callers)
+			for range callers {
+				go func() {
+					request := tt.request
+					request.Prompt = "a fox"
+					_, err := c.GenerateImage(t.Context(), request)
+					errs <- err
+				}()
+			}
+			for range tt.most {
+				<-together
+			}
+			for range callers - tt.most {
+				var e *zai.Error
+				require.ErrorAs(t, <-errs, &e)
+				assert.True(t, e.TooManyInFlight())
+				assert.Equal(t, "1302", e.Code)
+			}
+			close(release)
+			for range tt.most {
+				require.NoError(t, <-errs)
+			}
+			assert.Equal(t, tt.most, s.MostInFlight(strings.ToUpper(tt.request.Model)))
+			assert.EqualValues(t, callers-tt.most, s.Refused())
+			assert.EqualValues(t, tt.most, s.Accepted())
+		})
+	}
+}
+
+// Whatever the fault, a request that has ended makes room for the next.
+func TestSandbox_EndedRequestsAreNotInFlight(t *testing.T) {
+	s, c, _ := start(t, sandbox.Options{MaxConcurrent: 1})
+	for _, fault := range []string{"hangup", "outcome_unknown", "no_balance", "b64", "download"} {
+		for range 3 {
+			_, err := c.GenerateImage(t.Context(), request("x sandbox:"+fault))
+			var e *zai.Error
+			if errors.As(err, &e) {
+				assert.False(t, e.TooManyInFlight(), fault)
+			}
+		}
+	}
+	assert.Equal(t, 1, s.MostInFlight("cogview-4-250304"))
+	assert.Zero(t, s.MostInFlight("glm-image"))
+}
+
+func TestSandbox_TasksAreInFlightUntilTheyAreFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{Delay: sandbox.Realistic(1)})
+		call := func(method, path, body string) (int, string) {
+			r := httptest.NewRequestWithContext(t.Context(), method, sandbox.BasePath+path, strings.NewReader(body))
+			r.Header.Set("Authorization", "Bearer x")
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			return w.Code, w.Body.String()
+		}
+		const task = `{"model":"glm-image","prompt":"x"}`
+		status, first := call(http.MethodPost, "/async/images/generations", task)
+		require.Equal(t, 200, status)
+		for _, path := range []string{"/async/images/generations", "/images/generations"} {
+			status, body := call(http.MethodPost, path, task)
+			assert.Equal(t, 429, status)
+			assert.JSONEq(t, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, body)
+		}
+		status, _ = call(http.MethodPost, "/images/generations", `{"model":"cogview-4-250304","prompt":"x"}`)
+		assert.Equal(t, 200, status, "another model has its own limit")
+
+		time.Sleep(45*time.Second - 8*time.Second - time.Nanosecond)
+		status, _ = call(http.MethodPost, "/async/images/generations", task)
+		assert.Equal(t, 429, status)
+		time.Sleep(time.Nanosecond)
+		var begun struct{ ID string }
+		require.NoError(t, json.Unmarshal([]byte(first), &begun))
+		_, result := call(http.MethodGet, "/async-result/"+begun.ID, "")
+		assert.Contains(t, result, "SUCCESS")
+		status, _ = call(http.MethodPost, "/async/images/generations", task)
+		assert.Equal(t, 200, status)
+		assert.Equal(t, 1, s.MostInFlight("glm-image"))
+		assert.EqualValues(t, 3, s.Refused())
+	})
 }
