@@ -108,7 +108,7 @@ func TestStart_LimitPerModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := &countingService{Sandbox: sandbox.New(sandbox.Options{}), release: make(chan struct{})}
+			service := &countingService{Sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), release: make(chan struct{})}
 			server := httptest.NewServer(service)
 			defer server.Close()
 			client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
@@ -187,4 +187,40 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 		t.Error("the second was made while the first was in flight")
 	}
 	<-first.Done()
+}
+
+// n=4 of glm-image, which the service takes one at a time, is four images and
+// not one refusal; two processes that do not know of each other get there too,
+// as what is refused waits.
+func TestStart_FourOfGLMImage(t *testing.T) {
+	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := sandbox.New(sandbox.Options{})
+			server := httptest.NewServer(service)
+			defer server.Close()
+			var calls []*jobs.Call
+			for range processes {
+				client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
+				require.NoError(t, err)
+				defer client.Close()
+				r := newRig(t, func(c *jobs.Config) { c.Client, c.MaxConcurrent, c.BusyPause = client, 0, time.Millisecond })
+				request := order("a poster sandbox:delay=20ms")
+				request.Model, request.Quality, request.Size, request.N = "glm-image", "hd", "1024x1024", 4
+				call, err := r.Start(t.Context(), request, nil)
+				require.NoError(t, err)
+				calls = append(calls, call)
+			}
+			for _, call := range calls {
+				for _, row := range wait(t, call) {
+					assert.Equal(t, resources.Saved, row.State)
+				}
+			}
+			assert.EqualValues(t, 4*processes, service.Accepted())
+			assert.Equal(t, 1, service.MostInFlight("glm-image"))
+			if processes == 1 {
+				assert.Zero(t, service.Refused())
+			}
+		})
+	}
 }
