@@ -2,7 +2,6 @@ package zai
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,12 +15,16 @@ import (
 // the outcome unknown shrinks to one short POST, and whoever has the task's id
 // can ask for the picture.
 
-// Task is a picture that the service makes by itself. It is billed like any
+// Task is an image that the service makes by itself. It is billed like any
 // other.
 type Task struct {
 	ID        string // for Await
 	RequestID string
 	LogID     string
+	// Response is set when the answer held the image already, as that of a
+	// gateway may that makes it while the caller waits. There is nothing to
+	// wait for then, and no ID.
+	Response *ImageResponse
 }
 
 // ErrNoAsync says that a picture has to be asked for with GenerateImage.
@@ -37,6 +40,7 @@ const (
 	resultPath    = "/async-result/"
 	asyncPath     = "/async" + generationsPath
 	maxTaskAnswer = 100
+	processing    = "PROCESSING" // status of a task
 )
 
 // Submit has a picture made that Await waits for. The rules are those of
@@ -65,15 +69,23 @@ func (e *Error) refusesEndpoint() bool {
 		slices.Contains([]string{"1212", "1220", "1221", "1222"}, e.Code))
 }
 
+// readTask is nil when the answer holds neither a task nor an image. The
+// answer of a gateway that holds the image has an id, too.
 func (c *Client) readTask(a *answer) *Task {
-	var w struct {
-		ID        flexString `json:"id"`
-		RequestID flexString `json:"request_id"`
-	}
-	if a.status < 200 || a.status > 299 || json.Unmarshal(a.text, &w) != nil || w.ID == "" || len(w.ID) > maxTaskAnswer {
+	w, err := c.decode(a)
+	id := w.text("id", "task_id")
+	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
 		return nil
 	}
-	return &Task{ID: string(w.ID), RequestID: c.redact(clip(string(w.RequestID), maxTaskAnswer)), LogID: c.redact(a.logID())}
+	if w.text("task_status") != processing || id == "" {
+		if response := c.response(a, w); response != nil {
+			return &Task{RequestID: response.RequestID, LogID: response.LogID, Response: response}
+		}
+	}
+	if id == "" || len(id) > maxTaskAnswer || w.failed() {
+		return nil
+	}
+	return &Task{ID: id, RequestID: c.redact(word(w.text("request_id"), maxTaskAnswer)), LogID: c.redact(a.logID())}
 }
 
 // Await asks for the picture of a task until it is there, at most for a
@@ -128,38 +140,32 @@ func (c *Client) ask(ctx context.Context, task string) (*answer, *Error) {
 
 // readResult is done when the task has ended.
 func (c *Client) readResult(a *answer) (response *ImageResponse, done bool, failure *Error) {
-	var w struct {
-		Status flexString           `json:"task_status"`
-		Result oneOrMany[ImageData] `json:"image_result"`
+	w, err := c.decode(a)
+	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
+		return nil, false, c.complete(answerError(a), a.header)
 	}
-	err := json.Unmarshal(a.text, &w)
-	if err != nil || a.status < 200 || a.status > 299 {
-		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
-	}
-	rest, err := decodeAnswer(a.text)
-	if err != nil {
-		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
-	}
-	switch {
-	case w.Status == "PROCESSING":
+	status := w.text("task_status")
+	switch status {
+	case processing:
 		return nil, false, nil
-	case w.Status == "SUCCESS" && len(w.Result) > 0 && (w.Result[0].URL != "" || w.Result[0].B64JSON != ""):
-		return &ImageResponse{
-			Data: w.Result, ContentFilter: rest.filter, Model: rest.model, RequestID: c.redact(rest.requestID), LogID: c.redact(a.logID()),
-		}, true, nil
-	case w.Status == "SUCCESS":
-		return nil, true, c.complete(&Error{Kind: KindOutcomeUnknown, RequestID: rest.requestID, Message: "the task ended without a picture"}, a.header)
-	case w.Status == "FAIL":
-		return nil, true, c.taskFailed(a, rest)
-	default:
-		return nil, false, c.complete(answerError(a.status, a.header, a.text), a.header)
+	case "FAIL":
+		return nil, true, c.taskFailed(a, w)
 	}
+	if response := c.response(a, w); response != nil {
+		return response, true, nil
+	}
+	if status == "SUCCESS" {
+		return nil, true, c.complete(&Error{
+			Kind: KindOutcomeUnknown, RequestID: w.requestID, LogID: a.logID(), Message: "the task ended without an image", Answer: a.beginning(),
+		}, a.header)
+	}
+	return nil, false, c.complete(answerError(a), a.header)
 }
 
 // taskFailed reads an answer of which the vendor documents nothing but that
 // the task failed.
 func (c *Client) taskFailed(a *answer, w wireAnswer) *Error {
-	code, message, _ := errorWords(w)
+	code, message, _ := w.errorWords()
 	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: w.requestID, LogID: a.logID(), ContentFilter: w.filter}
 	if kind, _ := kindOfCode(code); kind != "" {
 		e.Kind = kind
@@ -175,6 +181,7 @@ func notFinished(last *Error, cause error) *Error {
 	e := &Error{Kind: KindOutcomeUnknown, Message: "the picture was not finished in the time allowed", cause: cause}
 	if last != nil {
 		e.HTTPStatus, e.Code, e.RequestID, e.LogID, e.cause = last.HTTPStatus, last.Code, last.RequestID, last.LogID, last
+		e.Answer = last.Answer
 		e.Message = "the service does not tell what became of the picture"
 	}
 	e.Hint = "Call get_image with its id later to ask again free of charge; a new call would cost a second time."

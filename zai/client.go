@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +37,7 @@ type Client struct {
 	jitter    func(limit time.Duration) time.Duration
 	observe   func(Attempt)
 	noAsync   atomic.Bool // the asynchronous endpoint was refused
+	decoding  sync.Mutex  // of an answer that holds an image
 }
 
 // secret is the key. Behind a pointer it cannot be printed by accident: fmt

@@ -2,7 +2,6 @@ package zai
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -48,12 +47,16 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error)
 	if data.URL == "" {
 		return openInline(data.B64JSON)
 	}
-	link, err := url.Parse(data.URL)
-	if err == nil {
-		err = checkLink(link, originOf(c.base))
+	if inline, ok := dataURL(data.URL); ok {
+		return openInline(inline)
 	}
+	link, err := c.link(data.URL)
 	if err != nil {
-		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "the link to the picture is not acceptable", cause: withoutURL(err)}
+		e := &Error{Kind: KindDownload, Message: "the link to the image is not acceptable", cause: err}
+		if len(data.URL) <= maxLink {
+			e.URL = data.URL
+		}
+		return nil, e
 	}
 	for attempt := 0; ; attempt++ {
 		start := c.now()
@@ -63,25 +66,30 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error)
 			return picture, nil
 		}
 		if ctx.Err() == nil && attempt < len(c.download.waits) && worthAnother(err) {
-			c.log.InfoContext(ctx, "picture is not there yet", "attempt", attempt+1, "error", err.Error())
+			c.log.InfoContext(ctx, "failed to fetch an image, trying again", "attempt", attempt+1, "error", c.told(err).Error())
 			if sleep(ctx, c.download.waits[attempt]) {
 				continue
 			}
 		}
-		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the picture failed", cause: err}
+		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the image failed", cause: c.told(err)}
 	}
 }
 
-// openInline opens a picture that came as base64 in the answer.
-func openInline(b64 string) (*Picture, error) {
-	if base64.StdEncoding.DecodedLen(len(b64)) > MaxPictureBytes+2 {
-		return nil, &Error{Kind: KindDownload, Message: "the picture is too large", cause: errTooLong}
+// link parses a link and tells whether it may be fetched.
+func (c *Client) link(raw string) (*url.URL, error) {
+	if len(raw) > maxLink {
+		return nil, fmt.Errorf("%w: it has %d bytes, more than %d", errBadLink, len(raw), maxLink)
 	}
-	picture, err := OpenPicture(base64.NewDecoder(base64.StdEncoding, strings.NewReader(b64)))
+	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
-		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable picture", cause: err}
+		return nil, fmt.Errorf("%w: no plain address", errBadLink)
 	}
-	return picture, nil
+	return u, checkLink(u, originOf(c.base))
+}
+
+func (c *Client) acceptable(link string) bool {
+	_, err := c.link(link)
+	return err == nil
 }
 
 // statusError is an answer to a picture link other than 200.

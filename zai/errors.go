@@ -1,14 +1,11 @@
 package zai
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Kind sorts failures by what the caller can do about them. A Kind is an error
@@ -38,13 +35,18 @@ type Error struct {
 	Kind          Kind
 	HTTPStatus    int    // 0 when no answer came
 	Code          string // the vendor's business code, "" when none came
-	Message       string // the vendor's words or ours; cleaned and capped, untrusted
+	Message       string // the vendor's words or ours; without markup and capped, untrusted
 	Hint          string // what to do, when more is known than the kind tells
 	RequestID     string
 	LogID         string // header x-log-id: the model service was reached
 	ContentFilter []ContentFilter
 	RetryAfter    time.Duration // from the header, 0 when absent
-	URL           string        // picture link of a failed download
+	URL           string        // image link of a failed download, "" when it is too long to be one
+
+	// Answer is the beginning of an answer that was not understood, up to 4 KB,
+	// without the key. It is untrusted; the link to an image that was paid for
+	// may be in it.
+	Answer string
 
 	// NotAccepted is set when the service provably did not take the request:
 	// sending it again cannot bill twice.
@@ -75,7 +77,7 @@ func (e *Error) Error() string {
 		b.WriteString(" (log " + e.LogID + ")")
 	}
 	if e.cause != nil {
-		b.WriteString(": " + e.cause.Error())
+		b.WriteString(": " + clip(e.cause.Error(), 500))
 	}
 	return b.String()
 }
@@ -122,26 +124,35 @@ func kindOfCode(code string) (kind Kind, again bool) {
 	}
 }
 
-// answerError turns an answer without picture into an error. It is called for
+// answerError turns an answer without an image into an error. It is called for
 // every status, as some failures come with 200.
-func answerError(status int, header http.Header, body []byte) *Error {
-	e := &Error{HTTPStatus: status, LogID: clip(header.Get("X-Log-Id"), 100)}
-	answer, err := decodeAnswer(body)
+func answerError(a *answer) *Error {
+	e := judge(a)
+	if e.Kind == KindOutcomeUnknown {
+		e.Answer = a.beginning()
+	}
+	return e
+}
+
+func judge(a *answer) *Error {
+	status := a.status
+	e := &Error{HTTPStatus: status, LogID: a.logID()}
+	answer, err := decodeAnswer(a.text)
 	if err != nil {
-		e.Message = clip(strings.TrimSpace(string(body)), 300)
+		e.Message = words(head(a.text, 64<<10), 300)
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 		e.cause = errors.New("the answer is not JSON")
 		return e
 	}
 	e.RequestID, e.ContentFilter = answer.requestID, answer.filter
-	code, message, nested := errorWords(answer)
+	code, message, nested := answer.errorWords()
 	e.Code, e.Message = code, message
 	kind, again := kindOfCode(code)
 	switch {
-	case status < 300 && !answer.refused && code == "" && len(answer.errorField) == 0:
+	case status < 300 && !answer.refused && code == "" && !present(answer.fields["error"]):
 		e.Kind = KindOutcomeUnknown
 		if e.Message == "" {
-			e.Message = "the answer holds no picture"
+			e.Message = "the answer holds no image"
 		}
 	case isSoftNotFound(e):
 		e.Kind, e.NotAccepted = KindWrongRegion, true
@@ -170,20 +181,18 @@ func isSoftNotFound(e *Error) bool {
 // errorWords finds code and message in all recorded forms: nested object,
 // plain string, flat fields. The third result tells the nested form, which is
 // the only one that surely comes from the service.
-func errorWords(a wireAnswer) (code, message string, nested bool) {
-	var object struct {
-		Code    flexString `json:"code"`
-		Message flexString `json:"message"`
+func (w wireAnswer) errorWords() (code, message string, nested bool) {
+	const longest = 300
+	if plain, ok := w.fields["error"].(string); ok && plain != "" {
+		return w.code, words(plain, longest), false
 	}
-	var plain string
-	switch {
-	case json.Unmarshal(orNull(a.errorField), &plain) == nil && plain != "":
-		return a.code, clip(plain, 300), false
-	case json.Unmarshal(orNull(a.errorField), &object) == nil && (object.Code != "" || object.Message != ""):
-		return clip(string(object.Code), 40), clip(string(object.Message), 300), true
-	default:
-		return a.code, clip(a.message, 300), false
+	if inner, ok := w.fields["error"].(map[string]any); ok {
+		code, message = word(scalar(inner["code"]), 40), words(scalar(inner["message"]), longest)
+		if code != "" || message != "" {
+			return code, message, true
+		}
 	}
+	return w.code, words(w.message, longest), false
 }
 
 // kindOfStatus judges an answer without a known code. A 5xx without the
@@ -216,25 +225,4 @@ func (e *Error) TooManyInFlight() bool { return e.tooManyInFlight && e.NotAccept
 // or minutes, so that a later call may succeed.
 func (e *Error) Transient() bool {
 	return e.transient || e.Kind == KindRateLimited || e.Kind == KindDownload
-}
-
-// clip makes untrusted text safe to show: no control characters, one line, at
-// most limit characters.
-func clip(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == utf8.RuneError:
-			return -1
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
-		default:
-			return r
-		}
-	}, text)
-	if utf8.RuneCountInString(text) <= limit {
-		return text
-	}
-	return string([]rune(text)[:limit]) + "…"
 }

@@ -34,8 +34,10 @@ func Forbidden(network, address string) error {
 // SpecialRanges is the guard's table.
 func SpecialRanges() []netip.Prefix { return specialRanges() }
 
-// AnswerError judges an answer without picture.
-var AnswerError = answerError
+// AnswerError judges an answer without an image.
+func AnswerError(status int, header http.Header, body []byte) *Error {
+	return answerError(&answer{status: status, header: header, text: body})
+}
 
 // BilledTransport tells what requests that cost money are sent over, and
 // whether their connections are used again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,10 +12,7 @@ import (
 	"time"
 )
 
-const (
-	maxAttempts = 4
-	maxAnswer   = 48 << 20 // a picture of 32 MiB as base64 fits
-)
+const maxAttempts = 4
 
 // GenerateImage asks for one image. It sends the request again only if the
 // service surely did not accept it and enough time is left; a refusal because
@@ -50,7 +48,7 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 		a, failure := c.post(ctx, path, body)
 		if failure == nil {
 			if result = read(a); result == nil {
-				failure = c.complete(answerError(a.status, a.header, a.text), a.header)
+				failure = c.complete(answerError(a), a.header)
 			}
 		}
 		c.observe(Attempt{Operation: operation, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
@@ -69,17 +67,25 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 	}
 }
 
-// readResponse is nil when the answer holds no picture.
+// readResponse is nil when the answer holds no image.
 func (c *Client) readResponse(a *answer) *ImageResponse {
-	if a.status < 200 || a.status > 299 {
+	if !a.ok() {
 		return nil
 	}
-	w, err := decodeAnswer(a.text)
-	if err != nil || w.refused || len(w.data) == 0 || w.data[0].URL == "" && w.data[0].B64JSON == "" {
+	w, err := c.decode(a)
+	if err != nil && !errors.Is(err, errNoObject) {
+		return nil
+	}
+	return c.response(a, w)
+}
+
+func (c *Client) response(a *answer, w wireAnswer) *ImageResponse {
+	image, ok := w.image(c.acceptable)
+	if !ok {
 		return nil
 	}
 	return &ImageResponse{
-		Created: w.created, Data: w.data, ContentFilter: w.filter, Model: w.model,
+		Created: w.created, Data: []ImageData{image}, ContentFilter: w.filter, Model: w.model,
 		RequestID: c.redact(w.requestID), LogID: c.redact(a.logID()),
 	}
 }
@@ -102,6 +108,7 @@ func (c *Client) redact(text string) string {
 func (c *Client) complete(e *Error, header http.Header) *Error {
 	e.Message, e.Code = c.redact(e.Message), c.redact(e.Code)
 	e.RequestID, e.LogID = c.redact(e.RequestID), c.redact(e.LogID)
+	e.Answer = printable(c.redact(e.Answer))
 	e.RetryAfter = retryAfter(header, c.now())
 	switch e.Kind {
 	case KindUnauthorized:

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -468,6 +469,12 @@ func FuzzAnswers(f *testing.F) {
 		message, hint := e.Explain()
 		if message == "" || hint == "" || strings.ContainsAny(message+hint, "\n\r\x00\x1b") {
 			t.Fatalf("%q %q", message, hint)
+		}
+		if regexp.MustCompile(`<[a-zA-Z/!?]|\]\(`).MatchString(message + hint + e.Error()) {
+			t.Fatalf("markup in %q %q %q", message, hint, e.Error())
+		}
+		if len(e.Answer) > 8<<10 {
+			t.Fatal("the kept answer is too long")
 		}
 		if len(message)+len(hint) > 4000 {
 			t.Fatal("the explanation is too long")

@@ -127,6 +127,7 @@ func pictureClient(base *url.URL, trusted http.RoundTripper, connect time.Durati
 			IdleConnTimeout:       15 * time.Second,
 		}},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			r.Header.Del("Referer") // net/http puts the link there, which carries a signature
 			if len(via) > maxRedirects {
 				return fmt.Errorf("%w: more than %d redirects", errBadLink, maxRedirects)
 			}
@@ -137,7 +138,7 @@ func pictureClient(base *url.URL, trusted http.RoundTripper, connect time.Durati
 
 const maxRedirects = 3
 
-var errBadLink = errors.New("the picture link is not acceptable")
+var errBadLink = errors.New("the image link is not acceptable")
 
 // checkLink accepts https links without user part, and anything on the trusted
 // origin.

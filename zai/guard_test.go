@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/zai"
@@ -106,6 +107,7 @@ func TestRedirects(t *testing.T) {
 	mux.HandleFunc("/hop/{n}", func(w http.ResponseWriter, r *http.Request) {
 		var n int
 		_, _ = fmt.Sscan(r.PathValue("n"), &n)
+		assert.Empty(t, r.Referer(), "the link before carries a signature")
 		if n == 0 {
 			_, _ = w.Write(file)
 			return

@@ -1,10 +1,7 @@
 package zai
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -70,136 +67,27 @@ func CheckTexts(prompt, userID string) error {
 	return nil
 }
 
-// ImageResponse is what a successful call answers. Every field but one picture
+// ImageResponse is what a successful call answers. Every field but the image
 // in Data may be missing.
 type ImageResponse struct {
-	Created       int64 // Unix seconds
-	Data          []ImageData
+	Created       int64       // Unix seconds
+	Data          []ImageData // one
 	ContentFilter []ContentFilter
 	Model         string
 	RequestID     string
 	LogID         string // header x-log-id
 }
 
-// ImageData is one picture: a link that dies, or the bytes themselves.
+// ImageData is one image: a link that dies, or the bytes themselves as base64.
 type ImageData struct {
-	URL           string `json:"url"`
-	B64JSON       string `json:"b64_json"`
-	RevisedPrompt string `json:"revised_prompt"`
+	URL           string // at most 4 KB
+	B64JSON       string
+	RevisedPrompt string
 }
 
 // ContentFilter is a remark of the vendor's content check. Level 0 is the most
 // severe, 3 the least.
 type ContentFilter struct {
-	Role  string `json:"role"` // user, assistant or history
-	Level int    `json:"level"`
-}
-
-// UnmarshalJSON accepts the level as number or string; both were recorded.
-func (c *ContentFilter) UnmarshalJSON(b []byte) error {
-	var raw struct {
-		Role  flexString `json:"role"`
-		Level flexString `json:"level"`
-	}
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return err
-	}
-	c.Role = clip(string(raw.Role), 40)
-	c.Level, _ = strconv.Atoi(string(raw.Level))
-	return nil
-}
-
-// flexString takes any JSON scalar as text and anything else as nothing: codes
-// come as strings and as numbers.
-type flexString string
-
-func (s *flexString) UnmarshalJSON(b []byte) error {
-	b = bytes.TrimSpace(b)
-	switch {
-	case len(b) == 0 || bytes.Equal(b, []byte("null")) || b[0] == '{' || b[0] == '[':
-		return nil
-	case b[0] == '"':
-		var text string
-		if err := json.Unmarshal(b, &text); err != nil {
-			return err
-		}
-		*s = flexString(text)
-	default:
-		*s = flexString(b)
-	}
-	return nil
-}
-
-// oneOrMany takes a list, or a single object in its place.
-type oneOrMany[T any] []T
-
-func (l *oneOrMany[T]) UnmarshalJSON(b []byte) error {
-	b = bytes.TrimSpace(b)
-	if len(b) == 0 || bytes.Equal(b, []byte("null")) {
-		return nil
-	}
-	if b[0] == '[' {
-		return json.Unmarshal(b, (*[]T)(l))
-	}
-	var one T
-	if err := json.Unmarshal(b, &one); err != nil {
-		return err
-	}
-	*l = oneOrMany[T]{one}
-	return nil
-}
-
-// wireAnswer holds every field that any recorded answer carried, good or bad.
-type wireAnswer struct {
-	created                         int64
-	data                            []ImageData
-	filter                          []ContentFilter
-	requestID, model, code, message string
-	errorField                      json.RawMessage
-	refused                         bool // "success": false
-}
-
-// decodeAnswer reads an answer field by field, so that one of an unexpected
-// form does not hide the others. The error means that it is no JSON object.
-func decodeAnswer(body []byte) (wireAnswer, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return wireAnswer{}, err
-	}
-	text := func(names ...string) string {
-		for _, name := range names {
-			var s flexString
-			if json.Unmarshal(orNull(fields[name]), &s) == nil && s != "" {
-				return string(s)
-			}
-		}
-		return ""
-	}
-	w := wireAnswer{
-		requestID:  clip(text("request_id", "id"), 100),
-		model:      clip(text("model"), 100),
-		code:       clip(text("code"), 40),
-		message:    text("msg", "message"),
-		errorField: fields["error"],
-		refused:    text("success") == "false",
-	}
-	w.created, _ = strconv.ParseInt(text("created"), 10, 64)
-	var data oneOrMany[ImageData]
-	if json.Unmarshal(orNull(fields["data"]), &data) == nil {
-		w.data = data
-	}
-	for _, name := range []string{"content_filter", "contentFilter"} {
-		var filter oneOrMany[ContentFilter]
-		if json.Unmarshal(orNull(fields[name]), &filter) == nil && len(filter) > 0 {
-			w.filter = filter[:min(len(filter), 10)]
-		}
-	}
-	return w, nil
-}
-
-func orNull(raw json.RawMessage) json.RawMessage {
-	if raw == nil {
-		return json.RawMessage("null")
-	}
-	return raw
+	Role  string // user, assistant or history
+	Level int
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -17,7 +18,11 @@ type answer struct {
 	text   []byte
 }
 
-func (a *answer) logID() string { return clip(a.header.Get("X-Log-Id"), 100) }
+func (a *answer) logID() string { return word(a.header.Get("X-Log-Id"), 100) }
+
+// beginning is what is kept of an answer that was not understood. It is longer
+// than what is kept in the end, so that the key is found where that is cut.
+func (a *answer) beginning() string { return head(a.text, 2*maxKeptAnswer) }
 
 func (a *answer) ok() bool { return a.status >= 200 && a.status <= 299 }
 
@@ -43,7 +48,7 @@ func (c *Client) post(ctx context.Context, path string, content []byte) (*answer
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent() && (!c.http1 || !isWriteError(err)))
 	}
-	return readAnswer(response)
+	return c.readAnswer(response)
 }
 
 // watchWriting tells whether net/http has written a whole request to its own
@@ -68,7 +73,7 @@ func (c *Client) get(ctx context.Context, path string) (*answer, *Error) {
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent())
 	}
-	return readAnswer(response)
+	return c.readAnswer(response)
 }
 
 func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
@@ -83,21 +88,56 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body io.Re
 	return request, nil
 }
 
-func readAnswer(response *http.Response) (*answer, *Error) {
+// maxAnswer is the largest answer that is read. The largest image of any model
+// has 2^22 pixels: without any compression 16 MiB, which are 22 as base64.
+const maxAnswer = 24 << 20
+
+func (c *Client) readAnswer(response *http.Response) (*answer, *Error) {
 	defer response.Body.Close()
 	a := &answer{status: response.StatusCode, header: response.Header}
 	var err error
 	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err != nil || len(a.text) > maxAnswer {
-		return nil, &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Message: "the answer broke off", cause: err}
+	e := &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Answer: a.beginning()}
+	switch {
+	case err != nil:
+		e.Message, e.cause = "the answer broke off", c.told(err)
+	case len(a.text) > maxAnswer:
+		e.Message = fmt.Sprintf("the answer is larger than %d MiB", maxAnswer>>20)
+	default:
+		return a, nil
 	}
-	return a, nil
+	return nil, c.complete(e, a.header)
+}
+
+// decode reads an answer. Of those that hold an image one is read at a time,
+// for the memory they take.
+func (c *Client) decode(a *answer) (wireAnswer, error) {
+	if len(a.text) > largeAnswer {
+		c.decoding.Lock()
+		defer c.decoding.Unlock()
+	}
+	return decodeAnswer(a.text)
+}
+
+// toldError is an error whose text may repeat what the service sent.
+type toldError struct {
+	error
+	text string
+}
+
+func (e toldError) Error() string { return e.text }
+func (e toldError) Unwrap() error { return e.error }
+
+// told bounds the text of an error of net/http and takes the key out of it.
+func (c *Client) told(err error) error {
+	err = withoutURL(err)
+	return toldError{err, clip(c.redact(head(err.Error(), 4<<10)), 500)}
 }
 
 // transportError judges a call that got no answer. A request that was not sent
 // in full cannot have been accepted.
 func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
-	e := &Error{Kind: KindOutcomeUnknown, cause: withoutURL(err)}
+	e := &Error{Kind: KindOutcomeUnknown, cause: c.told(err)}
 	switch {
 	case sent && ctx.Err() != nil:
 		e.Message = "no answer within the time allowed"

@@ -125,6 +125,9 @@ func (p *Pipeline) request(ctx context.Context, j *Job, row resources.Image) (*z
 	if err != nil {
 		return nil, err
 	}
+	if task.Response != nil {
+		return task.Response, nil
+	}
 	row.TaskID, row.RequestID, row.LogID = task.ID, task.RequestID, task.LogID
 	_ = p.record(row) // a failure is logged; this process knows the task
 	j.set(row)
@@ -163,6 +166,7 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 	if service, ok := errors.AsType[*zai.Error](err); ok {
 		row.ContentFilter = remarks(service.ContentFilter)
 		row.RequestID, row.LogID = cmp.Or(service.RequestID, row.RequestID), cmp.Or(service.LogID, row.LogID)
+		row.UpstreamAnswer = service.Answer
 	}
 	row.Failure = Describe(err)
 	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)

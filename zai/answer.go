@@ -1,0 +1,278 @@
+package zai
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// wireAnswer is an answer of the service, or of a gateway in front of it that
+// has a form of its own. An image that was paid for must not be lost to a
+// field of an unexpected type, so that nothing is decoded into types.
+type wireAnswer struct {
+	tree   any            // the JSON, as encoding/json represents it
+	fields map[string]any // of the outermost object
+
+	created                         int64
+	filter                          []ContentFilter
+	requestID, model, code, message string
+	refused                         bool // "success": false
+}
+
+var errNoObject = errors.New("the answer is no JSON object")
+
+// decodeAnswer reads an answer. The error means that it is no JSON object; the
+// tree may be there all the same.
+func decodeAnswer(body []byte) (wireAnswer, error) {
+	tree, err := decodeJSON(body)
+	if err != nil {
+		return wireAnswer{}, err
+	}
+	w := wireAnswer{tree: tree, fields: object(tree)}
+	if w.fields == nil {
+		return w, errNoObject
+	}
+	w.requestID = word(w.text("request_id", "id"), 100)
+	w.model = word(w.text("model"), 100)
+	w.code = word(scalar(w.fields["code"]), 40)
+	w.message = scalar(w.fields["msg"])
+	if w.message == "" {
+		w.message = scalar(w.fields["message"])
+	}
+	w.refused = scalar(w.fields["success"]) == "false"
+	w.created, _ = strconv.ParseInt(w.text("created"), 10, 64)
+	for _, name := range []string{"content_filter", "contentFilter"} {
+		if filter := contentFilters(w.fields[name]); len(filter) > 0 {
+			w.filter = filter
+		}
+	}
+	return w, nil
+}
+
+// largeAnswer is the size from which on an answer must hold an image.
+const largeAnswer = 1 << 20
+
+// decodeJSON decodes the first JSON value of a text.
+func decodeJSON(body []byte) (tree any, err error) {
+	body = bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\ufeff"))
+	if len(body) > largeAnswer {
+		err = json.Unmarshal(body, &tree) // a Decoder would make a copy
+		return tree, err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber() // ids may be numbers of 64 bits
+	err = d.Decode(&tree)
+	return tree, err
+}
+
+// object is the outermost object of a tree, which may be wrapped in a list.
+func object(tree any) map[string]any {
+	switch v := tree.(type) {
+	case map[string]any:
+		return v
+	case []any:
+		for _, element := range v {
+			if o, ok := element.(map[string]any); ok {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// scalar is a value as text, of a list its first scalar: codes and ids come as
+// strings and as numbers.
+func scalar(value any) string {
+	switch v := value.(type) {
+	case string:
+		return strings.TrimSpace(v)
+	case json.Number:
+		return v.String()
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	case []any:
+		for _, element := range v {
+			if _, nested := element.([]any); nested {
+				continue
+			}
+			if s := scalar(element); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// text is the first of the named fields that holds something, of the answer or
+// of the object that a gateway wraps it in.
+func (w wireAnswer) text(names ...string) string {
+	for _, fields := range []map[string]any{w.fields, object(w.fields["data"]), object(w.fields["result"])} {
+		for _, name := range names {
+			if s := scalar(fields[name]); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+func contentFilters(value any) (filter []ContentFilter) {
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	for _, element := range list {
+		if o, ok := element.(map[string]any); ok && len(filter) < 10 {
+			level, _ := strconv.Atoi(scalar(o["level"]))
+			filter = append(filter, ContentFilter{Role: word(scalar(o["role"]), 40), Level: level})
+		}
+	}
+	return filter
+}
+
+// failed reports that the answer says of itself that something went wrong.
+func (w wireAnswer) failed() bool {
+	kind, _ := kindOfCode(w.code)
+	return w.refused || present(w.fields["error"]) || kind != ""
+}
+
+// present tells a value from the forms in which a gateway leaves it out.
+func present(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return false
+	case []any:
+		return len(v) > 0
+	case map[string]any:
+		return len(v) > 0
+	default:
+		s := scalar(v)
+		return s != "" && s != "false" && s != "0"
+	}
+}
+
+// maxLink is the longest link that is kept, in bytes.
+const maxLink = 4 << 10
+
+// image finds the image of an answer: where the service puts it, where its
+// relatives do, and at last a link to an image file anywhere, if there is just
+// one. acceptable tells the links that can be fetched; others are taken only
+// if there is nothing better, for the user to try.
+func (w wireAnswer) image(acceptable func(link string) bool) (ImageData, bool) {
+	found := imagesIn(w.tree, 0)
+	if w.failed() {
+		found = slices.DeleteFunc(found, func(d ImageData) bool { return d.B64JSON == "" && !namesImage(d.URL) })
+	}
+	for _, fits := range []func(ImageData) bool{
+		func(d ImageData) bool { return d.URL != "" && acceptable(d.URL) },
+		func(d ImageData) bool { return d.B64JSON != "" },
+		func(d ImageData) bool { return d.URL != "" },
+	} {
+		if at := slices.IndexFunc(found, fits); at >= 0 {
+			return found[at], true
+		}
+	}
+	if w.failed() {
+		return ImageData{}, false
+	}
+	links := map[string]bool{}
+	linksIn(w.tree, links)
+	for link := range links {
+		return ImageData{URL: link}, len(links) == 1
+	}
+	return ImageData{}, false
+}
+
+// imagesIn collects the images of a value in the order of preference: itself,
+// then the fields that hold images, the documented ones first.
+func imagesIn(value any, depth int) (found []ImageData) {
+	const deepest = 8
+	switch v := value.(type) {
+	case string:
+		if d, ok := imageOf(v); ok {
+			found = append(found, d)
+		}
+	case []any:
+		for _, element := range v {
+			if depth < deepest {
+				found = append(found, imagesIn(element, depth+1)...)
+			}
+		}
+	case map[string]any:
+		if depth == deepest {
+			return nil
+		}
+		for _, name := range []string{"url", "image_url"} {
+			found = append(found, imagesIn(v[name], depth+1)...)
+		}
+		if inline, ok := v["b64_json"].(string); ok && inline != "" {
+			found = append(found, ImageData{B64JSON: inline})
+		}
+		for i := range found {
+			found[i].RevisedPrompt = scalar(v["revised_prompt"])
+		}
+		for _, name := range []string{"data", "image_result", "images", "image", "result", "output"} {
+			found = append(found, imagesIn(v[name], depth+1)...)
+		}
+	}
+	return found
+}
+
+// imageOf takes a text for an image: a link, a data URL, or base64 of an image
+// file.
+func imageOf(text string) (ImageData, bool) {
+	text = strings.TrimSpace(text)
+	if inline, ok := dataURL(text); ok {
+		return ImageData{B64JSON: inline}, true
+	}
+	if len(text) <= maxLink {
+		u, err := url.Parse(text)
+		if err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+			return ImageData{URL: text}, true
+		}
+	}
+	return ImageData{B64JSON: text}, isInlineImage(text)
+}
+
+// fileLink is an https link within a text.
+var fileLink = regexp.MustCompile(`https://[^\s"'<>()\[\]{}\\|^` + "`" + `]+`)
+
+// linksIn adds all links to image files that a value holds.
+func linksIn(value any, links map[string]bool) {
+	switch v := value.(type) {
+	case string:
+		if len(v) > largeAnswer {
+			return
+		}
+		for _, link := range fileLink.FindAllString(v, -1) {
+			if len(link) <= maxLink && namesImage(link) {
+				links[link] = true
+			}
+		}
+	case []any:
+		for _, element := range v {
+			linksIn(element, links)
+		}
+	case map[string]any:
+		for _, element := range v {
+			linksIn(element, links)
+		}
+	}
+}
+
+// namesImage tells a link to a file that is called an image.
+func namesImage(link string) bool {
+	u, err := url.Parse(link)
+	if err != nil {
+		return false
+	}
+	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".webp", ".gif"}, strings.ToLower(path.Ext(u.Path)))
+}

@@ -1,0 +1,56 @@
+package zai
+
+import (
+	"encoding/base64"
+	"io"
+	"strings"
+)
+
+// dataURL gives the base64 of a data URL (RFC 2397). What type it claims does
+// not matter.
+func dataURL(text string) (inline string, ok bool) {
+	const scheme = "data:"
+	if len(text) < len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
+		return "", false
+	}
+	head, inline, ok := strings.Cut(text, ",")
+	return inline, ok && len(head) <= 200 && strings.HasSuffix(strings.ToLower(head), ";base64")
+}
+
+// decodeInline reads base64 with and without padding, in both alphabets.
+func decodeInline(inline string) io.Reader {
+	inline = strings.TrimRight(inline, "= \r\n")
+	if strings.ContainsAny(inline, "-_") {
+		return base64.NewDecoder(base64.RawURLEncoding, strings.NewReader(inline))
+	}
+	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(inline))
+}
+
+// isInlineImage tells the base64 of an image file by its beginning.
+func isInlineImage(text string) bool {
+	if len(text) < 64 {
+		return false
+	}
+	head := make([]byte, 12)
+	if _, err := io.ReadFull(decodeInline(text[:64]), head); err != nil {
+		return false
+	}
+	_, err := DetectFormat(head)
+	return err == nil
+}
+
+// openInline opens an image that came as base64 in the answer.
+func openInline(inline string) (*Picture, error) {
+	inline = strings.TrimSpace(inline)
+	if content, ok := dataURL(inline); ok {
+		inline = content
+	}
+	if base64.StdEncoding.DecodedLen(len(inline)) > MaxPictureBytes+2 {
+		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooLong}
+	}
+	picture, err := OpenPicture(decodeInline(inline))
+	if err != nil {
+		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable image", cause: err}
+	}
+	return picture, nil
+}

@@ -1,0 +1,82 @@
+package zai
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// clip makes untrusted text safe to show: no control characters, one line, at
+// most limit characters.
+func clip(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == utf8.RuneError:
+			return -1
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		default:
+			return r
+		}
+	}, head(text, limit*utf8.UTFMax*2))
+	if utf8.RuneCountInString(text) <= limit {
+		return text
+	}
+	return string([]rune(text)[:limit]) + "…"
+}
+
+// word is an id or a code, which has neither blanks nor markup.
+func word(text string, limit int) string {
+	return clip(strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@+=", r) {
+			return r
+		}
+		return -1
+	}, head(text, limit*utf8.UTFMax*2)), limit)
+}
+
+var (
+	markupBlock = regexp.MustCompile(`(?is)<script\b.*?(</script\s*>|$)|<style\b.*?(</style\s*>|$)|<!--.*?(-->|$)`)
+	markupTag   = regexp.MustCompile(`(?s)<[a-zA-Z/!?][^>]*(>|$)`)
+	markdown    = regexp.MustCompile(`(?s)!?\[([^\[\]]*)\](\([^()]*(\)|$)|:\s*\S*://\S*)`)
+)
+
+// words is what a text of the service says, without markup: whoever reads a
+// message may be a model or a program that renders it.
+func words(text string, limit int) string {
+	const enough = 8 << 10
+	text = clip(text, enough) // first, as markup may be hidden by characters that are dropped
+	text = markupBlock.ReplaceAllString(text, " ")
+	for stripped := ""; stripped != text; {
+		stripped = text
+		text = markupTag.ReplaceAllString(text, " ")
+		text = markdown.ReplaceAllString(text, "$1")
+	}
+	text = strings.ReplaceAll(text, "](", "] (")
+	return clip(strings.Join(strings.Fields(text), " "), limit)
+}
+
+// maxKeptAnswer is how much is kept of an answer that was not understood, in
+// bytes.
+const maxKeptAnswer = 4 << 10
+
+// printable is the beginning of an answer as it can be stored.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError:
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		default:
+			return -1
+		}
+	}, text)
+	return strings.ToValidUTF8(head(text, maxKeptAnswer), "")
+}
+
+// head is the beginning of a text, at most limit bytes long.
+func head[T ~string | ~[]byte](text T, limit int) string { return string(text[:min(len(text), limit)]) }
