@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -166,7 +167,7 @@ func (s *store) putAside(name string) error {
 		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))
 	}
 	if err != nil {
-		return fileError(name, err)
+		return folderError(s.path(damagedDir), fmt.Errorf("putting a file aside: %w", withoutPath(err)))
 	}
 	return nil
 }

@@ -127,16 +127,22 @@ func givenUp(rows []resources.Image) bool {
 	return true
 }
 
-// joined tells that pictures were not paid for by this call.
+// joined returns a note for a call whose images belong to an equal call made
+// before, which this call did not pay for.
 func joined(call *jobs.Call) string {
 	const before = "The same call was made before, and was under way or had not got its answer: "
 	switch {
 	case call.Joined == 0:
 		return ""
 	case call.Joined < len(call.Jobs):
-		return before + fmt.Sprintf("%d of these pictures are its own and were not charged a second time, the others are new.", call.Joined)
+		return before + fmt.Sprintf("%d of these images are its own and were not charged a second time, the others are new.", call.Joined)
 	}
-	return before + "this one got its pictures, nothing was charged a second time. Call again if you want new ones."
+	for _, job := range call.Jobs {
+		if job.Image().Failure == nil {
+			return before + "this one got its images, nothing was charged a second time. Call again if you want new ones."
+		}
+	}
+	return before + "this one hears what became of it, and nothing was charged a second time."
 }
 
 // order turns arguments into a checked request.

@@ -77,7 +77,12 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 		}
 	}
 	if failures == len(rows) && failures > 0 {
-		return failureResult(worst(rows))
+		failure := worst(rows)
+		if note != "" {
+			failure = new(*failure)
+			failure.Message = note + " " + failure.Message
+		}
+		return failureResult(failure)
 	}
 	structured := t.structured(ctx, rows)
 	var links []mcp.Content

@@ -133,7 +133,7 @@ func TestErrorKinds(t *testing.T) {
 		{"outcome_unknown", "sandbox:outcome_unknown", 1, "billed", nil},
 		{"no_api_key", "a fox", 0, "ZAI_API_KEY", func(_ *tools.Config, j *jobs.Config) { j.Client = nil }},
 		{"budget_exceeded", "a fox", 0, "--daily-budget", func(_ *tools.Config, j *jobs.Config) { j.BudgetUSD = 0.001 }},
-		{"storage", "a fox", 0, "--store", func(_ *tools.Config, j *jobs.Config) { _ = j.Library.Close() }},
+		{"storage", "a fox", 0, ".catalog.db", func(_ *tools.Config, j *jobs.Config) { _ = j.Library.Close() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.kind, func(t *testing.T) {

@@ -99,6 +99,10 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 		return errors.New("every file is missing: is the folder the right one, and is its disk mounted? Nothing was changed")
 	}
 	done := c.mend(ctx, before.Problems)
+	previews, err := c.Library.SweepPreviews(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.fetch(ctx, pipeline); err != nil {
 		return err
 	}
@@ -116,6 +120,9 @@ func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool
 			if r.Done != "" || r.Error != "" {
 				fmt.Fprintf(c.Out, "%s %s %s: %s\n", r.Kind, r.ID, plaintext.Line(r.Path, 0), plaintext.Line(cmp.Or(r.Error, r.Done), 0))
 			}
+		}
+		if previews > 0 {
+			fmt.Fprintf(c.Out, "%d previews of images that are not in the library deleted\n", previews)
 		}
 		c.problems(after.Problems)
 		c.summary(after)

@@ -77,7 +77,10 @@ func (c Images) Show(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.json(ctx, row, "  ")
+	return writeJSON(c.Out, struct {
+		resources.Entry
+		UpstreamAnswer string `json:"upstream_answer,omitempty"` // of Z.AI, when it was not understood
+	}{c.Library.Entry(ctx, row, resources.Reach{Path: true}), row.UpstreamAnswer}, "  ")
 }
 
 // Path prints where the picture's file lies.
