@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -31,8 +31,11 @@ func TestMain(m *testing.M) {
 		time.AfterFunc(200*time.Millisecond, func() { fmt.Println("stray print of some library") })
 		fallthrough
 	case "1":
-		main()
+		Main()
 		return
+	}
+	if err := os.Chdir("../.."); err != nil { // tests name files of the repository
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
