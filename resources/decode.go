@@ -84,7 +84,7 @@ func checkScans(file io.ReadSeeker) error {
 			if errors.Is(err, bufio.ErrBufferFull) {
 				continue
 			}
-			return nil //nolint:nilerr // the end; decoding tells whether the file is whole
+			return nil // the end; decoding tells whether the file is whole
 		}
 		const startOfScan = 0xda
 		switch marker, err := b.Peek(1); {

@@ -87,8 +87,7 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 		return nil, err
 	}
 	const candidates = `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id<?`
-	const newest = candidates + ` ORDER BY id DESC LIMIT ?`
-	found, read, last, err := q.filter(limit)(db.read.QueryContext(ctx, newest, owner, state, before, recent))
+	found, read, last, err := q.filter(ctx, db.read, limit, candidates+` ORDER BY id DESC LIMIT ?`, owner, state, before, recent)
 	if err == nil && len(found) < limit && read == recent {
 		statement, arguments := candidates+` ORDER BY id DESC`, []any{owner, state, last}
 		if q.trigrams != "" {
@@ -96,7 +95,7 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 			arguments = append(arguments, q.trigrams)
 		}
 		var older []string
-		older, _, _, err = q.filter(limit - len(found))(db.read.QueryContext(ctx, statement, arguments...))
+		older, _, _, err = q.filter(ctx, db.read, limit-len(found), statement, arguments...)
 		found = append(found, older...)
 	}
 	if err != nil {
@@ -114,23 +113,22 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 	return list, nil
 }
 
-// filter returns a function that reads rows of id and prompt until it has found
-// enough that match. It also returns how many rows it read, and the last id.
-func (q query) filter(limit int) func(*sql.Rows, error) (found []string, read int, last string, err error) {
-	return func(rows *sql.Rows, err error) (found []string, read int, last string, _ error) {
-		if err != nil {
+// filter reads rows of id and prompt until it has found enough that match. It
+// also returns how many rows it read, and the last id.
+func (q query) filter(ctx context.Context, db *sql.DB, limit int, statement string, arguments ...any) (found []string, read int, last string, err error) {
+	rows, err := db.QueryContext(ctx, statement, arguments...)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	defer rows.Close()
+	for len(found) < limit && rows.Next() {
+		var prompt string
+		if err := rows.Scan(&last, &prompt); err != nil {
 			return nil, 0, "", err
 		}
-		defer rows.Close()
-		for len(found) < limit && rows.Next() {
-			var prompt string
-			if err := rows.Scan(&last, &prompt); err != nil {
-				return nil, 0, "", err
-			}
-			if read++; q.matches(prompt) {
-				found = append(found, last)
-			}
+		if read++; q.matches(prompt) {
+			found = append(found, last)
 		}
-		return found, read, last, rows.Err()
 	}
+	return found, read, last, rows.Err()
 }

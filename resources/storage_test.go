@@ -129,7 +129,7 @@ func TestCheck_MovedFile(t *testing.T) {
 	l := open(t, folder)
 	i := save(t, l, "x", []byte("x"))
 	other := filepath.Join(folder, "favourites")
-	require.NoError(t, os.Mkdir(other, 0o755)) //nolint:gosec // as users have it
+	require.NoError(t, os.Mkdir(other, 0o755))
 	require.NoError(t, os.Rename(l.Path(i), filepath.Join(other, filepath.Base(l.Path(i)))))
 	report, err := l.Check(t.Context(), false, nil)
 	require.NoError(t, err)

@@ -30,9 +30,9 @@ func unprivileged(t *testing.T, f func()) {
 // openToAll returns a folder that every user may write to.
 func openToAll(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "zai-image")
+	folder, err := os.MkdirTemp("", "zai-image") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(folder, 0o777)) //nolint:gosec // another user writes to it
+	require.NoError(t, os.Chmod(folder, 0o777))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
 	return folder
 }
@@ -43,8 +43,8 @@ func TestReserve_ReadOnlyFolder(t *testing.T) {
 	l := open(t, folder)
 	i := save(t, l, "before", []byte("x"))
 	day := folder + "/" + i.Path[:len("2026/01/02")]
-	require.NoError(t, os.Chmod(day, 0o555))                       //nolint:gosec // it is to be read-only
-	t.Cleanup(func() { require.NoError(t, os.Chmod(day, 0o755)) }) //nolint:gosec // for the cleanup
+	require.NoError(t, os.Chmod(day, 0o555))
+	t.Cleanup(func() { require.NoError(t, os.Chmod(day, 0o755)) })
 	unprivileged(t, func() {
 		_, err := reserveOne(l, i, 0)
 		require.ErrorIs(t, err, os.ErrPermission)
@@ -61,11 +61,11 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 	l := open(t, folder)
 	save(t, l, "x", []byte("x"))
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		require.NoError(t, os.Chmod(folder+"/.catalog.db"+suffix, 0o666)) //nolint:gosec // another user opens it
+		require.NoError(t, os.Chmod(folder+"/.catalog.db"+suffix, 0o666))
 	}
 	for _, name := range []string{"lost+found", "2020"} {
 		require.NoError(t, os.Mkdir(folder+"/"+name, 0o000))
-		t.Cleanup(func() { require.NoError(t, os.Chmod(folder+"/"+name, 0o755)) }) //nolint:gosec // for the cleanup
+		t.Cleanup(func() { require.NoError(t, os.Chmod(folder+"/"+name, 0o755)) })
 	}
 	unprivileged(t, func() {
 		report, err := l.Check(t.Context(), true, nil)
@@ -86,8 +86,8 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 	for _, name := range []string{folder, folder + "/.catalog.db"} {
 		info, err := os.Stat(name)
 		require.NoError(t, err)
-		require.NoError(t, os.Chmod(name, info.Mode().Perm()&^0o222|0o444)) //nolint:gosec // as on a CD
-		t.Cleanup(func() { require.NoError(t, os.Chmod(name, 0o777)) })     //nolint:gosec // for the cleanup
+		require.NoError(t, os.Chmod(name, info.Mode().Perm()&^0o222|0o444))
+		t.Cleanup(func() { require.NoError(t, os.Chmod(name, 0o777)) })
 	}
 	unprivileged(t, func() {
 		l := open(t, folder)

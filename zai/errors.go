@@ -139,7 +139,7 @@ func judge(a *answer) *Error {
 	e := &Error{HTTPStatus: status, LogID: a.logID()}
 	answer, err := decodeAnswer(a.text)
 	if err != nil {
-		e.Message = words(head(a.text, 64<<10), 300)
+		e.Message = words(head(a.text, 64<<10))
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 		e.cause = errors.New("the answer is not JSON")
 		return e
@@ -182,17 +182,16 @@ func isSoftNotFound(e *Error) bool {
 // plain string, flat fields. The third result tells the nested form, which is
 // the only one that surely comes from the service.
 func (w wireAnswer) errorWords() (code, message string, nested bool) {
-	const longest = 300
 	if plain, ok := w.fields["error"].(string); ok && plain != "" {
-		return w.code, words(plain, longest), false
+		return w.code, words(plain), false
 	}
 	if inner, ok := w.fields["error"].(map[string]any); ok {
-		code, message = word(scalar(inner["code"]), 40), words(scalar(inner["message"]), longest)
+		code, message = word(scalar(inner["code"]), 40), words(scalar(inner["message"]))
 		if code != "" || message != "" {
 			return code, message, true
 		}
 	}
-	return w.code, words(w.message, longest), false
+	return w.code, words(w.message), false
 }
 
 // kindOfStatus judges an answer without a known code. A 5xx without the

@@ -181,8 +181,10 @@ func TestWithHTTPClient_BilledRequestsStayHTTP1(t *testing.T) {
 			tr.Protocols = new(http.Protocols)
 			tr.Protocols.SetHTTP2(true)
 		},
-		"TLSNextProto": func(t *testing.T, tr *http.Transport) { require.NoError(t, http2.ConfigureTransport(tr)) },
-		"NextProtos":   func(_ *testing.T, tr *http.Transport) { tr.TLSClientConfig.NextProtos = []string{"h2"} },
+		"TLSNextProto": func(t *testing.T, tr *http.Transport) {
+			require.NoError(t, http2.ConfigureTransport(tr)) //nolint:staticcheck // deprecated, and still what programs call
+		},
+		"NextProtos": func(_ *testing.T, tr *http.Transport) { tr.TLSClientConfig.NextProtos = []string{"h2"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := startGateway(t, resetStream(http2.ErrCodeProtocol))

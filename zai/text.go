@@ -38,6 +38,9 @@ func word(text string, limit int) string {
 	}, head(text, limit*utf8.UTFMax*2)), limit)
 }
 
+// longest is how much of a message of the service is kept, in characters.
+const longest = 300
+
 var (
 	markupBlock = regexp.MustCompile(`(?is)<script\b.*?(</script\s*>|$)|<style\b.*?(</style\s*>|$)|<!--.*?(-->|$)`)
 	markupTag   = regexp.MustCompile(`(?s)<[a-zA-Z/!?][^>]*(>|$)`)
@@ -45,8 +48,9 @@ var (
 )
 
 // words is what a text of the service says, without markup: whoever reads a
-// message may be a model or a program that renders it.
-func words(text string, limit int) string {
+// message may be a model or a program that renders it. It has at most longest
+// characters.
+func words(text string) string {
 	const enough = 8 << 10
 	text = clip(text, enough) // first, as markup may be hidden by characters that are dropped
 	text = markupBlock.ReplaceAllString(text, " ")
@@ -56,7 +60,7 @@ func words(text string, limit int) string {
 		text = markdown.ReplaceAllString(text, "$1")
 	}
 	text = strings.ReplaceAll(text, "](", "] (")
-	return clip(strings.Join(strings.Fields(text), " "), limit)
+	return clip(strings.Join(strings.Fields(text), " "), longest)
 }
 
 // maxKeptAnswer is how much is kept of an answer that was not understood, in

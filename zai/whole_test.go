@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -73,7 +74,7 @@ func TestPicture_IncompleteFile(t *testing.T) {
 			require.NotErrorAs(t, err, &final, "which would mean that the client tried again already")
 
 			for _, appended := range []string{"", "\x00\x00\x00", "metadata of some service"} {
-				whole := append(file[:len(file):len(file)], appended...)
+				whole := slices.Concat(file, []byte(appended))
 				all, err := read(bytes.NewReader(whole))
 				require.NoError(t, err)
 				assert.Equal(t, whole, all)

@@ -59,7 +59,7 @@ func TestConfig_RefusesToTakeAFile(t *testing.T) {
 	needsRoot(t)
 	self, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)
-	home, err := os.MkdirTemp("", "home") // t.TempDir is closed to other users
+	home, err := os.MkdirTemp("", "home") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(home) })
 	require.NoError(t, os.Chmod(home, 0o755))

@@ -41,7 +41,7 @@ func TestImages_NoLibrary(t *testing.T) {
 				require.NoError(t, err)
 				assert.Empty(t, out)
 			} else {
-				assert.Error(t, err)
+				require.Error(t, err)
 			}
 			for _, folder := range []string{home, empty} {
 				left, err := os.ReadDir(folder)

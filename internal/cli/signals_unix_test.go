@@ -234,7 +234,7 @@ func TestConfig_InterruptedQuestion(t *testing.T) {
 	assert.Equal(t, 1, c.ProcessState.ExitCode())
 	after, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, before, string(after))
+	assert.True(t, bytes.Equal([]byte(before), after), "%s", after)
 }
 
 // inTerminal starts a command as the leader of a terminal's session. What of
@@ -250,7 +250,7 @@ func hangUp(t *testing.T, c *exec.Cmd, signals []syscall.Signal) {
 	t.Helper()
 	for _, s := range signals {
 		if err := c.Process.Signal(s); err != nil {
-			require.True(t, strings.Contains(err.Error(), "finished"), err)
+			require.ErrorContains(t, err, "finished")
 		}
 	}
 }

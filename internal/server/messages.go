@@ -97,7 +97,7 @@ func (e *envelope) readParams(refusal *badMessage) error {
 		Meta      json.RawMessage `json:"_meta"`
 	}
 	if e.params == nil || json.Unmarshal(e.params, &params) != nil {
-		return nil
+		return nil //nolint:nilerr // the handler refuses what is no object
 	}
 	e.RequestID = params.RequestID
 	if params.Meta != nil && json.Unmarshal(params.Meta, &e.Meta) != nil {

@@ -308,8 +308,7 @@ func TestSandbox_EndedRequestsAreNotInFlight(t *testing.T) {
 	for _, fault := range []string{"hangup", "outcome_unknown", "no_balance", "b64", "download"} {
 		for range 3 {
 			_, err := c.GenerateImage(t.Context(), request("x sandbox:"+fault))
-			var e *zai.Error
-			if errors.As(err, &e) {
+			if e, ok := errors.AsType[*zai.Error](err); ok {
 				assert.False(t, e.TooManyInFlight(), fault)
 			}
 		}
