@@ -2,9 +2,23 @@ package resources
 
 import (
 	"context"
+	"os"
 	"path"
+	"path/filepath"
 	"time"
 )
+
+// NetworkFileSystem reports whether a folder, or the nearest one above it that
+// exists, is on a file system that does not lock a catalog reliably, and which
+// one it is.
+func NetworkFileSystem(folder string) (kind string, network bool) {
+	for {
+		if _, err := os.Stat(folder); err == nil || folder == filepath.Dir(folder) {
+			return networkFileSystem(folder)
+		}
+		folder = filepath.Dir(folder)
+	}
+}
 
 // Folder returns the folder of the images.
 func (l *Library) Folder() string { return l.pictures.dir }

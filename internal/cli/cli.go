@@ -438,7 +438,7 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	}
 	d := terminal.Doctor{
 		Library: library, Catalog: cmp.Or(catalog, filepath.Join(library.Folder(), ".catalog.db")), Machine: machine, Out: p.out,
-		Proxy: proxyFor(cmp.Or(c.BaseURL, region.BaseURL())),
+		Proxy: proxyFor(cmp.Or(c.BaseURL, region.BaseURL())), NetworkFileSystem: resources.NetworkFileSystem,
 		Open: func(folder, catalog string) *resources.Library {
 			return resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: log})
 		},

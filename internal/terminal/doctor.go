@@ -25,6 +25,8 @@ type Doctor struct {
 	Catalog string // the library's file
 	Proxy   string // what API calls go through, "" for none
 	Machine hostconfig.Machine
+	// NetworkFileSystem tells whether a folder is on another machine's disk.
+	NetworkFileSystem func(folder string) (kind string, network bool)
 	// Open gives the library of a host's configuration; catalog may be "".
 	Open func(folder, catalog string) *resources.Library
 	// Connect makes a client for the key of a host's configuration; region and
@@ -76,6 +78,10 @@ func (d Doctor) warnings(found []host) (list []warning) {
 	}
 	slices.Sort(catalogs)
 	for _, catalog := range slices.Compact(catalogs) {
+		if kind, network := d.NetworkFileSystem(filepath.Dir(catalog)); network {
+			list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, which does not lock a catalog reliably: "+
+				"use it from one machine only, or name a local file with --catalog", catalog, kind)})
+		}
 		if by := MirroredBy(filepath.Dir(catalog), d.Machine.Env); by != "" && filepath.IsAbs(catalog) {
 			list = append(list, warning{"catalog", fmt.Sprintf("%s is in a folder that %s copies to other machines, and a copy of a catalog in use is damaged: "+
 				"name a local folder with --store, or a local file with --catalog", catalog, by)})

@@ -109,6 +109,7 @@ func TestDoctor(t *testing.T) {
 			}
 			var out bytes.Buffer
 			tt.doctor.Library, tt.doctor.Machine, tt.doctor.Out = library, machine, &out
+			tt.doctor.NetworkFileSystem = func(string) (string, bool) { return "", false }
 			asked := ""
 			tt.doctor.Connect = func(given, region, base string) (*zai.Client, error) {
 				asked += fmt.Sprintf("%s %s %s;", given, region, base)
@@ -127,4 +128,20 @@ func TestDoctor(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDoctor_NetworkFileSystem(t *testing.T) {
+	const key = "the-users-key"
+	folder := t.TempDir()
+	library := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	defer library.Close()
+	var out bytes.Buffer
+	doctor := terminal.Doctor{
+		Client: platform(t, zai.Global, key, key), Library: library, Catalog: filepath.Join(folder, ".catalog.db"), Out: &out,
+		Machine:           hostconfig.Machine{OS: "linux", Home: t.TempDir(), Env: func(string) string { return "" }},
+		NetworkFileSystem: func(f string) (string, bool) { return "NFS", f == folder },
+	}
+	require.NoError(t, doctor.Examine(t.Context()), "it works, with care")
+	assert.Contains(t, out.String(), "WARNING  catalog")
+	assert.Contains(t, out.String(), "is on NFS")
 }

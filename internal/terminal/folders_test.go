@@ -102,7 +102,8 @@ func TestDoctor_HostFolders(t *testing.T) {
 			library := open(t.TempDir(), "")
 			var out bytes.Buffer
 			err = terminal.Doctor{
-				Client: platform(t, zai.Global, "key", "key"), Library: library, Catalog: filepath.Join(library.Folder(), ".catalog.db"),
+				NetworkFileSystem: resources.NetworkFileSystem,
+				Client:            platform(t, zai.Global, "key", "key"), Library: library, Catalog: filepath.Join(library.Folder(), ".catalog.db"),
 				Machine: hostconfig.Machine{OS: "linux", Home: home, Env: func(string) string { return "" }}, Open: open, Out: &out,
 				Connect: func(key, _, _ string) (*zai.Client, error) { return platform(t, zai.Global, "key", key), nil },
 			}.Examine(t.Context())
