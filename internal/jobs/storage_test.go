@@ -171,3 +171,11 @@ func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	assert.Contains(t, j.Image().Failure.Hint, "generated again")
 	assert.False(t, j.Image().Failure.Retryable)
 }
+
+// What the service answered and nobody understood is kept with the image.
+func TestMake_AnswerNotUnderstood(t *testing.T) {
+	r := newRig(t, nil)
+	row := r.make(t, "sandbox:no_picture")
+	assert.Equal(t, resources.Unknown, row.State)
+	assert.Contains(t, row.UpstreamAnswer, `"data":[]`)
+}
