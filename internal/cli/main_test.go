@@ -10,10 +10,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,6 +36,9 @@ func TestMain(m *testing.M) {
 		Main()
 		return
 	}
+	// Under nohup children would inherit an ignored SIGHUP, which they keep
+	// ignored; one that is handled here is theirs as by default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	if err := os.Chdir("../.."); err != nil { // tests name files of the repository
 		panic(err)
 	}
