@@ -22,14 +22,9 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	if j := p.Find(row.ID); j != nil && j.join(watch) {
 		return j, nil
 	}
-	missing, err := p.Library.Missing(ctx, row)
+	row, err := p.lookForFile(ctx, row)
 	if err != nil {
 		return nil, err
-	}
-	if missing {
-		if row, err = p.Library.Image(ctx, row.Owner, row.ID); err != nil {
-			return nil, err
-		}
 	}
 	if !open(row) || !p.begin() {
 		return finished(row, watch), nil
@@ -62,6 +57,19 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 		}
 	})
 	return j, nil
+}
+
+// lookForFile returns the row of an image as it is after its file was looked
+// for: one whose file is gone has to be fetched again, if there is a key.
+func (p *Pipeline) lookForFile(ctx context.Context, row resources.Image) (resources.Image, error) {
+	if p.Client == nil {
+		return row, nil
+	}
+	missing, err := p.Library.Missing(ctx, row)
+	if err != nil || !missing {
+		return row, err
+	}
+	return p.Library.Image(ctx, row.Owner, row.ID)
 }
 
 // open tells that a row may still become a saved picture.
