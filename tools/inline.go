@@ -11,15 +11,15 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// previewWait is how long a result waits for the previews of all its images.
-const previewWait = 4 * time.Second
+// previewWait is the default of Config.PreviewWait.
+const previewWait = 5 * time.Second
 
 // images is what the result carries of each saved picture itself, nil for
 // nothing, within room bytes of base64 for all. It steps down by itself from
 // the file to a copy to the preview to nothing, and says so in notes.
 func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (images []*mcp.ImageContent, notes []string) {
 	// The answer does not wait longer for what the images look like.
-	ctx, cancel := context.WithTimeout(ctx, previewWait)
+	ctx, cancel := context.WithTimeout(ctx, t.PreviewWait)
 	defer cancel()
 	saved := 0
 	for _, row := range rows {

@@ -46,7 +46,7 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	t.Cleanup(func() { assert.NoError(t, r.library.Close()) })
 	jc := jobs.Config{Client: c, Library: r.library, Process: "test", MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
-		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
+		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, PreviewWait: time.Minute, Inline: tools.InlinePreview,
 		Sandbox: true, Reach: resources.Reach{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
 	}
 	if change != nil {

@@ -31,6 +31,7 @@ type Config struct {
 	Region       zai.Region
 	DefaultModel string // one of the region's
 	Wait         time.Duration
+	PreviewWait  time.Duration // how long a result waits for what it shows of its images; 5 s when zero
 	Inline       Inline
 	InlineFor    func(context.Context) Inline // what a caller wants instead, "" for nothing else; may be nil
 	Sandbox      bool
@@ -53,6 +54,9 @@ func New(c Config) ([]server.ServerTool, error) {
 		return nil, err
 	}
 	t.DefaultModel = model.ID
+	if t.PreviewWait <= 0 {
+		t.PreviewWait = previewWait
+	}
 	var list []server.ServerTool
 	for _, build := range []func() (server.ServerTool, error){t.generateImage, t.getImage, t.listImages} {
 		tool, err := build()

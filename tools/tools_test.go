@@ -425,3 +425,14 @@ func TestNoProgressUnasked(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	assert.Empty(t, r.progress)
 }
+
+// A result does not wait for a preview that takes too long.
+func TestGenerate_PreviewTakesTooLong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.PreviewWait = time.Nanosecond })
+	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	require.False(t, result.IsError)
+	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+	assert.Len(t, result.Content, 2, "text and link")
+	assert.Contains(t, text(t, result), "no preview could be made")
+}
