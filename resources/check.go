@@ -19,20 +19,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ProblemKind says what is wrong with a picture.
+// ProblemKind says what is wrong with an image.
 type ProblemKind string
 
 // What Check finds.
 const (
-	Missing    ProblemKind = "missing"     // it is saved, but its file is gone
-	Damaged    ProblemKind = "damaged"     // it is saved, but its file is another
-	Unreadable ProblemKind = "unreadable"  // the system does not let its file be read
-	Moved      ProblemKind = "moved"       // its file lies elsewhere in the folder
-	Orphan     ProblemKind = "orphan"      // a file of which the catalog does not know
-	Leftover   ProblemKind = "leftover"    // a file that nobody wants: half written, or of a removed picture
-	Unsaved    ProblemKind = "unsaved"     // it is paid for and could not be brought home
-	LeftBehind ProblemKind = "left_behind" // its process died, and nobody took it up yet
-	BadCatalog ProblemKind = "catalog"     // the catalog's file is damaged
+	Missing        ProblemKind = "missing"     // it is saved, but its file is gone
+	Damaged        ProblemKind = "damaged"     // it is saved, but its file is another
+	Unreadable     ProblemKind = "unreadable"  // the system does not let its file be read
+	Moved          ProblemKind = "moved"       // its file lies elsewhere in the folder
+	Orphan         ProblemKind = "orphan"      // a file of which the catalog does not know
+	StaleFile      ProblemKind = "leftover"    // a file that nobody wants: half written, or of a removed image
+	Unsaved        ProblemKind = "unsaved"     // it is paid for and could not be brought home
+	Orphaned       ProblemKind = "left_behind" // its process died, and nobody took it up yet
+	CatalogDamaged ProblemKind = "catalog"     // the catalog's file is damaged
 )
 
 // Problem is one thing that is wrong.
@@ -48,14 +48,14 @@ type Report struct {
 	Pictures int       `json:"pictures"` // saved ones that were looked at
 	Bytes    int64     `json:"bytes"`    // of them
 	Working  int       `json:"working"`  // being made by a living process
-	Unknown  int       `json:"unknown"`  // may have been billed, and there is no picture
+	Unknown  int       `json:"unknown"`  // may have been billed, and there is no image
 	Problems []Problem `json:"problems"`
 }
 
-// Check compares catalog and folder: every saved picture has its file in its
+// Check compares catalog and folder: every saved image has its file in its
 // size, and with readData with its very bytes; every file has its row; nothing
 // is left behind. It changes nothing and may run beside servers that make
-// pictures. An error means that it could not look everywhere.
+// images. An error means that it could not look everywhere.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
 	if err := l.checkCatalog(ctx, &report); err != nil {
@@ -67,7 +67,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	}
 	var found listing
 	// Files before rows: an image that is saved meanwhile is no orphan.
-	if err = l.inPlace(); err == nil {
+	if err = l.checkFolder(); err == nil {
 		found, err = l.pictures.list()
 	}
 	if err != nil && saved > 0 { // before the first image there is no folder
@@ -75,7 +75,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	}
 	files := found.files
 	for _, name := range found.temps {
-		report.Problems = append(report.Problems, Problem{Kind: Leftover, Path: name, Detail: "half written by a process that died"})
+		report.Problems = append(report.Problems, Problem{Kind: StaleFile, Path: name, Detail: "half written by a process that died"})
 	}
 	for _, name := range found.unreadable {
 		report.Problems = append(report.Problems, Problem{Kind: Unreadable, Path: name, Detail: "the folder cannot be read"})
@@ -86,12 +86,12 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	if err := l.checkOrphans(ctx, files, &report); err != nil {
 		return report, err
 	}
-	return report, l.checkOpen(ctx, &report)
+	return report, l.checkUnsaved(ctx, &report)
 }
 
 // inPlace refuses to look after a library that is not there: its disk may not
 // be mounted, or its name misspelled.
-func (l *Library) inPlace() error {
+func (l *Library) checkFolder() error {
 	if info, err := os.Stat(l.pictures.dir); err != nil || !info.IsDir() {
 		return folderError(l.pictures.dir, errGone)
 	}
@@ -114,12 +114,12 @@ func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
 		return l.catalog.failure("checking the catalog", err)
 	}
 	if said != "ok" {
-		report.Problems = append(report.Problems, Problem{Kind: BadCatalog, Detail: said})
+		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: said})
 	}
 	return nil
 }
 
-// checkSaved looks at the file of every saved picture and strikes it off the
+// checkSaved looks at the file of every saved image and strikes it off the
 // list of files.
 func (l *Library) checkSaved(ctx context.Context, readData bool, files map[string]string, report *Report, total int, progress func(done, total int)) error {
 	var (
@@ -129,7 +129,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for after := ""; ; {
-		page, err := l.catalog.everyone(ctx, after, Saved)
+		page, err := l.catalog.scan(ctx, after, Saved)
 		if err != nil || len(page) == 0 {
 			return errors.Join(err, group.Wait())
 		}
@@ -155,7 +155,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 }
 
 // checkFile looks at one file. What is wrong is looked at again in the light
-// of the newest row, as the picture may be removed meanwhile.
+// of the newest row, as the image may be removed meanwhile.
 func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Problem, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err == nil {
 		return nil, nil //nolint:nilnil // nothing is wrong
 	}
-	now, findErr := l.catalog.find(ctx, i.ID)
+	now, findErr := l.catalog.getByID(ctx, i.ID)
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && now.Path != i.Path {
 		return nil, nil //nolint:nilnil // it was removed meanwhile
 	}
@@ -190,7 +190,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	return &problem, findErr
 }
 
-// beingRemoved is how long the file of a removed picture may still be there.
+// beingRemoved is how long the file of a removed image may still be there.
 const beingRemoved = time.Minute
 
 // checkOrphans looks why no saved row names a file.
@@ -200,7 +200,7 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && moved[p.ID] })
 	}()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		i, err := l.catalog.any(ctx, files[name])
+		i, err := l.catalog.lookup(ctx, files[name])
 		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "the catalog does not know it; reindex takes it in"}
 		switch {
 		case errors.Is(err, ErrNotFound):
@@ -209,14 +209,14 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		case i.State == Removed && l.now().Sub(i.updatedAt) < beingRemoved:
 			continue
 		case i.State == Removed:
-			problem.Kind, problem.Detail = Leftover, "it was removed, but the file is still there"
-		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.pictures.has(i.Path):
+			problem.Kind, problem.Detail = StaleFile, "it was removed, but the file is still there"
+		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.pictures.exists(i.Path):
 			continue // in the making, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
 			moved[i.ID] = true
 		}
-		if !l.pictures.has(name) {
+		if !l.pictures.exists(name) {
 			continue // it went away meanwhile
 		}
 		report.Problems = append(report.Problems, problem)
@@ -225,9 +225,9 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 }
 
 // checkOpen looks for what is paid for and not at home.
-func (l *Library) checkOpen(ctx context.Context, report *Report) error {
+func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 	for after := ""; ; {
-		page, err := l.catalog.everyone(ctx, after, Queued, Submitted, Answered, Unknown)
+		page, err := l.catalog.scan(ctx, after, Queued, Submitted, Answered, Unknown)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -241,7 +241,7 @@ func (l *Library) checkOpen(ctx context.Context, report *Report) error {
 			case i.Failure != nil:
 				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.Failure.Message})
 			case i.leaseUntil.Before(l.now()):
-				report.Problems = append(report.Problems, Problem{Kind: LeftBehind, ID: i.ID, Detail: "its process ended in state " + string(i.State)})
+				report.Problems = append(report.Problems, Problem{Kind: Orphaned, ID: i.ID, Detail: "its process ended in state " + string(i.State)})
 			default:
 				report.Working++
 			}
@@ -289,7 +289,7 @@ func (s *store) list() (listing, error) {
 		case !entry.Type().IsRegular():
 			return nil
 		case strings.HasPrefix(base, tempPrefix):
-			if info, err := entry.Info(); err == nil && s.now().Sub(info.ModTime()) > abandoned {
+			if info, err := entry.Info(); err == nil && s.now().Sub(info.ModTime()) > staleTempAge {
 				found.temps = append(found.temps, name)
 			}
 		case !hidden:
@@ -305,7 +305,7 @@ func (s *store) list() (listing, error) {
 	return found, nil
 }
 
-func (s *store) has(name string) bool {
+func (s *store) exists(name string) bool {
 	root, err := s.open()
 	if err != nil {
 		return false

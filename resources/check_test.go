@@ -27,7 +27,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// tiny is a picture file like no other.
+// tiny is an image file like no other.
 func tiny(t testing.TB, n int) []byte {
 	t.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, 4, 3))
@@ -37,7 +37,7 @@ func tiny(t testing.TB, n int) []byte {
 	return b.Bytes()
 }
 
-// putFile writes a picture where a library would have it, and gives its id.
+// putFile writes an image where a library would have it, and gives its id.
 func putFile(t testing.TB, l *resources.Library, folder, words string, file []byte) (id, name string) {
 	t.Helper()
 	id, err := l.NewID()
@@ -120,7 +120,7 @@ func TestCheckFindsEverything(t *testing.T) {
 	assert.Equal(t, want, found(report))
 }
 
-// Pictures come and go while the library is checked: no false alarm.
+// Images come and go while the library is checked: no false alarm.
 func TestCheckBesideWriters(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
@@ -132,7 +132,7 @@ func TestCheckBesideWriters(t *testing.T) {
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				reserved, err := other.Reserve(context.Background(), resources.Reservation{
-					Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: fmt.Sprint(writer, n), CostMicroUSD: 1}}, Wanted: 1,
+					Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: fmt.Sprint(writer, n), CostMicroUSD: 1}}, Count: 1,
 					Lease: resources.Lease{Process: "x", Until: time.Now().Add(time.Minute)},
 				})
 				if err != nil {
@@ -214,7 +214,7 @@ func TestRepair(t *testing.T) {
 	}
 	aside, err := filepath.Glob(filepath.Join(folder, ".damaged", "*"+damaged.ID+"*"))
 	require.NoError(t, err)
-	assert.Len(t, aside, 1, "nothing is deleted that may hold a picture")
+	assert.Len(t, aside, 1, "nothing is deleted that may hold an image")
 	for id, state := range map[string]resources.State{damaged.ID: resources.Answered, missing.ID: resources.Answered, lost.ID: resources.Failed, sound.ID: resources.Saved} {
 		i, err := l.Image(t.Context(), "local", id)
 		require.NoError(t, err)
@@ -273,7 +273,7 @@ func TestAFolderThatIsNotThere(t *testing.T) {
 	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: crand.Reader, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	report, err := l.Check(t.Context(), false, nil)
-	require.NoError(t, err, "before the first picture there is none")
+	require.NoError(t, err, "before the first image there is none")
 	assert.Empty(t, report.Problems)
 	_, err = os.Stat(folder)
 	require.ErrorIs(t, err, os.ErrNotExist, "to look changes nothing")
@@ -290,7 +290,7 @@ func TestAFolderThatIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist, "to look changes nothing")
 }
 
-// The catalog is gone: all pictures come back, with what their files tell.
+// The catalog is gone: all images come back, with what their files tell.
 func TestReindexALostCatalog(t *testing.T) {
 	folder := t.TempDir()
 	first := open(t, folder)

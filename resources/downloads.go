@@ -69,8 +69,8 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ErrNotFound):
 		http.NotFound(w, r)
 	default:
-		d.Links.Library.log.ErrorContext(r.Context(), "a picture cannot be downloaded", "id", id, "error", err)
-		http.Error(w, "The picture cannot be read.", http.StatusInternalServerError)
+		d.Links.Library.log.ErrorContext(r.Context(), "an image cannot be downloaded", "id", id, "error", err)
+		http.Error(w, "The image cannot be read.", http.StatusInternalServerError)
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 		return i, nil, err
 	}
 	invalid := &refusal{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
-	i, err := library.catalog.find(r.Context(), id)
+	i, err := library.catalog.getByID(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return i, invalid, nil
 	}
@@ -133,7 +133,7 @@ func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 	return i, nil, nil
 }
 
-// serve writes the picture. The type is the stored one and never guessed. The
+// serve writes the image. The type is the stored one and never guessed. The
 // file goes to the socket by itself as long as w is net/http's own.
 func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
 	var (

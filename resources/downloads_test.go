@@ -106,7 +106,7 @@ func TestDownloads_CrossOriginPolicy(t *testing.T) {
 
 func TestDownloads(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
-	// What looks like a page is still sent as the picture that it was saved as.
+	// What looks like a page is still sent as the image that it was saved as.
 	file := "\x89PNG <script>alert(1)</script> 0123456789"
 	i := save(t, d.library, "Ein süßes Kätzchen", []byte(file))
 	link := d.link(t, i)
@@ -171,8 +171,8 @@ func TestLinksAreExact(t *testing.T) {
 	}
 	require.Equal(t, 200, d.get(t, "GET", at(i.ID, exp, sig)).Code)
 	for name, wrong := range map[string]string{
-		"another picture": at(other.ID, exp, sig),
-		"unknown picture": at("01m7wnsdj83vthhjy68qfe1hke", exp, sig),
+		"another image":   at(other.ID, exp, sig),
+		"unknown image":   at("01m7wnsdj83vthhjy68qfe1hke", exp, sig),
 		"longer":          at(i.ID, strconv.Itoa(later+1), sig),
 		"other signature": at(i.ID, exp, sig[:len(sig)-2]+"xx"),
 		"part of it":      at(i.ID, exp, sig[:20]),
@@ -246,7 +246,7 @@ func TestDamagedFilesAreNotSent(t *testing.T) {
 	require.NoError(t, os.Remove(d.library.Path(i)))
 	assert.Equal(t, 500, d.get(t, "GET", link).Code)
 	require.NoError(t, d.library.Remove(t.Context(), "local", i.ID))
-	assert.Equal(t, 403, d.get(t, "GET", link).Code, "a picture that its owner removed is as one that never was")
+	assert.Equal(t, 403, d.get(t, "GET", link).Code, "an image that its owner removed is as one that never was")
 }
 
 // A catalog of the first version gets what it lacks, and loses nothing.
@@ -269,7 +269,7 @@ func TestCatalogsOfTheFirstVersion(t *testing.T) {
 	d.link(t, i)
 }
 
-// No path leads to anything but a picture with its right signature.
+// No path leads to anything but an image with its right signature.
 func FuzzDownloads(f *testing.F) {
 	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })

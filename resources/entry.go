@@ -33,7 +33,7 @@ type Entry struct {
 	Error             *Failure        `json:"error,omitempty"`
 }
 
-// Status is what callers are told of a picture's State.
+// Status is what callers are told of an image's State.
 type Status string
 
 // What callers are told.
@@ -59,14 +59,14 @@ func (i Image) Status() Status {
 }
 
 // Reach says how callers get at files beside MCP.
-type Reach struct {
+type Locator struct {
 	Path   bool   // they share the machine's file system
 	Folder string // what they call the library's folder; "" when it has the same name for them
 	Links  *Links // by HTTP; nil for not at all
 }
 
 // path returns what callers call an image's file, "" when there is none.
-func (r Reach) path(l *Library, i Image) string {
+func (r Locator) path(l *Library, i Image) string {
 	if r.Folder == "" || i.Path == "" {
 		return l.Path(i)
 	}
@@ -78,7 +78,7 @@ func (r Reach) path(l *Library, i Image) string {
 }
 
 // Entry describes an image.
-func (l *Library) Entry(ctx context.Context, i Image, reach Reach) Entry {
+func (l *Library) Entry(ctx context.Context, i Image, reach Locator) Entry {
 	e := Entry{
 		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
 		Prompt: i.Prompt, Model: i.Model, Size: i.Size, Quality: i.Quality, CreatedAt: i.CreatedAt.Format(time.RFC3339Nano),

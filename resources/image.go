@@ -1,8 +1,8 @@
-// Package resources is the library of pictures: files in a folder, a catalog
+// Package resources is the library of images: files in a folder, a catalog
 // of them in SQLite, small previews, and how agents see them as MCP resources.
 //
-// The row of a picture is also the journal of the money it costs: it exists,
-// durably, before the picture is asked for.
+// The row of an image is also the journal of the money it costs: it exists,
+// durably, before the image is asked for.
 package resources
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// State is how far a picture has come.
+// State is how far an image has come.
 type State string
 
 // The states in their usual order.
@@ -19,7 +19,7 @@ const (
 	Submitted State = "submitted" // the request may have been sent
 	Answered  State = "answered"  // made and billed; the link to it is known
 	Saved     State = "saved"     // file and row are durable
-	Failed    State = "failed"    // there is no picture; billed only if Charged
+	Failed    State = "failed"    // there is no image; billed only if Charged
 	Unknown   State = "unknown"   // may have been billed, was not sent again
 	Removed   State = "removed"   // deleted by the user; the row remembers what it cost
 )
@@ -27,7 +27,7 @@ const (
 // Image is one row of the catalog.
 type Image struct {
 	ID        string // ULID, 26 characters, lower case
-	CallID    string // the call it was made in; pictures of one call share it
+	CallID    string // the call it was made in; images of one call share it
 	Owner     string
 	State     State
 	CreatedAt time.Time
@@ -38,7 +38,7 @@ type Image struct {
 	Charged                              bool  // counts as spent
 
 	UpstreamURL, RequestID, LogID string
-	TaskID                        string // of a picture that the service makes by itself
+	TaskID                        string // of an image that the service makes by itself
 	ContentFilter                 []ContentFilter
 
 	Path          string // below the store's folder, with slashes
@@ -69,27 +69,27 @@ type Failure struct {
 	Retryable bool   `json:"retryable"`
 }
 
-// CostUSD is what the picture costs in US dollars.
+// CostUSD is what the image costs in US dollars.
 func (i Image) CostUSD() float64 { return float64(i.CostMicroUSD) / 1e6 }
 
-// Working reports whether the picture is still being made.
+// Working reports whether the image is still being made.
 func (i Image) Working() bool {
 	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
 }
 
 // Errors of the library. Callers find them with errors.Is.
 var (
-	// ErrNotFound says that no such picture exists for this owner.
-	ErrNotFound = errors.New("no such picture")
+	// ErrNotFound says that no such image exists for this owner.
+	ErrNotFound = errors.New("no such image")
 	// ErrStorage says that folder or catalog cannot be used.
-	ErrStorage = errors.New("the picture library cannot be used")
+	ErrStorage = errors.New("the image library cannot be used")
 	// ErrBudget says that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
 	// ErrSettled says that a row knows better than what was to be written: it
 	// is saved, removed, has a link, or is another process's now.
-	ErrSettled = errors.New("the picture is settled")
-	// ErrWorking says that a picture is still being made.
-	ErrWorking = errors.New("the picture is still being made")
+	ErrSettled = errors.New("the image is settled")
+	// ErrWorking says that an image is still being made.
+	ErrWorking = errors.New("the image is still being made")
 	// ErrCorrupt says that a file is not the one that was saved.
-	ErrCorrupt = errors.New("the picture file was changed or damaged")
+	ErrCorrupt = errors.New("the image file was changed or damaged")
 )

@@ -14,7 +14,7 @@ import (
 // intact remembers which files were found to be the ones that were saved. To
 // hash a file takes longer than to send it, so a file that did not change
 // since is not hashed again for a while.
-type intact struct {
+type verifiedCache struct {
 	mu    sync.Mutex
 	files map[string]seen
 }
@@ -29,14 +29,14 @@ const (
 	maxTrusted = 10_000
 )
 
-func (s *intact) knows(id string, info os.FileInfo, now time.Time) bool {
+func (s *verifiedCache) knows(id string, info os.FileInfo, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.files[id]
 	return ok && os.SameFile(last.info, info) && last.info.Size() == info.Size() && last.info.ModTime().Equal(info.ModTime()) && now.Sub(last.at) < trusted
 }
 
-func (s *intact) remember(id string, info os.FileInfo, now time.Time) {
+func (s *verifiedCache) remember(id string, info os.FileInfo, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.files == nil || len(s.files) >= maxTrusted {
@@ -45,7 +45,7 @@ func (s *intact) remember(id string, info os.FileInfo, now time.Time) {
 	s.files[id] = seen{info, now}
 }
 
-// Open opens the file of a saved picture for reading. A file that is not the
+// Open opens the file of a saved image for reading. A file that is not the
 // one that was saved is ErrCorrupt.
 func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	if i.State != Saved {
@@ -68,14 +68,14 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 		return fileError(i.Path, err)
 	}
 	if info.Size() != i.Bytes {
-		return fmt.Errorf("%w: %s has another size", ErrCorrupt, label(i.Path))
+		return fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
 	}
 	now := l.now()
 	if l.intact.knows(i.ID, info, now) {
 		return nil
 	}
 	if err := verify(file, i); err != nil {
-		l.log.ErrorContext(ctx, "a picture file cannot be used", "id", i.ID, "error", err)
+		l.log.ErrorContext(ctx, "an image file cannot be used", "id", i.ID, "error", err)
 		return err
 	}
 	l.intact.remember(i.ID, info, now)
@@ -90,7 +90,7 @@ func verify(file io.Reader, i Image) error {
 		return fileError(i.Path, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
-		return fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))
+		return fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
 	}
 	return nil
 }

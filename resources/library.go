@@ -21,7 +21,7 @@ import (
 
 // Options say where the library lies and what it takes from outside.
 type Options struct {
-	Folder  string           // pictures
+	Folder  string           // images
 	Catalog string           // SQLite file, ".catalog.db" in the folder when empty
 	Now     func() time.Time // clock
 	Random  io.Reader        // for ids; must be safe for concurrent use
@@ -40,7 +40,7 @@ type Library struct {
 	decodeMemory *semaphore.Weighted // bytes
 	decodeSlots  *semaphore.Weighted // processors
 	making       singleflight.Group
-	intact       intact
+	intact       verifiedCache
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader
@@ -88,7 +88,7 @@ func (l *Library) NewID() (string, error) {
 	return strings.ToLower(id.String()), nil
 }
 
-// Record writes a step in a picture's life, durably.
+// Record writes a step in an image's life, durably.
 func (l *Library) Record(ctx context.Context, i Image) error {
 	return l.catalog.update(ctx, i, l.now(), condition{})
 }
@@ -100,7 +100,7 @@ func (l *Library) RecordIf(ctx context.Context, i Image, was State, lease Lease)
 	return l.catalog.update(ctx, i, l.now(), condition{was, lease.Process, lease.Until})
 }
 
-// Content is a picture file on its way into the library.
+// Content is an image file on its way into the library.
 type Content struct {
 	io.Reader
 	MIMEType, Extension string // true to the bytes; the extension with its dot
@@ -108,7 +108,7 @@ type Content struct {
 }
 
 // Save writes file and row, in this order, both durably: a row in state Saved
-// means that the picture is there. An error of the content's reader comes back
+// means that the image is there. An error of the content's reader comes back
 // as it is, all others are ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
@@ -126,7 +126,7 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	return i, err
 }
 
-// settled looks what became of a picture while it was being saved: another
+// settled looks what became of an image while it was being saved: another
 // process saved it too, or the user removed it.
 func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
 	row, err := l.Image(ctx, i.Owner, i.ID)
@@ -140,15 +140,15 @@ func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
 	}
 }
 
-// Image looks a picture up, in any state.
+// Image looks an image up, in any state.
 func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 	if !ValidID(id) {
 		return Image{}, ErrNotFound
 	}
-	return l.catalog.get(ctx, owner, id)
+	return l.catalog.getOwned(ctx, owner, id)
 }
 
-// List pages through saved pictures, newest first, whose prompt holds query.
+// List pages through saved images, newest first, whose prompt holds query.
 // The cursor is "" at first and then what the page before gave; "" comes back
 // with the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
@@ -159,7 +159,7 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 	return page[:limit], page[limit-1].ID, nil
 }
 
-// Unsaved lists the newest pictures that are paid for, or may be, and are not
+// Unsaved lists the newest images that are paid for, or may be, and are not
 // in the library.
 func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
 	var list []Image
@@ -199,7 +199,7 @@ func (l *Library) Reachable(ctx context.Context) error {
 	return nil
 }
 
-// Read gives the exact bytes of a saved picture. A file that is not the one
+// Read gives the exact bytes of a saved image. A file that is not the one
 // that was saved is ErrCorrupt.
 func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
@@ -211,19 +211,19 @@ func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
-		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, label(i.Path))
+		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
 	}
 	b := make([]byte, i.Bytes)
 	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, label(i.Path), withoutPath(err))
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, redactName(i.Path), withoutPath(err))
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, label(i.Path))
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
 	}
 	return b, nil
 }
 
-// Path is where the picture lies on this machine, absolute when the folder is.
+// Path is where the image lies on this machine, absolute when the folder is.
 func (l *Library) Path(i Image) string {
 	if i.Path == "" {
 		return ""
@@ -231,8 +231,8 @@ func (l *Library) Path(i Image) string {
 	return l.pictures.path(i.Path)
 }
 
-// Remove deletes a picture: first its row turns to Removed, then the files go,
-// so that no row promises a picture that is not there. What the picture cost
+// Remove deletes an image: first its row turns to Removed, then the files go,
+// so that no row promises an image that is not there. What the image cost
 // still counts.
 func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	i, err := l.Image(ctx, owner, id)

@@ -32,9 +32,9 @@ func open(t testing.TB, folder string) *resources.Library {
 	return l
 }
 
-// reserveOne reserves a call of one picture.
+// reserveOne reserves a call of one image.
 func reserveOne(l *resources.Library, i resources.Image, budget int64) (resources.Image, error) {
-	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Wanted: 1, Budget: budget})
+	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Count: 1, Budget: budget})
 	if err != nil {
 		return i, err
 	}
@@ -265,7 +265,7 @@ func TestPages(t *testing.T) {
 	l := open(t, t.TempDir())
 	var want []string
 	for n := range 25 {
-		want = append([]string{save(t, l, fmt.Sprintf("picture %d 50%%_\\", n), []byte("x")).ID}, want...)
+		want = append([]string{save(t, l, fmt.Sprintf("image %d 50%%_\\", n), []byte("x")).ID}, want...)
 	}
 	reserve(t, l, "not saved, not listed")
 	for _, size := range []int{1, 7, 25, 26, 100} {
@@ -307,7 +307,7 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	spent, err := l.SpentToday(t.Context(), "local", false)
 	require.NoError(t, err)
-	assert.InDelta(t, 0.01, spent, 1e-9, "deleting a picture does not bring its money back")
+	assert.InDelta(t, 0.01, spent, 1e-9, "deleting an image does not bring its money back")
 	list, _, err := l.List(t.Context(), "local", "", "", 10)
 	require.NoError(t, err)
 	assert.Empty(t, list)

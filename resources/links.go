@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Links makes addresses at which pictures can be downloaded for a while
+// Links makes addresses at which images can be downloaded for a while
 // without any other proof of who asks. Whoever has the address has the
-// picture, so it carries an expiry and a signature over it.
+// image, so it carries an expiry and a signature over it.
 type Links struct {
 	Library  *Library
 	Base     string        // where the server is reached, without a slash at the end
@@ -31,7 +31,7 @@ const (
 	linkKeySize = sha256.Size
 )
 
-// URL is a new link to a saved picture.
+// URL is a new link to a saved image.
 func (l *Links) URL(ctx context.Context, i Image) (link string, expires time.Time, err error) {
 	expires = l.Library.now().UTC().Add(l.Lifetime).Truncate(time.Second)
 	exp := strconv.FormatInt(expires.Unix(), 10)
@@ -43,7 +43,7 @@ func (l *Links) URL(ctx context.Context, i Image) (link string, expires time.Tim
 	return l.Base + "/images/" + i.ID + path.Ext(i.Path) + "?" + query.Encode(), expires, nil
 }
 
-// verify reports whether a link was made by us for this picture of this owner.
+// verify reports whether a link was made by us for this image of this owner.
 // Whether it is still valid is another question.
 func (l *Links) verify(ctx context.Context, owner, id, exp, sig string) (bool, error) {
 	want, err := l.sign(ctx, owner, id, exp)

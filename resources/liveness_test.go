@@ -23,7 +23,7 @@ func (randomReader) Read(b []byte) (int, error) { return rand.Read(b) }
 func reserveFor(t *testing.T, l *resources.Library, process string, until time.Time) resources.Image {
 	t.Helper()
 	reserved, err := l.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, TaskID: "t"}}, Wanted: 1, Lease: resources.Lease{Process: process, Until: until},
+		Images: []resources.Image{{Owner: "local", State: resources.Submitted, TaskID: "t"}}, Count: 1, Lease: resources.Lease{Process: process, Until: until},
 	})
 	require.NoError(t, err)
 	return reserved.New[0]

@@ -16,23 +16,23 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
-// PageSize is how many pictures a page of resources/list holds.
+// PageSize is how many images a page of resources/list holds.
 const PageSize = 50
 
-// MCP shows a library to agents as MCP resources. Pictures are not registered
+// MCP shows a library to agents as MCP resources. Images are not registered
 // with the server: lists and reads come straight from the catalog, so a
 // hundred thousand of them cost a page and not memory.
 type MCP struct {
 	Library *Library
-	// Owner tells whose pictures a request may see.
+	// Owner tells whose images a request may see.
 	Owner func(context.Context) string
 	// Models is the JSON of zai-image://models.
 	Models []byte
 	// MaxMessage is the largest message the transport may carry, in bytes; 0
-	// for no limit. A picture that does not fit is re-encoded as JPEG.
+	// for no limit. An image that does not fit is re-encoded as JPEG.
 	MaxMessage int
 	// Reach says how callers get at files otherwise.
-	Reach Reach
+	Reach Locator
 
 	pages sync.Map // *mcp.ListResourcesRequest -> listed
 }
@@ -47,18 +47,18 @@ type listed struct {
 func (m *MCP) Register(s *server.MCPServer, hooks *server.Hooks) {
 	s.AddResource(modelsResource(), m.readModels)
 	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}", "image",
-		mcp.WithTemplateDescription("A picture, its exact bytes")), m.readOriginal)
+		mcp.WithTemplateDescription("An image, its exact bytes")), m.readOriginal)
 	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}/preview", "image preview",
-		mcp.WithTemplateDescription("A small JPEG of a picture, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")), m.readPreview)
+		mcp.WithTemplateDescription("A small JPEG of an image, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")), m.readPreview)
 	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}/metadata", "image metadata",
-		mcp.WithTemplateDescription("Prompt, model, size, cost and file of a picture"), mcp.WithTemplateMIMEType("application/json")), m.readMetadata)
+		mcp.WithTemplateDescription("Prompt, model, size, cost and file of an image"), mcp.WithTemplateMIMEType("application/json")), m.readMetadata)
 	hooks.AddOnRequestInitialization(m.beforeAny)
 	hooks.AddBeforeListResources(m.beforeList)
 	hooks.AddAfterListResources(m.afterList)
 	hooks.AddBeforeReadResource(m.beforeRead)
 }
 
-// beforeAny refuses to list pictures when there is no catalog to read: an
+// beforeAny refuses to list images when there is no catalog to read: an
 // empty list would be a lie, and this hook is the only one that can refuse.
 func (m *MCP) beforeAny(ctx context.Context, _ any, message any) error {
 	raw, ok := message.(json.RawMessage)
@@ -72,7 +72,7 @@ func (m *MCP) beforeAny(ctx context.Context, _ any, message any) error {
 		return nil //nolint:nilerr // the server library answers what is no request
 	}
 	if err := m.Library.Ready(ctx); err != nil {
-		m.Library.log.ErrorContext(ctx, "pictures cannot be listed", "error", err)
+		m.Library.log.ErrorContext(ctx, "images cannot be listed", "error", err)
 		return ErrStorage
 	}
 	return nil
@@ -95,7 +95,7 @@ func (m *MCP) beforeList(ctx context.Context, _ any, request *mcp.ListResourcesR
 }
 
 // afterList puts the page in place of what the server library knows. Models
-// come behind the oldest picture, on a page of their own when the last is full.
+// come behind the oldest image, on a page of their own when the last is full.
 func (m *MCP) afterList(ctx context.Context, _ any, request *mcp.ListResourcesRequest, result *mcp.ListResourcesResult) {
 	value, ok := m.pages.LoadAndDelete(request)
 	if !ok {
@@ -106,7 +106,7 @@ func (m *MCP) afterList(ctx context.Context, _ any, request *mcp.ListResourcesRe
 		return
 	}
 	if page.err != nil {
-		m.Library.log.ErrorContext(ctx, "pictures cannot be listed", "error", page.err)
+		m.Library.log.ErrorContext(ctx, "images cannot be listed", "error", page.err)
 	}
 	list := make([]mcp.Resource, 0, len(page.images)+1)
 	for _, i := range page.images {
@@ -148,7 +148,7 @@ func openCursor(cursor string) (id string, ok bool) {
 	return id, ValidID(id)
 }
 
-// resource describes a picture in lists.
+// resource describes an image in lists.
 func (m *MCP) resource(i Image) mcp.Resource {
 	size := i.Bytes
 	description := fmt.Sprintf("%dx%d, %s, %s", i.Width, i.Height, i.Model, i.CreatedAt.Format(time.DateTime))
@@ -184,7 +184,7 @@ func (m *MCP) readModels(context.Context, mcp.ReadResourceRequest) ([]mcp.Resour
 	return []mcp.ResourceContents{mcp.TextResourceContents{URI: ModelsURI, MIMEType: "application/json", Text: string(m.Models)}}, nil
 }
 
-// find is the picture of a request that beforeRead let through.
+// find is the image of a request that beforeRead let through.
 func (m *MCP) find(ctx context.Context, request mcp.ReadResourceRequest) (Image, error) {
 	id, _, _ := ParseURI(request.Params.URI)
 	return m.Library.Image(ctx, m.Owner(ctx), id)
@@ -195,7 +195,7 @@ func (m *MCP) readOriginal(ctx context.Context, request mcp.ReadResourceRequest)
 	if err != nil {
 		return nil, err
 	}
-	const envelope = 16 << 10 // everything around the picture
+	const envelope = 16 << 10 // everything around the image
 	if room := (m.MaxMessage - envelope) / 4 * 3; m.MaxMessage > 0 && i.Bytes > int64(room) {
 		return m.reencoded(ctx, i, room)
 	}
@@ -260,7 +260,7 @@ func (m *MCP) readMetadata(ctx context.Context, request mcp.ReadResourceRequest)
 }
 
 // CompleteResourceArgument completes the {id} of the templates with the newest
-// pictures whose id begins as typed. Anything else completes to nothing.
+// images whose id begins as typed. Anything else completes to nothing.
 func (m *MCP) CompleteResourceArgument(ctx context.Context, uri string, argument mcp.CompleteArgument, _ mcp.CompleteContext) (*mcp.Completion, error) {
 	none := &mcp.Completion{Values: []string{}}
 	if argument.Name != "id" || uri != imagesURI+"{id}" && uri != imagesURI+"{id}/preview" && uri != imagesURI+"{id}/metadata" {

@@ -14,8 +14,8 @@ import (
 // errNotPlain says that a PNG is not of the form that pngRows reads.
 var errNotPlain = errors.New("not a plain PNG")
 
-// shrinkPNG does what decoding and shrink do, for the form in which pictures
-// come: 8 bit RGB, not interlaced. It goes row by row, so that a picture of
+// shrinkPNG does what decoding and shrink do, for the form in which images
+// come: 8 bit RGB, not interlaced. It goes row by row, so that an image of
 // 16 MB of pixels costs one of 1 MB, and takes less time than decoding alone
 // does in the standard library. Other forms are errNotPlain.
 func shrinkPNG(r io.Reader, limit int) (image.Image, error) {

@@ -89,7 +89,7 @@ func FuzzShrinkPNG(f *testing.F) {
 		}
 		want, got := resources.Shrink(full, int(limit)).(*image.RGBA), img.(*image.RGBA)
 		if want.Rect != got.Rect || !bytes.Equal(want.Pix, got.Pix) {
-			t.Fatal("another picture")
+			t.Fatal("another image")
 		}
 	})
 }

@@ -66,7 +66,7 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 		l.log.WarnContext(ctx, "failed to keep a preview", "id", i.ID, "error", err)
 		return made, nil
 	}
-	if _, err := l.catalog.find(ctx, i.ID); errors.Is(err, ErrNotFound) {
+	if _, err := l.catalog.getByID(ctx, i.ID); errors.Is(err, ErrNotFound) {
 		if err := l.previews.remove(name); err != nil {
 			l.log.WarnContext(ctx, "failed to remove a preview", "id", i.ID, "error", err)
 		}
@@ -74,7 +74,7 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	return made, nil
 }
 
-// previewName is where the preview of a picture lies, in the previews' folder.
+// previewName is where the preview of an image lies, in the previews' folder.
 func previewName(picture string) string {
 	return strings.TrimSuffix(picture, path.Ext(picture)) + ".jpg"
 }
@@ -95,7 +95,7 @@ func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
 	})
 }
 
-// decodeShrunk reads a picture that is wanted with a side of at most limit.
+// decodeShrunk reads an image that is wanted with a side of at most limit.
 func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
 	if mimeType == "image/png" {
 		img, err := shrinkPNG(file, limit)
@@ -125,6 +125,6 @@ func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, err
 				return b, nil
 			}
 		}
-		return nil, errors.New("the picture does not get small enough")
+		return nil, errors.New("the image does not get small enough")
 	})
 }

@@ -85,7 +85,7 @@ func TestPreviewSizes(t *testing.T) {
 	}
 }
 
-// A preview must look like its picture: each of its pixels is compared with
+// A preview must look like its image: each of its pixels is compared with
 // the mean of the area that it stands for.
 func TestPreviewLooksRight(t *testing.T) {
 	const width, height = 704, 512
@@ -122,7 +122,7 @@ func TestPreviewLooksRight(t *testing.T) {
 	}
 }
 
-// meanError compares channels of the small picture with means of the large one.
+// meanError compares channels of the small image with means of the large one.
 func meanError(small, large image.Image) float64 {
 	sb, lb := small.Bounds(), large.Bounds()
 	sum, n := 0.0, 0
@@ -161,7 +161,7 @@ func TestPreviewsOfUnusualFiles(t *testing.T) {
 	assert.Greater(t, r, uint32(0xf000), "transparent turns white")
 	_, err = l.Preview(t.Context(), saveFile(t, l, "image/gif", ".gif", animated.Bytes(), 600, 400))
 	require.NoError(t, err)
-	for _, broken := range [][]byte{nil, []byte("no picture"), pngPhoto(t, 64, 64)[:200]} {
+	for _, broken := range [][]byte{nil, []byte("no image"), pngPhoto(t, 64, 64)[:200]} {
 		_, err = l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", broken, 64, 64))
 		require.ErrorIs(t, err, resources.ErrCorrupt)
 	}

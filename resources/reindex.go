@@ -25,12 +25,12 @@ type Adopted struct {
 	OK   bool   `json:"ok"`
 }
 
-// Reindex takes files into the catalog of which it does not know, as pictures
+// Reindex takes files into the catalog of which it does not know, as images
 // of the owner: after the catalog was lost, or when a disk failed between file
-// and row. Of a picture without a row only file, time and the words of its
+// and row. Of an image without a row only file, time and the words of its
 // name are known, and it counts as free.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
-	if err := l.inPlace(); err != nil {
+	if err := l.checkFolder(); err != nil {
 		return nil, err
 	}
 	if err := l.Ready(ctx); err != nil {
@@ -64,14 +64,14 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 
 // adopt is silent about files that have their row.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
-	found, err := l.catalog.any(ctx, id)
+	found, err := l.catalog.lookup(ctx, id)
 	row, known := found.Image, err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
 	case known && (row.State == Removed || row.Working() || row.Path == name):
 		return "", nil
-	case known && row.State == Saved && l.pictures.has(row.Path):
+	case known && row.State == Saved && l.pictures.exists(row.Path):
 		return "", nil // a copy
 	}
 	file, err := l.identify(name)
@@ -99,7 +99,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	return "taken in", l.catalog.adopt(ctx, file, l.now())
 }
 
-// identify reads what a picture file says of itself.
+// identify reads what an image file says of itself.
 func (l *Library) identify(name string) (Image, error) {
 	file, err := l.pictures.openFile(name)
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *Library) identify(name string) (Image, error) {
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Image{}, fmt.Errorf("%w: %s holds no picture", ErrCorrupt, name)
+		return Image{}, fmt.Errorf("%w: %s holds no image", ErrCorrupt, name)
 	}
 	i := Image{Path: name, MIMEType: http.DetectContentType(head[:n])}
 	c, err := codecFor(i.MIMEType)
@@ -122,7 +122,7 @@ func (l *Library) identify(name string) (Image, error) {
 		}
 	}
 	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide {
-		return Image{}, fmt.Errorf("%w: %s holds no picture", ErrCorrupt, name)
+		return Image{}, fmt.Errorf("%w: %s holds no image", ErrCorrupt, name)
 	}
 	if _, err = file.Seek(0, io.SeekStart); err == nil {
 		i.Bytes, err = io.Copy(hash, file)

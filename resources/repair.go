@@ -14,23 +14,23 @@ import (
 const damagedDir = ".damaged"
 
 // Repair mends what can be mended in the folder and tells what it did; "" when
-// there was nothing it could do. A picture whose file is missing or damaged
+// there was nothing it could do. An image whose file is missing or damaged
 // becomes one that is paid for and waits to be fetched again. Files that may
-// hold a picture are put aside, not deleted.
+// hold an image are put aside, not deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
-	case Leftover:
+	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "put aside in " + damagedDir, l.pictures.putAside(p.Path)
+			return "put aside in " + damagedDir, l.pictures.quarantine(p.Path)
 		}
 		return "deleted", l.pictures.remove(p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
 	case Moved:
 		return l.adopt(ctx, "", p.ID, p.Path)
-	case LeftBehind:
+	case Orphaned:
 		return l.repairSandbox(ctx, p)
-	case Orphan, Unsaved, Unreadable, BadCatalog:
+	case Orphan, Unsaved, Unreadable, CatalogDamaged:
 	}
 	return "", nil
 }
@@ -38,7 +38,7 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 // repairSandbox gives up an image whose sandbox ended with its process. Real
 // images are left to recovery, which asks the service.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.find(ctx, p.ID)
+	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
 		return "", err
 	}
@@ -66,11 +66,11 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	}
 	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
-		if err := l.pictures.putAside(i.Path); err != nil {
+		if err := l.pictures.quarantine(i.Path); err != nil {
 			return false, err
 		}
 	}
-	return true, l.reopen(ctx, *problem)
+	return true, l.markForRefetch(ctx, *problem)
 }
 
 // SweepPreviews deletes the previews of images that are not in the library any
@@ -84,7 +84,7 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		return 0, err
 	}
 	for name, id := range found.files {
-		i, err := l.catalog.any(ctx, id)
+		i, err := l.catalog.lookup(ctx, id)
 		switch {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
 			continue
@@ -103,7 +103,7 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 
 // repairFile looks again first: since the check the file may have been mended.
 func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.find(ctx, p.ID)
+	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	}
 	switch now.Kind { //nolint:exhaustive // nothing else can be wrong with a file
 	case Damaged:
-		if err := l.pictures.putAside(i.Path); err != nil {
+		if err := l.pictures.quarantine(i.Path); err != nil {
 			return "", err
 		}
 		done = "put aside in " + damagedDir + "; "
@@ -121,7 +121,7 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	default:
 		return "", nil
 	}
-	if err := l.reopen(ctx, *now); err != nil {
+	if err := l.markForRefetch(ctx, *now); err != nil {
 		return "", err
 	}
 	if i.UpstreamURL == "" {
@@ -130,9 +130,9 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	return done + "to be fetched again", nil
 }
 
-// reopen makes a saved picture one that has to be fetched again. Without a
+// reopen makes a saved image one that has to be fetched again. Without a
 // link it is lost.
-func (l *Library) reopen(ctx context.Context, p Problem) error {
+func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (l *Library) reopen(ctx context.Context, p Problem) error {
 }
 
 // putAside moves a file out of the way.
-func (s *store) putAside(name string) error {
+func (s *store) quarantine(name string) error {
 	root, err := s.open()
 	if err != nil {
 		return err

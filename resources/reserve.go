@@ -19,19 +19,19 @@ type Lease struct {
 // Reservation is a call that is about to be paid for.
 type Reservation struct {
 	Images []Image // to be made, alike but for their state; Reserve sets ids that are missing
-	Wanted int     // pictures that the call wants, of which an equal one may have some
+	Count  int     // images that the call wants, of which an equal one may have some
 	Budget int64   // of the owner's UTC day, 1e-6 US dollars; 0 for no limit
 	Lease  Lease
 
-	JoinKey string               // equal calls have the same; "" joins nothing
-	Within  time.Duration        // how long paid pictures wait for a caller who did not get them
-	Given   func(id string) bool // pictures whose answer is on its way already; may be nil
-	Gone    func(id string) bool // pictures that are being given up in this moment; may be nil
+	JoinKey      string               // equal calls have the same; "" joins nothing
+	RejoinWindow time.Duration        // how long paid images wait for a caller who did not get them
+	Delivering   func(id string) bool // images whose answer is on its way already; may be nil
+	Abandoned    func(id string) bool // images that are being given up in this moment; may be nil
 }
 
 // Reserved is what became of a Reservation.
-type Reserved struct {
-	Joined []Image // pictures of an equal call: under way, or made and not delivered
+type Outcome struct {
+	Joined []Image // images of an equal call: under way, or made and not delivered
 	New    []Image // of those to be made, the first ones
 }
 
@@ -43,14 +43,14 @@ const joinAge = 24 * time.Hour
 // owner's spending and the new rows are one transaction that holds the write
 // lock, so that budget and joining are exact across processes. ErrBudget says
 // that not all could be afforded; what is reserved then is reserved.
-func (l *Library) Reserve(ctx context.Context, r Reservation) (Reserved, error) {
+func (l *Library) Reserve(ctx context.Context, r Reservation) (Outcome, error) {
 	now := l.now().UTC().Truncate(time.Millisecond)
 	images := make([]Image, 0, len(r.Images))
 	for _, i := range r.Images {
 		if i.ID == "" {
 			id, err := l.NewID()
 			if err != nil {
-				return Reserved{}, err
+				return Outcome{}, err
 			}
 			i.ID = id
 		}
@@ -59,35 +59,35 @@ func (l *Library) Reserve(ctx context.Context, r Reservation) (Reserved, error) 
 	}
 	r.Images = images
 	if err := l.Prepare(ctx, r.Lease, now); err != nil {
-		return Reserved{}, err
+		return Outcome{}, err
 	}
 	reserved, err := l.catalog.reserve(ctx, r, now)
 	return reserved, l.catalog.failure("reserving", err)
 }
 
-func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Reserved, error) {
+func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Outcome, error) {
 	write, err := c.writer(ctx)
 	if err != nil {
-		return Reserved{}, err
+		return Outcome{}, err
 	}
 	tx, err := write.BeginTx(ctx, nil)
 	if err != nil {
-		return Reserved{}, err
+		return Outcome{}, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	var done Reserved
+	var done Outcome
 	if r.JoinKey != "" {
 		if done.Joined, err = joinable(ctx, tx, r, now); err != nil {
-			return Reserved{}, err
+			return Outcome{}, err
 		}
 	}
-	want := r.Images[:max(0, min(len(r.Images), r.Wanted-len(done.Joined)))]
+	want := r.Images[:max(0, min(len(r.Images), r.Count-len(done.Joined)))]
 	if len(want) == 0 {
 		return done, nil
 	}
 	afford, err := affordable(ctx, tx, want, r.Budget)
 	if err != nil {
-		return Reserved{}, err
+		return Outcome{}, err
 	}
 	for n, i := range want[:afford] {
 		if len(done.Joined) > 0 {
@@ -95,11 +95,11 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 			want[n] = i
 		}
 		if err := insert(ctx, tx, i, now, r.JoinKey, r.Lease); err != nil {
-			return Reserved{}, err
+			return Outcome{}, err
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return Reserved{}, err
+		return Outcome{}, err
 	}
 	done.New = want[:afford]
 	if afford < len(want) {
@@ -117,7 +117,7 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Re
 // A row that was submitted by a process that died joins too: its call may have
 // been billed, which the caller has to hear before it pays again.
 func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
-	since := now.Add(-r.Within).UnixMilli()
+	since := now.Add(-r.RejoinWindow).UnixMilli()
 	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (
 		state='saved' AND updated_ms>?
 		OR (failed_ms=0 OR failed_ms>?) AND (
@@ -135,7 +135,7 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		if err := candidates.Scan(&id, &callID); err != nil {
 			return nil, err
 		}
-		if (r.Given == nil || !r.Given(id)) && (r.Gone == nil || !r.Gone(id)) {
+		if (r.Delivering == nil || !r.Delivering(id)) && (r.Abandoned == nil || !r.Abandoned(id)) {
 			call = callID
 		}
 	}
@@ -149,10 +149,10 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		return nil, err
 	}
 	list, err := scanImages(rows)
-	return slices.DeleteFunc(list, func(i Image) bool { return r.Gone != nil && r.Gone(i.ID) }), err
+	return slices.DeleteFunc(list, func(i Image) bool { return r.Abandoned != nil && r.Abandoned(i.ID) }), err
 }
 
-// affordable is how many of the pictures the budget leaves money for.
+// affordable is how many of the images the budget leaves money for.
 func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (int, error) {
 	if budget <= 0 {
 		return len(images), nil
@@ -178,9 +178,9 @@ func milli(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// Delivered notes that a caller has these pictures, so that an equal call
+// Delivered notes that a caller has these images, so that an equal call
 // makes new ones.
-func (l *Library) Delivered(ctx context.Context, ids []string) error {
+func (l *Library) ConfirmDelivery(ctx context.Context, ids []string) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err

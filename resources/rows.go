@@ -125,7 +125,7 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) e
 
 // find is get without the check of the owner: callers must authorize in
 // another way.
-func (c *catalog) find(ctx context.Context, id string) (Image, error) {
+func (c *catalog) getByID(ctx context.Context, id string) (Image, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return Image{}, err
@@ -150,8 +150,8 @@ func (c *catalog) setting(ctx context.Context, name string, initial []byte) (val
 	return value, c.failure("setting "+name, err)
 }
 
-func (c *catalog) get(ctx context.Context, owner, id string) (Image, error) {
-	i, err := c.find(ctx, id)
+func (c *catalog) getOwned(ctx context.Context, owner, id string) (Image, error) {
+	i, err := c.getByID(ctx, id)
 	if err == nil && i.Owner != owner {
 		return Image{}, ErrNotFound
 	}
@@ -197,7 +197,7 @@ func scanImages(rows *sql.Rows) ([]Image, error) {
 	return list, rows.Err()
 }
 
-// idsWithPrefix lists ids of saved pictures for completion, newest first.
+// idsWithPrefix lists ids of saved images for completion, newest first.
 func (c *catalog) idsWithPrefix(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
 	db, err := c.open(ctx)
 	if err != nil {

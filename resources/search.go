@@ -103,7 +103,7 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 	}
 	var list []Image
 	for _, id := range found {
-		switch i, err := c.find(ctx, id); {
+		switch i, err := c.getByID(ctx, id); {
 		case err == nil:
 			list = append(list, i)
 		case !errors.Is(err, ErrNotFound): // it may have been removed meanwhile

@@ -91,7 +91,7 @@ func TestList_QueryPages(t *testing.T) {
 		}
 		matching := 0
 		for n := 1; n <= 3500; n++ {
-			prompt, all := fmt.Sprintf("picture number %d of a fox in the snow", n), true
+			prompt, all := fmt.Sprintf("image number %d of a fox in the snow", n), true
 			for word := range strings.FieldsSeq(strings.ToLower(query)) {
 				all = all && strings.Contains(prompt, word)
 			}

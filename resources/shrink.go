@@ -6,7 +6,7 @@ import (
 	"image/draw"
 )
 
-// shrink makes a picture small enough for a side of at most limit pixels. The
+// shrink makes an image small enough for a side of at most limit pixels. The
 // whole part of the factor is a box filter, which costs a fortieth of a good
 // kernel and looks no worse at 2:1; what remains is bilinear. JPEGs stay in
 // their planes, as the way through RGB and back costs more than the decoding.
@@ -37,7 +37,7 @@ func fit(width, height, limit int) (int, int) {
 	return max(1, (width*limit+long/2)/long), max(1, (height*limit+long/2)/long)
 }
 
-// flat gives a picture without transparency, over white, as JPEG has none.
+// flat gives an image without transparency, over white, as JPEG has none.
 func flat(src image.Image) *image.RGBA {
 	b := src.Bounds()
 	if rgba, ok := src.(*image.RGBA); ok && b.Min == (image.Point{}) && rgba.Opaque() {
@@ -133,7 +133,7 @@ func (p plane) box(k int) plane {
 	return dst
 }
 
-// halve is box(2), which most pictures need.
+// halve is box(2), which most images need.
 func (p plane) halve(dst plane) {
 	for y := range dst.height {
 		upper := p.pix[2*y*p.stride:][:2*dst.stride]

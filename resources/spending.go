@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Spending is what pictures of one owner and model cost on one UTC day.
+// Spending is what images of one owner and model cost on one UTC day.
 type Spending struct {
 	Day      string  `json:"day"`
 	Owner    string  `json:"owner"`
@@ -17,7 +17,7 @@ type Spending struct {
 }
 
 // Spending sums up what was spent since a day, newest day first, removed
-// pictures included; owner "" is for all of them.
+// images included; owner "" is for all of them.
 func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (l *Library) Spending(ctx context.Context, owner string, since time.Time) (
 	return list, l.catalog.failure("summing", rows.Err())
 }
 
-// SpentToday is what the owner's pictures of this UTC day cost, in US dollars.
+// SpentToday is what the owner's images of this UTC day cost, in US dollars.
 // The sandbox's play money counts apart.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
 	db, err := l.catalog.open(ctx)

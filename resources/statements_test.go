@@ -112,11 +112,11 @@ func serve(t *testing.T, l *resources.Library) {
 	lease := resources.Lease{Process: "one", Until: time.Now().Add(time.Minute)}
 	other := resources.Lease{Process: "two", Until: time.Now().Add(time.Minute)}
 	reserved, err := l.Reserve(ctx, resources.Reservation{
-		Images: []resources.Image{{CallID: "call", Owner: "local", State: resources.Queued, Prompt: "a fox", CostMicroUSD: 1}}, Wanted: 1, Budget: 1000, JoinKey: "k", Within: time.Hour, Lease: lease,
+		Images: []resources.Image{{CallID: "call", Owner: "local", State: resources.Queued, Prompt: "a fox", CostMicroUSD: 1}}, Count: 1, Budget: 1000, JoinKey: "k", RejoinWindow: time.Hour, Lease: lease,
 	})
 	require.NoError(t, err)
 	i := reserved.New[0]
-	joined, err := l.Reserve(ctx, resources.Reservation{Images: []resources.Image{i}, Wanted: 1, JoinKey: "k", Within: time.Hour, Lease: lease})
+	joined, err := l.Reserve(ctx, resources.Reservation{Images: []resources.Image{i}, Count: 1, JoinKey: "k", RejoinWindow: time.Hour, Lease: lease})
 	require.NoError(t, err)
 	require.Len(t, joined.Joined, 1)
 	i.State = resources.Submitted
@@ -137,7 +137,7 @@ func serve(t *testing.T, l *resources.Library) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	saved := save(t, l, "an owl", []byte("x"))
-	require.NoError(t, l.Delivered(ctx, []string{saved.ID}))
+	require.NoError(t, l.ConfirmDelivery(ctx, []string{saved.ID}))
 	_, err = l.Image(ctx, "local", saved.ID)
 	require.NoError(t, err)
 	for _, query := range []string{"", "owl", "o", "absent"} {

@@ -79,7 +79,7 @@ var (
 func folderError(path string, err error) error { return &StorageError{"folder", path, err} }
 
 func fileError(name string, err error) error {
-	return &StorageError{"file", label(name), withoutPath(err)}
+	return &StorageError{"file", redactName(name), withoutPath(err)}
 }
 
 // isSQLite reports whether err carries the primary SQLite result code.

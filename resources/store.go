@@ -222,7 +222,7 @@ func (s *store) sweep(root *os.Root, dir string) {
 		return
 	}
 	for _, name := range left {
-		if info, err := root.Lstat(name); err == nil && s.now().Sub(info.ModTime()) > abandoned {
+		if info, err := root.Lstat(name); err == nil && s.now().Sub(info.ModTime()) > staleTempAge {
 			_ = root.Remove(name)
 		}
 	}
@@ -232,7 +232,7 @@ func (s *store) sweep(root *os.Root, dir string) {
 const tempPrefix = ".tmp-"
 
 // abandoned is the age at which nobody writes to a temporary file any more.
-const abandoned = time.Hour
+const staleTempAge = time.Hour
 
 func (s *store) syncDir(root *os.Root, name string) error {
 	if !s.durable {
@@ -255,7 +255,7 @@ func (s *store) openFile(name string) (*os.File, error) {
 		f, err = root.Open(name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, label(name), fs.ErrNotExist)
+		return nil, fmt.Errorf("%w: %s is gone: %w", ErrCorrupt, redactName(name), fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fileError(name, err)
@@ -276,7 +276,7 @@ func (s *store) remove(name string) error {
 
 // label names a file in errors, which are logged: without the words of its
 // prompt.
-func label(name string) string {
+func redactName(name string) string {
 	base := path.Base(name)
 	return path.Join(path.Dir(name), "…"+base[strings.LastIndexByte(base, '-')+1:])
 }

@@ -6,43 +6,43 @@ import (
 	"time"
 )
 
-// What looks at all owners' pictures: checking, repairing, reindexing.
+// What looks at all owners' images: checking, repairing, reindexing.
 
 // surveyed is a row with what only surveys want to know.
-type surveyed struct {
+type auditRow struct {
 	Image
 	leaseUntil, updatedAt time.Time
 }
 
-const surveyedColumns = `lease_until_ms, updated_ms, ` + columns
+const auditColumns = `lease_until_ms, updated_ms, ` + columns
 
-func scanSurveyed(row interface{ Scan(...any) error }) (surveyed, error) {
+func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
 	var lease, updated int64
-	i, err := scanImage(leading{row, []any{&lease, &updated}})
-	return surveyed{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
+	i, err := scanImage(prefixScanner{row, []any{&lease, &updated}})
+	return auditRow{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
 }
 
 // leading scans more columns ahead of the others.
-type leading struct {
+type prefixScanner struct {
 	row   interface{ Scan(...any) error }
 	first []any
 }
 
-func (l leading) Scan(targets ...any) error { return l.row.Scan(append(l.first, targets...)...) }
+func (l prefixScanner) Scan(targets ...any) error { return l.row.Scan(append(l.first, targets...)...) }
 
 // any finds a row in any state.
-func (c *catalog) any(ctx context.Context, id string) (surveyed, error) {
+func (c *catalog) lookup(ctx context.Context, id string) (auditRow, error) {
 	db, err := c.open(ctx)
 	if err != nil {
-		return surveyed{}, err
+		return auditRow{}, err
 	}
-	i, err := scanSurveyed(db.lookup.QueryRowContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id=?`, id))
+	i, err := scanAuditRow(db.lookup.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id=?`, id))
 	return i, c.failure("reading row", err)
 }
 
 // everyone lists the rows in these states behind an id, oldest first; none
 // when there are no more.
-func (c *catalog) everyone(ctx context.Context, after string, states ...State) ([]surveyed, error) {
+func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]auditRow, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -53,15 +53,15 @@ func (c *catalog) everyone(ctx context.Context, after string, states ...State) (
 		arguments = append(arguments, s)
 	}
 	//nolint:gosec // the parts are constants
-	rows, err := db.read.QueryContext(ctx, `SELECT `+surveyedColumns+` FROM images WHERE id>? AND state IN (?`+
+	rows, err := db.read.QueryContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id>? AND state IN (?`+
 		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
 	if err != nil {
 		return nil, c.failure("looking through the catalog", err)
 	}
 	defer rows.Close()
-	var list []surveyed
+	var list []auditRow
 	for rows.Next() {
-		i, err := scanSurveyed(rows)
+		i, err := scanAuditRow(rows)
 		if err != nil {
 			return nil, c.failure("looking through the catalog", err)
 		}
@@ -79,7 +79,7 @@ func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
 	return n, c.failure("counting", err)
 }
 
-// move notes that a saved picture's file has another name now.
+// move notes that a saved image's file has another name now.
 func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time) error {
 	write, err := c.writer(ctx)
 	if err != nil {

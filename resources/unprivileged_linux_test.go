@@ -99,6 +99,6 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		require.Equal(t, "x", string(b))
 		_, err = reserveOne(l, i, 0)
 		require.ErrorIs(t, err, resources.ErrStorage)
-		require.ErrorIs(t, l.Delivered(t.Context(), []string{i.ID}), resources.ErrStorage)
+		require.ErrorIs(t, l.ConfirmDelivery(t.Context(), []string{i.ID}), resources.ErrStorage)
 	})
 }

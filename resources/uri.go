@@ -14,7 +14,7 @@ const (
 	imagesURI = "zai-image://images/"
 )
 
-// View is one of the three ways to look at a picture.
+// View is one of the three ways to look at an image.
 type View string
 
 // The views, with the last part of their URIs.
@@ -24,7 +24,7 @@ const (
 	Metadata View = "metadata"
 )
 
-// URI names a view of a picture.
+// URI names a view of an image.
 func URI(id string, view View) string {
 	if view == Original {
 		return imagesURI + id
@@ -32,7 +32,7 @@ func URI(id string, view View) string {
 	return imagesURI + id + "/" + string(view)
 }
 
-// ParseURI takes a picture's URI apart. Nothing but the exact forms is
+// ParseURI takes an image's URI apart. Nothing but the exact forms is
 // accepted: an id is looked up, never joined to a path.
 func ParseURI(uri string) (id string, view View, ok bool) {
 	rest, ok := strings.CutPrefix(uri, imagesURI)
@@ -56,16 +56,16 @@ func ValidID(text string) bool {
 	return err == nil
 }
 
-// fileName makes the path of a new picture below the store's folder:
+// fileName makes the path of a new image below the store's folder:
 // YYYY/MM/DD/<words-of-the-prompt>-<id>.<extension>, with slashes.
 func fileName(created time.Time, prompt, id, extension string) string {
-	return created.UTC().Format("2006/01/02/") + words(prompt) + "-" + id + extension
+	return created.UTC().Format("2006/01/02/") + slug(prompt) + "-" + id + extension
 }
 
 // words returns a short, harmless part of a file name made from a prompt.
 // Letters of all scripts stay with the marks that belong to them, as file
 // systems and people can read them.
-func words(prompt string) string {
+func slug(prompt string) string {
 	const maxBytes = 48
 	var b strings.Builder
 	gap := false

@@ -18,7 +18,7 @@ const Quiet = quiet
 
 // NotifyAndEnd sends one notification and ends the call.
 func NotifyAndEnd(ctx context.Context, request mcp.CallToolRequest) {
-	r := newReport(ctx, request, time.Now, 1, 0)
+	r := newProgressReporter(ctx, request, time.Now, 1, 0)
 	r.notify("generating", 100)
 	r.settle()
 }

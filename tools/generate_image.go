@@ -16,7 +16,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// maxPictures is the largest n; each picture is billed.
+// maxPictures is the largest n; each image is billed.
 const maxPictures = 4
 
 // generateArguments are the arguments of generate_image. The API's own names
@@ -72,16 +72,16 @@ func (t *tools) describeGenerate() string {
 func describeSizes(m zai.Model) string {
 	var list []string
 	for _, s := range m.Sizes {
-		list = append(list, s.Size+" "+s.Suits)
+		list = append(list, s.Size+" "+s.Category)
 	}
 	return fmt.Sprintf("Sizes: %s; others with sides %d-%d divisible by %d, up to %d pixels.",
-		strings.Join(list, ", "), m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels)
+		strings.Join(list, ", "), m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels)
 }
 
 func durations(m zai.Model) string {
 	var parts []string
 	for _, quality := range m.Qualities {
-		parts = append(parts, fmt.Sprintf("%s ~%d s", quality, int(m.Usual[quality].Seconds())))
+		parts = append(parts, fmt.Sprintf("%s ~%d s", quality, int(m.TypicalDurations[quality].Seconds())))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -90,15 +90,15 @@ func durations(m zai.Model) string {
 }
 
 func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	order, err := t.order(ctx, request)
+	order, err := t.parseRequest(ctx, request)
 	if err != nil {
 		return t.failed(err), nil
 	}
-	report := newReport(ctx, request, t.Now, order.N, t.usual(order.Model, order.Quality))
+	report := newProgressReporter(ctx, request, t.Now, order.N, t.usual(order.Model, order.Quality))
 	defer report.close()
 	call, err := t.Pipeline.Start(ctx, order, report.watch)
 	if err != nil {
-		t.Log.WarnContext(ctx, "pictures not begun", "error", err)
+		t.Log.WarnContext(ctx, "images not begun", "error", err)
 		return t.failed(err), nil
 	}
 	if left := t.await(ctx, call, report); left != nil {
@@ -112,12 +112,12 @@ func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp
 		return t.generate(ctx, request) // by its caller in another process, which is not ours
 	}
 	for range order.N - len(rows) {
-		rows = append(rows, unbegun(order, call.Refused, t.Now(), t.Sandbox))
+		rows = append(rows, notStarted(order, call.Refused, t.Now(), t.Sandbox))
 	}
-	return t.pictures(ctx, rows, joined(call)), nil
+	return t.imagesResult(ctx, rows, joined(call)), nil
 }
 
-// givenUp tells of pictures that were cancelled before anything was sent.
+// givenUp tells of images that were cancelled before anything was sent.
 func givenUp(rows []resources.Image) bool {
 	for _, row := range rows {
 		if row.State != resources.Failed || row.Charged || row.Failure == nil || row.Failure.Kind != string(zai.KindCancelled) {
@@ -146,7 +146,7 @@ func joined(call *jobs.Call) string {
 }
 
 // order turns arguments into a checked request.
-func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, error) {
+func (t *tools) parseRequest(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, error) {
 	arguments, err := decodeArguments(request, generateArguments{Model: t.DefaultModel, N: 1})
 	if err != nil {
 		return jobs.Request{}, err
@@ -175,17 +175,17 @@ func (t *tools) order(ctx context.Context, request mcp.CallToolRequest) (jobs.Re
 	}, nil
 }
 
-// usual is how long a picture takes, 0 when that is not known.
+// usual is how long an image takes, 0 when that is not known.
 func (t *tools) usual(name, quality string) time.Duration {
 	model, err := zai.FindModel(t.Region, name)
 	if err != nil {
 		return 0
 	}
-	return model.UsualDuration(quality)
+	return model.TypicalDuration(quality)
 }
 
-// unbegun stands for a picture of which there is no row.
-func unbegun(r jobs.Request, err error, now time.Time, sandbox bool) resources.Image {
+// unbegun stands for an image of which there is no row.
+func notStarted(r jobs.Request, err error, now time.Time, sandbox bool) resources.Image {
 	return resources.Image{
 		State: resources.Failed, CreatedAt: now, Sandbox: sandbox, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),
 	}
@@ -193,7 +193,7 @@ func unbegun(r jobs.Request, err error, now time.Time, sandbox bool) resources.I
 
 // await waits until all jobs are done, the longest wait is over, or the caller
 // leaves. A caller that leaves gives up what was not sent yet and is told so.
-func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *resources.Failure {
+func (t *tools) await(ctx context.Context, call *jobs.Call, report *progressReporter) *resources.Failure {
 	defer report.settle()
 	list := call.Jobs
 	limit := time.NewTimer(t.Wait)
@@ -206,12 +206,12 @@ func (t *tools) await(ctx context.Context, call *jobs.Call, report *report) *res
 			case <-job.Done():
 				waiting = false
 			case <-beat.C:
-				report.beat(list)
+				report.heartbeat(list)
 			case stage := <-report.stages:
-				report.enter(stage, list)
+				report.stageChanged(stage, list)
 			case <-limit.C:
 				return nil
-			case <-t.HandOver:
+			case <-t.StopWaiting:
 				return nil
 			case <-ctx.Done():
 				call.Abandon()

@@ -41,7 +41,7 @@ func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.Call
 	}
 	if !resources.ValidID(id) {
 		if id == "" {
-			return t.failed(&argumentError{"The argument \"id\" is missing.", "Pass the id of a picture; list_images shows them."}), nil
+			return t.failed(&argumentError{"The argument \"id\" is missing.", "Pass the id of an image; list_images shows them."}), nil
 		}
 		return t.failed(resources.ErrNotFound), nil
 	}
@@ -49,7 +49,7 @@ func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.Call
 	if err != nil {
 		return t.failed(err), nil
 	}
-	report := newReport(ctx, request, t.Now, 1, t.usual(row.Model, row.Quality))
+	report := newProgressReporter(ctx, request, t.Now, 1, t.usual(row.Model, row.Quality))
 	defer report.close()
 	job, err := t.Pipeline.Follow(ctx, row, report.watch)
 	if err != nil {
@@ -58,5 +58,5 @@ func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.Call
 	if left := t.await(ctx, &jobs.Call{Jobs: []*jobs.Job{job}}, report); left != nil {
 		return failureResult(left), nil
 	}
-	return t.pictures(ctx, []resources.Image{job.Image()}, ""), nil
+	return t.imagesResult(ctx, []resources.Image{job.Image()}, ""), nil
 }

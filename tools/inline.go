@@ -14,7 +14,7 @@ import (
 // previewWait is the default of Config.PreviewWait.
 const previewWait = 5 * time.Second
 
-// images is what the result carries of each saved picture itself, nil for
+// images is what the result carries of each saved image itself, nil for
 // nothing, within room bytes of base64 for all. It steps down by itself from
 // the file to a copy to the preview to nothing, and says so in notes.
 func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (images []*mcp.ImageContent, notes []string) {
@@ -38,14 +38,14 @@ func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (i
 		share := room / saved
 		image, note := t.image(ctx, row, share)
 		if note != "" {
-			notes = append(notes, fmt.Sprintf("Picture %s: %s", row.ID, note))
+			notes = append(notes, fmt.Sprintf("Image %s: %s", row.ID, note))
 		}
 		images = append(images, image)
 	}
 	return images, notes
 }
 
-// inline is what the caller's results carry of pictures.
+// inline is what the caller's results carry of images.
 func (t *tools) inline(ctx context.Context) Inline {
 	if t.InlineFor != nil {
 		if wanted := t.InlineFor(ctx); wanted != "" {
@@ -55,7 +55,7 @@ func (t *tools) inline(ctx context.Context) Inline {
 	return t.Inline
 }
 
-// image fits one picture into share bytes of base64.
+// image fits one image into share bytes of base64.
 func (t *tools) image(ctx context.Context, row resources.Image, share int) (image *mcp.ImageContent, note string) {
 	const envelope = 200
 	limit := (share - envelope) / 4 * 3
@@ -83,7 +83,7 @@ func (t *tools) full(ctx context.Context, row resources.Image, limit int) (b []b
 		if err == nil {
 			return b, row.MIMEType, ""
 		}
-		t.Log.WarnContext(ctx, "picture cannot be read", "id", row.ID, "error", err)
+		t.Log.WarnContext(ctx, "image cannot be read", "id", row.ID, "error", err)
 		return nil, "", ""
 	}
 	if limit < resources.PreviewBytes {

@@ -39,7 +39,7 @@ func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 	for _, m := range zai.Models(region) {
 		entry := model{
 			ID: m.ID, Default: m.ID == strings.ToLower(defaultModel), Summary: m.Summary, PriceUSD: m.PriceUSD, DefaultSize: m.DefaultSize,
-			Free:           rule{m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels},
+			Free:           rule{m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels},
 			DefaultQuality: m.DefaultQuality(), Qualities: m.Qualities, UsualSeconds: map[string]float64{},
 		}
 		if len(entry.Qualities) == 0 {
@@ -49,7 +49,7 @@ func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 			entry.Sizes = append(entry.Sizes, size{s.Size, s.Use})
 		}
 		for _, quality := range entry.Qualities {
-			entry.UsualSeconds[quality] = m.UsualDuration(quality).Seconds()
+			entry.UsualSeconds[quality] = m.TypicalDuration(quality).Seconds()
 		}
 		document.Models = append(document.Models, entry)
 	}

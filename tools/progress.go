@@ -18,7 +18,7 @@ const beatEvery = 4 * time.Second
 
 // report sends progress notifications for one call, if its caller asked for
 // them. Only the goroutine of the call sends, so they keep their order.
-type report struct {
+type progressReporter struct {
 	ctx    context.Context //nolint:containedctx // lives as long as the call
 	server *server.MCPServer
 	token  mcp.ProgressToken
@@ -30,11 +30,11 @@ type report struct {
 	stages chan jobs.Stage
 }
 
-// newReport makes the report for a call that waits for n pictures which
+// newReport makes the report for a call that waits for n images which
 // usually take so long.
-func newReport(ctx context.Context, request mcp.CallToolRequest, now func() time.Time, n int, usual time.Duration) *report {
+func newProgressReporter(ctx context.Context, request mcp.CallToolRequest, now func() time.Time, n int, usual time.Duration) *progressReporter {
 	const phases = 4
-	r := &report{ctx: ctx, server: server.ServerFromContext(ctx), now: now, total: n, usual: usual, stages: make(chan jobs.Stage, n*phases)}
+	r := &progressReporter{ctx: ctx, server: server.ServerFromContext(ctx), now: now, total: n, usual: usual, stages: make(chan jobs.Stage, n*phases)}
 	if request.Params.Meta != nil {
 		r.token = request.Params.Meta.ProgressToken
 	}
@@ -43,7 +43,7 @@ func newReport(ctx context.Context, request mcp.CallToolRequest, now func() time
 
 // watch hears of stages from the jobs' goroutines. The channel holds all that
 // there can be; after the call nobody reads it and it goes with the call.
-func (r *report) watch(stage jobs.Stage) {
+func (r *progressReporter) watch(stage jobs.Stage) {
 	select {
 	case r.stages <- stage:
 	default:
@@ -51,10 +51,10 @@ func (r *report) watch(stage jobs.Stage) {
 }
 
 // close makes late stages silent.
-func (r *report) close() { r.token = nil }
+func (r *progressReporter) close() { r.token = nil }
 
 // enter tells of one image's new stage.
-func (r *report) enter(stage jobs.Stage, list []*jobs.Job) {
+func (r *progressReporter) stageChanged(stage jobs.Stage, list []*jobs.Job) {
 	text := string(stage.Phase)
 	switch stage.Phase {
 	case jobs.PhaseDone:
@@ -64,7 +64,7 @@ func (r *report) enter(stage jobs.Stage, list []*jobs.Job) {
 	case jobs.PhaseGenerating, jobs.PhaseDownloading:
 	}
 	if r.total > 1 {
-		text = fmt.Sprintf("picture %d of %d: %s", place(stage.ID, list), r.total, text)
+		text = fmt.Sprintf("image %d of %d: %s", place(stage.ID, list), r.total, text)
 	}
 	r.send(text, list)
 }
@@ -78,7 +78,7 @@ func place(id string, list []*jobs.Job) int {
 	return 1
 }
 
-// queued tells how long the queue is before a picture.
+// queued tells how long the queue is before an image.
 func queued(job *jobs.Job) string {
 	if n := job.Before(); n > 0 {
 		return fmt.Sprintf("queued, %d before you", n)
@@ -96,7 +96,7 @@ func outcome(id string, list []*jobs.Job) string {
 }
 
 // beat tells how long what is under way has taken.
-func (r *report) beat(list []*jobs.Job) {
+func (r *progressReporter) heartbeat(list []*jobs.Job) {
 	var parts []string
 	for _, job := range list {
 		stage := job.Stage()
@@ -124,7 +124,7 @@ func (r *report) beat(list []*jobs.Job) {
 // protocol asks. There is none when all is done: the result says that, and
 // clients may handle a result before a notification that comes just before it,
 // and then report its token as unknown.
-func (r *report) send(message string, list []*jobs.Job) {
+func (r *progressReporter) send(message string, list []*jobs.Job) {
 	total := float64(100 * r.total)
 	value := max(r.done(list), r.last+0.01)
 	if r.token == nil || r.server == nil || value >= total || allDone(list) {
@@ -134,7 +134,7 @@ func (r *report) send(message string, list []*jobs.Job) {
 	r.notify(message, total)
 }
 
-func (r *report) notify(message string, total float64) {
+func (r *progressReporter) notify(message string, total float64) {
 	r.sent = time.Now()
 	// A client that does not read its notifications loses them, not its image.
 	_ = r.server.SendNotificationToClient(r.ctx, "notifications/progress", map[string]any{
@@ -147,7 +147,7 @@ func (r *report) notify(message string, total float64) {
 const quiet = 100 * time.Millisecond
 
 // settle waits until the last notification is old enough for the result.
-func (r *report) settle() {
+func (r *progressReporter) settle() {
 	rest := quiet - time.Since(r.sent)
 	if r.sent.IsZero() || rest <= 0 {
 		return
@@ -162,8 +162,8 @@ func allDone(list []*jobs.Job) bool {
 	return !slices.ContainsFunc(list, func(j *jobs.Job) bool { return j.Stage().Phase != jobs.PhaseDone })
 }
 
-// done estimates how far the call is, in hundredths of a picture.
-func (r *report) done(list []*jobs.Job) float64 {
+// done estimates how far the call is, in hundredths of an image.
+func (r *progressReporter) done(list []*jobs.Job) float64 {
 	sum := 0.0
 	for _, job := range list {
 		stage := job.Stage()

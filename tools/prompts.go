@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// A prompt is a way to a good picture that a user picks in the host: it turns
+// A prompt is a way to a good image that a user picks in the host: it turns
 // some answers into words that lead an agent to call generate_image well. The
 // first five are the uses that the vendor names
 // (docs.z.ai/guides/image/cogview-4, "Usage").
@@ -22,9 +22,9 @@ type prompt struct {
 	name, title, description string
 	subject                  argument   // what to show
 	details                  []argument // what else may be said
-	formats                  []format   // what the picture is for, the usual one first
+	formats                  []format   // what the image is for, the usual one first
 	hd                       bool       // fine detail is worth the time
-	craft                    string     // how the words of the picture are best chosen
+	craft                    string     // how the words of the image are best chosen
 	model                    string     // used when the user names none
 }
 
@@ -34,7 +34,7 @@ type argument struct {
 	choices           []string // to complete with; anything else may be said too
 }
 
-// format is a use of the picture, and the word that the models' tables have for
+// format is a use of the image, and the word that the models' tables have for
 // the size that suits it.
 type format struct{ name, suits string }
 
@@ -43,8 +43,8 @@ const (
 	formatArgument  = "format"
 	textArgument    = "text"
 	textZhArgument  = "text_zh"
-	textDescription = "Words that must be readable in the picture, in English or another Latin script"
-	textZh          = "The same in Chinese, for a bilingual picture"
+	textDescription = "Words that must be readable in the image, in English or another Latin script"
+	textZh          = "The same in Chinese, for a bilingual image"
 	modelArgument   = "model"
 	sizeArgument    = "size"
 )
@@ -76,7 +76,7 @@ func (p prompt) arguments(region zai.Region) []argument {
 		names = append(names, f.name)
 	}
 	return slices.Concat([]argument{p.subject}, p.details, []argument{
-		{formatArgument, "What the picture is for; default " + names[0], names},
+		{formatArgument, "What the image is for; default " + names[0], names},
 		{textArgument, textDescription, nil}, {textZhArgument, textZh, nil},
 		{modelArgument, "Another model than " + p.model, models},
 		{sizeArgument, "Another size than the format's, WIDTHxHEIGHT", slices.Compact(sizes)},
@@ -157,7 +157,7 @@ func (p prompt) text(region zai.Region, given map[string]string) (string, error)
 		quality = zai.HD
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Make one picture: %s.\n\nWhat is known:\n- %s: %s\n", strings.ToLower(p.title), p.subject.name, given[p.subject.name])
+	fmt.Fprintf(&b, "Make one image: %s.\n\nWhat is known:\n- %s: %s\n", strings.ToLower(p.title), p.subject.name, given[p.subject.name])
 	for _, a := range p.details {
 		if value := given[a.name]; value != "" {
 			fmt.Fprintf(&b, "- %s: %s\n", strings.ReplaceAll(a.name, "_", " "), value)
@@ -186,7 +186,7 @@ func (p prompt) choose(region zai.Region, given map[string]string, use format) (
 	}
 	for _, suits := range []string{use.suits, map[string]string{"header": "slide", "infographic": "phone"}[use.suits]} {
 		for _, s := range model.Sizes {
-			if s.Suits == suits {
+			if s.Category == suits {
 				return model, s.Size, nil
 			}
 		}
@@ -211,7 +211,7 @@ func promptError(err error) error {
 	return err
 }
 
-// lettering asks for words in the picture.
+// lettering asks for words in the image.
 func lettering(b *strings.Builder, given map[string]string) {
 	english, chinese := given[textArgument], given[textZhArgument]
 	switch {
@@ -220,7 +220,7 @@ func lettering(b *strings.Builder, given map[string]string) {
 	case english != "" || chinese != "":
 		fmt.Fprintf(b, " These words have to be readable, so put them into the prompt word for word, in quotes, and say where they stand: “%s”.", english+chinese)
 	default:
-		b.WriteString(" No words in the picture.")
+		b.WriteString(" No words in the image.")
 	}
 }
 

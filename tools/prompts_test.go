@@ -133,7 +133,7 @@ func TestPromptsRefuse(t *testing.T) {
 func TestLettering(t *testing.T) {
 	p := tools.Prompts(zai.Global, zai.DefaultModel)[1]
 	for want, arguments := range map[string]map[string]string{
-		"No words in the picture.":                     {},
+		"No words in the image.":                       {},
 		"“Half price”":                                 {"text": "Half price"},
 		"“半价”":                                         {"text_zh": "半价"},
 		"Both lines have to be readable":               {"text": "Half price", "text_zh": "半价"},

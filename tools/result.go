@@ -37,7 +37,7 @@ func Outcome(r *mcp.CallToolResult) string {
 }
 
 // Failed is the result of a call that did not get as far as its tool.
-func Failed(err error) *mcp.CallToolResult { return failureResult(jobs.Describe(err)) }
+func ErrorResult(err error) *mcp.CallToolResult { return failureResult(jobs.Describe(err)) }
 
 // failed is the result of a call that made nothing.
 func (t *tools) failed(err error) *mcp.CallToolResult {
@@ -60,14 +60,14 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 	}
 }
 
-// pictures is the result of a call about pictures, with a note to the text
+// images is the result of a call about images, with a note to the text
 // unless it is empty. It is a failure only when none of them is there or on
 // its way.
-func (t *tools) pictures(ctx context.Context, rows []resources.Image, note string) (made *mcp.CallToolResult) {
-	// At the very end: what fails before has not given the pictures to anybody.
+func (t *tools) imagesResult(ctx context.Context, rows []resources.Image, note string) (made *mcp.CallToolResult) {
+	// At the very end: what fails before has not given the images to anybody.
 	defer func() {
 		if made != nil {
-			t.handOut(ctx, rows)
+			t.beginDelivery(ctx, rows)
 		}
 	}()
 	failures := 0
@@ -77,7 +77,7 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 		}
 	}
 	if failures == len(rows) && failures > 0 {
-		failure := worst(rows)
+		failure := aggregateFailure(rows)
 		if note != "" {
 			failure = new(*failure)
 			failure.Message = note + " " + failure.Message
@@ -100,7 +100,7 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 	images, stepped := t.images(ctx, rows, room)
 	lines, structured.Notes = append(lines, stepped...), append(structured.Notes, stepped...)
 	content := []mcp.Content{mcp.NewTextContent(strings.Join(lines, "\n"))}
-	// One picture and its link stand together.
+	// One image and its link stand together.
 	for i := range links {
 		if images[i] != nil {
 			content = append(content, *images[i])
@@ -110,10 +110,10 @@ func (t *tools) pictures(ctx context.Context, rows []resources.Image, note strin
 	return &mcp.CallToolResult{Content: content, StructuredContent: structured}
 }
 
-// handOut notes what the answer tells of pictures of which nothing more will
+// handOut notes what the answer tells of images of which nothing more will
 // come. One that may still be brought home waits for the same call to be made
 // again.
-func (t *tools) handOut(ctx context.Context, rows []resources.Image) {
+func (t *tools) beginDelivery(ctx context.Context, rows []resources.Image) {
 	var ids []string
 	for _, row := range rows {
 		comes := row.Working() || row.State == resources.Answered && row.UpstreamURL != "" || row.State == resources.Unknown && row.TaskID != ""
@@ -122,13 +122,13 @@ func (t *tools) handOut(ctx context.Context, rows []resources.Image) {
 		}
 	}
 	if len(ids) > 0 {
-		t.HandOut(ctx, ids)
+		t.BeginDelivery(ctx, ids)
 	}
 }
 
-// worst is what to tell when several pictures failed: the one that cost money,
+// worst is what to tell when several images failed: the one that cost money,
 // with the ids of all that did, else the first.
-func worst(rows []resources.Image) *resources.Failure {
+func aggregateFailure(rows []resources.Image) *resources.Failure {
 	var paid *resources.Failure
 	var others []string
 	for _, row := range rows {
@@ -137,7 +137,7 @@ func worst(rows []resources.Image) *resources.Failure {
 		case paid == nil:
 			paid = new(*row.Failure)
 			if !strings.Contains(paid.Hint, row.ID) {
-				paid.Hint += " The picture's id is " + row.ID + "."
+				paid.Hint += " The image's id is " + row.ID + "."
 			}
 		default:
 			others = append(others, row.ID)
@@ -184,16 +184,16 @@ func (t *tools) structured(ctx context.Context, rows []resources.Image) result {
 func (t *tools) link(row resources.Image) mcp.ResourceLink {
 	size := row.Bytes
 	link := mcp.NewResourceLink(resources.URI(row.ID, resources.Original), path.Base(row.Path),
-		fmt.Sprintf("The original picture, %dx%d, %s", row.Width, row.Height, bytesText(row.Bytes)), row.MIMEType)
+		fmt.Sprintf("The original image, %dx%d, %s", row.Width, row.Height, bytesText(row.Bytes)), row.MIMEType)
 	link.Size = &size
 	return link
 }
 
-// stillWorking says what to do about pictures that come later.
+// stillWorking says what to do about images that come later.
 func stillWorking(rows []resources.Image) (notes []string) {
 	for _, row := range rows {
 		if row.Status() == resources.StatusWorking {
-			notes = append(notes, fmt.Sprintf("Picture %s is still being made; call get_image with this id in a while.", row.ID))
+			notes = append(notes, fmt.Sprintf("Image %s is still being made; call get_image with this id in a while.", row.ID))
 		}
 	}
 	return notes
@@ -211,7 +211,7 @@ func (t *tools) text(rows []resources.Image, r result) string {
 			saved++
 		}
 	}
-	fmt.Fprintf(&b, "%d of %d pictures saved, cost $%.3f", saved, len(rows), cost)
+	fmt.Fprintf(&b, "%d of %d images saved, cost $%.3f", saved, len(rows), cost)
 	if r.SpentTodayUSD != nil {
 		fmt.Fprintf(&b, " ($%.3f spent today)", *r.SpentTodayUSD)
 	}
@@ -226,7 +226,7 @@ func (t *tools) text(rows []resources.Image, r result) string {
 	return b.String()
 }
 
-// line tells of one picture.
+// line tells of one image.
 func line(b *strings.Builder, row resources.Image, entry resources.Entry) {
 	switch row.Status() {
 	case resources.StatusSaved:

@@ -47,15 +47,15 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	jc := jobs.Config{Client: c, Library: r.library, Process: "test", MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
 		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, PreviewWait: time.Minute, Inline: tools.InlinePreview,
-		Sandbox: true, Reach: resources.Reach{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
+		Sandbox: true, Reach: resources.Locator{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
 	}
 	if change != nil {
 		change(&tc, &jc)
 	}
 	tc.Pipeline = jobs.New(jc)
-	tc.HandOut = func(ctx context.Context, ids []string) {
-		tc.Pipeline.HandOut(ids)
-		tc.Pipeline.Delivered(ctx, ids)
+	tc.BeginDelivery = func(ctx context.Context, ids []string) {
+		tc.Pipeline.BeginDelivery(ids)
+		tc.Pipeline.ConfirmDelivery(ctx, ids)
 	}
 	t.Cleanup(func() { _ = tc.Pipeline.Drain(context.Background()) })
 	list, err := tools.New(tc)

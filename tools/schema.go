@@ -70,7 +70,7 @@ type result struct {
 	SpentTodayUSD *float64          `json:"spent_today_usd,omitempty"`
 	Sandbox       *bool             `json:"sandbox,omitempty"`
 	NextCursor    string            `json:"next_cursor,omitempty"`
-	// Notes are what the text says beside the pictures' fields, for hosts that
+	// Notes are what the text says beside the images' fields, for hosts that
 	// put the structured content in the text's place, as Claude Code does. They
 	// are not in the schema, which is as short as it can be.
 	Notes []string           `json:"notes,omitempty" jsonschema:"-"`

@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Inline says what a result carries of a picture itself.
+// Inline says what a result carries of an image itself.
 type Inline string
 
 // The choices for Inline.
@@ -26,22 +26,22 @@ const (
 
 // Config is what the tools need.
 type Config struct {
-	Pipeline     *jobs.Pipeline
-	Library      *resources.Library
-	Region       zai.Region
-	DefaultModel string // one of the region's
-	Wait         time.Duration
-	PreviewWait  time.Duration // how long a result waits for what it shows of its images; 5 s when zero
-	Inline       Inline
-	InlineFor    func(context.Context) Inline // what a caller wants instead, "" for nothing else; may be nil
-	Sandbox      bool
-	Reach        resources.Reach
-	Owner        func(context.Context) string            // whose pictures a call makes and sees
-	Client       func(context.Context) string            // who takes turns with others when calls have to wait
-	HandOut      func(ctx context.Context, ids []string) // told of the pictures in a result that is about to be given
-	HandOver     <-chan struct{}                         // closed when calls shall not wait any longer; may be nil
-	Now          func() time.Time
-	Log          *slog.Logger
+	Pipeline      *jobs.Pipeline
+	Library       *resources.Library
+	Region        zai.Region
+	DefaultModel  string // one of the region's
+	Wait          time.Duration
+	PreviewWait   time.Duration // how long a result waits for what it shows of its images; 5 s when zero
+	Inline        Inline
+	InlineFor     func(context.Context) Inline // what a caller wants instead, "" for nothing else; may be nil
+	Sandbox       bool
+	Reach         resources.Locator
+	Owner         func(context.Context) string            // whose images a call makes and sees
+	Client        func(context.Context) string            // who takes turns with others when calls have to wait
+	BeginDelivery func(ctx context.Context, ids []string) // told of the images in a result that is about to be given
+	StopWaiting   <-chan struct{}                         // closed when calls shall not wait any longer; may be nil
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 type tools struct{ Config }

@@ -186,7 +186,7 @@ func TestEachPictureByItself(t *testing.T) {
 	}
 	r.mu.Unlock()
 	assert.InDelta(t, 0.03, s.SpentTodayUSD, 1e-9)
-	assert.Contains(t, text(t, result), "3 of 4 pictures saved")
+	assert.Contains(t, text(t, result), "3 of 4 images saved")
 	assert.Contains(t, text(t, result), "(kind: content_blocked)")
 	var kinds []string
 	for _, c := range result.Content[1:] {
@@ -215,7 +215,7 @@ func TestHandingOver(t *testing.T) {
 	id := s.Images[0].ID
 	assert.Contains(t, text(t, result), "call get_image with this id")
 	assert.Contains(t, text(t, result), id)
-	assert.Equal(t, []string{"Picture " + id + " is still being made; call get_image with this id in a while."}, s.Notes, "for hosts that drop the text")
+	assert.Equal(t, []string{"Image " + id + " is still being made; call get_image with this id in a while."}, s.Notes, "for hosts that drop the text")
 	assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
 	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 	require.False(t, result.IsError)
@@ -227,24 +227,24 @@ func TestHandingOver(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
-// A picture that another process on the same library is making.
+// An image that another process on the same library is making.
 func TestGetWaitsForAnotherProcess(t *testing.T) {
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second })
 	reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Wanted: 1,
+		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
 		Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
 	})
 	require.NoError(t, err)
 	row := reserved.New[0]
 	time.AfterFunc(200*time.Millisecond, func() {
-		_, err := r.library.Save(context.Background(), row, resources.Content{Reader: strings.NewReader("no picture"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		_, err := r.library.Save(context.Background(), row, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
 		assert.NoError(t, err)
 	})
 	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, row.ID))
 	require.False(t, result.IsError)
 	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
 	assert.Contains(t, text(t, result), "no preview could be made")
-	assert.Len(t, result.Content, 2, "a picture without preview is still a picture")
+	assert.Len(t, result.Content, 2, "an image without preview is still an image")
 }
 
 func TestGet(t *testing.T) {
@@ -296,7 +296,7 @@ func TestEveryPaidPictureIsTold(t *testing.T) {
 	}
 }
 
-// A picture of the sandbox stays one.
+// An image of the sandbox stays one.
 func TestSandboxPicturesSaySo(t *testing.T) {
 	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
 	_, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)

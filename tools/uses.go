@@ -1,6 +1,6 @@
 package tools
 
-// uses are the prompts for pictures.
+// uses are the prompts for images.
 func uses() []prompt {
 	return []prompt{food(), product(), game(), teaching(), tourism()}
 }
@@ -8,11 +8,11 @@ func uses() []prompt {
 func food() prompt {
 	return prompt{
 		name: "food_promotion", title: "Food and beverage promotion",
-		description: "An appetizing picture of a dish or drink for a menu, a delivery platform or a poster",
+		description: "An appetizing image of a dish or drink for a menu, a delivery platform or a poster",
 		subject:     argument{"dish", "Name of the dish or drink", nil},
 		details: []argument{
 			{"ingredients", "What it is made of and what makes it special", nil},
-			{"style", "Look of the picture", []string{"bright and fresh", "dark and moody", "rustic", "minimalist", "festive", "street food"}},
+			{"style", "Look of the image", []string{"bright and fresh", "dark and moody", "rustic", "minimalist", "festive", "street food"}},
 		},
 		formats: []format{{"menu", "illustration"}, {"delivery platform", "square"}, {"poster", "poster"}, {"social media story", "phone"}, {"banner", "slide"}},
 		hd:      true,
@@ -57,11 +57,11 @@ func game() prompt {
 func teaching() prompt {
 	return prompt{
 		name: "teaching_illustration", title: "Educational illustration",
-		description: "A picture that makes a text or topic of a lesson visible",
+		description: "An image that makes a text or topic of a lesson visible",
 		subject:     argument{"topic", "What is to be explained: a topic or the text of the lesson", nil},
 		details: []argument{
 			{"learners", "Who learns with it", []string{"preschool", "primary school", "secondary school", "university", "adults"}},
-			{"style", "Look of the picture", []string{"textbook drawing", "watercolour", "flat vector", "cutaway diagram", "historical scene", "comic"}},
+			{"style", "Look of the image", []string{"textbook drawing", "watercolour", "flat vector", "cutaway diagram", "historical scene", "comic"}},
 		},
 		formats: []format{{"textbook page", "illustration"}, {"slide", "slide"}, {"worksheet", "poster"}, {"wall chart", "infographic"}, {"flash card", "square"}},
 		craft: "find the one thing that the learner has to see and put it in the middle; correct in its parts, numbers and proportions; simple shapes, clear outlines and few, " +
@@ -72,12 +72,12 @@ func teaching() prompt {
 func tourism() prompt {
 	return prompt{
 		name: "tourism_promotion", title: "Culture and tourism promotion",
-		description: "A picture that makes people want to visit a place or an event",
+		description: "An image that makes people want to visit a place or an event",
 		subject:     argument{"place", "The place, festival or theme", nil},
 		details: []argument{
 			{"elements", "What is typical of it: buildings, landscape, customs, food", nil},
 			{"season", "When", []string{"spring", "summer", "autumn", "winter", "night", "festival"}},
-			{"style", "Look of the picture", []string{"photograph", "vintage travel poster", "ink painting", "paper cut", "flat illustration"}},
+			{"style", "Look of the image", []string{"photograph", "vintage travel poster", "ink painting", "paper cut", "flat illustration"}},
 		},
 		formats: []format{{"poster", "poster"}, {"website header", "header"}, {"banner", "slide"}, {"social media story", "phone"}, {"post", "square"}},
 		hd:      true,

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// The asynchronous endpoint takes a request at once and makes the picture by
+// The asynchronous endpoint takes a request at once and makes the image by
 // itself (docs.z.ai/api-reference/image/generate-image-async). It exists for
 // glm-image, which takes long: the time in which a broken connection leaves
 // the outcome unknown shrinks to one short POST, and whoever has the task's id
-// can ask for the picture.
+// can ask for the image.
 
 // Task is an image that the service makes by itself. It is billed like any
 // other.
@@ -27,12 +27,12 @@ type Task struct {
 	Response *ImageResponse
 }
 
-// ErrNoAsync says that a picture has to be asked for with GenerateImage.
+// ErrNoAsync says that an image has to be asked for with GenerateImage.
 // Nothing was accepted.
 var ErrNoAsync = errors.New("zai: no asynchronous endpoint for this model")
 
 const (
-	taskLimit     = 15 * time.Minute // for a picture; 71 s were seen
+	taskLimit     = 15 * time.Minute // for an image; 71 s were seen
 	firstPoll     = 500 * time.Millisecond
 	slowestPoll   = 5 * time.Second
 	pollTime      = 30 * time.Second // for one question
@@ -43,7 +43,7 @@ const (
 	processing    = "PROCESSING" // status of a task
 )
 
-// Submit has a picture made that Await waits for. The rules are those of
+// Submit has an image made that Await waits for. The rules are those of
 // GenerateImage. It fails with ErrNoAsync for models that the endpoint does
 // not know, and for good once the service refused the endpoint itself.
 func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error) {
@@ -54,7 +54,7 @@ func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error
 	if !model.Async || c.noAsync.Load() {
 		return nil, ErrNoAsync
 	}
-	task, err := order(ctx, c, OperationSubmit, asyncPath, request, func(a *answer) *Task { return c.readTask(a) })
+	task, err := postBilled(ctx, c, OperationSubmit, asyncPath, request, func(a *rawResponse) *Task { return c.readTask(a) })
 	if failure, ok := errors.AsType[*Error](err); ok && failure.refusesEndpoint() {
 		c.noAsync.Store(true)
 		c.log.WarnContext(ctx, "the asynchronous endpoint is refused and not used any more", "error", failure.Error())
@@ -71,7 +71,7 @@ func (e *Error) refusesEndpoint() bool {
 
 // readTask is nil when the answer holds neither a task nor an image. The
 // answer of a gateway that holds the image has an id, too.
-func (c *Client) readTask(a *answer) *Task {
+func (c *Client) readTask(a *rawResponse) *Task {
 	w, err := c.decode(a)
 	id := w.text("id", "task_id")
 	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
@@ -88,7 +88,7 @@ func (c *Client) readTask(a *answer) *Task {
 	return &Task{ID: id, RequestID: c.redact(word(w.text("request_id"), maxTaskAnswer)), LogID: c.redact(a.logID())}
 }
 
-// Await asks for the picture of a task until it is there, at most for a
+// Await asks for the image of a task until it is there, at most for a
 // quarter of an hour. Asking is free, so that it may be called again after any
 // failure, also by another process. A task that failed is an *Error of the
 // kind the service says and is not billed; KindOutcomeUnknown means that no
@@ -100,11 +100,11 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 	var last *Error
 	for attempt := 1; ; attempt++ {
 		if !sleep(ctx, max(wait, last.retryAfter())) {
-			return nil, notFinished(last, ctx.Err())
+			return nil, taskTimedOut(last, ctx.Err())
 		}
 		wait = min(wait*3/2, slowestPoll)
 		start := c.now()
-		a, failure := c.ask(ctx, task)
+		a, failure := c.poll(ctx, task)
 		var response *ImageResponse
 		done := false
 		if failure == nil {
@@ -113,7 +113,7 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 		c.observe(Attempt{Operation: OperationPoll, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
 		switch {
 		case response != nil:
-			c.log.InfoContext(ctx, "picture made", "request_id", response.RequestID, "polls", attempt)
+			c.log.InfoContext(ctx, "image made", "request_id", response.RequestID, "polls", attempt)
 			return response, nil
 		case done:
 			return nil, failure
@@ -122,24 +122,24 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 			continue
 		}
 		last = failure
-		c.log.DebugContext(ctx, "no answer about a picture", "attempt", attempt, "error", failure.Error())
+		c.log.DebugContext(ctx, "no answer about an image", "attempt", attempt, "error", failure.Error())
 		if failure.HTTPStatus >= 300 && failure.HTTPStatus < 500 && failure.Kind != KindRateLimited {
 			refusals++
 		}
 		if refusals == mostRefusals {
-			return nil, notFinished(last, nil)
+			return nil, taskTimedOut(last, nil)
 		}
 	}
 }
 
-func (c *Client) ask(ctx context.Context, task string) (*answer, *Error) {
+func (c *Client) poll(ctx context.Context, task string) (*rawResponse, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
 	return c.get(ctx, resultPath+url.PathEscape(task))
 }
 
 // readResult is done when the task has ended.
-func (c *Client) readResult(a *answer) (response *ImageResponse, done bool, failure *Error) {
+func (c *Client) readResult(a *rawResponse) (response *ImageResponse, done bool, failure *Error) {
 	w, err := c.decode(a)
 	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
 		return nil, false, c.complete(answerError(a), a.header)
@@ -164,7 +164,7 @@ func (c *Client) readResult(a *answer) (response *ImageResponse, done bool, fail
 
 // taskFailed reads an answer of which the vendor documents nothing but that
 // the task failed.
-func (c *Client) taskFailed(a *answer, w wireAnswer) *Error {
+func (c *Client) taskFailed(a *rawResponse, w wireAnswer) *Error {
 	code, message, _ := w.errorWords()
 	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: w.requestID, LogID: a.logID(), ContentFilter: w.filter}
 	if kind, _ := kindOfCode(code); kind != "" {
@@ -177,12 +177,12 @@ func (c *Client) taskFailed(a *answer, w wireAnswer) *Error {
 }
 
 // notFinished is all that is known of a task when asking for it is given up.
-func notFinished(last *Error, cause error) *Error {
-	e := &Error{Kind: KindOutcomeUnknown, Message: "the picture was not finished in the time allowed", cause: cause}
+func taskTimedOut(last *Error, cause error) *Error {
+	e := &Error{Kind: KindOutcomeUnknown, Message: "the image was not finished in the time allowed", cause: cause}
 	if last != nil {
 		e.HTTPStatus, e.Code, e.RequestID, e.LogID, e.cause = last.HTTPStatus, last.Code, last.RequestID, last.LogID, last
 		e.Answer = last.Answer
-		e.Message = "the service does not tell what became of the picture"
+		e.Message = "the service does not tell what became of the image"
 	}
 	e.Hint = "Call get_image with its id later to ask again free of charge; a new call would cost a second time."
 	return e

@@ -103,7 +103,7 @@ func TestAwait(t *testing.T) {
 	tests := []struct {
 		name    string
 		answers []string
-		kind    zai.Kind // "" for a picture
+		kind    zai.Kind // "" for an image
 		polls   int64
 		least   time.Duration
 		text    string
@@ -119,7 +119,7 @@ func TestAwait(t *testing.T) {
 		{"blocked", []string{`200 {"task_status":"FAIL","error":{"code":"1301","message":"unsafe"}}`}, zai.KindContentBlocked, 1, 0, "unsafe"},
 		{"failed, in a word", []string{`200 {"task_status":"FAIL","error":"content policy"}`}, zai.KindUpstream, 1, 0, "content policy"},
 		{"nobody knows it", []string{`400 {"error":{"code":"1214","message":"task does not exist"}}`}, zai.KindOutcomeUnknown, 3, 0, "get_image"},
-		{"no picture", []string{`200 {"task_status":"SUCCESS","image_result":[]}`}, zai.KindOutcomeUnknown, 1, 0, "without an image"},
+		{"no image", []string{`200 {"task_status":"SUCCESS","image_result":[]}`}, zai.KindOutcomeUnknown, 1, 0, "without an image"},
 		{"never ready", []string{"200 " + processing}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
 		{"never an answer", []string{"502 <html>"}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
 	}

@@ -14,7 +14,7 @@ const (
 	OperationGenerate Operation = "generate" // POST images/generations
 	OperationSubmit   Operation = "submit"   // POST async/images/generations
 	OperationPoll     Operation = "poll"     // GET async-result/{id}
-	OperationDownload Operation = "download" // GET of a picture
+	OperationDownload Operation = "download" // GET of an image
 )
 
 // Attempt is one request to the service, as an observer sees it.
@@ -22,7 +22,7 @@ type Attempt struct {
 	Operation Operation
 	Number    int           // 1 for the first; more are retries
 	Status    int           // HTTP status, 0 without an answer
-	Duration  time.Duration // until the answer was read; of downloads, until the picture begins
+	Duration  time.Duration // until the answer was read; of downloads, until the image begins
 }
 
 // status is what was answered to an attempt that failed so; nil did not fail.

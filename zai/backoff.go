@@ -40,7 +40,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// withoutURL drops the address from an error of net/http: picture links carry
+// withoutURL drops the address from an error of net/http: image links carry
 // signatures.
 func withoutURL(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {

@@ -1,7 +1,7 @@
 // Package zai is a client of the Z.AI image generation API, on both of its
 // platforms (docs.z.ai and docs.bigmodel.cn). It knows what the service does
 // beyond its documentation: the forms its errors take, which failures are sure
-// not to be billed, and how to fetch a picture from a link that is not there
+// not to be billed, and how to fetch an image from a link that is not there
 // yet or points where it should not.
 package zai
 
@@ -76,7 +76,7 @@ func WithRegion(r Region) Option {
 	}
 }
 
-// WithBaseURL replaces the region's address. Its origin is trusted for picture
+// WithBaseURL replaces the region's address. Its origin is trusted for image
 // downloads, as that is how a local gateway or the sandbox serves them.
 func WithBaseURL(raw string) Option {
 	return func(s *settings) error {
@@ -219,7 +219,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	billed.Transport, http1 = billedTransport(api.Transport)
 	return &Client{
 		key: &secret{key}, region: s.region, base: base, api: &api, billed: &billed, http1: http1,
-		pictures: pictureClient(base, api.Transport, s.connectTimeout),
+		pictures: imageClient(base, api.Transport, s.connectTimeout),
 		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
 		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// downloadLimits bound one fetch of a picture.
+// downloadLimits bound one fetch of an image.
 type downloadLimits struct {
 	maxBytes int64
 	total    time.Duration // for one attempt, headers and body
@@ -31,19 +31,19 @@ func defaultDownloadLimits() downloadLimits {
 	}
 }
 
-// MaxPictureBytes is the largest picture file that is fetched.
+// MaxPictureBytes is the largest image file that is fetched.
 const MaxPictureBytes = 32 << 20
 
-// Download opens the picture of an answer: it fetches the link, or decodes the
+// Download opens the image of an answer: it fetches the link, or decodes the
 // bytes that came with the answer. A link is often not there yet for some
 // seconds after the API gave it, so "not found" and answers that are no
-// picture are tried again after 1, 2 and 4 seconds, as are server errors and
-// broken connections. The caller reads the picture and closes it; a read error
+// image are tried again after 1, 2 and 4 seconds, as are server errors and
+// broken connections. The caller reads the image and closes it; a read error
 // may be cured by calling Download again, which costs nothing.
 //
 // All errors are *Error of kind KindDownload or KindCancelled. ctx must live
-// until the picture is read.
-func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error) {
+// until the image is read.
+func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	if data.URL == "" {
 		return openInline(data.B64JSON)
 	}
@@ -65,7 +65,7 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Picture, error)
 		if err == nil {
 			return picture, nil
 		}
-		if ctx.Err() == nil && attempt < len(c.download.waits) && worthAnother(err) {
+		if ctx.Err() == nil && attempt < len(c.download.waits) && retryable(err) {
 			c.log.InfoContext(ctx, "failed to fetch an image, trying again", "attempt", attempt+1, "error", c.told(err).Error())
 			if sleep(ctx, c.download.waits[attempt]) {
 				continue
@@ -92,35 +92,35 @@ func (c *Client) acceptable(link string) bool {
 	return err == nil
 }
 
-// statusError is an answer to a picture link other than 200.
+// statusError is an answer to an image link other than 200.
 type statusError int
 
 func (s statusError) Error() string { return fmt.Sprintf("HTTP %d", int(s)) }
 
 // worthAnother tells failures that pass from those that stay.
-func worthAnother(err error) bool {
+func retryable(err error) bool {
 	var status statusError
 	switch {
 	case errors.As(err, &status):
 		return status == http.StatusNotFound || status == http.StatusTooManyRequests || status >= 500
 	case errors.Is(err, errForbiddenAddress), errors.Is(err, errBadLink), errors.Is(err, errTooLarge), errors.Is(err, errTooLong):
 		return false
-	default: // not a picture yet, or the connection failed
+	default: // not an image yet, or the connection failed
 		return true
 	}
 }
 
 var errTooLong = fmt.Errorf("the file is larger than %d MiB", MaxPictureBytes>>20)
 
-// fetch makes one attempt. The returned picture holds the connection.
-func (c *Client) fetch(ctx context.Context, link *url.URL) (*Picture, error) {
+// fetch makes one attempt. The returned image holds the connection.
+func (c *Client) fetch(ctx context.Context, link *url.URL) (*Image, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.download.total, errTooSlow)
 	body, err := c.openBody(ctx, link, cancel)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	picture, err := OpenPicture(body)
+	picture, err := OpenImage(body)
 	if err != nil {
 		body.Close()
 		return nil, err

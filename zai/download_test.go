@@ -59,7 +59,7 @@ func webpOf(width, height uint32) []byte {
 	return append(b, chunk...)
 }
 
-// bombOf is a small PNG that claims and holds a huge picture.
+// bombOf is a small PNG that claims and holds a huge image.
 func bombOf(width, height uint32) []byte {
 	var b bytes.Buffer
 	b.WriteString("\x89PNG\r\n\x1a\n")
@@ -122,7 +122,7 @@ func TestDownloadTrustsBytesNotNames(t *testing.T) {
 			assert.Equal(t, tt.mime, p.MIMEType)
 			assert.Equal(t, tt.ext, p.Extension)
 			assert.Equal(t, [2]int{40, 30}, [2]int{p.Width, p.Height})
-			assert.Empty(t, got.Header.Get("Authorization"), "the key does not go to picture hosts")
+			assert.Empty(t, got.Header.Get("Authorization"), "the key does not go to image hosts")
 		})
 	}
 }
@@ -285,7 +285,7 @@ func TestDownloadLimits(t *testing.T) {
 		require.NoError(t, p.Close())
 	})
 	t.Run("long side", func(t *testing.T) {
-		_, err := zai.OpenPicture(bytes.NewReader(bombOf(1<<24, 1)))
+		_, err := zai.OpenImage(bytes.NewReader(bombOf(1<<24, 1)))
 		require.ErrorContains(t, err, "too large")
 	})
 	t.Run("bomb", func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestPolyglotsAreNoPictures(t *testing.T) {
 		"pdf": "%PDF-1.7\n", "zip": "PK\x03\x04", "js": "GIF=1;alert(1)", "empty": "", "riff": "RIFF\x00\x00\x00\x00WAVE", "bmp": "BM",
 		"short png": "\x89PNG\r\n\x1a\n",
 	} {
-		_, err := zai.OpenPicture(bytes.NewReader([]byte(file)))
+		_, err := zai.OpenImage(bytes.NewReader([]byte(file)))
 		require.Error(t, err, name)
 	}
 }
@@ -327,7 +327,7 @@ func FuzzPictureHeaders(f *testing.F) {
 		f.Add(file[:len(file)/2])
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		p, err := zai.OpenPicture(bytes.NewReader(file))
+		p, err := zai.OpenImage(bytes.NewReader(file))
 		if err != nil {
 			return
 		}

@@ -126,7 +126,7 @@ func kindOfCode(code string) (kind Kind, again bool) {
 
 // answerError turns an answer without an image into an error. It is called for
 // every status, as some failures come with 200.
-func answerError(a *answer) *Error {
+func answerError(a *rawResponse) *Error {
 	e := judge(a)
 	if e.Kind == KindOutcomeUnknown {
 		e.Answer = a.beginning()
@@ -134,7 +134,7 @@ func answerError(a *answer) *Error {
 	return e
 }
 
-func judge(a *answer) *Error {
+func judge(a *rawResponse) *Error {
 	status := a.status
 	e := &Error{HTTPStatus: status, LogID: a.logID()}
 	answer, err := decodeAnswer(a.text)

@@ -9,18 +9,18 @@ import (
 // went wrong, and what to do. They hold no key and no untrusted text beyond
 // the vendor's own capped message.
 func (e *Error) Explain() (message, hint string) {
-	message, hint = e.sentences()
+	message, hint = e.describe()
 	if e.Hint != "" {
 		hint = e.Hint
 	}
-	if said := e.said(); said != "" && !strings.Contains(message, e.Message) {
+	if said := e.details(); said != "" && !strings.Contains(message, e.Message) {
 		message += said
 	}
 	return message + ".", hint
 }
 
 // said quotes the vendor, with what support will ask for.
-func (e *Error) said() string {
+func (e *Error) details() string {
 	var parts []string
 	if e.HTTPStatus != 0 && e.HTTPStatus != 200 {
 		parts = append(parts, fmt.Sprintf("HTTP %d", e.HTTPStatus))
@@ -41,7 +41,7 @@ func (e *Error) said() string {
 	return " (" + strings.Join(parts, ", ") + ")" + quoted
 }
 
-func (e *Error) sentences() (message, hint string) {
+func (e *Error) describe() (message, hint string) {
 	switch e.Kind {
 	case KindInvalidArgument:
 		if e.HTTPStatus == 0 {
@@ -53,21 +53,21 @@ func (e *Error) sentences() (message, hint string) {
 	case KindWrongRegion:
 		return "There is no Z.AI image API at the configured address", "Check --region and ZAI_BASE_URL."
 	case KindNoBalance:
-		return "The Z.AI account has no balance left for pictures", "Ask the user to recharge the account, or to check that the key and base URL belong to a plan that includes image models; calling again does not help before that."
+		return "The Z.AI account has no balance left for images", "Ask the user to recharge the account, or to check that the key and base URL belong to a plan that includes image models; calling again does not help before that."
 	case KindRateLimited:
-		return "Z.AI is busy or limits how much runs at once", "Wait a minute and call again, with fewer pictures at a time."
+		return "Z.AI is busy or limits how much runs at once", "Wait a minute and call again, with fewer images at a time."
 	case KindQuota:
 		return "A usage limit of the Z.AI account is reached", "Wait until the limit resets or ask the user to change the plan."
 	case KindContentBlocked:
 		return "Z.AI's content check refused " + e.refused(), "Rephrase the prompt without the sensitive part and call again; the same prompt is refused again."
 	case KindOutcomeUnknown:
-		return "Z.AI gave no usable answer, so the picture may have been made and billed", "It was not sent again. Tell the user before you repeat the call, as that may cost a second time."
+		return "Z.AI gave no usable answer, so the image may have been made and billed", "It was not sent again. Tell the user before you repeat the call, as that may cost a second time."
 	case KindDownload:
-		return "The picture was made and paid for, but fetching it failed", "Call get_image with its id to fetch it again free of charge."
+		return "The image was made and paid for, but fetching it failed", "Call get_image with its id to fetch it again free of charge."
 	case KindCancelled:
-		return "The call was cancelled before anything was sent", "Nothing was charged; call again if the picture is still wanted."
+		return "The call was cancelled before anything was sent", "Nothing was charged; call again if the image is still wanted."
 	default:
-		return "Z.AI failed to make the picture", "Call again later; nothing was charged for this attempt."
+		return "Z.AI failed to make the image", "Call again later; nothing was charged for this attempt."
 	}
 }
 
@@ -75,7 +75,7 @@ func (e *Error) sentences() (message, hint string) {
 func (e *Error) refused() string {
 	for _, f := range e.ContentFilter {
 		if f.Role == "assistant" {
-			return "the picture that was made"
+			return "the image that was made"
 		}
 	}
 	return "the prompt"

@@ -21,17 +21,17 @@ const maxAttempts = 4
 //
 // Cancelling ctx after the request was sent does not undo it.
 func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*ImageResponse, error) {
-	response, err := order(ctx, c, OperationGenerate, generationsPath, request, func(a *answer) *ImageResponse { return c.readResponse(a) })
+	response, err := postBilled(ctx, c, OperationGenerate, generationsPath, request, func(a *rawResponse) *ImageResponse { return c.readResponse(a) })
 	if err != nil {
 		return nil, err
 	}
-	c.log.InfoContext(ctx, "picture made", "model", request.Model, "size", request.Size, "request_id", response.RequestID, "log_id", response.LogID)
+	c.log.InfoContext(ctx, "image made", "model", request.Model, "size", request.Size, "request_id", response.RequestID, "log_id", response.LogID)
 	return response, nil
 }
 
 // order posts a request that is billed when it is accepted. read is nil for
 // an answer that is not what was asked for.
-func order[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*answer) *T) (*T, error) {
+func postBilled[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*rawResponse) *T) (*T, error) {
 	request, model, err := request.prepared(c.region)
 	if err != nil {
 		return nil, err
@@ -61,14 +61,14 @@ func order[T any](ctx context.Context, c *Client, operation Operation, path stri
 			return nil, failure
 		}
 		wait := c.backoff(attempt, failure.RetryAfter)
-		if !timeLeft(ctx, wait+2*model.UsualDuration(request.Quality)) || !sleep(ctx, wait) {
+		if !timeLeft(ctx, wait+2*model.TypicalDuration(request.Quality)) || !sleep(ctx, wait) {
 			return nil, failure
 		}
 	}
 }
 
 // readResponse is nil when the answer holds no image.
-func (c *Client) readResponse(a *answer) *ImageResponse {
+func (c *Client) readResponse(a *rawResponse) *ImageResponse {
 	if !a.ok() {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (c *Client) readResponse(a *answer) *ImageResponse {
 	return c.response(a, w)
 }
 
-func (c *Client) response(a *answer, w wireAnswer) *ImageResponse {
+func (c *Client) response(a *rawResponse, w wireAnswer) *ImageResponse {
 	image, ok := w.image(c.acceptable)
 	if !ok {
 		return nil

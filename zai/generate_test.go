@@ -30,7 +30,7 @@ type recorded struct {
 	name   string
 	status int
 	body   string
-	kind   zai.Kind // "" for a picture
+	kind   zai.Kind // "" for an image
 	code   string
 	posts  int64 // how often the request may be sent
 	text   string
@@ -46,11 +46,11 @@ func recordedAnswers() []recorded {
 		{"documented", 200, `{"created":1760335349,"data":[{"url":"https://x.example/a.png"}],"content_filter":[{"role":"assistant","level":1}]}`, "", "", 1, ""},
 		{"data as an object", 200, `{"created":1760335349,"data":{"url":"https://x.example/a.png"}}`, "", "", 1, ""},
 		{"created as a string", 200, `{"created":"1760335349","data":[{"url":"https://x.example/a.png"}]}`, "", "", 1, ""},
-		{"nothing but the picture", 200, `{"data":[{"url":"https://x.example/a.png"}]}`, "", "", 1, ""},
+		{"nothing but the image", 200, `{"data":[{"url":"https://x.example/a.png"}]}`, "", "", 1, ""},
 		{"b64_json", 200, `{"data":[{"b64_json":"iVBORw0KGgo="}]}`, "", "", 1, ""},
 
 		{"content, Chinese", 400, `{"contentFilter":[{"level":2,"role":"user"}],"error":{"code":"1301","message":"系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语，感谢您的配合。"}}`, zai.KindContentBlocked, "1301", 1, "the prompt"},
-		{"content, output", 400, `{"contentFilter":[{"level":1,"role":"assistant"}],"error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."}}`, zai.KindContentBlocked, "1301", 1, "the picture that was made"},
+		{"content, output", 400, `{"contentFilter":[{"level":1,"role":"assistant"}],"error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."}}`, zai.KindContentBlocked, "1301", 1, "the image that was made"},
 		{"content, level as text", 400, `{"contentFilter":[{"level":"2","role":"user"}],"error":{"code":"1301","message":"blocked"}}`, zai.KindContentBlocked, "1301", 1, "Rephrase"},
 		{"parameters", 400, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`, zai.KindInvalidArgument, "1210", 1, "Invalid API parameter"},
 		{"model", 400, `{"error":{"code":"1211","message":"Unknown Model, please check the model code."}}`, zai.KindInvalidArgument, "1211", 1, "Unknown Model"},
@@ -93,7 +93,7 @@ func recordedAnswers() []recorded {
 		{"flat rate code", 429, `{"code":1302,"message":"x"}`, zai.KindRateLimited, "1302", 1, ""},
 		{"rate code at another status", 503, `{"error":{"code":"1305","message":"x"}}`, zai.KindRateLimited, "1305", 1, ""},
 		{"soft 500", 200, `{"code":500,"msg":"Internal error","success":false}`, zai.KindOutcomeUnknown, "500", 1, "billed"},
-		{"200 without picture", 200, `{"created":1,"data":[]}`, zai.KindOutcomeUnknown, "", 1, ""},
+		{"200 without image", 200, `{"created":1,"data":[]}`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"200 broken", 200, `{"created":1760335349,"data":[{"url":"https://`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"200 page", 200, `<html>login</html>`, zai.KindOutcomeUnknown, "", 1, ""},
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// specialRanges are the addresses that a picture link must not lead to: all
+// specialRanges are the addresses that an image link must not lead to: all
 // blocks of the IANA special-purpose registries that are not globally
 // reachable, and those that tunnel to other addresses. netip's own predicates
 // miss half of them.
@@ -87,12 +87,12 @@ func (g addressGuard) control(network, address string, _ syscall.RawConn) error 
 
 // pictureTransport sends requests for the trusted origin through the API's own
 // transport and all others through the guarded one.
-type pictureTransport struct {
+type imageTransport struct {
 	origin           string
 	trusted, guarded http.RoundTripper
 }
 
-func (t pictureTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t imageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if originOf(r.URL) == t.origin {
 		return t.trusted.RoundTrip(r)
 	}
@@ -100,7 +100,7 @@ func (t pictureTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections reaches both transports.
-func (t pictureTransport) CloseIdleConnections() {
+func (t imageTransport) CloseIdleConnections() {
 	for _, rt := range []http.RoundTripper{t.trusted, t.guarded} {
 		if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
 			c.CloseIdleConnections()
@@ -108,9 +108,9 @@ func (t pictureTransport) CloseIdleConnections() {
 	}
 }
 
-// pictureClient fetches pictures. It never carries the key and never uses a
+// pictureClient fetches images. It never carries the key and never uses a
 // proxy for foreign hosts, as the guard could not see behind one.
-func pictureClient(base *url.URL, trusted http.RoundTripper, connect time.Duration) *http.Client {
+func imageClient(base *url.URL, trusted http.RoundTripper, connect time.Duration) *http.Client {
 	if trusted == nil {
 		trusted = http.DefaultTransport
 	}
@@ -118,7 +118,7 @@ func pictureClient(base *url.URL, trusted http.RoundTripper, connect time.Durati
 	dialer := &net.Dialer{Timeout: connect, Control: guard.control}
 	origin := originOf(base)
 	return &http.Client{
-		Transport: pictureTransport{origin: origin, trusted: trusted, guarded: &http.Transport{
+		Transport: imageTransport{origin: origin, trusted: trusted, guarded: &http.Transport{
 			DialContext:           dialer.DialContext,
 			TLSHandshakeTimeout:   connect,
 			ResponseHeaderTimeout: 30 * time.Second,

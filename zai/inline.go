@@ -40,7 +40,7 @@ func isInlineImage(text string) bool {
 }
 
 // openInline opens an image that came as base64 in the answer.
-func openInline(inline string) (*Picture, error) {
+func openInline(inline string) (*Image, error) {
 	inline = strings.TrimSpace(inline)
 	if content, ok := dataURL(inline); ok {
 		inline = content
@@ -48,7 +48,7 @@ func openInline(inline string) (*Picture, error) {
 	if base64.StdEncoding.DecodedLen(len(inline)) > MaxPictureBytes+2 {
 		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooLong}
 	}
-	picture, err := OpenPicture(decodeInline(inline))
+	picture, err := OpenImage(decodeInline(inline))
 	if err != nil {
 		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable image", cause: err}
 	}

@@ -9,11 +9,11 @@ const noTask = "0"
 // made: it asks for the result of a task that does not exist. The error is an
 // *Error, of kind KindUnauthorized when the key is refused.
 func (c *Client) CheckKey(ctx context.Context) error {
-	a, failure := c.ask(ctx, noTask)
+	a, failure := c.poll(ctx, noTask)
 	if failure == nil {
 		_, _, failure = c.readResult(a)
 	}
-	if failure.knowsKey() {
+	if failure.keyAccepted() {
 		return nil
 	}
 	return failure
@@ -21,7 +21,7 @@ func (c *Client) CheckKey(ctx context.Context) error {
 
 // knowsKey tells an answer behind the look at the key: that there is no such
 // task, no money or too much at once.
-func (e *Error) knowsKey() bool {
+func (e *Error) keyAccepted() bool {
 	return e == nil || e.Kind == KindInvalidArgument && e.Code != "" ||
 		e.HTTPStatus >= 400 && e.HTTPStatus < 500 && e.Code != "" && e.Kind != KindUnauthorized && e.Kind != KindWrongRegion
 }

@@ -23,14 +23,14 @@ type Model struct {
 	Summary     string // what it is good at, for whoever chooses
 	DefaultSize string
 	Sizes       []RecommendedSize
-	Free        SizeRule // sizes beside the recommended ones
+	CustomSizes SizeRule // sizes beside the recommended ones
 	// Qualities that can be asked for, the default first. Empty when the model
 	// has no such parameter and the field must not be sent.
 	Qualities []string
-	PriceUSD  float64 // per picture (docs.z.ai pricing; the yuan prices are no higher)
-	// Usual is how long a picture takes, by quality; the empty key is for
+	PriceUSD  float64 // per image (docs.z.ai pricing; the yuan prices are no higher)
+	// Usual is how long an image takes, by quality; the empty key is for
 	// models without the parameter.
-	Usual map[string]time.Duration
+	TypicalDurations map[string]time.Duration
 	// Async models can be asked for at the asynchronous endpoint.
 	Async bool
 	// MaxConcurrent is how many requests of an account the service takes at
@@ -42,7 +42,7 @@ type Model struct {
 // RecommendedSize is a size the vendor lists, and what it suits: in one word
 // and in some more.
 type RecommendedSize struct {
-	Size, Suits, Use string
+	Size, Category, Use string
 }
 
 // SizeRule limits sizes that are not in the recommended list, in pixels.
@@ -81,46 +81,46 @@ func glmSizes() []RecommendedSize {
 // docs.bigmodel.cn, image generation pages. The pages contradict one another
 // on the smallest side of glm-image (1024 excludes two of their own
 // recommended sizes); 512 is what the service was seen to accept.
-func catalogue() []Model {
+func models() []Model {
 	cogview := SizeRule{Min: 512, Max: 2048, Divisor: 16, MaxPixels: 1 << 21}
 	return []Model{
 		{
 			ID: "cogview-4-250304", Regions: []Region{Global, China},
 			Summary:     "fast and cheap, strong with Chinese and English text in the picture",
-			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview,
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), CustomSizes: cogview,
 			Qualities: []string{Standard, HD}, PriceUSD: 0.01,
-			Usual:         map[string]time.Duration{Standard: 8 * time.Second, HD: 20 * time.Second},
-			MaxConcurrent: 5,
+			TypicalDurations: map[string]time.Duration{Standard: 8 * time.Second, HD: 20 * time.Second},
+			MaxConcurrent:    5,
 		},
 		{
 			ID: "glm-image", Regions: []Region{Global, China},
 			Summary:     "most detail, best with long text, posters and diagrams; slow",
 			DefaultSize: "1280x1280", Sizes: glmSizes(),
-			Free:      SizeRule{Min: 512, Max: 2048, Divisor: 32, MaxPixels: 1 << 22},
-			Qualities: []string{HD}, PriceUSD: 0.015,
-			Usual: map[string]time.Duration{HD: 45 * time.Second}, Async: true,
+			CustomSizes: SizeRule{Min: 512, Max: 2048, Divisor: 32, MaxPixels: 1 << 22},
+			Qualities:   []string{HD}, PriceUSD: 0.015,
+			TypicalDurations: map[string]time.Duration{HD: 45 * time.Second}, Async: true,
 			MaxConcurrent: 1,
 		},
 		{
 			ID: "cogview-4", Regions: []Region{China},
 			Summary:     "the newest CogView-4",
-			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0.01,
-			Usual:         map[string]time.Duration{"": 8 * time.Second},
-			MaxConcurrent: 5,
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), CustomSizes: cogview, PriceUSD: 0.01,
+			TypicalDurations: map[string]time.Duration{"": 8 * time.Second},
+			MaxConcurrent:    5,
 		},
 		{
 			ID: "cogview-3-flash", Regions: []Region{China},
 			Summary:     "free, simple pictures",
-			DefaultSize: "1024x1024", Sizes: cogviewSizes(), Free: cogview, PriceUSD: 0,
-			Usual:         map[string]time.Duration{"": 8 * time.Second},
-			MaxConcurrent: 5,
+			DefaultSize: "1024x1024", Sizes: cogviewSizes(), CustomSizes: cogview, PriceUSD: 0,
+			TypicalDurations: map[string]time.Duration{"": 8 * time.Second},
+			MaxConcurrent:    5,
 		},
 	}
 }
 
 // Models lists what a region offers, the default model first.
 func Models(region Region) []Model {
-	return slices.DeleteFunc(catalogue(), func(m Model) bool { return !slices.Contains(m.Regions, region) })
+	return slices.DeleteFunc(models(), func(m Model) bool { return !slices.Contains(m.Regions, region) })
 }
 
 // DefaultModel is used when a call names none.
@@ -132,7 +132,7 @@ const DefaultModel = "cogview-4-250304"
 func FindModel(region Region, id string) (Model, error) {
 	name := strings.ToLower(strings.TrimSpace(id))
 	var here []string
-	for _, m := range catalogue() {
+	for _, m := range models() {
 		offered := slices.Contains(m.Regions, region)
 		if m.ID == name && offered {
 			return m, nil
@@ -182,12 +182,12 @@ func (m Model) CheckSize(size string) error {
 	if slices.ContainsFunc(m.Sizes, func(s RecommendedSize) bool { return s.Size == size }) {
 		return nil
 	}
-	hint := "Use one of " + strings.Join(m.SizeNames(), ", ") + "; or " + m.Free.String() + "."
+	hint := "Use one of " + strings.Join(m.SizeNames(), ", ") + "; or " + m.CustomSizes.String() + "."
 	w, h, ok := ParseSize(size)
 	if !ok {
 		return invalid(fmt.Sprintf("size %q is not WIDTHxHEIGHT", clip(size, 40)), hint)
 	}
-	r := m.Free
+	r := m.CustomSizes
 	switch {
 	case min(w, h) < r.Min || max(w, h) > r.Max:
 		return invalid(fmt.Sprintf("size %s: each side must be %d to %d for %s", size, r.Min, r.Max, m.ID), hint)
@@ -235,12 +235,12 @@ func (m Model) CheckQuality(quality string) error {
 
 // UsualDuration is how long an image of the quality takes; the empty quality is
 // the model's default.
-func (m Model) UsualDuration(quality string) time.Duration {
+func (m Model) TypicalDuration(quality string) time.Duration {
 	switch {
 	case len(m.Qualities) == 0:
 		quality = ""
 	case quality == "":
 		quality = m.DefaultQuality()
 	}
-	return m.Usual[quality]
+	return m.TypicalDurations[quality]
 }

@@ -64,7 +64,7 @@ func TestEveryModelAcceptsItsOwnTable(t *testing.T) {
 				require.NoError(t, m.CheckSize(size), "%s %s", m.ID, size)
 			}
 			require.NoError(t, m.CheckQuality(m.DefaultQuality()))
-			assert.Positive(t, m.UsualDuration(m.DefaultQuality()), m.ID)
+			assert.Positive(t, m.TypicalDuration(m.DefaultQuality()), m.ID)
 		}
 	}
 	assert.Len(t, zai.Models(zai.Global), 2)

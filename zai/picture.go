@@ -17,14 +17,14 @@ import (
 // largest that any model makes.
 const MaxPixels = 1 << 23
 
-// maxSide is the longest side of a picture in pixels.
+// maxSide is the longest side of an image in pixels.
 const maxSide = 1 << 14
 
 // headerLimit is how far into a file its dimensions are looked for. JPEGs may
 // carry colour profiles and previews before them.
 const headerLimit = 1 << 20
 
-// Format is a picture file type that is recognized by its first bytes. What a
+// Format is an image file type that is recognized by its first bytes. What a
 // server calls the file is not believed: JPEGs were served as image/png.
 type Format struct {
 	MIMEType  string
@@ -34,7 +34,7 @@ type Format struct {
 }
 
 // ErrNotPicture says that bytes are none of the accepted formats.
-var ErrNotPicture = errors.New("not a PNG, JPEG, WebP or GIF picture")
+var ErrNotPicture = errors.New("not a PNG, JPEG, WebP or GIF image")
 
 // DetectFormat looks at the first bytes of a file; 12 are enough.
 func DetectFormat(head []byte) (Format, error) {
@@ -52,9 +52,9 @@ func DetectFormat(head []byte) (Format, error) {
 	}
 }
 
-// Picture is an image on its way in: type and dimensions are known from its
+// Image is an image on its way in: type and dimensions are known from its
 // header, the bytes are still to be read.
-type Picture struct {
+type Image struct {
 	Format
 	Width, Height int // pixels
 	body          io.Reader
@@ -64,7 +64,7 @@ type Picture struct {
 
 // Read reads the file from its first byte. A file that ends before its image
 // does ends with an error of KindDownload instead of io.EOF.
-func (p *Picture) Read(b []byte) (int, error) {
+func (p *Image) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b)
 	p.seen.see(b[:n])
 	if errors.Is(err, io.EOF) && !p.seen.whole() {
@@ -74,7 +74,7 @@ func (p *Picture) Read(b []byte) (int, error) {
 }
 
 // Close ends the download.
-func (p *Picture) Close() error {
+func (p *Image) Close() error {
 	if p.closer == nil {
 		return nil
 	}
@@ -82,8 +82,8 @@ func (p *Picture) Close() error {
 }
 
 // OpenPicture recognizes the file that r delivers and reads its dimensions,
-// without decoding any pixels. Pictures over MaxPixels are refused.
-func OpenPicture(r io.Reader) (*Picture, error) {
+// without decoding any pixels. Images over MaxPixels are refused.
+func OpenImage(r io.Reader) (*Image, error) {
 	head := make([]byte, 12)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
@@ -102,7 +102,7 @@ func OpenPicture(r io.Reader) (*Picture, error) {
 	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > MaxPixels/config.Height {
 		return nil, fmt.Errorf("%w: %dx%d pixels", errTooLarge, config.Width, config.Height)
 	}
-	return &Picture{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all), seen: format.track()}, nil
+	return &Image{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all), seen: format.track()}, nil
 }
 
-var errTooLarge = errors.New("the picture is too large")
+var errTooLarge = errors.New("the image is too large")

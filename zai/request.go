@@ -56,7 +56,7 @@ func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 // end user's id. The error is an *Error of kind KindInvalidArgument.
 func CheckTexts(prompt, userID string) error {
 	if strings.TrimSpace(prompt) == "" {
-		return invalid("prompt is empty", "Describe the picture in the prompt.")
+		return invalid("prompt is empty", "Describe the image in the prompt.")
 	}
 	if n := utf8.RuneCountInString(prompt); n > MaxPrompt {
 		return invalid(fmt.Sprintf("prompt has %d characters, more than %d", n, MaxPrompt), "Shorten the prompt.")

@@ -11,23 +11,23 @@ import (
 	"sync/atomic"
 )
 
-// answer is what came back, whatever it says.
-type answer struct {
+// rawResponse is what came back, whatever it says.
+type rawResponse struct {
 	status int
 	header http.Header
 	text   []byte
 }
 
-func (a *answer) logID() string { return word(a.header.Get("X-Log-Id"), 100) }
+func (a *rawResponse) logID() string { return word(a.header.Get("X-Log-Id"), 100) }
 
 // beginning is what is kept of an answer that was not understood. It is longer
 // than what is kept in the end, so that the key is found where that is cut.
-func (a *answer) beginning() string { return head(a.text, 2*maxKeptAnswer) }
+func (a *rawResponse) beginning() string { return head(a.text, 2*maxKeptAnswer) }
 
-func (a *answer) ok() bool { return a.status >= 200 && a.status <= 299 }
+func (a *rawResponse) ok() bool { return a.status >= 200 && a.status <= 299 }
 
 // post sends a request that is billed if it is accepted, at most once.
-func (c *Client) post(ctx context.Context, path string, content []byte) (*answer, *Error) {
+func (c *Client) post(ctx context.Context, path string, content []byte) (*rawResponse, *Error) {
 	var body io.Reader
 	var sent func() bool
 	if c.http1 {
@@ -63,7 +63,7 @@ func watchWriting(ctx context.Context) (watched context.Context, written func() 
 }
 
 // get asks a question that is free and may be repeated.
-func (c *Client) get(ctx context.Context, path string) (*answer, *Error) {
+func (c *Client) get(ctx context.Context, path string) (*rawResponse, *Error) {
 	ctx, sent := watchWriting(ctx)
 	request, err := c.newRequest(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -92,9 +92,9 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body io.Re
 // has 2^22 pixels: without any compression 16 MiB, which are 22 as base64.
 const maxAnswer = 24 << 20
 
-func (c *Client) readAnswer(response *http.Response) (*answer, *Error) {
+func (c *Client) readAnswer(response *http.Response) (*rawResponse, *Error) {
 	defer response.Body.Close()
-	a := &answer{status: response.StatusCode, header: response.Header}
+	a := &rawResponse{status: response.StatusCode, header: response.Header}
 	var err error
 	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	e := &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Answer: a.beginning()}
@@ -111,7 +111,7 @@ func (c *Client) readAnswer(response *http.Response) (*answer, *Error) {
 
 // decode reads an answer. Of those that hold an image one is read at a time,
 // for the memory they take.
-func (c *Client) decode(a *answer) (wireAnswer, error) {
+func (c *Client) decode(a *rawResponse) (wireAnswer, error) {
 	if len(a.text) > largeAnswer {
 		c.decoding.Lock()
 		defer c.decoding.Unlock()

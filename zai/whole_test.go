@@ -57,7 +57,7 @@ func TestPicture_IncompleteFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := func(r io.Reader) ([]byte, error) {
-				p, err := zai.OpenPicture(r)
+				p, err := zai.OpenImage(r)
 				if err != nil {
 					return nil, err
 				}

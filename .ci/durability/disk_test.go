@@ -24,7 +24,7 @@ type outcome struct {
 	folder, catalog        string
 	injected               string // lines of the trace
 	stdout, stderr         string
-	acked, taken, durables bool // durables: the picture or its folder was not flushed
+	acked, taken, durables bool // durables: the image or its folder was not flushed
 }
 
 // failing runs the program with errors injected into its n-th call of a kind.
@@ -32,7 +32,7 @@ type outcome struct {
 func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	// SQLite flushes its own folder and ignores failures there, so the pictures have another.
+	// SQLite flushes its own folder and ignores failures there, so the images have another.
 	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "pictures"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
 	o.prompt = "disk: " + o.name
 	trace := filepath.Join(t.TempDir(), "trace")
@@ -56,7 +56,7 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 }
 
 // Every open, write, flush and rename fails in turn, in each of the ways in
-// which disks do: no picture is said to be saved that is not, and none that
+// which disks do: no image is said to be saved that is not, and none that
 // was paid for is forgotten.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
@@ -106,7 +106,7 @@ func TestFailingDisk(t *testing.T) {
 			assert.Equal(t, resources.Saved, before.State, o.name)
 			_, err := l.Read(t.Context(), before)
 			require.NoError(t, err, o.name)
-			assert.False(t, o.durables, "%s: an acknowledged picture is flushed\n%s", o.name, o.injected)
+			assert.False(t, o.durables, "%s: an acknowledged image is flushed\n%s", o.name, o.injected)
 		case o.taken:
 			taken++
 			known := before.State == resources.Saved || before.UpstreamURL != "" || strings.Contains(o.stderr, "/files/")

@@ -158,7 +158,7 @@ func (s *service) serve(t *testing.T, folder string) *server {
 	return p
 }
 
-// make asks for a picture. The error says that no whole answer came.
+// make asks for an image. The error says that no whole answer came.
 func (p *server) make(prompt string) (id, sha string, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}},"name":"generate_image","arguments":{"prompt":%q,"size":"512x512"}}}`, prompt)
 	request, err := http.NewRequest(http.MethodPost, p.base+"/mcp", strings.NewReader(body))
@@ -188,7 +188,7 @@ func (p *server) make(prompt string) (id, sha string, err error) {
 	if images := answer.Result.StructuredContent.Images; len(images) == 1 && images[0].Status == "saved" {
 		return images[0].ID, images[0].SHA256, nil
 	}
-	return "", "", errors.New("no picture")
+	return "", "", errors.New("no image")
 }
 
 // The program is killed again and again under eight callers.
@@ -257,7 +257,7 @@ func TestRandomKills(t *testing.T) {
 	for prompt := range s.accepted {
 		assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after[prompt].State, "%s: what was taken is never forgotten", prompt)
 	}
-	t.Logf("%d kills under %d calls: %d taken by the service, %d acknowledged, %d pictures in the end, %d of them brought home by the next process, %d unknown",
+	t.Logf("%d kills under %d calls: %d taken by the service, %d acknowledged, %d images in the end, %d of them brought home by the next process, %d unknown",
 		kills, calls, total, len(acked), report.Pictures, answered, report.Unknown)
 }
 

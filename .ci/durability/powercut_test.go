@@ -17,12 +17,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// pictures is how many are made on one disk.
+// images is how many are made on one disk.
 const pictures = 100
 
 // The power is cut in the moment of an acknowledgement: what has reached the
 // disk by then is all there is. The control is the same program with flushing
-// made a lie; it must lose pictures, or this test could not see a loss.
+// made a lie; it must lose images, or this test could not see a loss.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -61,7 +61,7 @@ type cut struct {
 	acked map[string]string // id -> hash
 }
 
-// cuts makes pictures on a disk and cuts its power twice: somewhere in the
+// cuts makes images on a disk and cuts its power twice: somewhere in the
 // middle and after the last one.
 func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	t.Helper()
@@ -106,7 +106,7 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	return list
 }
 
-// acknowledged reads up to the answer with the next picture.
+// acknowledged reads up to the answer with the next image.
 func acknowledged(t *testing.T, answers *bufio.Scanner) (id, sha string) {
 	t.Helper()
 	for answers.Scan() {
@@ -131,7 +131,7 @@ func acknowledged(t *testing.T, answers *bufio.Scanner) (id, sha string) {
 	return "", ""
 }
 
-// inspect looks which acknowledged pictures are lost, and which are there but
+// inspect looks which acknowledged images are lost, and which are there but
 // not whole.
 func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	t.Helper()
@@ -157,7 +157,7 @@ func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	if report, err := l.Check(t.Context(), true, nil); err == nil && lost+torn == 0 {
 		for _, p := range report.Problems {
 			// What was under way may have its file and not its row yet.
-			assert.Contains(t, []resources.ProblemKind{resources.Orphan, resources.LeftBehind}, p.Kind, "%+v", p)
+			assert.Contains(t, []resources.ProblemKind{resources.Orphan, resources.Orphaned}, p.Kind, "%+v", p)
 		}
 	}
 	return len(c.acked), lost, torn

@@ -92,13 +92,13 @@ type commands struct {
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
-// libraryFlags say where the pictures are.
+// libraryFlags say where the images are.
 type libraryFlags struct {
 	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
 	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
 }
 
-// upstreamFlags say how pictures are made.
+// upstreamFlags say how images are made.
 type upstreamFlags struct {
 	Region        choice      `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 	BaseURL       string      `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for picture downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
@@ -142,7 +142,7 @@ func (c *serveCommand) Run(p *program, all *commands) error {
 	if c.Transport != "stdio" {
 		return p.serveWeb(all, c.webFlags, c.Transport == "sse", s)
 	}
-	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Reach{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
+	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Locator{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 		return err
 	}
 	web.Links = &resources.Links{Base: web.Base(), Lifetime: c.LinkLifetime}
-	s.reach, s.counts = resources.Reach{Links: web.Links}, true
+	s.reach, s.counts = resources.Locator{Links: web.Links}, true
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return errors.Join(err, web.Listener.Close())
@@ -201,7 +201,7 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 	}
 	s, library, err := p.server(all, setup{
 		library: c.libraryFlags, upstream: c.upstreamFlags, model: c.Model, inline: "none",
-		wait: 15 * time.Minute, grace: time.Minute, quiet: true, reach: resources.Reach{Path: true},
+		wait: 15 * time.Minute, grace: time.Minute, quiet: true, reach: resources.Locator{Path: true},
 	})
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 	if err := s.Recover(p.ctx); err != nil { // the call below says what is wrong with the library
 		p.log(all, true).WarnContext(p.ctx, "failed to resume images of earlier processes", "error", err)
 	}
-	order := terminal.Order{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: output}
+	order := terminal.GenerateOptions{Prompt: c.Prompt, Model: c.Model, Size: c.Size, Quality: c.Quality, N: c.N, Output: output}
 	// A signal gives up what was not sent yet; what is paid for is waited for and printed.
 	defer context.AfterFunc(p.ctx, func() {
 		fmt.Fprintln(p.err, "Finishing what is paid for; a second signal ends the program at once.")
@@ -296,7 +296,7 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 	}
 	owner := cmp.Or(c.Owner, server.LocalOwner)
 	images := terminal.Images{Library: library, Owner: owner, Out: p.out}
-	care := terminal.Care{Library: library, Out: p.out, Messages: p.err, IsTerminal: isTerminal(p.err), JSON: c.Spend.JSON || c.Check.JSON || c.Repair.JSON || c.Reindex.JSON}
+	care := terminal.Maintenance{Library: library, Out: p.out, Messages: p.err, IsTerminal: isTerminal(p.err), JSON: c.Spend.JSON || c.Check.JSON || c.Repair.JSON || c.Reindex.JSON}
 	switch selected {
 	case "list":
 		return images.List(p.ctx, c.List.Query, c.List.Limit, c.List.JSON)
@@ -338,8 +338,8 @@ func (c *imagesCommand) find(library *resources.Library, selected string) (bool,
 	}
 }
 
-// repair needs the API as well: pictures are fetched again.
-func (c *imagesCommand) repair(p *program, all *commands, care terminal.Care) error {
+// repair needs the API as well: images are fetched again.
+func (c *imagesCommand) repair(p *program, all *commands, care terminal.Maintenance) error {
 	log := p.log(all, true)
 	region, err := zai.ParseRegion(string(c.Repair.Region))
 	if err != nil {
@@ -458,7 +458,7 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 	if d.BadKey == nil && c.BaseURL == "" {
 		d.Other, d.BadKey = p.client(region.Other(), upstreamFlags{}, log)
 	}
-	return d.Examine(p.ctx)
+	return d.Run(p.ctx)
 }
 
 type healthCommand struct {
@@ -510,7 +510,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	p.ctx = ctx
 	var c commands
 	parser, err := kong.New(&c, kong.Name(server.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c), kong.Vars{"version": version},
-		kong.Description("An MCP server that makes pictures with Z.AI (CogView-4, GLM-Image) and keeps them."),
+		kong.Description("An MCP server that makes images with Z.AI (CogView-4, GLM-Image) and keeps them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(p.err, err)
@@ -544,7 +544,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return 1
 }
 
-// setup is what the commands that make pictures have in common.
+// setup is what the commands that make images have in common.
 type setup struct {
 	library     libraryFlags
 	upstream    upstreamFlags
@@ -555,7 +555,7 @@ type setup struct {
 	maxMessage  int
 	quiet       bool // log warnings only
 	counts      bool // for Prometheus
-	reach       resources.Reach
+	reach       resources.Locator
 }
 
 // server puts the program together.

@@ -124,7 +124,7 @@ func TestCommandLine(t *testing.T) {
 		{"no key", nil, []string{"generate", "a fox"}, 1, []string{"ZAI_API_KEY", "(kind: no_api_key)"}},
 		{"bad size", nil, []string{"generate", "--sandbox", "--size", "1x1", "a fox"}, 1, []string{"512 to 2048", "(kind: invalid_argument)"}},
 		{"refused", nil, []string{"generate", "--sandbox", "sandbox:content_blocked"}, 1, []string{"(kind: content_blocked)"}},
-		{"unknown picture", nil, []string{"images", "show", "x"}, 1, []string{"no such picture"}},
+		{"unknown image", nil, []string{"images", "show", "x"}, 1, []string{"no such image"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestCare(t *testing.T) {
 	}
 	out, _, exit := run(t, env, "images", "check", "--read-data")
 	assert.Zero(t, exit)
-	assert.Contains(t, out, "3 pictures")
+	assert.Contains(t, out, "3 images")
 	assert.Contains(t, out, "no problems")
 	fox, err := os.ReadFile(paths[0])
 	require.NoError(t, err)

@@ -138,13 +138,13 @@ func modelTable() string {
 			regions = append(regions, string(r))
 		}
 		for _, quality := range append([]string{}, m.Qualities...) {
-			times = append(times, fmt.Sprintf("%s %g s", quality, m.UsualDuration(quality).Seconds()))
+			times = append(times, fmt.Sprintf("%s %g s", quality, m.TypicalDuration(quality).Seconds()))
 		}
 		if len(times) == 0 {
-			times = []string{fmt.Sprintf("%g s", m.UsualDuration("").Seconds())}
+			times = []string{fmt.Sprintf("%g s", m.TypicalDuration("").Seconds())}
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | $%g | %s | %s; or sides of %d to %d divisible by %d, at most %d pixels |\n", m.ID, strings.Join(regions, ", "), m.PriceUSD,
-			strings.Join(times, ", "), strings.Join(m.SizeNames(), ", "), m.Free.Min, m.Free.Max, m.Free.Divisor, m.Free.MaxPixels)
+			strings.Join(times, ", "), strings.Join(m.SizeNames(), ", "), m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels)
 	}
 	return b.String()
 }

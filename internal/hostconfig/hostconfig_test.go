@@ -305,7 +305,7 @@ func TestTheUsersKeyStays(t *testing.T) {
 		c := client(t, name)
 		first, err := c.Merge([]byte(foreign(name, keyOf(name))), server())
 		require.NoError(t, err)
-		state, err := c.Look(first.Text)
+		state, err := c.Inspect(first.Text)
 		require.NoError(t, err)
 		assert.True(t, state.Present, name)
 		assert.Equal(t, name != "vscode", state.NoKey, name)

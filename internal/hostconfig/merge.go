@@ -88,7 +88,7 @@ type State struct {
 }
 
 // Look reads what a configuration says.
-func (c Client) Look(config []byte) (State, error) {
+func (c Client) Inspect(config []byte) (State, error) {
 	if len(bytes.TrimSpace(bytes.TrimPrefix(config, []byte(mark)))) == 0 {
 		return State{}, nil
 	}

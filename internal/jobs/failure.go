@@ -20,7 +20,7 @@ const (
 	KindInternal       = "internal"
 )
 
-// ErrNoKey says that pictures cannot be asked for, as there is no API key.
+// ErrNoKey says that images cannot be asked for, as there is no API key.
 var ErrNoKey = errors.New("no API key")
 
 // KeyError says why the API key that is set cannot be used, and what to do. It
@@ -41,9 +41,9 @@ var ErrManyCalls = errors.New("too many calls are under way")
 // What a process that ended left behind.
 var (
 	errTaken         = errors.New("another process took this one for dead, and the row with it")
-	errLeftQueued    = errors.New("its process ended before the picture was asked for")
-	errLeftSubmitted = errors.New("its process ended while the picture was asked for")
-	errLeftInside    = errors.New("its process ended before the picture of the answer was saved")
+	errLeftQueued    = errors.New("its process ended before the image was asked for")
+	errLeftSubmitted = errors.New("its process ended while the image was asked for")
+	errLeftInside    = errors.New("its process ended before the image of the answer was saved")
 )
 
 // InternalError is a defect of which the caller gets nothing but a reference
@@ -52,7 +52,7 @@ type InternalError struct{ Reference string }
 
 func (e *InternalError) Error() string { return "internal error, reference " + e.Reference }
 
-// BudgetError says that a picture would exceed the daily budget.
+// BudgetError says that an image would exceed the daily budget.
 type BudgetError struct {
 	SpentUSD, PriceUSD, BudgetUSD float64
 	Resets                        time.Time
@@ -65,7 +65,7 @@ func (e *BudgetError) Error() string {
 func (e *BudgetError) describe() *resources.Failure {
 	return &resources.Failure{
 		Kind: KindBudgetExceeded,
-		Message: fmt.Sprintf("The daily budget is used up: $%.3f of $%.2f are spent today and this picture costs $%.3f.",
+		Message: fmt.Sprintf("The daily budget is used up: $%.3f of $%.2f are spent today and this image costs $%.3f.",
 			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
 		Hint: fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
 			e.Resets.Format(time.RFC3339)),
@@ -87,31 +87,31 @@ func Describe(err error) *resources.Failure {
 	case errors.As(err, &budget):
 		return budget.describe()
 	case errors.Is(err, ErrClosing), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the picture is still wanted."}
+		return &resources.Failure{Kind: string(zai.KindCancelled), Retryable: true, Message: "The call was cancelled before anything was sent.", Hint: "Nothing was charged; call again if the image is still wanted."}
 	case errors.Is(err, errTaken):
 		return &resources.Failure{
 			Kind: string(zai.KindCancelled), Retryable: true,
-			Message: "This program stood still for so long that another one took the picture for left behind.", Hint: "Nothing was charged; call again if the picture is still wanted.",
+			Message: "This program stood still for so long that another one took the image for left behind.", Hint: "Nothing was charged; call again if the image is still wanted.",
 		}
 	case errors.Is(err, errLeftQueued):
 		return &resources.Failure{
 			Kind: string(zai.KindCancelled), Retryable: true,
-			Message: "The program ended before this picture was asked for.", Hint: "Nothing was charged; call again if the picture is still wanted.",
+			Message: "The program ended before this image was asked for.", Hint: "Nothing was charged; call again if the image is still wanted.",
 		}
 	case errors.Is(err, errLeftSubmitted), errors.Is(err, errLeftInside):
 		return &resources.Failure{
 			Kind:    string(zai.KindOutcomeUnknown),
-			Message: "The program ended while this picture was being made, so it may have been made and billed.",
+			Message: "The program ended while this image was being made, so it may have been made and billed.",
 			Hint:    "It was not asked for again. Tell the user before you repeat the call, as that may cost a second time.",
 		}
 	case errors.Is(err, ErrBusy):
-		return tooMany("Too many pictures are waiting to be made already.", "wait for the ones under way")
+		return tooMany("Too many images are waiting to be made already.", "wait for the ones under way")
 	case errors.Is(err, ErrManyCalls):
 		return tooMany("Too many calls are under way.", "wait for some of them")
 	case errors.Is(err, ErrNoKey):
 		return describeNoKey(err)
 	case errors.Is(err, resources.ErrNotFound):
-		return &resources.Failure{Kind: KindNotFound, Message: "There is no picture with this id.", Hint: "Call list_images to see which pictures there are."}
+		return &resources.Failure{Kind: KindNotFound, Message: "There is no image with this id.", Hint: "Call list_images to see which images there are."}
 	case errors.Is(err, resources.ErrCorrupt):
 		return &resources.Failure{
 			Kind: KindStorage, Message: "The image's file was changed, damaged or removed after it was saved.",
@@ -158,7 +158,7 @@ func describeService(e *zai.Error) *resources.Failure {
 }
 
 // lost describes an image that is paid for but not saved.
-func lost(err error, id, url string) *resources.Failure {
+func downloadFailure(err error, id, url string) *resources.Failure {
 	f := Describe(err)
 	advice := ""
 	if f.Kind == KindStorage {

@@ -8,14 +8,14 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// lookEvery is how often a picture is looked at on which another process
+// lookEvery is how often an image is looked at on which another process
 // works.
 const lookEvery = 300 * time.Millisecond
 
-// claimEvery is after how many looks it is tried to take the picture over.
+// claimEvery is after how many looks it is tried to take the image over.
 const claimEvery = 10
 
-// Follow gives the job of a picture, whoever works on it: this process, or
+// Follow gives the job of an image, whoever works on it: this process, or
 // another one on the same library, which is watched as long as ctx lives. What
 // nobody works on any more is taken up again, free of charge.
 func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(Stage)) (*Job, error) {
@@ -26,17 +26,17 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	if err != nil {
 		return nil, err
 	}
-	if !open(row) || !p.begin() {
+	if !isRecoverable(row) || !p.addWork() {
 		return finished(row, watch), nil
 	}
 	defer p.work.Done()
 	if p.Client == nil && row.Failure != nil {
 		return nil, p.noKey()
 	}
-	if err := p.catchUp(row.ID); err != nil {
+	if err := p.flushPending(row.ID); err != nil {
 		return nil, err
 	}
-	j, err := p.takeUp(ctx, row.ID, watch)
+	j, err := p.claim(ctx, row.ID, watch)
 	if j != nil || err != nil {
 		return j, err
 	}
@@ -72,8 +72,8 @@ func (p *Pipeline) lookForFile(ctx context.Context, row resources.Image) (resour
 	return p.Library.Image(ctx, row.Owner, row.ID)
 }
 
-// open tells that a row may still become a saved picture.
-func open(row resources.Image) bool {
+// open tells that a row may still become a saved image.
+func isRecoverable(row resources.Image) bool {
 	switch row.State {
 	case resources.Queued, resources.Submitted:
 		return true
@@ -113,7 +113,7 @@ func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
 		if row = now; looks%claimEvery != 0 {
 			continue
 		}
-		if taken, err := p.takeUp(ctx, row.ID, nil); err == nil && taken != nil {
+		if taken, err := p.claim(ctx, row.ID, nil); err == nil && taken != nil {
 			return p.await(ctx, taken)
 		}
 	}
@@ -132,7 +132,7 @@ func (p *Pipeline) await(ctx context.Context, j *Job) resources.Image {
 
 // takeUp claims a row and goes on where its process left it. It is nil when
 // somebody works on it, or there is nothing to do.
-func (p *Pipeline) takeUp(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
+func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
 	if p.Client == nil {
 		return nil, nil //nolint:nilnil // without it nothing can be brought home
 	}

@@ -8,7 +8,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Phase is what is being done for a picture.
+// Phase is what is being done for an image.
 type Phase string
 
 // The phases in their order.
@@ -21,12 +21,12 @@ const (
 
 // Stage is a phase and when it began.
 type Stage struct {
-	ID    string // the picture
+	ID    string // the image
 	Phase Phase
 	Since time.Time
 }
 
-// Job is a picture at work, and all that callers who want the same one share.
+// Job is an image at work, and all that callers who want the same one share.
 // It is safe for concurrent use.
 type Job struct {
 	id    string
@@ -48,13 +48,13 @@ type Job struct {
 	sent     bool // too late to be given up
 }
 
-// ID is the picture's.
+// ID is the image's.
 func (j *Job) ID() string { return j.id }
 
-// Done is closed when the picture is saved or given up.
+// Done is closed when the image is saved or given up.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// Image is the picture's row as it stands.
+// Image is the image's row as it stands.
 func (j *Job) Image() resources.Image {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -68,7 +68,7 @@ func (j *Job) Stage() Stage {
 	return j.stage
 }
 
-// Before is how many pictures get their turn before this one.
+// Before is how many images get their turn before this one.
 func (j *Job) Before() int {
 	if j.place == nil {
 		return 0
@@ -76,12 +76,12 @@ func (j *Job) Before() int {
 	return j.place.before()
 }
 
-// join adds a caller who wants the picture too. It is false when it was given
+// join adds a caller who wants the image too. It is false when it was given
 // up, with nothing sent.
 func (j *Job) join(watch func(Stage)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.gone() {
+	if j.abandoned() {
 		return false
 	}
 	j.wanted++
@@ -94,15 +94,15 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-func (j *Job) gone() bool { return j.left && !j.sent }
+func (j *Job) abandoned() bool { return j.left && !j.sent }
 
-func (j *Job) isGone() bool {
+func (j *Job) isAbandoned() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.gone()
+	return j.abandoned()
 }
 
-// Abandon is for a caller who does not want the picture any more. When no
+// Abandon is for a caller who does not want the image any more. When no
 // other does, it is given up if nothing was sent yet. Later that does nothing:
 // what is paid for is brought home.
 func (j *Job) Abandon() {
@@ -116,7 +116,7 @@ func (j *Job) Abandon() {
 	}
 }
 
-// send is the last moment at which a picture can be given up: it is false when
+// send is the last moment at which an image can be given up: it is false when
 // it was.
 func (j *Job) send() bool {
 	j.mu.Lock()
@@ -162,7 +162,7 @@ func (j *Job) finish(row resources.Image) {
 	close(j.done)
 }
 
-// finished is the job of a picture on which nothing is left to do.
+// finished is the job of an image on which nothing is left to do.
 func finished(row resources.Image, watch func(Stage)) *Job {
 	j := &Job{id: row.ID, now: func() time.Time { return row.CreatedAt }, done: make(chan struct{}), leave: func() {}, row: row}
 	if watch != nil {

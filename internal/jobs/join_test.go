@@ -39,7 +39,7 @@ func ids(call *jobs.Call) (list []string) {
 	return list
 }
 
-// wait waits for a call's pictures, which must all be there.
+// wait waits for a call's images, which must all be there.
 func wait(t *testing.T, call *jobs.Call) []resources.Image {
 	t.Helper()
 	var rows []resources.Image
@@ -80,7 +80,7 @@ func TestEqualCallsAreOne(t *testing.T) {
 				})
 			}
 			all.Wait()
-			assert.Len(t, seen, 1, "all have the same pictures")
+			assert.Len(t, seen, 1, "all have the same images")
 			assert.Equal(t, 1, begun)
 			assert.EqualValues(t, n, r.sandbox.Posts())
 			spent, err := r.Library.SpentToday(t.Context(), "local", false)
@@ -118,7 +118,7 @@ func TestWhatMakesCallsEqual(t *testing.T) {
 	}
 }
 
-// The caller left after the request was sent. Its picture waits for the same
+// The caller left after the request was sent. Its image waits for the same
 // call to be made again, in this process and in others, until it is delivered
 // and no longer than it should.
 func TestACallMadeAgainGetsItsPicture(t *testing.T) {
@@ -167,7 +167,7 @@ func TestACallMadeAgainGetsItsPicture(t *testing.T) {
 	}
 }
 
-// The process died when the picture was answered: the same call made again
+// The process died when the image was answered: the same call made again
 // brings it home.
 func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
 	t.Parallel()
@@ -184,7 +184,7 @@ func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// While an answer is on its way its pictures are not given to an equal call,
+// While an answer is on its way its images are not given to an equal call,
 // unless it turns out that it did not arrive.
 func TestAnswersOnTheirWay(t *testing.T) {
 	t.Parallel()
@@ -192,20 +192,20 @@ func TestAnswersOnTheirWay(t *testing.T) {
 	call, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)
 	wait(t, call)
-	r.HandOut(ids(call))
+	r.BeginDelivery(ids(call))
 	other, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)
 	assert.Zero(t, other.Joined)
 	wait(t, other)
 	r.deliver(t, ids(other)...)
-	r.Undelivered(ids(call))
+	r.CancelDelivery(ids(call))
 	again, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)
 	assert.Equal(t, ids(call), ids(again))
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// One of two callers who want the same picture leaves: the other gets it. When
+// One of two callers who want the same image leaves: the other gets it. When
 // both leave before anything is sent, nothing is.
 func TestNobodyCancelsAnothersCall(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@ func (p *Pipeline) make(j *Job) resources.Image {
 			continue
 		}
 		j.place.leave()
-		return p.answered(j, j.Image(), response, err)
+		return p.handleResponse(j, j.Image(), response, err)
 	}
 }
 
@@ -49,7 +49,7 @@ func (p *Pipeline) requeue(j *Job, pause time.Duration) (row resources.Image, ok
 	row = j.Image()
 	row.State = resources.Queued
 	if err := p.recordIf(row, resources.Submitted); err != nil {
-		return p.notMade(row, err), false
+		return p.fail(row, err), false
 	}
 	j.set(row)
 	j.unsend()
@@ -60,29 +60,29 @@ func (p *Pipeline) requeue(j *Job, pause time.Duration) (row resources.Image, ok
 	select {
 	case <-timer.C:
 	case <-j.queue.Done():
-		return p.notMade(row, j.queue.Err()), false
+		return p.fail(row, j.queue.Err()), false
 	}
 	return p.submit(j)
 }
 
 // answered goes on with what the service said.
-func (p *Pipeline) answered(j *Job, row resources.Image, response *zai.ImageResponse, err error) resources.Image {
+func (p *Pipeline) handleResponse(j *Job, row resources.Image, response *zai.ImageResponse, err error) resources.Image {
 	if err != nil && row.TaskID != "" && p.base.Err() != nil {
-		return p.leaveOff(row)
+		return p.release(row)
 	}
 	if err != nil {
-		return p.notMade(row, err)
+		return p.fail(row, err)
 	}
 	row.State, row.Failure = resources.Answered, nil
 	row.UpstreamURL, row.RequestID, row.LogID = response.Data[0].URL, response.RequestID, response.LogID
-	row.ContentFilter = remarks(response.ContentFilter)
-	_ = p.record(row) // a failure is logged; the picture is paid for and fetched all the same
+	row.ContentFilter = contentFilters(response.ContentFilter)
+	_ = p.record(row) // a failure is logged; the image is paid for and fetched all the same
 	j.set(row)
 	return p.fetch(j, response.Data[0])
 }
 
 // remarks are the content check's, as a row keeps them.
-func remarks(list []zai.ContentFilter) (kept []resources.ContentFilter) {
+func contentFilters(list []zai.ContentFilter) (kept []resources.ContentFilter) {
 	for _, f := range list {
 		kept = append(kept, resources.ContentFilter(f))
 	}
@@ -95,7 +95,7 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 	if err := p.Library.Prepare(j.base, p.lease(), row.CreatedAt); err != nil {
 		return nil, err
 	}
-	if since := p.wall().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
+	if since := p.wallClock().Sub(j.submitted); since > p.Lease/2 { // a laptop slept, perhaps
 		if err := p.recordIf(row, resources.Submitted); err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 	return response, err
 }
 
-// request has the picture made: by a task that can be asked for again where
+// request has the image made: by a task that can be asked for again where
 // there are such, else by one long request.
 func (p *Pipeline) request(ctx context.Context, j *Job, row resources.Image) (*zai.ImageResponse, error) {
 	request := zai.ImageRequest{Model: row.Model, Prompt: row.Prompt, Size: row.Size, Quality: row.Quality, UserID: row.UserID}
@@ -141,37 +141,37 @@ func (p *Pipeline) waitForSlot(j *Job) (row resources.Image, ok bool) {
 	case <-j.place.ready:
 		return p.submit(j)
 	case <-j.queue.Done():
-		return p.notMade(j.Image(), j.queue.Err()), false
+		return p.fail(j.Image(), j.queue.Err()), false
 	}
 }
 
 // submit writes that the request may be sent from now on.
 func (p *Pipeline) submit(j *Job) (row resources.Image, ok bool) {
 	row = j.Image()
-	row.State, j.submitted = resources.Submitted, p.wall()
+	row.State, j.submitted = resources.Submitted, p.wallClock()
 	if err := p.recordIf(row, resources.Queued); err != nil {
-		return p.notMade(row, err), false
+		return p.fail(row, err), false
 	}
 	j.set(row)
 	return row, true
 }
 
-// notMade settles a picture that there is not: free of charge when that is
+// notMade settles an image that there is not: free of charge when that is
 // sure.
-func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
+func (p *Pipeline) fail(row resources.Image, err error) resources.Image {
 	row.State, row.Charged = resources.Failed, false
 	if errors.Is(err, zai.KindOutcomeUnknown) {
 		row.State, row.Charged = resources.Unknown, true
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
-		row.ContentFilter = remarks(service.ContentFilter)
+		row.ContentFilter = contentFilters(service.ContentFilter)
 		row.RequestID, row.LogID = cmp.Or(service.RequestID, row.RequestID), cmp.Or(service.LogID, row.LogID)
 		row.UpstreamAnswer = service.Answer
 	}
 	row.Failure = Describe(err)
-	p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
+	p.Log.Warn("no image", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State), "error", err)
 	if errors.Is(p.record(row), resources.ErrSettled) {
-		return p.newest(row)
+		return p.reload(row)
 	}
 	if row.State == resources.Unknown && row.TaskID != "" {
 		p.park(row, nextTry(p.Now(), row.CreatedAt)) // the service may tell later
@@ -180,7 +180,7 @@ func (p *Pipeline) notMade(row resources.Image, err error) resources.Image {
 }
 
 // newest is a row as the catalog has it.
-func (p *Pipeline) newest(row resources.Image) resources.Image {
+func (p *Pipeline) reload(row resources.Image) resources.Image {
 	if now, err := p.Library.Image(context.WithoutCancel(p.base), row.Owner, row.ID); err == nil {
 		return now
 	}
@@ -189,7 +189,7 @@ func (p *Pipeline) newest(row resources.Image) resources.Image {
 
 // settleLeft is notMade for a row of a process that died, unless it lives and
 // went on.
-func (p *Pipeline) settleLeft(row resources.Image, err error) resources.Image {
+func (p *Pipeline) failOrphan(row resources.Image, err error) resources.Image {
 	was := row.State
 	row.State, row.Charged, row.Failure = resources.Unknown, true, Describe(err)
 	if was == resources.Queued {
@@ -197,9 +197,9 @@ func (p *Pipeline) settleLeft(row resources.Image, err error) resources.Image {
 	}
 	switch err := p.recordIf(row, was); {
 	case err == nil:
-		p.Log.Warn("no picture", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State))
+		p.Log.Warn("no image", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State))
 	case errors.Is(err, errTaken):
-		return p.newest(row)
+		return p.reload(row)
 	}
 	return row
 }
@@ -207,7 +207,7 @@ func (p *Pipeline) settleLeft(row resources.Image, err error) resources.Image {
 // fetchAttempts is how often a download that broke off is begun again.
 const fetchAttempts = 3
 
-// fetch brings a picture home that is paid for.
+// fetch brings an image home that is paid for.
 func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	j.enter(PhaseDownloading)
 	row := j.Image()
@@ -216,7 +216,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 		var saved resources.Image
 		saved, err = p.download(j.base, row, data)
 		if err == nil {
-			p.Log.Info("picture saved", "id", row.ID, "bytes", saved.Bytes) // its path has words of the prompt
+			p.Log.Info("image saved", "id", row.ID, "bytes", saved.Bytes) // its path has words of the prompt
 			return saved
 		}
 		if errors.Is(err, resources.ErrNotFound) { // removed by the user meanwhile
@@ -229,19 +229,19 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 		}
 	}
 	if p.base.Err() != nil && data.URL != "" {
-		return p.leaveOff(row)
+		return p.release(row)
 	}
-	row.Failure = lost(err, row.ID, data.URL)
-	p.Log.Error("a paid picture is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
+	row.Failure = downloadFailure(err, row.ID, data.URL)
+	p.Log.Error("a paid image is not saved", "id", row.ID, "kind", row.Failure.Kind, "error", err)
 	if errors.Is(p.record(row), resources.ErrSettled) {
-		return p.newest(row) // another process was luckier
+		return p.reload(row) // another process was luckier
 	}
 	p.park(row, nextTry(p.Now(), row.CreatedAt))
 	return row
 }
 
 func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.ImageData) (resources.Image, error) {
-	ctx, span := p.Tracer.Start(ctx, "zai picture", trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := p.Tracer.Start(ctx, "zai image", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	picture, err := p.Client.Download(ctx, data)
 	if err != nil {
@@ -272,9 +272,9 @@ func (p *Pipeline) write(row resources.Image) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil || errors.Is(err, resources.ErrSettled) {
-		delete(p.unrecorded, row.ID)
+		delete(p.pendingWrites, row.ID)
 	} else {
-		p.unrecorded[row.ID] = row
+		p.pendingWrites[row.ID] = row
 	}
 	return err
 }
@@ -292,11 +292,11 @@ func (p *Pipeline) recordIf(row resources.Image, was resources.State) error {
 }
 
 // catchUp writes what the catalog did not take before, of one row.
-func (p *Pipeline) catchUp(id string) error {
+func (p *Pipeline) flushPending(id string) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	p.mu.Lock()
-	row, late := p.unrecorded[id]
+	row, late := p.pendingWrites[id]
 	p.mu.Unlock()
 	if !late {
 		return nil
@@ -308,12 +308,12 @@ func (p *Pipeline) catchUp(id string) error {
 }
 
 // catchUpAll is catchUp for all rows. The error is the first.
-func (p *Pipeline) catchUpAll() error {
+func (p *Pipeline) flushAllPending() error {
 	p.mu.Lock()
-	ids := slices.Collect(maps.Keys(p.unrecorded))
+	ids := slices.Collect(maps.Keys(p.pendingWrites))
 	p.mu.Unlock()
 	for _, id := range ids {
-		if err := p.catchUp(id); err != nil {
+		if err := p.flushPending(id); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-// Package jobs takes one paid picture from its reservation to the library. It
+// Package jobs takes one paid image from its reservation to the library. It
 // writes each step to the catalog before the next one is taken, so that what
 // was paid for is known at any moment, also to the process that comes after
 // one that died.
@@ -34,11 +34,11 @@ type Config struct {
 	BusyPause     time.Duration // first pause after a refusal for too many requests in flight; 1 s when zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer                        // nil for no traces
-	Settled       func(i resources.Image, again bool) // called with what became of each picture, again for one that was begun before; may be nil
-	Elsewhere     func(resources.Image)               // called with what another process made of a picture that is waited for here; may be nil
+	Settled       func(i resources.Image, again bool) // called with what became of each image, again for one that was begun before; may be nil
+	Elsewhere     func(resources.Image)               // called with what another process made of an image that is waited for here; may be nil
 }
 
-// Pipeline makes pictures. It is safe for concurrent use.
+// Pipeline makes images. It is safe for concurrent use.
 type Pipeline struct {
 	Config
 	queues  *queues
@@ -48,16 +48,16 @@ type Pipeline struct {
 	stop    context.CancelFunc
 	refused chan struct{} // closed when no new work is taken
 
-	writing    sync.Mutex // one step is recorded after the other; comes before mu
-	mu         sync.Mutex
-	running    map[string]*Job
-	unrecorded map[string]resources.Image // rows as they should be, when the catalog could not be written
-	given      map[string]int             // answers on their way that hold a picture
-	work       sync.WaitGroup
-	closing    bool
+	writing       sync.Mutex // one step is recorded after the other; comes before mu
+	mu            sync.Mutex
+	running       map[string]*Job
+	pendingWrites map[string]resources.Image // rows as they should be, when the catalog could not be written
+	delivering    map[string]int             // answers on their way that hold an image
+	work          sync.WaitGroup
+	closing       bool
 }
 
-// How many pictures may wait for a slot, and how many are taken up again at
+// How many images may wait for a slot, and how many are taken up again at
 // once.
 const (
 	maxWaitingClient = 250
@@ -88,7 +88,7 @@ func (p *Pipeline) limit(model string) int {
 func New(c Config) *Pipeline {
 	p := &Pipeline{
 		Config: c, fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
-		refused: make(chan struct{}), running: map[string]*Job{}, unrecorded: map[string]resources.Image{}, given: map[string]int{},
+		refused: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, delivering: map[string]int{},
 	}
 	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
 	if p.BusyPause <= 0 {
@@ -108,7 +108,7 @@ func New(c Config) *Pipeline {
 // Waiting returns how many images wait for a slot.
 func (p *Pipeline) Waiting() int { return p.queues.length() }
 
-// Find gives the job at work on a picture in this process, or nil.
+// Find gives the job at work on an image in this process, or nil.
 func (p *Pipeline) Find(id string) *Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,12 +117,12 @@ func (p *Pipeline) Find(id string) *Job {
 
 // wall is the time of the clock on the wall: leases run out while the machine
 // sleeps, which the monotonic clock does not notice.
-func (p *Pipeline) wall() time.Time { return p.Now().Round(0) }
+func (p *Pipeline) wallClock() time.Time { return p.Now().Round(0) }
 
-// isGone tells of a picture of which nothing was sent that it never will be.
-func (p *Pipeline) isGone(id string) bool {
+// isGone tells of an image of which nothing was sent that it never will be.
+func (p *Pipeline) isAbandoned(id string) bool {
 	j := p.Find(id)
-	return j != nil && j.isGone()
+	return j != nil && j.isAbandoned()
 }
 
 func (p *Pipeline) isClosing() bool {
@@ -132,7 +132,7 @@ func (p *Pipeline) isClosing() bool {
 }
 
 // begin counts work that Drain waits for; false when no more is taken.
-func (p *Pipeline) begin() bool {
+func (p *Pipeline) addWork() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closing {
@@ -152,13 +152,13 @@ func (p *Pipeline) newJob(row resources.Image, watch func(Stage)) *Job {
 }
 
 // run sets to work on a job that is registered.
-func (p *Pipeline) run(j *Job, work func() resources.Image) {
-	p.work.Go(func() { p.finish(j, p.guard(j, work)) })
+func (p *Pipeline) spawn(j *Job, work func() resources.Image) {
+	p.work.Go(func() { p.finish(j, p.recoverPanic(j, work)) })
 }
 
 // guard keeps a defect in one job from ending the program and with it all the
 // others. What may have been paid for stays charged.
-func (p *Pipeline) guard(j *Job, work func() resources.Image) (row resources.Image) {
+func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (row resources.Image) {
 	defer func() {
 		if value := recover(); value != nil {
 			p.Log.Error("panic in a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
@@ -194,7 +194,7 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 
 // Refuse takes no new work from now on and gives up what waits and was not
 // sent yet. What was sent goes on.
-func (p *Pipeline) Refuse() {
+func (p *Pipeline) StopAccepting() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closing {
@@ -210,7 +210,7 @@ func (p *Pipeline) Refuse() {
 // ends. What remains then is cut off: its rows say how far it came, and the
 // next process goes on there.
 func (p *Pipeline) Drain(ctx context.Context) error {
-	p.Refuse()
+	p.StopAccepting()
 	done := make(chan struct{})
 	go func() {
 		p.work.Wait()
@@ -225,9 +225,9 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 	p.stop()
 	select {
 	case <-done:
-	case <-time.After(lastSteps):
+	case <-time.After(drainTimeout):
 	}
-	if late := p.catchUpAll(); late != nil {
+	if late := p.flushAllPending(); late != nil {
 		err = errors.Join(err, fmt.Errorf("the catalog does not say how far paid work came: %w", late))
 	}
 	return err
@@ -235,4 +235,4 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 
 // lastSteps is the time in which work that is cut off can write how far it
 // came.
-const lastSteps = 3 * time.Second
+const drainTimeout = 3 * time.Second

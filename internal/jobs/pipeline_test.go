@@ -78,7 +78,7 @@ func order(prompt string) jobs.Request {
 	return jobs.Request{Owner: "local", Model: "cogview-4-250304", Prompt: prompt, Size: "512x512", Quality: "standard", PriceUSD: 0.01}
 }
 
-// start makes a call of one picture.
+// start makes a call of one image.
 func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.Stage)) (*jobs.Job, error) {
 	call, err := r.Start(ctx, request, watch)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.S
 	return call.Jobs[0], nil
 }
 
-// make makes a picture and gives it to the caller.
+// make makes an image and gives it to the caller.
 func (r *rig) make(t *testing.T, prompt string) resources.Image {
 	t.Helper()
 	j, err := r.start(t.Context(), order(prompt), nil)
@@ -102,8 +102,8 @@ func (r *rig) make(t *testing.T, prompt string) resources.Image {
 
 func (r *rig) deliver(t *testing.T, ids ...string) {
 	t.Helper()
-	r.HandOut(ids)
-	r.Delivered(t.Context(), ids)
+	r.BeginDelivery(ids)
+	r.ConfirmDelivery(t.Context(), ids)
 }
 
 // left writes a row as a process that died left it.
@@ -112,14 +112,14 @@ func (r *rig) left(t *testing.T, row resources.Image) resources.Image {
 	if row.Owner == "" {
 		row.Owner = "local"
 	}
-	reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{row}, Wanted: 1})
+	reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{row}, Count: 1})
 	require.NoError(t, err)
 	kept := reserved.New[0]
 	require.NoError(t, r.Library.Record(t.Context(), kept))
 	return kept
 }
 
-// What became of a picture, its money and its requests, for each way it can go.
+// What became of an image, its money and its requests, for each way it can go.
 func TestOutcomes(t *testing.T) {
 	tests := []struct {
 		prompt          string
@@ -170,7 +170,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// A picture that cannot be fetched is paid for: it stays charged, its link is
+// An image that cannot be fetched is paid for: it stays charged, its link is
 // kept, and it can be fetched again without paying.
 func TestRefetch(t *testing.T) {
 	t.Parallel()
@@ -199,7 +199,7 @@ func TestRefetch(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Several callers want the same lost picture, and some read its row too early.
+// Several callers want the same lost image, and some read its row too early.
 func TestRefetchIsOneJob(t *testing.T) {
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
@@ -229,7 +229,7 @@ func TestRefetchIsOneJob(t *testing.T) {
 		j, err := r.Follow(t.Context(), stale, nil)
 		require.NoError(t, err)
 		<-j.Done()
-		assert.Equal(t, resources.Saved, j.Image().State, "a picture that is saved stays saved")
+		assert.Equal(t, resources.Saved, j.Image().State, "an image that is saved stays saved")
 		now, err := r.Library.Image(t.Context(), "local", lost.ID)
 		require.NoError(t, err)
 		assert.Equal(t, resources.Saved, now.State)
@@ -239,11 +239,11 @@ func TestRefetchIsOneJob(t *testing.T) {
 				downloads++
 			}
 		}
-		assert.Equal(t, round+2, downloads, "one for each lost picture")
+		assert.Equal(t, round+2, downloads, "one for each lost image")
 	}
 }
 
-// Neither its money nor its file can be told while a picture is being made.
+// Neither its money nor its file can be told while an image is being made.
 func TestAPictureAtWorkIsNotRemoved(t *testing.T) {
 	r := newRig(t, nil)
 	j, err := r.start(t.Context(), order("sandbox:delay=200ms"), nil)
@@ -452,7 +452,7 @@ func TestQueue(t *testing.T) {
 	assert.EqualValues(t, 4, r.sandbox.Posts())
 }
 
-// The caller's context ends, its picture is brought home all the same.
+// The caller's context ends, its image is brought home all the same.
 func TestCallerLeaves(t *testing.T) {
 	r := newRig(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

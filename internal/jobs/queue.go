@@ -7,7 +7,7 @@ import (
 )
 
 // ErrBusy says that too much is waiting already.
-var ErrBusy = errors.New("too many pictures are waiting")
+var ErrBusy = errors.New("too many images are waiting")
 
 // queues holds the queue of each model: the service limits the requests in
 // flight per model.
@@ -45,7 +45,7 @@ func (q *queues) length() (n int) {
 
 // queue gives out the slots for requests under way. What waits for one keeps
 // its order within its client, and clients take turns, so that one with many
-// pictures does not hold up another with a single one.
+// images does not hold up another with a single one.
 type queue struct {
 	perClient, total int // how many may wait
 

@@ -175,7 +175,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	assert.LessOrEqual(t, posts.Load(), int64(1))
 }
 
-// What is charged is told once, however often a picture is fetched again.
+// What is charged is told once, however often an image is fetched again.
 func TestChargedOnce(t *testing.T) {
 	t.Parallel()
 	charged := make(chan bool, 10)

@@ -57,7 +57,7 @@ func TestAnUnknownOutcomeIsToldBeforeItIsRepeated(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Of several pictures some were sent and some not when the caller left: the
+// Of several images some were sent and some not when the caller left: the
 // same call made again gets those and makes the others, once.
 func TestMadeAgainWithSomeSent(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func TestMadeAgainWithSomeSent(t *testing.T) {
 	}
 }
 
-// A process that was asleep finds its own queued picture left behind. It does
+// A process that was asleep finds its own queued image left behind. It does
 // not count as a caller of its own: who asked for it can still give it up.
 func TestOwnWorkFoundAgain(t *testing.T) {
 	t.Parallel()

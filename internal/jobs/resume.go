@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	tendEvery = time.Minute
-	firstLook = time.Second // hosts start the program only to look at it, and wait for that
-	maxClaim  = 10_000      // rows taken up at once; what is above that waits a minute
+	recoveryInterval = time.Minute
+	recoveryDelay    = time.Second // hosts start the program only to look at it, and wait for that
+	maxClaim         = 10_000      // rows taken up at once; what is above that waits a minute
 )
 
 // lease is what this process claims rows with.
@@ -41,18 +41,18 @@ func (p *Pipeline) keepLeases() {
 				p.Log.Error("leases are not renewed", "error", err)
 			}
 		}
-		_ = p.catchUpAll() // logged
+		_ = p.flushAllPending() // logged
 	}
 }
 
 // Tend takes up what processes that died left behind: at the start, every
 // minute, and when a lease runs out. It returns when ctx ends or no more work
 // is taken.
-func (p *Pipeline) Tend(ctx context.Context) {
+func (p *Pipeline) RunRecovery(ctx context.Context) {
 	if p.Client == nil {
 		return // nothing can be brought home
 	}
-	for wait := firstLook; ; wait = p.tend(ctx) {
+	for wait := recoveryDelay; ; wait = p.recoverOnce(ctx) {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -64,9 +64,9 @@ func (p *Pipeline) Tend(ctx context.Context) {
 }
 
 // tend is one look, and when the next one is due.
-func (p *Pipeline) tend(ctx context.Context) (wait time.Duration) {
+func (p *Pipeline) recoverOnce(ctx context.Context) (wait time.Duration) {
 	if !p.Library.Exists() {
-		return tendEvery
+		return recoveryInterval
 	}
 	_, err := p.Recover(ctx, false)
 	next, nextErr := p.Library.NextClaim(ctx, p.lease())
@@ -74,12 +74,12 @@ func (p *Pipeline) tend(ctx context.Context) (wait time.Duration) {
 		if ctx.Err() == nil {
 			p.Log.Warn("what was left behind cannot be looked for", "error", err)
 		}
-		return tendEvery
+		return recoveryInterval
 	}
 	if next.IsZero() {
-		return tendEvery
+		return recoveryInterval
 	}
-	return min(tendEvery, max(next.Sub(p.Now()), 0)+time.Second)
+	return min(recoveryInterval, max(next.Sub(p.Now()), 0)+time.Second)
 }
 
 // Recover takes up what nobody works on any more: what is answered is
@@ -87,11 +87,11 @@ func (p *Pipeline) tend(ctx context.Context) (wait time.Duration) {
 // submitted the outcome is unknown. With early it does not wait for the time
 // at which another try at a download is due.
 func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
-	if p.Client == nil || !p.begin() {
+	if p.Client == nil || !p.addWork() {
 		return nil, nil // nothing can be brought home
 	}
 	defer p.work.Done()
-	if err := p.catchUpAll(); err != nil {
+	if err := p.flushAllPending(); err != nil {
 		return nil, err
 	}
 	rows, err := p.Library.Claim(ctx, p.lease(), maxClaim, early)
@@ -102,7 +102,7 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 	for _, row := range rows {
 		// A process that was suspended may find its own work among the rows.
 		if j, begun := p.resume(row, nil); begun {
-			p.Log.Info("taking up a picture that was left behind", "id", row.ID, "state", string(row.State))
+			p.Log.Info("taking up an image that was left behind", "id", row.ID, "state", string(row.State))
 			all = append(all, j)
 		}
 	}
@@ -125,45 +125,45 @@ func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun
 	if row.State == resources.Submitted && row.TaskID != "" { // the task is in flight at the service
 		release = p.queues.of(row.Model).occupy().leave
 	}
-	p.run(j, func() resources.Image {
+	p.spawn(j, func() resources.Image {
 		defer release()
-		return p.goOn(j, row)
+		return p.resumeFrom(j, row)
 	})
 	return j, true
 }
 
-func (p *Pipeline) goOn(j *Job, row resources.Image) resources.Image {
+func (p *Pipeline) resumeFrom(j *Job, row resources.Image) resources.Image {
 	switch {
 	case row.State == resources.Queued:
-		return p.settleLeft(row, errLeftQueued)
+		return p.failOrphan(row, errLeftQueued)
 	case row.State == resources.Answered && row.UpstreamURL == "":
-		return p.settleLeft(row, errLeftInside)
+		return p.failOrphan(row, errLeftInside)
 	case row.State == resources.Answered:
-		return p.within(p.fetches, row, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) })
+		return p.withSlot(p.fetches, row, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) })
 	case row.TaskID == "":
-		return p.settleLeft(row, errLeftSubmitted)
+		return p.failOrphan(row, errLeftSubmitted)
 	}
-	return p.within(p.polls, row, func() resources.Image {
+	return p.withSlot(p.polls, row, func() resources.Image {
 		j.enter(PhaseGenerating)
 		response, err := p.Client.Await(j.base, row.TaskID)
-		return p.answered(j, row, response, err)
+		return p.handleResponse(j, row, response, err)
 	})
 }
 
 // within waits for one of the places, and leaves the row to the next process
 // when this one ends before.
-func (p *Pipeline) within(places chan struct{}, row resources.Image, work func() resources.Image) resources.Image {
+func (p *Pipeline) withSlot(places chan struct{}, row resources.Image, work func() resources.Image) resources.Image {
 	select {
 	case places <- struct{}{}:
 		defer func() { <-places }()
 		return work()
 	case <-p.refused:
-		return p.leaveOff(row)
+		return p.release(row)
 	}
 }
 
 // leaveOff leaves a row to the next process, when this one ends.
-func (p *Pipeline) leaveOff(row resources.Image) resources.Image {
+func (p *Pipeline) release(row resources.Image) resources.Image {
 	p.park(row, time.Time{})
 	return row
 }
@@ -174,7 +174,7 @@ func (p *Pipeline) park(row resources.Image, until time.Time) {
 	}
 }
 
-// nextTry is when fetching a picture is tried again: the older it is the
+// nextTry is when fetching an image is tried again: the older it is the
 // rarer, until no link can be alive any more.
 func nextTry(now, created time.Time) time.Time {
 	const linksLive = 31 * 24 * time.Hour

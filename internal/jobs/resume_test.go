@@ -107,13 +107,13 @@ func TestLeases(t *testing.T) {
 	assert.EqualValues(t, 4, alive.sandbox.Posts())
 
 	reserved, err := other.Library.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x"}}, Wanted: 1,
+		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x"}}, Count: 1,
 		Lease: resources.Lease{Process: "dead soon", Until: time.Now().Add(lease)},
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go other.Tend(ctx)
+	go other.RunRecovery(ctx)
 	begun := time.Now()
 	require.Eventually(t, func() bool { return other.row(t, reserved.New[0].ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
 	assert.Greater(t, time.Since(begun), lease/2, "not while it may live")
@@ -143,7 +143,7 @@ func TestAProcessThatWasTakenForDead(t *testing.T) {
 	}
 	assert.Equal(t, resources.Unknown, r.row(t, ids(first)[0]).State)
 	wait(t, first) // it had been sent, and the answer came
-	assert.Equal(t, resources.Saved, r.row(t, ids(first)[0]).State, "a picture that is there is there")
+	assert.Equal(t, resources.Saved, r.row(t, ids(first)[0]).State, "an image that is there is there")
 	<-waits.Jobs[0].Done()
 	assert.Equal(t, resources.Failed, r.row(t, ids(waits)[0]).State)
 	assert.False(t, r.row(t, ids(waits)[0]).Charged)

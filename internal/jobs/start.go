@@ -14,11 +14,11 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// keptFor is how long pictures that are paid for wait for the call that did
+// keptFor is how long images that are paid for wait for the call that did
 // not get them to be made again.
-const keptFor = 15 * time.Minute
+const rejoinWindow = 15 * time.Minute
 
-// Request is one call: N pictures from equal arguments. Its values are checked
+// Request is one call: N images from equal arguments. Its values are checked
 // already.
 type Request struct {
 	Owner                                string
@@ -30,7 +30,7 @@ type Request struct {
 
 // Call is what became of a Request.
 type Call struct {
-	Jobs    []*Job // one for each picture
+	Jobs    []*Job // one for each image
 	Joined  int    // how many of them, the first ones, belong to an equal call made before
 	Refused error  // why there are fewer than were asked for; nil when there are not
 }
@@ -44,20 +44,20 @@ func (c *Call) Abandon() {
 
 // Start reserves the money, writes the rows and sets to work. The work does not
 // end with ctx: what is paid for is brought home. A call that equals one under
-// way joins it, and so does one that equals a call whose pictures are there
+// way joins it, and so does one that equals a call whose images are there
 // but did not reach their caller. The error says that nothing was begun.
 // watch, if given, hears of each stage and must not block.
 func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Call, error) {
 	if p.Client == nil {
 		return nil, p.noKey()
 	}
-	if !p.begin() {
+	if !p.addWork() {
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
 	for {
 		drafts, busy := p.draft(ctx, r, watch)
-		since := p.wall() // the leases count from before the catalog may keep us waiting
+		since := p.wallClock() // the leases count from before the catalog may keep us waiting
 		reserved, err := p.reserve(ctx, r, drafts)
 		for _, j := range drafts[len(reserved.New):] {
 			p.discard(j)
@@ -116,7 +116,7 @@ func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (dra
 			place.leave()
 			return drafts, err
 		}
-		callID := id // a call has the id of its first picture
+		callID := id // a call has the id of its first image
 		if len(drafts) > 0 {
 			callID = drafts[0].id
 		}
@@ -147,9 +147,9 @@ func (p *Pipeline) discard(j *Job) {
 	j.leave()
 }
 
-func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Reserved, error) {
+func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Outcome, error) {
 	reservation := resources.Reservation{
-		Wanted: r.pictures(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), Within: keptFor, Given: p.isGiven, Gone: p.isGone,
+		Count: r.pictures(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow, Delivering: p.isDelivering, Abandoned: p.isAbandoned,
 	}
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
@@ -157,16 +157,16 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 	return p.Library.Reserve(ctx, reservation)
 }
 
-// begun sets to work on a reserved picture.
+// begun sets to work on a reserved image.
 func (p *Pipeline) begun(j *Job, row resources.Image) {
 	j.set(row)
 	if p.isClosing() {
 		j.giveUp()
 	}
-	p.run(j, func() resources.Image { return p.make(j) })
+	p.spawn(j, func() resources.Image { return p.make(j) })
 }
 
-// joinRow gives the job of a picture of an equal call. The second result tells
+// joinRow gives the job of an image of an equal call. The second result tells
 // that it was given up in this moment.
 func (p *Pipeline) joinRow(ctx context.Context, row resources.Image, watch func(Stage)) (j *Job, given bool) {
 	if j := p.Find(row.ID); j != nil && !j.join(watch) {

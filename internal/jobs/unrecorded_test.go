@@ -49,7 +49,7 @@ func TestStepsThatTheCatalogDidNotTake(t *testing.T) {
 // The disk recovers, and the agent does at once what it was told to do.
 func TestGetRightAfterTheCatalogIsMended(t *testing.T) {
 	for name, goOn := range map[string]func(t *testing.T, r *rig, id string){
-		"the picture is asked for": func(t *testing.T, r *rig, id string) {
+		"the image is asked for": func(t *testing.T, r *rig, id string) {
 			j, err := r.Follow(t.Context(), r.row(t, id), nil)
 			require.NoError(t, err)
 			<-j.Done()

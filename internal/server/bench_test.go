@@ -264,7 +264,7 @@ func Benchmark64Callers(b *testing.B) {
 	p.stop(b)
 }
 
-// BenchmarkReadBlob reads a picture of 1.5 MB as an MCP resource.
+// BenchmarkReadBlob reads an image of 1.5 MB as an MCP resource.
 func BenchmarkReadBlob(b *testing.B) {
 	file := encoded(b, "PNG")
 	p := launch(b, build(b, "zai-image-mcp"), b.TempDir(), upstream(b, file))

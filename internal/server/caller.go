@@ -2,12 +2,12 @@ package server
 
 import "context"
 
-// LocalOwner owns all pictures where callers are not told apart.
+// LocalOwner owns all images where callers are not told apart.
 const LocalOwner = "local"
 
 // caller is who a request comes from.
 type caller struct {
-	owner   string // of the pictures that are made and seen
+	owner   string // of the images that are made and seen
 	client  string // one conversation: takes turns with the others
 	request string // id of the HTTP request, for the log
 	token   tokenDigest

@@ -69,7 +69,7 @@ func serve(t testing.TB, env []string, args ...string) *service {
 	return s
 }
 
-// At SIGTERM every call is answered: what was sent becomes a picture, what was
+// At SIGTERM every call is answered: what was sent becomes an image, what was
 // not is not charged.
 func TestSIGTERMLosesNothing(t *testing.T) {
 	needsSignals(t)

@@ -30,13 +30,13 @@ func (s *Server) AddHook(f func()) {
 	s.mcp.GetHooks().AddBeforePing(func(context.Context, any, *mcp.PingRequest) { f() })
 }
 
-// Listeners is how many sessions want to hear of new pictures.
+// Listeners is how many sessions want to hear of new images.
 func (s *Server) Listeners() (n int) {
 	s.listeners.Range(func(any, any) bool { n++; return true })
 	return n
 }
 
-// Waiting is how many pictures wait for a slot.
+// Waiting is how many images wait for a slot.
 func (s *Server) Waiting() int { return s.pipeline.Waiting() }
 
 // Open takes a message apart as the transports do.

@@ -107,7 +107,7 @@ func (h *host) read(t *testing.T, uri string) *sdk.ResourceContents {
 	return result.Contents[0]
 }
 
-// recorder keeps the picture files that a sandbox served.
+// recorder keeps the image files that a sandbox served.
 type recorder struct {
 	*sandbox.Sandbox
 	mu    sync.Mutex
@@ -147,7 +147,7 @@ func TestAnAgentOverHTTP(t *testing.T) {
 			h := connectTo(t, transport, s.log)
 			result, made := h.call(t, "generate_image", map[string]any{"prompt": "a fox " + name, "n": 2})
 			require.Len(t, made.Images, 2)
-			assert.Len(t, result.Content, 5, "a text, and a preview and a link for each picture")
+			assert.Len(t, result.Content, 5, "a text, and a preview and a link for each image")
 			for _, i := range made.Images {
 				original := h.read(t, i.URI)
 				sum := sha256.Sum256(original.Blob)
@@ -217,7 +217,7 @@ func TestAnAgentHasItsPictures(t *testing.T) {
 	assert.Contains(t, h.read(t, "zai-image://models").Text, "glm-image")
 
 	h.mu.Lock()
-	assert.Contains(t, h.progress, "picture 3 of 3: queued")
+	assert.Contains(t, h.progress, "image 3 of 3: queued")
 	assert.Contains(t, strings.Join(h.progress, "\n"), "saved")
 	h.mu.Unlock()
 	require.Eventually(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.changed >= 3 }, 5*time.Second, time.Millisecond)
@@ -337,7 +337,7 @@ func TestSubscribersHear(t *testing.T) {
 	h.read(t, uri)
 }
 
-// The largest pictures do not fit into one message of a host.
+// The largest images do not fit into one message of a host.
 func TestHugePicturesFitIntoAMessage(t *testing.T) {
 	_, env := startAPI(t)
 	folder := t.TempDir()

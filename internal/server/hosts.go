@@ -17,7 +17,7 @@ import (
 type habit struct {
 	client string // how the name begins with which it introduces itself, in lower case
 	// dropsContent: the host hands its model the structured content alone when
-	// there is any, so that text and pictures are lost.
+	// there is any, so that text and images are lost.
 	dropsContent bool
 }
 
@@ -72,7 +72,7 @@ func habitOf(ctx context.Context) habit {
 	return habit{}
 }
 
-// inline is what results of a request carry of pictures: what its URL says,
+// inline is what results of a request carry of images: what its URL says,
 // else what the server is set to ("").
 func inline(ctx context.Context) tools.Inline { return callerOf(ctx).wishes.inline }
 

@@ -11,7 +11,7 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// How many tool calls are under way at once. Those that make pictures wait in
+// How many tool calls are under way at once. Those that make images wait in
 // a queue of their own.
 const (
 	maxCalls       = 1024
@@ -114,7 +114,7 @@ func tooMany(method string) mcp.JSONRPCMessage {
 	if method != string(mcp.MethodToolsCall) {
 		return nil
 	}
-	return mcp.JSONRPCResponse{Result: tools.Failed(jobs.ErrManyCalls)}
+	return mcp.JSONRPCResponse{Result: tools.ErrorResult(jobs.ErrManyCalls)}
 }
 
 // limitCalls refuses calls of a client that has too many under way.
@@ -122,7 +122,7 @@ func (s *Server) limitCalls(next server.ToolHandlerFunc) server.ToolHandlerFunc 
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		client := clientOf(ctx)
 		if !s.calls.take(client, 1) {
-			return tools.Failed(jobs.ErrManyCalls), nil
+			return tools.ErrorResult(jobs.ErrManyCalls), nil
 		}
 		defer s.calls.give(client, 1)
 		return next(ctx, request)

@@ -32,7 +32,7 @@ import (
 const again = "nothing was charged a second time"
 
 // A caller that gave up after the request was sent makes the same call again:
-// over each transport it gets the picture that was paid for, and the next time
+// over each transport it gets the image that was paid for, and the next time
 // a new one.
 func TestACallMadeAgainPaysOnce(t *testing.T) {
 	const params = `{"name":"generate_image","arguments":{"prompt":"sandbox:delay=600ms a fox","size":"512x512"}}`
@@ -94,7 +94,7 @@ func TestACallMadeAgainPaysOnce(t *testing.T) {
 				assert.EqualValues(t, 1, r.sandbox.Posts())
 				wanted := other.request(t, "tools/call", params)
 				assert.NotContains(t, string(wanted.Result), again)
-				assert.EqualValues(t, 2, r.sandbox.Posts(), "a new wish is a new picture")
+				assert.EqualValues(t, 2, r.sandbox.Posts(), "a new wish is a new image")
 			})
 		}
 	}
@@ -138,7 +138,7 @@ func TestACallMadeAgainPaysOnceOverStdio(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// The cancel comes when the picture is there and its answer waits for a host
+// The cancel comes when the image is there and its answer waits for a host
 // that does not read.
 func TestCancelledBeforeItsAnswerIsWritten(t *testing.T) {
 	r := newRig(t, nil)
@@ -156,7 +156,7 @@ func TestCancelledBeforeItsAnswerIsWritten(t *testing.T) {
 	require.True(t, answers.Scan())
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 	say(generate(1, "a fox")) // its progress is not read, and the answer comes behind that
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "picture saved") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "image saved") }, 5*time.Second, time.Millisecond)
 	time.Sleep(200 * time.Millisecond) // the result is made
 	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	time.Sleep(50 * time.Millisecond)
@@ -179,7 +179,7 @@ func TestLeftBehindIsTakenUpAtTheStart(t *testing.T) {
 	leave := func(row *resources.Image, library **resources.Library) func(c *server.Config) {
 		return func(c *server.Config) {
 			reserved, err := c.Jobs.Library.Reserve(t.Context(), resources.Reservation{
-				Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "left"}}, Wanted: 1,
+				Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "left"}}, Count: 1,
 			})
 			require.NoError(t, err)
 			*row, *library = reserved.New[0], c.Jobs.Library
@@ -200,7 +200,7 @@ func TestLeftBehindIsTakenUpAtTheStart(t *testing.T) {
 }
 
 // A call that waited long enough hands over an id; made again instead of
-// get_image, it gets the same picture.
+// get_image, it gets the same image.
 func TestHandedOverAndMadeAgain(t *testing.T) {
 	r := newRig(t, func(c *server.Config) { c.Wait = 300 * time.Millisecond })
 	r.handshake(t)

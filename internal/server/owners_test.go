@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/internal/server"
 )
 
-// madeBy has one picture made and gives its id and its link.
+// madeBy has one image made and gives its id and its link.
 func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 	t.Helper()
 	m := w.request(t, "tools/call", fmt.Sprintf(`{"name":"generate_image","arguments":{"prompt":%q,"size":"512x512"}}`, prompt))

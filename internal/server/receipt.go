@@ -7,7 +7,7 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// receipt collects which pictures are in the answer to a request, until it is
+// receipt collects which images are in the answer to a request, until it is
 // known whether that reached its client.
 type receipt struct {
 	pipeline *jobs.Pipeline
@@ -24,13 +24,13 @@ func (s *Server) withReceipt(ctx context.Context) (context.Context, *receipt) {
 	return context.WithValue(ctx, receiptKey{}, r), r
 }
 
-// handOut notes the pictures of a result. Without a receipt it is given to a
+// handOut notes the images of a result. Without a receipt it is given to a
 // caller inside the process, who has it at once.
 func (s *Server) handOut(ctx context.Context, ids []string) {
-	s.pipeline.HandOut(ids)
+	s.pipeline.BeginDelivery(ids)
 	r, ok := ctx.Value(receiptKey{}).(*receipt)
 	if !ok {
-		s.pipeline.Delivered(ctx, ids)
+		s.pipeline.ConfirmDelivery(ctx, ids)
 		return
 	}
 	r.mu.Lock()
@@ -40,7 +40,7 @@ func (s *Server) handOut(ctx context.Context, ids []string) {
 	}
 	r.mu.Unlock()
 	if late {
-		s.pipeline.Undelivered(ids)
+		s.pipeline.CancelDelivery(ids)
 	}
 }
 
@@ -57,8 +57,8 @@ func (r *receipt) settle(ctx context.Context, written bool) {
 	r.ids, r.settled = nil, true
 	r.mu.Unlock()
 	if written {
-		r.pipeline.Delivered(ctx, ids)
+		r.pipeline.ConfirmDelivery(ctx, ids)
 	} else {
-		r.pipeline.Undelivered(ids)
+		r.pipeline.CancelDelivery(ids)
 	}
 }

@@ -41,7 +41,7 @@ func (s *Server) recoverTool(next server.ToolHandlerFunc) server.ToolHandlerFunc
 }
 
 func internalFailure(reference string) *mcp.CallToolResult {
-	return tools.Failed(&jobs.InternalError{Reference: reference})
+	return tools.ErrorResult(&jobs.InternalError{Reference: reference})
 }
 
 func (s *Server) recoverResource(next server.ResourceHandlerFunc) server.ResourceHandlerFunc {

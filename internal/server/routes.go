@@ -133,7 +133,7 @@ func (h *web) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := h.library.Reachable(r.Context()); err != nil {
 		h.log.ErrorContext(r.Context(), "not ready", "error", err)
-		writeText(w, http.StatusServiceUnavailable, "the picture library cannot be used\n")
+		writeText(w, http.StatusServiceUnavailable, "the image library cannot be used\n")
 		return
 	}
 	writeText(w, http.StatusOK, "ready\n")

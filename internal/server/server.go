@@ -32,12 +32,12 @@ type Config struct {
 	Jobs         jobs.Config // Settled and Elsewhere are set by New
 	Region       zai.Region
 	DefaultModel string
-	Wait         time.Duration // longest time a call waits for a picture
+	Wait         time.Duration // longest time a call waits for an image
 	Inline       tools.Inline
 	Structured   Structured    // "" for StructuredAuto
 	Grace        time.Duration // for paid work when the program ends
 	MaxMessage   int           // bytes; 0 for no limit
-	Reach        resources.Reach
+	Reach        resources.Locator
 	Telemetry    *Telemetry // nil for none
 }
 
@@ -69,7 +69,7 @@ type Server struct {
 	handOverOnce sync.Once
 }
 
-// listener is a session that wants to hear of new pictures.
+// listener is a session that wants to hear of new images.
 type listener struct {
 	server.ClientSession
 	owner string
@@ -89,12 +89,12 @@ func New(c Config) (*Server, error) {
 	}
 	c.Jobs.Settled, c.Jobs.Elsewhere, c.Jobs.Tracer = s.settled, s.announce, c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)
-	if err := c.Telemetry.gauge("zai_image_queue_length", "Pictures that wait for a slot.", s.pipeline.Waiting); err != nil {
+	if err := c.Telemetry.gauge("zai_image_queue_length", "Images that wait for a slot.", s.pipeline.Waiting); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, InlineFor: inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, HandOver: s.handOver, HandOut: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
+		Inline: c.Inline, InlineFor: inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, StopWaiting: s.handOver, BeginDelivery: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)
@@ -116,7 +116,7 @@ func New(c Config) (*Server, error) {
 		server.WithPromptCompletionProvider(tools.PromptCompletion{Region: c.Region, Model: c.DefaultModel}),
 		server.WithResourceCompletionProvider(library),
 		server.WithHooks(hooks),
-		// Lists depend on host and owner, so nobody may share them. Pictures never change.
+		// Lists depend on host and owner, so nobody may share them. Images never change.
 		server.WithMethodCacheHints(mcp.MethodToolsList, listsLive, mcp.CacheScopePrivate),
 		server.WithMethodCacheHints(mcp.MethodPromptsList, listsLive, mcp.CacheScopePrivate),
 		server.WithMethodCacheHints(mcp.MethodResourcesTemplatesList, listsLive, mcp.CacheScopePrivate),
@@ -143,7 +143,7 @@ func (s *Server) remember(ctx context.Context, session server.ClientSession) {
 	s.listeners.Store(session.SessionID(), listener{session, ownerOf(ctx)})
 }
 
-// settled hears what became of a picture.
+// settled hears what became of an image.
 func (s *Server) settled(i resources.Image, again bool) {
 	s.telemetry.settled(i, again)
 	s.announce(i)
@@ -226,7 +226,7 @@ func (s *Server) Close() {
 }
 
 // ending gives the time that is left when the program ends. Shortly before it
-// is over, calls that still wait answer with the ids of their pictures.
+// is over, calls that still wait answer with the ids of their images.
 func (s *Server) ending(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	timer := time.AfterFunc(s.grace-min(s.grace/10, time.Second), func() {

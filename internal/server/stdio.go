@@ -39,14 +39,14 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 		defer close(notified)
 		c.forwardNotifications(base)
 	}()
-	go s.pipeline.Tend(ctx)
+	go s.pipeline.RunRecovery(ctx)
 	// Not in readAll, which may be busy writing to a host that does not read.
-	defer context.AfterFunc(ctx, s.pipeline.Refuse)()
+	defer context.AfterFunc(ctx, s.pipeline.StopAccepting)()
 	err = c.readAll(ctx, in)
 	end, ended := s.ending(ctx)
 	defer ended()
 	// At the end of input what was read before is still done, while there is time.
-	defer time.AfterFunc(s.grace/2, s.pipeline.Refuse).Stop()
+	defer time.AfterFunc(s.grace/2, s.pipeline.StopAccepting).Stop()
 	c.finish(end, cancel)
 	within(notified, lastWords)
 	s.drain(end)

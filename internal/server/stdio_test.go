@@ -69,7 +69,7 @@ func newServer(t testing.TB, s *sandbox.Sandbox, log io.Writer, change func(*ser
 	t.Cleanup(func() { assert.NoError(t, library.Close()) })
 	config := server.Config{
 		Version: "1", Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, Inline: tools.InlinePreview,
-		Grace: 10 * time.Second, MaxMessage: server.StdioMaxMessage, Reach: resources.Reach{Path: true},
+		Grace: 10 * time.Second, MaxMessage: server.StdioMaxMessage, Reach: resources.Locator{Path: true},
 		Jobs: jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: logger},
 	}
 	if change != nil {
@@ -441,7 +441,7 @@ func TestAHostThatStopsReadingDoesNotHoldTheEndUp(t *testing.T) {
 }
 
 func TestBlobsGoAroundTheEncoder(t *testing.T) {
-	blob := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("picture ", 1000)))
+	blob := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("image ", 1000)))
 	for _, result := range []any{
 		mcp.ReadResourceResult{Contents: []mcp.ResourceContents{
 			mcp.BlobResourceContents{URI: `odd "blob":"" uri`, MIMEType: "image/png", Blob: blob, Meta: map[string]any{"blob": "", "x": `"blob":""`}},

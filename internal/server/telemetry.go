@@ -83,8 +83,8 @@ func (t *Telemetry) instruments() error {
 	t.upstream, errs[2] = t.meter.Float64Histogram("zai_image_upstream_duration", metric.WithUnit("s"), seconds,
 		metric.WithDescription("Duration of requests to the image service by operation and class of status."))
 	t.retries, errs[3] = t.meter.Int64Counter("zai_image_upstream_retries", metric.WithDescription("Requests to the image service that were made again."))
-	t.pictures, errs[4] = t.meter.Int64Counter("zai_image_pictures_stored", metric.WithDescription("Pictures saved."))
-	t.bytes, errs[5] = t.meter.Int64Counter("zai_image_stored", metric.WithUnit("By"), metric.WithDescription("Bytes of pictures saved."))
+	t.pictures, errs[4] = t.meter.Int64Counter("zai_image_pictures_stored", metric.WithDescription("Images saved."))
+	t.bytes, errs[5] = t.meter.Int64Counter("zai_image_stored", metric.WithUnit("By"), metric.WithDescription("Bytes of images saved."))
 	t.spent, errs[6] = t.meter.Float64Counter("zai_image_spent_usd", metric.WithDescription("US dollars charged; the sandbox's are play money."))
 	return errors.Join(errs[:]...)
 }
@@ -129,7 +129,7 @@ func (t *Telemetry) Attempt(a zai.Attempt) {
 	}
 }
 
-// settled counts what became of a picture; again is one that was charged
+// settled counts what became of an image; again is one that was charged
 // before.
 func (t *Telemetry) settled(i resources.Image, again bool) {
 	ctx, sandbox := context.Background(), metric.WithAttributes(attribute.Bool("sandbox", i.Sandbox))

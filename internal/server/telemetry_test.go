@@ -106,7 +106,7 @@ func TestTraces(t *testing.T) {
 	require.NoError(t, err, string(out))
 	mu.Lock()
 	defer mu.Unlock()
-	for _, want := range []string{"/v1/traces", "tools/call generate_image", "zai images/generations", "zai picture", "cogview-4-250304"} {
+	for _, want := range []string{"/v1/traces", "tools/call generate_image", "zai images/generations", "zai image", "cogview-4-250304"} {
 		assert.Contains(t, got.String(), want)
 	}
 	assert.Len(t, regexp.MustCompile(regexp.QuoteMeta(strings.Trim(fmt.Sprintf("%q", "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c"), `"`))).FindAllString(got.String(), -1), 3, "all are in the caller's trace")

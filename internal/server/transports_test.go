@@ -96,14 +96,14 @@ func equalised(t *testing.T, m message) string {
 	return string(b)
 }
 
-// inOrder has the pictures of one call made one after the other, so that the
+// inOrder has the images of one call made one after the other, so that the
 // sandbox draws the same for each.
 func inOrder(c *server.Config) { c.Jobs.MaxConcurrent = 1 }
 
 func inProcess(t *testing.T, isModern bool) wire {
 	t.Helper()
 	r := newRig(t, func(c *server.Config) {
-		c.MaxMessage, c.Reach = 0, resources.Reach{Path: true}
+		c.MaxMessage, c.Reach = 0, resources.Locator{Path: true}
 		inOrder(c)
 	})
 	client, err := r.Client(t.Context(), "t", "1")

@@ -129,7 +129,7 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(c.Listener) }()
 	go h.keepHouse(stopping)
-	go s.pipeline.Tend(ctx)
+	go s.pipeline.RunRecovery(ctx)
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("http: %w", err)
@@ -227,7 +227,7 @@ func (h *web) shutdown(ctx context.Context, srv *http.Server, stop context.Cance
 	end, cancel := h.ending(ctx)
 	defer cancel()
 	h.log.InfoContext(ctx, "ending", "grace", h.grace)
-	h.pipeline.Refuse()
+	h.pipeline.StopAccepting()
 	h.mu.Lock()
 	stop() // takes no new requests, and ends streams that would never end by themselves
 	h.mu.Unlock()

@@ -56,7 +56,7 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 	telemetry, err := server.NewTelemetry(t.Context(), "1", true, false)
 	require.NoError(t, err)
 	r.Server = newServer(t, r.sandbox, r.log, func(c *server.Config) {
-		c.MaxMessage, c.Reach, c.Telemetry = 0, resources.Reach{Links: r.links}, telemetry
+		c.MaxMessage, c.Reach, c.Telemetry = 0, resources.Locator{Links: r.links}, telemetry
 		r.links.Library = c.Jobs.Library
 		if o.config != nil {
 			o.config(c)

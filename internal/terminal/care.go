@@ -20,7 +20,7 @@ import (
 var ErrProblems = errors.New("the library has problems")
 
 // Care looks after the whole library, of all owners.
-type Care struct {
+type Maintenance struct {
 	Library    *resources.Library
 	Out        io.Writer // results
 	Messages   io.Writer // progress
@@ -29,7 +29,7 @@ type Care struct {
 }
 
 // Check tells what is wrong. It fails with ErrProblems when something is.
-func (c Care) Check(ctx context.Context, readData bool) error {
+func (c Maintenance) Check(ctx context.Context, readData bool) error {
 	report, err := c.check(ctx, readData)
 	if err != nil {
 		return err
@@ -46,16 +46,16 @@ func (c Care) Check(ctx context.Context, readData bool) error {
 	return err
 }
 
-func (c Care) check(ctx context.Context, readData bool) (resources.Report, error) {
+func (c Maintenance) check(ctx context.Context, readData bool) (resources.Report, error) {
 	if !c.Library.Exists() {
-		return resources.Report{}, errors.New("there is no catalog; if there are pictures, images reindex makes one of them")
+		return resources.Report{}, errors.New("there is no catalog; if there are images, images reindex makes one of them")
 	}
 	progress, end := c.progress("checking")
 	defer end()
 	return c.Library.Check(ctx, readData, progress)
 }
 
-func (c Care) problems(list []resources.Problem) {
+func (c Maintenance) problems(list []resources.Problem) {
 	table := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
 	for _, p := range list {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Kind, p.ID, plaintext.Line(p.Path, 0), plaintext.Line(p.Detail, 0))
@@ -63,8 +63,8 @@ func (c Care) problems(list []resources.Problem) {
 	_ = table.Flush() // what cannot be printed cannot be reported either
 }
 
-func (c Care) summary(r resources.Report) {
-	fmt.Fprintf(c.Out, "%d pictures of %.1f MB checked: ", r.Pictures, float64(r.Bytes)/1e6)
+func (c Maintenance) summary(r resources.Report) {
+	fmt.Fprintf(c.Out, "%d images of %.1f MB checked: ", r.Pictures, float64(r.Bytes)/1e6)
 	switch n := len(r.Problems); n {
 	case 0:
 		fmt.Fprintln(c.Out, "no problems.")
@@ -77,7 +77,7 @@ func (c Care) summary(r resources.Report) {
 		fmt.Fprintf(c.Out, "%d more are being made.\n", r.Working)
 	}
 	if r.Unknown > 0 {
-		fmt.Fprintf(c.Out, "%d were asked for without an answer: they may have been billed, and there is no picture.\n", r.Unknown)
+		fmt.Fprintf(c.Out, "%d were asked for without an answer: they may have been billed, and there is no image.\n", r.Unknown)
 	}
 }
 
@@ -90,7 +90,7 @@ type repaired struct {
 
 // Repair mends what it can: first the folder, then it brings home what is paid
 // for. It fails with ErrProblems when something remains.
-func (c Care) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool) error {
+func (c Maintenance) Repair(ctx context.Context, pipeline *jobs.Pipeline, readData bool) error {
 	before, err := c.check(ctx, readData)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func allMissing(r resources.Report) bool {
 }
 
 // mend repairs what is wrong in the folder.
-func (c Care) mend(ctx context.Context, problems []resources.Problem) []repaired {
+func (c Maintenance) mend(ctx context.Context, problems []resources.Problem) []repaired {
 	done := make([]repaired, 0, len(problems))
 	for _, p := range problems {
 		r := repaired{Problem: p}
@@ -159,7 +159,7 @@ func (c Care) mend(ctx context.Context, problems []resources.Problem) []repaired
 }
 
 // fetch brings home what can be fetched.
-func (c Care) fetch(ctx context.Context, pipeline *jobs.Pipeline) error {
+func (c Maintenance) fetch(ctx context.Context, pipeline *jobs.Pipeline) error {
 	list, err := pipeline.Recover(ctx, true)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (c Care) fetch(ctx context.Context, pipeline *jobs.Pipeline) error {
 
 // Reindex takes in files that the catalog does not know. It fails with
 // ErrProblems when one of them cannot be used.
-func (c Care) Reindex(ctx context.Context, owner string) error {
+func (c Maintenance) Reindex(ctx context.Context, owner string) error {
 	progress, end := c.progress("reading")
 	list, err := c.Library.Reindex(ctx, owner, progress)
 	end()
@@ -213,7 +213,7 @@ func (c Care) Reindex(ctx context.Context, owner string) error {
 }
 
 // Spend tells what was spent, by day, owner and model.
-func (c Care) Spend(ctx context.Context, owner string, since time.Time) error {
+func (c Maintenance) Spend(ctx context.Context, owner string, since time.Time) error {
 	list, err := c.Library.Spending(ctx, owner, since)
 	if err != nil {
 		return err
@@ -247,11 +247,11 @@ func (c Care) Spend(ctx context.Context, owner string, since time.Time) error {
 	return err
 }
 
-func (c Care) document(value any) error { return writeJSON(c.Out, value, "  ") }
+func (c Maintenance) document(value any) error { return writeJSON(c.Out, value, "  ") }
 
 // progress shows how far long work is: as a bar on a terminal, else as a line
 // now and then.
-func (c Care) progress(doing string) (step func(done, total int), end func()) {
+func (c Maintenance) progress(doing string) (step func(done, total int), end func()) {
 	if c.IsTerminal {
 		bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(c.Messages), progressbar.OptionSetWidth(24), progressbar.OptionShowCount(),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(doing))

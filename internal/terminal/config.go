@@ -85,7 +85,7 @@ func (h HostConfig) Write(ctx context.Context, yes bool) error {
 
 // advise says what is left to do in the host's file.
 func (h HostConfig) advise(config []byte) error {
-	state, err := h.Client.Look(config)
+	state, err := h.Client.Inspect(config)
 	if err != nil {
 		return nil //nolint:nilerr // the file is written, and was read again before
 	}

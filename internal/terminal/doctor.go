@@ -37,7 +37,7 @@ type Doctor struct {
 
 // Examine prints one line for each thing. It fails with ErrProblems when
 // something has to be mended.
-func (d Doctor) Examine(ctx context.Context) error {
+func (d Doctor) Run(ctx context.Context) error {
 	failed, found := false, d.found()
 	for _, look := range []struct {
 		name string
@@ -131,19 +131,19 @@ func (d Doctor) folder(context.Context, []host) (string, error) {
 	if err := d.Library.Writable(); err != nil {
 		return "", err
 	}
-	return "pictures can be written to " + d.Library.Folder(), nil
+	return "images can be written to " + d.Library.Folder(), nil
 }
 
 func (d Doctor) catalog(ctx context.Context, _ []host) (string, error) {
 	if !d.Library.Exists() {
-		return "none yet, the first picture makes it", nil
+		return "none yet, the first image makes it", nil
 	}
 	report, err := d.Library.Check(ctx, false, nil)
 	if err != nil {
 		return "", err
 	}
 	if n := len(report.Problems); n > 0 {
-		return "", fmt.Errorf("%d problems with %d pictures; see images check", n, report.Pictures)
+		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Pictures)
 	}
-	return fmt.Sprintf("%d pictures, no problems", report.Pictures), nil
+	return fmt.Sprintf("%d images, no problems", report.Pictures), nil
 }

@@ -36,7 +36,7 @@ func (d Doctor) found() (list []host) {
 		}
 		h := host{name: name}
 		if err == nil {
-			h.state, err = client.Look(text)
+			h.state, err = client.Inspect(text)
 		}
 		if err != nil {
 			h.problem = file + " cannot be read"

@@ -116,7 +116,7 @@ func TestDoctor(t *testing.T) {
 				takes := map[string]string{"": key, "global": key}[region]
 				return platform(t, zai.Region(cmp.Or(region, "global")), cmp.Or(takes, "none"), given), nil
 			}
-			err := tt.doctor.Examine(t.Context())
+			err := tt.doctor.Run(t.Context())
 			assert.Contains(t, out.String(), tt.want)
 			assert.NotContains(t, out.String(), key)
 			assert.Equal(t, tt.asked, asked, "keys go where the hosts send them")
@@ -141,7 +141,7 @@ func TestDoctor_NetworkFileSystem(t *testing.T) {
 		Machine:           hostconfig.Machine{OS: "linux", Home: t.TempDir(), Env: func(string) string { return "" }},
 		NetworkFileSystem: func(f string) (string, bool) { return "NFS", f == folder },
 	}
-	require.NoError(t, doctor.Examine(t.Context()), "it works, with care")
+	require.NoError(t, doctor.Run(t.Context()), "it works, with care")
 	assert.Contains(t, out.String(), "WARNING  catalog")
 	assert.Contains(t, out.String(), "is on NFS")
 }

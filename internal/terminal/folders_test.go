@@ -106,7 +106,7 @@ func TestDoctor_HostFolders(t *testing.T) {
 				Client:            platform(t, zai.Global, "key", "key"), Library: library, Catalog: filepath.Join(library.Folder(), ".catalog.db"),
 				Machine: hostconfig.Machine{OS: "linux", Home: home, Env: func(string) string { return "" }}, Open: open, Out: &out,
 				Connect: func(key, _, _ string) (*zai.Client, error) { return platform(t, zai.Global, "key", key), nil },
-			}.Examine(t.Context())
+			}.Run(t.Context())
 			assert.Equal(t, tt.fails, err != nil, out.String())
 			assert.Contains(t, out.String(), tt.want)
 			if tt.made != "" {

@@ -1,5 +1,5 @@
 // Package terminal is what the program does for a person at a terminal:
-// making pictures and looking after the library.
+// making images and looking after the library.
 package terminal
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 // Order is what a person asks for.
-type Order struct {
+type GenerateOptions struct {
 	Prompt, Model, Size, Quality string
 	N                            int
 	Output                       string // file for a copy, or Stdout; several images get numbers
@@ -29,13 +29,13 @@ type Order struct {
 // Stdout as the output stands for standard output.
 const Stdout = "-"
 
-// ErrFailed says that a picture was not made; the reason is already told.
+// ErrFailed says that an image was not made; the reason is already told.
 var ErrFailed = errors.New("failed")
 
-// Generate makes pictures through the real tool over an MCP session and prints
+// Generate makes images through the real tool over an MCP session and prints
 // path and URI of each on its own line to out. Progress goes to messages: as a
 // bar when it is a terminal, as lines otherwise.
-func Generate(ctx context.Context, session *client.Client, order Order, out, messages io.Writer, isTerminal bool) error {
+func Generate(ctx context.Context, session *client.Client, order GenerateOptions, out, messages io.Writer, isTerminal bool) error {
 	request := mcp.CallToolRequest{}
 	request.Params.Name = "generate_image"
 	request.Params.Arguments = order.arguments()
@@ -50,7 +50,7 @@ func Generate(ctx context.Context, session *client.Client, order Order, out, mes
 	return order.print(result, out, messages)
 }
 
-func (o Order) arguments() map[string]any {
+func (o GenerateOptions) arguments() map[string]any {
 	arguments := map[string]any{"prompt": o.Prompt}
 	for name, value := range map[string]string{"model": o.Model, "size": o.Size, "quality": o.Quality} {
 		if value != "" {
@@ -63,7 +63,7 @@ func (o Order) arguments() map[string]any {
 	return arguments
 }
 
-func (o Order) print(result *mcp.CallToolResult, out, messages io.Writer) error {
+func (o GenerateOptions) print(result *mcp.CallToolResult, out, messages io.Writer) error {
 	text := ""
 	for _, content := range result.Content {
 		if t, ok := content.(mcp.TextContent); ok {

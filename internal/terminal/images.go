@@ -22,7 +22,7 @@ type Images struct {
 	Out     io.Writer
 }
 
-// List prints pictures, newest first, at most limit of them (0 for all). What
+// List prints images, newest first, at most limit of them (0 for all). What
 // is paid for, or may be, and is not in the library comes last.
 func (c Images) List(ctx context.Context, query string, limit int, asJSON bool) error {
 	if err := c.listSaved(ctx, query, limit, asJSON); err != nil || query != "" {
@@ -80,10 +80,10 @@ func (c Images) Show(ctx context.Context, id string) error {
 	return writeJSON(c.Out, struct {
 		resources.Entry
 		UpstreamAnswer string `json:"upstream_answer,omitempty"` // of Z.AI, when it was not understood
-	}{c.Library.Entry(ctx, row, resources.Reach{Path: true}), row.UpstreamAnswer}, "  ")
+	}{c.Library.Entry(ctx, row, resources.Locator{Path: true}), row.UpstreamAnswer}, "  ")
 }
 
-// Path prints where the picture's file lies.
+// Path prints where the image's file lies.
 func (c Images) Path(ctx context.Context, id string) error {
 	row, err := c.find(ctx, id)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c Images) Path(ctx context.Context, id string) error {
 	return err
 }
 
-// Remove deletes pictures; it goes on after one that cannot be deleted.
+// Remove deletes images; it goes on after one that cannot be deleted.
 func (c Images) Remove(ctx context.Context, ids []string) error {
 	var problems []error
 	for _, id := range ids {
@@ -118,7 +118,7 @@ func (c Images) find(ctx context.Context, id string) (resources.Image, error) {
 }
 
 func (c Images) json(ctx context.Context, row resources.Image, indent string) error {
-	return writeJSON(c.Out, c.Library.Entry(ctx, row, resources.Reach{Path: true}), indent)
+	return writeJSON(c.Out, c.Library.Entry(ctx, row, resources.Locator{Path: true}), indent)
 }
 
 // sandboxMark tells drawn images from those that Z.AI made.
@@ -129,7 +129,7 @@ func sandboxMark(row resources.Image) string {
 	return ""
 }
 
-// plainID takes an id or the URI of a picture.
+// plainID takes an id or the URI of an image.
 func plainID(text string) string {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if id, _, ok := resources.ParseURI(text); ok {

@@ -16,7 +16,7 @@ import (
 // over it. With noise the file cannot be compressed and grows very large.
 func draw(width, height int, prompt string, seed uint64, noise bool) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a picture must be repeatable, not secret
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // an image must be repeatable, not secret
 	hue := random.Float64()
 	sky(img, hue, random)
 	for layer := range 4 {
@@ -73,7 +73,7 @@ func hills(img *image.RGBA, hue float64, layer int, random *rand.Rand) {
 	}
 }
 
-// caption writes the words on a dark band at the foot of the picture.
+// caption writes the words on a dark band at the foot of the image.
 func caption(img *image.RGBA, prompt string) {
 	b := img.Bounds()
 	scale := max(2, min(b.Dx(), b.Dy())/340)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// picture is one answered request. It is drawn when it is first fetched.
+// image is one answered request. It is drawn when it is first fetched.
 type picture struct {
 	request
 	fault   fault
@@ -26,7 +26,7 @@ type picture struct {
 	gets    atomic.Int64
 }
 
-// link is the picture's address, which says PNG whatever the file is and sets
+// link is the image's address, which says PNG whatever the file is and sets
 // a download name, as the real one does.
 func (p *picture) link(r *http.Request) string {
 	return fmt.Sprintf("http://%s/files/%s.png?ufileattname=%s_watermark.png", r.Host, p.id, p.id)
@@ -42,7 +42,7 @@ func (p *picture) remark() string {
 
 func (p *picture) base64() string { return base64.StdEncoding.EncodeToString(p.file()) }
 
-// file draws and encodes the picture. It is not kept: the same picture drawn
+// file draws and encodes the image. It is not kept: the same image drawn
 // again has the same bytes, and a long session would fill the memory.
 func (p *picture) file() []byte {
 	width, height := p.pixels()
@@ -57,7 +57,7 @@ func (p *picture) file() []byte {
 	return b.Bytes()
 }
 
-// file serves a picture link.
+// file serves an image link.
 func (s *Sandbox) file(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	p := s.pictures[strings.TrimSuffix(r.PathValue("name"), ".png")]

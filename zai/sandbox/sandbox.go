@@ -1,7 +1,7 @@
 // Package sandbox serves the Z.AI image API locally, without key, network or
 // cost: for trying the program out, for demonstrations and for tests. It
 // speaks the wire contract of the real service, errors included, and draws
-// pictures that show their prompt.
+// images that show their prompt.
 //
 // # Limits
 //
@@ -24,7 +24,7 @@
 //	too_frequent            429, code 1303, too many in a short time
 //	quota                   429, code 1308
 //	content_blocked         400, code 1301, the prompt was refused
-//	content_blocked_output  400, code 1301, the picture was refused
+//	content_blocked_output  400, code 1301, the image was refused
 //	invalid_argument        400, code 1214
 //	upstream                500, code 1234
 //	no_async                400, code 1222, from the asynchronous endpoint only
@@ -33,15 +33,15 @@
 //
 //	outcome_unknown         502 with a gateway's HTML page
 //	hangup                  the connection closes without an answer
-//	no_picture              200 without a picture
+//	no_picture              200 without an image
 //	broken_json             200 with half an answer
 //
-// Taken by the asynchronous endpoint, but there is no picture:
+// Taken by the asynchronous endpoint, but there is no image:
 //
 //	task_failed             the task fails, code 1301
 //	task_gone               nobody knows the task, code 1214
 //
-// Billed and answered, but the picture is special:
+// Billed and answered, but the image is special:
 //
 //	download                the link answers 404 for ever
 //	late                    the link answers 404 twice, then serves
@@ -49,7 +49,7 @@
 //	truncated               the link breaks off half way, once
 //	cut                     the link serves half the file and tells no length
 //	jpeg                    a JPEG whose name ends in .png
-//	b64                     the picture comes inside the answer
+//	b64                     the image comes inside the answer
 //	filtered                the answer carries a content_filter remark
 //	huge                    a PNG of more than 9 MiB
 package sandbox
@@ -75,16 +75,16 @@ const BasePath = "/api/paas/v4"
 type Options struct {
 	// Key that callers must send; any key is taken when it is empty.
 	Key string
-	// Delay before a picture is answered, by model and quality. Nil answers
+	// Delay before an image is answered, by model and quality. Nil answers
 	// at once; Realistic imitates the service.
 	Delay func(model, quality string) time.Duration
-	// JPEG serves pictures as JPEG files under names that end in .png, as the
+	// JPEG serves images as JPEG files under names that end in .png, as the
 	// service was seen to do.
 	JPEG bool
 	// Fault applies to every request, in the words of the prompt faults,
 	// without their prefix: "no_balance", "rate_limited*2".
 	Fault string
-	// Seed varies the pictures; equal prompts with equal seeds look alike only
+	// Seed varies the images; equal prompts with equal seeds look alike only
 	// in the first request.
 	Seed uint64
 	// MaxConcurrent is how many requests of a model are taken at once; more
@@ -150,7 +150,7 @@ func New(options Options) *Sandbox {
 // ServeHTTP implements http.Handler.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Posts counts requests for pictures, refused ones included.
+// Posts counts requests for images, refused ones included.
 func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
 // Accepted counts requests that were taken and would have been billed.
@@ -293,11 +293,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture
 		return nil
 	}
 	p := s.keep(req, f, turn, delay)
-	s.options.Log.Info("picture made", "model", req.Model, "size", req.Size, "id", p.id)
+	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", p.id)
 	return p
 }
 
-// keep stores what is needed to draw the picture when its link is fetched.
+// keep stores what is needed to draw the image when its link is fetched.
 func (s *Sandbox) keep(req request, f fault, turn int, delay time.Duration) *picture {
 	p := &picture{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
 	hash := fnv.New64a()

@@ -57,7 +57,7 @@ func TestPictures(t *testing.T) {
 	assert.Equal(t, "png", format)
 	assert.Equal(t, image.Rect(0, 0, 512, 512), img.Bounds())
 	assert.NotEqual(t, fox, hen, "two prompts look different")
-	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "and so do two pictures of one prompt")
+	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "and so do two images of one prompt")
 
 	_, c, _ = start(t, sandbox.Options{})
 	assert.Equal(t, fox, fetch(t, c, "a fox"), "the same seed draws the same again")
@@ -86,7 +86,7 @@ func TestEverySizeOfTheTable(t *testing.T) {
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		prompt          string
-		kind            zai.Kind // "" when the picture arrives
+		kind            zai.Kind // "" when the image arrives
 		posts, accepted int64
 	}{
 		{"x sandbox:unauthorized", zai.KindUnauthorized, 1, 0},
@@ -162,7 +162,7 @@ func TestLinks(t *testing.T) {
 		assert.Equal(t, want, status)
 	}
 	status, _, _ := get(late, true)
-	assert.Equal(t, 403, status, "a picture host must not see the key")
+	assert.Equal(t, 403, status, "an image host must not see the key")
 	status, body, _ := get(links("download"), false)
 	assert.Equal(t, 404, status)
 	assert.JSONEq(t, `{"RetCode":-148654,"ErrMsg":"file not exist"}`, string(body))
