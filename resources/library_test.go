@@ -284,7 +284,7 @@ func TestPages(t *testing.T) {
 		}
 		assert.Equal(t, want, got, "newest first, each once, pages of %d", size)
 	}
-	found, _, err := l.List(t.Context(), "local", "PICTURE 7", "", 10)
+	found, _, err := l.List(t.Context(), "local", "IMAGE 7", "", 10)
 	require.NoError(t, err)
 	require.Len(t, found, 2, "7 and 17")
 	found, _, err = l.List(t.Context(), "local", `50%_\`, "", 100)
