@@ -39,7 +39,7 @@ func TestRegistryEntry(t *testing.T) {
 
 // The newest changes are this version's.
 func TestChangelog(t *testing.T) {
-	raw, err := os.ReadFile(".github/CHANGELOG.md")
+	raw, err := os.ReadFile("CHANGELOG.md")
 	require.NoError(t, err)
 	text := strings.Replace(string(raw), "\n## Unreleased\n", "\n", 1) // becomes a version when it is released
 	_, rest, _ := strings.Cut(text, "\n## ")
@@ -51,7 +51,7 @@ func TestChangelog(t *testing.T) {
 func TestHostPages(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	pages, err := filepath.Glob("packaging/hosts/*.md")
+	pages, err := filepath.Glob("docs/hosts/*.md")
 	require.NoError(t, err)
 	for _, page := range pages {
 		assert.Contains(t, string(readme), "("+filepath.ToSlash(page)+")", "the README leads to it")
@@ -65,7 +65,7 @@ func TestHostPages(t *testing.T) {
 		if name == "gemini" {
 			page = "gemini-cli"
 		}
-		raw, err := os.ReadFile("packaging/hosts/" + page + ".md")
+		raw, err := os.ReadFile("docs/hosts/" + page + ".md")
 		require.NoError(t, err)
 		text := strings.ReplaceAll(string(raw), "\r\n", "\n")
 		assert.Contains(t, text, "\n"+entry+"```", page)
