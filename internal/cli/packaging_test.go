@@ -97,7 +97,7 @@ func TestInstallLinks_Cursor(t *testing.T) {
 	require.Contains(t, want.Servers, hostconfig.ServerName)
 	count := 0
 	for _, page := range []string{"README.md", "docs/hosts/cursor.md"} {
-		// https://cursor.com/docs/mcp/install-links; GitHub shows links of its own schemes only.
+		// https://cursor.com/docs/mcp/install-links. GitHub removes cursor:// links.
 		for _, link := range installLinks(t, page, `(?:https://cursor\.com/en/install-mcp|cursor://anysphere\.cursor-deeplink/mcp/install)\?\S+`) {
 			count++
 			assert.Equal(t, hostconfig.ServerName, link.Get("name"), page)
