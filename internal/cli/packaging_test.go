@@ -4,9 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,8 +18,7 @@ import (
 // The registry entry names this version and every bundle of a release. The
 // release fills in owner and hashes.
 func TestRegistryEntry(t *testing.T) {
-	raw, err := os.ReadFile("packaging/server.json")
-	require.NoError(t, err)
+	raw := readFile(t, "packaging/server.json")
 	var entry struct {
 		Version  string
 		Packages []struct{ Identifier, FileSha256 string }
@@ -59,11 +56,10 @@ func TestChangelog(t *testing.T) {
 // leads to it.
 func TestHostPages(t *testing.T) {
 	readme := readPage(t, "README.md")
-	found, err := filepath.Glob("docs/hosts/*.md")
-	require.NoError(t, err)
+	found := glob(t, "docs/hosts/*.md")
 	require.NotEmpty(t, found)
 	for _, page := range found {
-		assert.Contains(t, readme, "("+filepath.ToSlash(page)+")", "the README leads to it")
+		assert.Contains(t, readme, "("+page+")", "the README leads to it")
 	}
 	for _, name := range hostconfig.Names() {
 		page := name
@@ -141,8 +137,7 @@ func installLinks(t *testing.T, page, pattern string) (queries []url.Values) {
 // The bundle for desktop hosts names this version, these tools and these
 // settings.
 func TestBundleManifest(t *testing.T) {
-	raw, err := os.ReadFile("packaging/manifest.json")
-	require.NoError(t, err)
+	raw := readFile(t, "packaging/manifest.json")
 	var m struct {
 		Version string
 		Tools   []struct{ Name string }

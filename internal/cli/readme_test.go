@@ -24,9 +24,7 @@ var update = flag.Bool("update", false, "write the tables of the README")
 
 // The README's tables come from the code: they cannot be out of date.
 func TestREADME_Tables(t *testing.T) {
-	raw, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	readme := string(raw)
+	readme := string(readFile(t, "README.md"))
 	for _, generated := range []struct{ name, table string }{
 		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()},
 	} {
@@ -37,7 +35,7 @@ func TestREADME_Tables(t *testing.T) {
 		readme = before + generated.table + after
 	}
 	if *update {
-		require.NoError(t, os.WriteFile("README.md", []byte(readme), 0o644))
+		require.NoError(t, os.WriteFile(inRepository(t, "README.md"), []byte(readme), 0o644))
 	}
 }
 
@@ -55,9 +53,7 @@ func section(t *testing.T, text, name string) (before, content, after string) {
 
 // Every error kind has one line in the README.
 func TestREADME_ErrorKinds(t *testing.T) {
-	raw, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	_, table, _ := section(t, string(raw), "errors")
+	_, table, _ := section(t, readPage(t, "README.md"), "errors")
 	var kinds []string
 	for _, line := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(table, -1) {
 		kinds = append(kinds, line[1])
@@ -76,31 +72,37 @@ func TestREADME_SampleResult(t *testing.T) {
 	sample := lines[len(lines)-1]
 	require.Contains(t, sample, "sandbox")
 	for _, page := range []string{"README.md", "docs/sandbox.md"} {
-		raw, err := os.ReadFile(page)
-		require.NoError(t, err)
-		assert.Contains(t, strings.Split(string(raw), "\n"), sample, page)
+		assert.Contains(t, strings.Split(readPage(t, page), "\n"), sample, page)
 	}
 }
 
 // CI runs the README's test command, and newcomers start with its example.
 func TestREADME_Commands(t *testing.T) {
-	raw, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	assert.Contains(t, string(raw), "```sh\ngo test ./...\n```")
-	assert.Contains(t, string(raw), "```sh\ngo run . generate --sandbox \"A cute little kitten on a sunny windowsill\"\n```")
+	readme := readPage(t, "README.md")
+	assert.Contains(t, readme, "```sh\ngo test ./...\n```")
+	assert.Contains(t, readme, "```sh\ngo run . generate --sandbox \"A cute little kitten on a sunny windowsill\"\n```")
 }
 
 // pages are the documents of the repository.
 func pages(t *testing.T) (names []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", ".github/*.md", "docs/*.md", "docs/*/*.md"} {
-		found, err := filepath.Glob(pattern)
-		require.NoError(t, err)
-		for _, name := range found {
-			names = append(names, filepath.ToSlash(name))
-		}
+		names = append(names, glob(t, pattern)...)
 	}
 	require.Contains(t, names, "README.md")
+	return names
+}
+
+// glob returns the files of the repository that match a pattern.
+func glob(t *testing.T, pattern string) (names []string) {
+	t.Helper()
+	found, err := filepath.Glob(inRepository(t, pattern))
+	require.NoError(t, err)
+	for _, full := range found {
+		name, err := filepath.Rel(inRepository(t, ""), full)
+		require.NoError(t, err)
+		names = append(names, filepath.ToSlash(name))
+	}
 	return names
 }
 
@@ -114,9 +116,25 @@ var (
 
 func readPage(t *testing.T, name string) string {
 	t.Helper()
-	raw, err := os.ReadFile(name)
+	return strings.ReplaceAll(string(readFile(t, name)), "\r\n", "\n")
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(inRepository(t, name))
 	require.NoError(t, err)
-	return strings.ReplaceAll(string(raw), "\r\n", "\n")
+	return raw
+}
+
+// inRepository returns the absolute name of a file of the repository. TestMain
+// changes to the repository's folder before the go command begins to record
+// which files a test opens: with relative names it would look for them in the
+// package's folder, and reuse results of before a document was changed.
+func inRepository(t *testing.T, name string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	return filepath.Join(root, filepath.FromSlash(name))
 }
 
 // Lines of prose have at most 100 characters, so that changes and quotations
@@ -167,7 +185,7 @@ func checkLink(t *testing.T, page, target string) {
 	if file != "" {
 		name = path.Join(path.Dir(page), file)
 	}
-	if !assert.FileExists(t, name, "%s: %s", page, target) || heading == "" {
+	if !assert.FileExists(t, inRepository(t, name), "%s: %s", page, target) || heading == "" {
 		return
 	}
 	assert.Contains(t, headings(readPage(t, name)), heading, "%s: %s", page, target)
@@ -223,8 +241,7 @@ func toolTable(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("| tool | argument | type | meaning |\n|---|---|---|---|\n")
 	for _, name := range []string{"generate_image", "get_image", "list_images"} {
-		raw, err := os.ReadFile("tools/testdata/global/" + name + ".json")
-		require.NoError(t, err)
+		raw := readFile(t, "tools/testdata/global/"+name+".json")
 		var tool struct {
 			InputSchema toolSchema `json:"inputSchema"`
 		}
@@ -297,8 +314,7 @@ func modelTable() string {
 }
 
 func TestExampleConfiguration(t *testing.T) {
-	raw, err := os.ReadFile("mcp.json.example")
-	require.NoError(t, err)
+	raw := readFile(t, "mcp.json.example")
 	var config struct {
 		Servers map[string]struct {
 			Type, Command string
