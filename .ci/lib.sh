@@ -1,0 +1,60 @@
+# Shared by the stages, which source it first. It changes to the root of the
+# repository and defines what several stages need.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export GOFLAGS="${GOFLAGS:-} -mod=readonly"
+
+# Tools that are built once are kept here between runs.
+tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
+
+# work is a folder for what a stage builds and installs. CI_WORK names one that
+# stages share; without it the stage has its own, which is deleted at the end.
+work="${CI_WORK:-}"
+if [ -z "$work" ]; then
+  work="$(mktemp -d)"
+  trap 'rm -rf "$work"' EXIT
+fi
+
+step() { printf '\n-- %s\n' "$*"; }
+
+# need TOOL [PACKAGE] installs a tool with apt, if this machine has apt and the
+# user is root. It fails if the tool is still missing.
+need() {
+  command -v "$1" >/dev/null && return
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >/dev/null 2>&1 || true
+    apt-get install -y -q --no-install-recommends "${2:-$1}" >/dev/null 2>&1 || true
+  fi
+  command -v "$1" >/dev/null
+}
+
+# want is need for tools without which some tests skip. It names what is missing.
+want() {
+  need "$@" || echo "NOT TESTED: $1 is missing, and what needs it is skipped"
+}
+
+# must is need for tools without which a stage cannot run.
+must() {
+  need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }
+}
+
+# program builds the program for this machine and sets $binary to its path.
+program() {
+  binary="$work/zai-image-mcp"
+  [ -x "$binary" ] || CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o "$binary" .
+}
+
+# clients installs the npm packages of .ci/suites/clients and sets $clients to the folder.
+clients() {
+  must npx npm
+  clients="$work/clients"
+  if [ ! -d "$clients/node_modules" ]; then
+    mkdir -p "$clients/wire"
+    cp .ci/suites/clients/* "$clients/"
+    (cd "$clients" && npm install --silent --no-audit --no-fund --ignore-scripts)
+  fi
+}
+
+# node_run runs a command with the version of Node.js that all clients support.
+node_run() { npx -y -p node@22.23.3 "$@"; }
