@@ -33,8 +33,6 @@ var ErrNoAsync = errors.New("zai: no asynchronous endpoint for this model")
 
 const (
 	taskLimit     = 15 * time.Minute // for an image; 71 s were seen
-	firstPoll     = 500 * time.Millisecond
-	slowestPoll   = 5 * time.Second
 	pollTime      = 30 * time.Second // for one question
 	mostRefusals  = 3
 	resultPath    = "/async-result/"
@@ -42,6 +40,9 @@ const (
 	maxTaskAnswer = 100
 	processing    = "PROCESSING" // status of a task
 )
+
+// polling is how Await spaces its questions.
+type polling struct{ first, longest time.Duration }
 
 // Submit has an image made that Await waits for. The rules are those of
 // GenerateImage. It fails with ErrNoAsync for models that the endpoint does
@@ -96,13 +97,13 @@ func (c *Client) readTask(a *rawResponse) *Task {
 func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, taskLimit)
 	defer cancel()
-	wait, refusals := firstPoll, 0
+	wait, refusals := c.polling.first, 0
 	var last *Error
 	for attempt := 1; ; attempt++ {
 		if !sleep(ctx, max(wait, last.retryAfter())) {
 			return nil, taskTimedOut(last, ctx.Err())
 		}
-		wait = min(wait*3/2, slowestPoll)
+		wait = min(wait*3/2, c.polling.longest)
 		start := c.now()
 		a, failure := c.poll(ctx, task)
 		var response *ImageResponse

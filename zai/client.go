@@ -31,6 +31,7 @@ type Client struct {
 	pictures  *http.Client
 	timeout   time.Duration
 	download  downloadLimits
+	polling   polling
 	userAgent string
 	log       *slog.Logger
 	now       func() time.Time
@@ -57,6 +58,7 @@ type settings struct {
 	connectTimeout time.Duration
 	timeout        time.Duration
 	download       downloadLimits
+	polling        polling
 	userAgent      string
 	log            *slog.Logger
 	now            func() time.Time
@@ -130,6 +132,19 @@ func WithDownloadRetries(waits ...time.Duration) Option {
 	}
 }
 
+// WithPolling sets how long Await waits before it first asks for a task, and
+// the longest pause between two questions: 500 ms and 5 s by default. Pauses
+// grow by half each time.
+func WithPolling(first, longest time.Duration) Option {
+	return func(s *settings) error {
+		if first <= 0 || longest < first {
+			return errors.New("WithPolling: must be positive, and longest not below first")
+		}
+		s.polling = polling{first, longest}
+		return nil
+	}
+}
+
 // WithUserAgent names the program in requests.
 func WithUserAgent(name string) Option {
 	return func(s *settings) error {
@@ -181,6 +196,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 		connectTimeout: 10 * time.Second,
 		timeout:        300 * time.Second,
 		download:       defaultDownloadLimits(),
+		polling:        polling{first: 500 * time.Millisecond, longest: 5 * time.Second},
 		userAgent:      "zai-image-mcp",
 		log:            slog.New(slog.DiscardHandler),
 		observe:        func(Attempt) {},
@@ -220,7 +236,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	return &Client{
 		key: &secret{key}, region: s.region, base: base, api: &api, billed: &billed, http1: http1,
 		pictures: imageClient(base, api.Transport, s.connectTimeout),
-		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
+		timeout:  s.timeout, download: s.download, polling: s.polling, userAgent: s.userAgent,
 		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil
 }

@@ -116,6 +116,8 @@ type Sandbox struct {
 	accepted atomic.Int64
 	refused  atomic.Int64
 	load     load
+	closed   chan struct{} // ends delays
+	close    func()
 
 	mu       sync.Mutex
 	requests map[string]int // by prompt, for faults that count
@@ -135,8 +137,10 @@ func New(options Options) *Sandbox {
 	s := &Sandbox{
 		options: options, mux: http.NewServeMux(),
 		requests: map[string]int{}, pictures: map[string]*picture{}, tasks: map[string]string{},
-		load: load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		load:   load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		closed: make(chan struct{}),
 	}
+	s.close = sync.OnceFunc(func() { close(s.closed) })
 	s.mux.HandleFunc("POST "+BasePath+"/images/generations", s.generate)
 	s.mux.HandleFunc("POST "+BasePath+"/async/images/generations", s.generateAsync)
 	s.mux.HandleFunc("GET "+BasePath+"/async-result/{id}", s.asyncResult)
@@ -155,6 +159,19 @@ func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
 // Accepted counts requests that were taken and would have been billed.
 func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
+
+// Close ends all delays: requests in flight are answered at once, tasks are
+// finished, and later requests do not wait. It is idempotent.
+func (s *Sandbox) Close() { s.close() }
+
+func (s *Sandbox) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // request is the body of both endpoints.
 type request struct {
@@ -214,7 +231,7 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p == nil || p.fault.name == "task_gone":
 		answer(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
-	case time.Since(p.created) < p.delay:
+	case time.Since(p.created) < p.delay && !s.isClosed():
 		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, p.model, p.id))
 	case p.fault.name == "task_failed":
 		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, p.model, p.id))
@@ -286,8 +303,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture
 		delay = s.options.Delay(req.Model, req.Quality)
 	}
 	if !async {
-		// The service goes on when the caller leaves; it is billed all the same.
-		time.Sleep(delay)
+		s.wait(delay)
 	}
 	if f.lose(w) {
 		return nil
@@ -295,6 +311,17 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture
 	p := s.keep(req, f, turn, delay)
 	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", p.id)
 	return p
+}
+
+// wait ends early only with Close: the service goes on when the caller leaves,
+// and bills all the same.
+func (s *Sandbox) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closed:
+	}
 }
 
 // keep stores what is needed to draw the image when its link is fetched.
