@@ -149,7 +149,7 @@ func classify(r *response) *Error {
 	e.Code, e.Message = code, message
 	kind, again := kindOfCode(code)
 	switch {
-	case status < 300 && !p.refused && code == "" && !present(p.fields["error"]):
+	case status < 300 && !p.refused && (code == "" || p.success) && !present(p.fields["error"]):
 		e.Kind = KindOutcomeUnknown
 		if e.Message == "" {
 			e.Message = "the answer holds no image"

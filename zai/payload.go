@@ -22,7 +22,7 @@ type payload struct {
 	created                         int64
 	filter                          []ContentFilter
 	requestID, model, code, message string
-	refused                         bool // "success": false
+	success, refused                bool // "success": true and false
 }
 
 var errNotObject = errors.New("the answer is no JSON object")
@@ -45,7 +45,7 @@ func parsePayload(body []byte) (payload, error) {
 	if p.message == "" {
 		p.message = scalar(p.fields["message"])
 	}
-	p.refused = scalar(p.fields["success"]) == "false"
+	p.success, p.refused = scalar(p.fields["success"]) == "true", scalar(p.fields["success"]) == "false"
 	p.created, _ = strconv.ParseInt(p.text("created"), 10, 64)
 	for _, name := range []string{"content_filter", "contentFilter"} {
 		if filter := contentFilters(p.fields[name]); len(filter) > 0 {
@@ -141,7 +141,7 @@ func contentFilters(value any) (filter []ContentFilter) {
 // failed reports that the answer says of itself that something went wrong.
 func (p payload) reportsFailure() bool {
 	kind, _ := kindOfCode(p.code)
-	return p.refused || present(p.fields["error"]) || kind != ""
+	return p.refused || present(p.fields["error"]) || kind != "" && !p.success
 }
 
 // present tells a value from the forms in which a gateway leaves it out.
@@ -242,8 +242,9 @@ func imageOf(text string) (ImageData, bool) {
 	return ImageData{B64JSON: text}, isInlineImage(text)
 }
 
-// fileLink is an https link within a text.
-var fileLink = regexp.MustCompile(`https://[^\s"'<>()\[\]{}\\|^` + "`" + `]+`)
+// fileLink is an https link within a text. It is all ASCII, and does not end in
+// the punctuation of the sentence around it.
+var fileLink = regexp.MustCompile(`https://[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]+`)
 
 // linksIn adds all links to image files that a value holds.
 func linksIn(value any, links map[string]bool) {
@@ -253,6 +254,7 @@ func linksIn(value any, links map[string]bool) {
 			return
 		}
 		for _, link := range fileLink.FindAllString(v, -1) {
+			link = strings.TrimRight(link, "!*,.:;?_~")
 			if len(link) <= maxLink && isImageFileLink(link) {
 				links[link] = true
 			}
