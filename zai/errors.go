@@ -175,7 +175,7 @@ func isSoftNotFound(e *Error) bool {
 	if e.HTTPStatus == http.StatusNotFound && e.Code != "1211" {
 		return true
 	}
-	return e.HTTPStatus < 300 && strings.Contains(e.Message, "NOT_FOUND")
+	return e.HTTPStatus < 300 && e.Message == "404 NOT_FOUND"
 }
 
 // errorText finds code and message in all recorded forms: nested object,

@@ -185,6 +185,15 @@ func TestGenerateImage_SuccessWithTheCodeOfARefusal(t *testing.T) {
 	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
 }
 
+// Only the gateways' own words say that nothing serves the address. Other
+// responses may come from a service that made an image and lost its file.
+func TestSubmit_NotFoundOfSomethingElse(t *testing.T) {
+	c, h := answering(t, 200, `{"code":9,"msg":"FILE_NOT_FOUND","success":false}`)
+	_, err := c.Submit(t.Context(), poster())
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown, "the caller must not send it again")
+	assert.EqualValues(t, 1, h.n.Load())
+}
+
 // A link is repeated in errors and rows, so that it has to have an end.
 func TestLinksWithoutEnd(t *testing.T) {
 	long := "https://x.example/" + strings.Repeat("a", 8<<20) + ".png"
