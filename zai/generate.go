@@ -108,7 +108,7 @@ func (c *Client) redact(text string) string {
 func (c *Client) complete(e *Error, header http.Header) *Error {
 	e.Message, e.Code = c.redact(e.Message), c.redact(e.Code)
 	e.RequestID, e.LogID = c.redact(e.RequestID), c.redact(e.LogID)
-	e.Answer = printable(c.redact(e.Answer))
+	e.Answer = strings.ToValidUTF8(head(c.redact(printable(e.Answer)), maxExcerpt), "")
 	e.RetryAfter = retryAfter(header, c.now())
 	switch e.Kind {
 	case KindUnauthorized:

@@ -194,6 +194,29 @@ func TestSubmit_NotFoundOfSomethingElse(t *testing.T) {
 	assert.EqualValues(t, 1, h.n.Load())
 }
 
+// Characters that are dropped must not hide the key from its redaction.
+func TestError_KeyAmongDroppedCharacters(t *testing.T) {
+	split := testKey[:4] + "\x00" + testKey[4:]
+	c, _ := answering(t, 200, `{"you":"sent `+split+` to me"`)
+	_, err := c.GenerateImage(t.Context(), kitten())
+	e, ok := errors.AsType[*zai.Error](err)
+	require.True(t, ok)
+	assert.Contains(t, e.Answer, "to me")
+	for _, text := range []string{e.Answer, e.Message, err.Error()} {
+		assert.NotContains(t, text, testKey[:8])
+	}
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			fmt.Fprintf(conn, "%s\r\n\r\n", split)
+			conn.Close()
+		}
+	}))
+	_, err = newClient(t, s.URL).GenerateImage(t.Context(), kitten())
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
+	assert.NotContains(t, err.Error(), testKey[:8])
+}
+
 // A link is repeated in errors and rows, so that it has to have an end.
 func TestLinksWithoutEnd(t *testing.T) {
 	long := "https://x.example/" + strings.Repeat("a", 8<<20) + ".png"

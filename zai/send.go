@@ -131,7 +131,7 @@ func (e sanitizedError) Unwrap() error { return e.error }
 // told bounds the text of an error of net/http and takes the key out of it.
 func (c *Client) sanitize(err error) error {
 	err = withoutURL(err)
-	return sanitizedError{err, clip(c.redact(head(err.Error(), 4<<10)), 500)}
+	return sanitizedError{err, clip(c.redact(clip(err.Error(), 4<<10)), 500)}
 }
 
 // transportError judges a call that got no answer. A request that was not sent

@@ -67,9 +67,9 @@ func plainText(text string) string {
 // bytes.
 const maxExcerpt = 4 << 10
 
-// printable is the beginning of an answer as it can be stored.
+// printable is the text of an answer as it can be stored.
 func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError:
 			return r
@@ -79,7 +79,6 @@ func printable(text string) string {
 			return -1
 		}
 	}, text)
-	return strings.ToValidUTF8(head(text, maxExcerpt), "")
 }
 
 // head is the beginning of a text, at most limit bytes long.
