@@ -36,7 +36,7 @@ func SpecialRanges() []netip.Prefix { return specialRanges() }
 
 // AnswerError judges an answer without an image.
 func AnswerError(status int, header http.Header, body []byte) *Error {
-	return responseError(&response{status: status, header: header, body: body})
+	return responseError(newResponse(status, header, body))
 }
 
 // BilledTransport tells what requests that cost money are sent over, and

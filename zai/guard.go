@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// specialRanges are the addresses that an image link must not lead to: all
+// specialRanges returns the addresses that an image link must not lead to: all
 // blocks of the IANA special-purpose registries that are not globally
-// reachable, and those that tunnel to other addresses. netip's own predicates
+// reachable, and those that tunnel to other addresses. The predicates of netip
 // miss half of them.
 func specialRanges() []netip.Prefix {
 	var list []netip.Prefix
@@ -63,9 +63,9 @@ func specialRanges() []netip.Prefix {
 
 var errForbiddenAddress = errors.New("the link leads to an address that is not public")
 
-// addressGuard refuses connections to anything but public addresses. It runs
-// after name resolution, on the address that is dialled, so neither odd
-// spellings nor a changing name server get around it.
+// addressGuard refuses connections to anything but public addresses. It checks
+// the address that is dialled, after name resolution, so that neither unusual
+// spellings nor changing DNS records get around it.
 type addressGuard struct{ forbidden []netip.Prefix }
 
 func (g addressGuard) control(network, address string, _ syscall.RawConn) error {
@@ -85,7 +85,7 @@ func (g addressGuard) control(network, address string, _ syscall.RawConn) error 
 	return nil
 }
 
-// pictureTransport sends requests for the trusted origin through the API's own
+// imageTransport sends requests for the trusted origin through the API's own
 // transport and all others through the guarded one.
 type imageTransport struct {
 	origin           string
@@ -99,7 +99,7 @@ func (t imageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.guarded.RoundTrip(r)
 }
 
-// CloseIdleConnections reaches both transports.
+// CloseIdleConnections closes those of both transports.
 func (t imageTransport) CloseIdleConnections() {
 	for _, rt := range []http.RoundTripper{t.trusted, t.guarded} {
 		if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
@@ -108,8 +108,9 @@ func (t imageTransport) CloseIdleConnections() {
 	}
 }
 
-// pictureClient fetches images. It never carries the key and never uses a
-// proxy for foreign hosts, as the guard could not see behind one.
+// imageClient returns the client for downloads. It never sends the key, and never
+// uses a proxy for foreign hosts, because the guard cannot check the address
+// that a proxy connects to.
 func imageClient(base *url.URL, trusted http.RoundTripper, connect time.Duration) *http.Client {
 	if trusted == nil {
 		trusted = http.DefaultTransport
@@ -127,7 +128,7 @@ func imageClient(base *url.URL, trusted http.RoundTripper, connect time.Duration
 			IdleConnTimeout:       15 * time.Second,
 		}},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			r.Header.Del("Referer") // net/http puts the link there, which carries a signature
+			r.Header.Del("Referer") // set by net/http to the link, which carries a signature
 			if len(via) > maxRedirects {
 				return fmt.Errorf("%w: more than %d redirects", errBadLink, maxRedirects)
 			}
@@ -145,7 +146,7 @@ var errBadLink = errors.New("the image link is not acceptable")
 func checkLink(u *url.URL, origin string) error {
 	switch {
 	case u.User != nil || u.Host == "":
-		return fmt.Errorf("%w: no plain address", errBadLink)
+		return fmt.Errorf("%w: not a plain address", errBadLink)
 	case originOf(u) == origin:
 		return nil
 	case u.Scheme != "https":
@@ -156,8 +157,8 @@ func checkLink(u *url.URL, origin string) error {
 	return nil
 }
 
-// originOf is scheme, host and port of a URL (RFC 6454), with the port always
-// written out.
+// originOf returns scheme, host and port of a URL (RFC 6454), always with the
+// port.
 func originOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

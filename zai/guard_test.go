@@ -127,7 +127,7 @@ func TestRedirects(t *testing.T) {
 	_, err := c.Download(t.Context(), zai.ImageData{URL: s.URL + "/hop/4"})
 	require.ErrorIs(t, err, zai.KindDownload)
 	for target, why := range map[string]string{
-		"http://192.0.2.1:443/": "not https", "https://192.0.2.1:8443/": "port 8443", "https://user@192.0.2.1/": "no plain address", "ftp://192.0.2.1/": "not https",
+		"http://192.0.2.1:443/": "not https", "https://192.0.2.1:8443/": "port 8443", "https://user@192.0.2.1/": "not a plain address", "ftp://192.0.2.1/": "not https",
 	} {
 		for _, link := range []string{target, s.URL + "/to?url=" + url.QueryEscape(target)} {
 			_, err := c.Download(t.Context(), zai.ImageData{URL: link})
