@@ -2,7 +2,6 @@ package zai
 
 import (
 	"net/http"
-	"net/netip"
 	"time"
 )
 
@@ -26,13 +25,8 @@ func (c *Client) UsesProxy() bool {
 	return c.images.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
 }
 
-// Forbidden tells what the guard says of an address that is dialled.
-func Forbidden(network, address string) error {
-	return addressGuard{forbidden: specialRanges()}.control(network, address, nil)
-}
-
-// SpecialRanges is the guard's table.
-func SpecialRanges() []netip.Prefix { return specialRanges() }
+// CheckAddress checks an address that is about to be dialled.
+func CheckAddress(network, address string) error { return checkAddress()(network, address, nil) }
 
 // AnswerError judges an answer without an image.
 func AnswerError(status int, header http.Header, body []byte) *Error {
