@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// WithDownloadLimits lets tests reach the limits quickly.
+// WithDownloadLimits replaces the limits of downloads.
 func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes int64) Option {
 	return func(s *settings) error {
 		s.download = downloadLimits{maxBytes, total, window, minBytes, defaultDownloadLimits().waits}
@@ -13,14 +13,14 @@ func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes in
 	}
 }
 
-// MaxDownload is the byte limit and the time limit of one download.
+// MaxDownload returns the limits of one download.
 func MaxDownload() (int64, time.Duration) {
 	limits := defaultDownloadLimits()
 	return limits.maxBytes, limits.total
 }
 
-// UsesProxy tells whether images of foreign hosts come through a proxy,
-// behind which the guard would see nothing.
+// UsesProxy reports whether images of foreign hosts are downloaded through a
+// proxy, where the address cannot be checked.
 func (c *Client) UsesProxy() bool {
 	return c.images.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
 }
@@ -28,13 +28,13 @@ func (c *Client) UsesProxy() bool {
 // CheckAddress checks an address that is about to be dialled.
 func CheckAddress(network, address string) error { return checkAddress()(network, address, nil) }
 
-// AnswerError judges an answer without an image.
-func AnswerError(status int, header http.Header, body []byte) *Error {
+// ResponseError returns the error for a response without an image.
+func ResponseError(status int, header http.Header, body []byte) *Error {
 	return responseError(newResponse(status, header, body))
 }
 
-// BilledTransport tells what requests that cost money are sent over, and
-// whether their connections are used again.
+// BilledTransport returns the protocols of billed requests, and whether their
+// connections are reused.
 func (c *Client) BilledTransport() (protocols string, reused bool) {
 	t := c.billed.Transport.(*http.Transport)
 	return t.Protocols.String(), !t.DisableKeepAlives

@@ -15,7 +15,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-func TestGuardedAddresses(t *testing.T) {
+func TestDownload_AddressesRefused(t *testing.T) {
 	for _, address := range []string{
 		"0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
 		"172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1",
@@ -77,7 +77,7 @@ var specialRanges = []string{
 }
 
 // The first and the last address of every range are refused.
-func TestGuardRangesAreWhole(t *testing.T) {
+func TestDownload_SpecialRangesRefused(t *testing.T) {
 	for _, s := range specialRanges {
 		prefix := netip.MustParsePrefix(s)
 		first := prefix.Masked().Addr()
@@ -98,7 +98,7 @@ func TestGuardRangesAreWhole(t *testing.T) {
 	}
 }
 
-// canary fails the test when anything connects to it.
+// canary listens, and fails the test if anything connects.
 func canary(t *testing.T, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -117,7 +117,7 @@ func canary(t *testing.T, address string) net.Listener {
 	return l
 }
 
-func TestNoConnectionToPrivateAddresses(t *testing.T) {
+func TestDownload_NoConnectionToPrivateAddress(t *testing.T) {
 	api := serve(t, http.NotFoundHandler())
 	c := newClient(t, api.URL, zai.WithDownloadRetries())
 	port := canary(t, "127.0.0.1:0").Addr().(*net.TCPAddr).Port
@@ -132,7 +132,7 @@ func TestNoConnectionToPrivateAddresses(t *testing.T) {
 		} {
 			_, err := c.Download(t.Context(), zai.ImageData{URL: link})
 			require.ErrorIs(t, err, zai.KindDownload, link)
-			// "Refused" would mean that the address was dialled and nobody listens.
+			// "Refused" would mean that the address was dialled.
 			require.NotRegexp(t, "refused|timeout|no route|handshake", err.Error(), link)
 		}
 	}
@@ -142,14 +142,14 @@ func TestNoConnectionToPrivateAddresses(t *testing.T) {
 	}
 }
 
-func TestRedirects(t *testing.T) {
+func TestDownload_Redirects(t *testing.T) {
 	other := canary(t, "127.0.0.1:0")
 	file := pngOf(t, 9, 9)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hop/{n}", func(w http.ResponseWriter, r *http.Request) {
 		var n int
 		_, _ = fmt.Sscan(r.PathValue("n"), &n)
-		assert.Empty(t, r.Referer(), "the link before carries a signature")
+		assert.Empty(t, r.Referer(), "the previous link carries a signature")
 		if n == 0 {
 			_, _ = w.Write(file)
 			return
@@ -183,8 +183,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// The trusted origin is scheme, host and port together.
-func TestOnlyTheOwnOriginIsTrusted(t *testing.T) {
+// The trusted origin consists of scheme, host and port.
+func TestDownload_TrustedOriginOnly(t *testing.T) {
 	api := serve(t, bytesHandler("image/png", pngOf(t, 9, 9)))
 	c := newClient(t, api.URL+"/api/paas/v4")
 	p, err := c.Download(t.Context(), zai.ImageData{URL: api.URL + "/files/a.png"})
