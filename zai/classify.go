@@ -111,14 +111,14 @@ func (p payload) errorText() (code, message string, nested bool) {
 // that went on working: the outcome is unknown.
 func kindOfStatus(status int) (kind Kind, notAccepted bool) {
 	switch {
+	case status == http.StatusRequestTimeout || status == http.StatusSeeOther || status < 300 || status >= 500:
+		return KindOutcomeUnknown, false
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return KindUnauthorized, true
-	case status == http.StatusNotFound || status >= 300 && status < 400:
+	case status == http.StatusNotFound || status < 400:
 		return KindWrongRegion, true
 	case status == http.StatusTooManyRequests:
 		return KindRateLimited, true
-	case status == http.StatusRequestTimeout || status < 400 || status >= 500:
-		return KindOutcomeUnknown, false
 	case status == http.StatusBadRequest:
 		return KindInvalidArgument, true
 	default:

@@ -136,10 +136,17 @@ func TestGenerateImage_RecordedResponses(t *testing.T) {
 func TestGenerateImage_RedirectNotFollowed(t *testing.T) {
 	target := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, responseOfGLM) })}
 	s := serve(t, target)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		from := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.URL, status) }))
-		_, err := newClient(t, from.URL).GenerateImage(t.Context(), kitten())
-		require.ErrorIs(t, err, zai.KindWrongRegion, status)
+	for status, kind := range map[int]zai.Kind{
+		301: zai.KindWrongRegion, 302: zai.KindWrongRegion, 307: zai.KindWrongRegion, 308: zai.KindWrongRegion,
+		303: zai.KindOutcomeUnknown, // the request was processed, the result is elsewhere (RFC 9110, 15.4.4)
+	} {
+		from := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.URL, status) })}
+		c := newClient(t, serve(t, from).URL)
+		_, err := c.GenerateImage(t.Context(), kitten())
+		require.ErrorIs(t, err, kind, status)
+		_, err = c.Submit(t.Context(), poster())
+		assert.Equal(t, kind == zai.KindWrongRegion, errors.Is(err, zai.ErrNoAsync), "%d: the caller sends the request again", status)
+		assert.EqualValues(t, 2, from.n.Load())
 	}
 	assert.Zero(t, target.n.Load())
 }
