@@ -35,8 +35,8 @@
 // # The key
 //
 // The key is sent to the base URL only, never to image hosts and not after a
-// redirect. Client and its parts print it as "***", and it is removed from all
-// text of the service that this package returns or logs.
+// redirect. A Client does not print it, and it is removed from the messages,
+// codes and ids of the service that this package returns or logs.
 //
 // # Downloads
 //
