@@ -22,8 +22,9 @@
 //   - POSTs go over HTTP/1.1 with a connection for each of them, because
 //     net/http repeats requests over HTTP/2 and on reused connections.
 //     Redirects are not followed.
-//   - Every other failure has KindOutcomeUnknown: the image may have been made
-//     and billed. The caller decides whether to pay again.
+//   - If it is not certain that a request was refused, the error is of
+//     KindOutcomeUnknown: the image may have been made and billed. The caller
+//     decides whether to pay again.
 //
 // Error.NotAccepted reports whether a failed request is certain to be free.
 // Await, Download and CheckKey are free and can be called again.
