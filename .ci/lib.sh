@@ -1,8 +1,13 @@
+# shellcheck shell=bash
 # Shared by the stages, which source it first. It changes to the root of the
 # repository and defines what several stages need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
+
+# fixture_tags are the build tags of .ci/suites/conformance/fixtures.
+# shellcheck disable=SC2034 # used by stages
+fixture_tags=conformance
 
 # Tools that are built once are kept here between runs.
 tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
@@ -17,6 +22,10 @@ fi
 
 step() { printf '\n-- %s\n' "$*"; }
 
+# skipped reports a check that cannot run on this machine, and why. .ci/run
+# repeats these lines at its end.
+skipped() { printf 'NOT TESTED: %s\n' "$*" | tee -a "$work/skipped"; }
+
 # need TOOL [PACKAGE] installs a tool with apt, if this machine has apt and the
 # user is root. It fails if the tool is still missing.
 need() {
@@ -30,13 +39,20 @@ need() {
 }
 
 # want is need for tools without which some tests skip. It names what is missing.
-want() {
-  need "$@" || echo "NOT TESTED: $1 is missing, and what needs it is skipped"
-}
+want() { need "$@" || skipped "$1 is missing, and what needs it is skipped"; }
 
 # must is need for tools without which a stage cannot run.
-must() {
-  need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }
+must() { need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }; }
+
+# built VERSION PACKAGE builds a Go program from source, unless that version is
+# already in $tools, and sets $tool to its path.
+built() {
+  local name="${2##*/}"
+  tool="$tools/$name-$1"
+  [ ! -x "$tool" ] || return 0
+  mkdir -p "$tools"
+  GOFLAGS="" GOBIN="$work/bin" go install "$2@$1"
+  mv "$work/bin/$name" "$tool"
 }
 
 # program builds the program for this machine and sets $binary to its path.
