@@ -20,7 +20,7 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 	if err != nil {
 		return nil, err
 	}
-	c.log.InfoContext(ctx, "image made", "model", request.Model, "size", request.Size, "request_id", image.RequestID, "log_id", image.LogID)
+	c.log.InfoContext(ctx, "received an image", "model", request.Model, "size", request.Size, "request_id", image.RequestID, "log_id", image.LogID)
 	return image, nil
 }
 

@@ -114,7 +114,7 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 		c.observe(Attempt{Operation: OperationPoll, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
 		switch {
 		case image != nil:
-			c.log.InfoContext(ctx, "image made", "request_id", image.RequestID, "polls", attempt)
+			c.log.InfoContext(ctx, "received an image", "request_id", image.RequestID, "polls", attempt)
 			return image, nil
 		case done:
 			return nil, failure

@@ -258,7 +258,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generat
 		return nil
 	}
 	g := s.keep(req, f, nth, delay)
-	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", g.id)
+	s.options.Log.Info("made an image", "model", req.Model, "size", req.Size, "id", g.id)
 	return g
 }
 
