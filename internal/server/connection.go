@@ -107,7 +107,7 @@ func (c *connection) refuse(ctx context.Context, bad *badMessage) {
 // begin serves a request beside the others.
 func (c *connection) begin(id json.RawMessage, method string, line []byte, leave func()) {
 	ctx, cancel := context.WithCancel(c.base)
-	ctx, receipt := c.withReceipt(ctx)
+	ctx, delivery := c.withDelivery(ctx)
 	r := c.session.calls.add(id, method, cancel)
 	if r == nil {
 		cancel()
@@ -134,7 +134,7 @@ func (c *connection) begin(id json.RawMessage, method string, line []byte, leave
 			}
 			defer end()
 		}
-		receipt.settle(ctx, c.answer(ctx, id, line, r))
+		settle(ctx, delivery, c.answer(ctx, id, line, r))
 	})
 }
 

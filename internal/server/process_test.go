@@ -78,7 +78,7 @@ func TestErrorKinds(t *testing.T) {
 			require.NoError(t, json.Unmarshal(out, &answer), "one line of JSON: %s", out)
 			got := answer.Result.StructuredContent.Error
 			assert.True(t, answer.Result.IsError)
-			assert.Equal(t, tt.kind, got.Kind)
+			assert.EqualValues(t, tt.kind, got.Kind)
 			assert.Equal(t, tt.retryable, got.Retryable)
 			assert.Equal(t, got.Message+" "+got.Hint+" (kind: "+tt.kind+")", answer.Result.Content[0].Text)
 			assert.Equal(t, tt.posts, api.Posts())

@@ -2,63 +2,41 @@ package server
 
 import (
 	"context"
-	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/tools"
 )
 
-// receipt collects which images are in the answer to a request, until it is
-// known whether that reached its client.
-type receipt struct {
-	pipeline *jobs.Pipeline
+type deliveryKey struct{}
 
-	mu      sync.Mutex
-	ids     []string
-	settled bool
+// withDelivery returns a context whose tool calls add their images to the
+// delivery.
+func (s *Server) withDelivery(ctx context.Context) (context.Context, *jobs.Delivery) {
+	d := s.pipeline.NewDelivery()
+	return context.WithValue(ctx, deliveryKey{}, d), d
 }
 
-type receiptKey struct{}
-
-func (s *Server) withReceipt(ctx context.Context) (context.Context, *receipt) {
-	r := &receipt{pipeline: s.pipeline}
-	return context.WithValue(ctx, receiptKey{}, r), r
+// identifyCaller passes the caller of a request to the tools. Without a
+// delivery the result goes to a caller inside the process, who has it at once.
+func (s *Server) identifyCaller(next server.ToolHandlerFunc) server.ToolHandlerFunc {
+	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		delivery, ok := ctx.Value(deliveryKey{}).(*jobs.Delivery)
+		if !ok {
+			delivery = s.pipeline.NewDelivery()
+			defer delivery.Confirm(ctx)
+		}
+		return next(tools.WithCaller(ctx, tools.Caller{Owner: ownerOf(ctx), Client: clientOf(ctx), Inline: inline(ctx), Delivery: delivery}), request)
+	}
 }
 
-// handOut notes the images of a result. Without a receipt it is given to a
-// caller inside the process, who has it at once.
-func (s *Server) handOut(ctx context.Context, ids []string) {
-	s.pipeline.BeginDelivery(ids)
-	r, ok := ctx.Value(receiptKey{}).(*receipt)
-	if !ok {
-		s.pipeline.ConfirmDelivery(ctx, ids)
+// settle ends a delivery: written reports whether the response was.
+func settle(ctx context.Context, d *jobs.Delivery, written bool) {
+	if written {
+		d.Confirm(ctx)
 		return
 	}
-	r.mu.Lock()
-	late := r.settled
-	if !late {
-		r.ids = append(r.ids, ids...)
-	}
-	r.mu.Unlock()
-	if late {
-		s.pipeline.CancelDelivery(ids)
-	}
-}
-
-func (r *receipt) empty() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.ids) == 0
-}
-
-// settle says whether the answer was written. Only the first word counts.
-func (r *receipt) settle(ctx context.Context, written bool) {
-	r.mu.Lock()
-	ids := r.ids
-	r.ids, r.settled = nil, true
-	r.mu.Unlock()
-	if written {
-		r.pipeline.ConfirmDelivery(ctx, ids)
-	} else {
-		r.pipeline.CancelDelivery(ids)
-	}
+	d.Cancel()
 }

@@ -55,7 +55,7 @@ func (s *Server) recoverResource(next server.ResourceHandlerFunc) server.Resourc
 		if err != nil {
 			s.log.ErrorContext(ctx, "resource cannot be read", "uri", clip(request.Params.URI), "error", err)
 			f := jobs.Describe(err)
-			err = errors.New(f.Message + " " + f.Hint + " (kind: " + f.Kind + ")")
+			err = errors.New(f.Message + " " + f.Hint + " (kind: " + string(f.Kind) + ")")
 		}
 		return contents, err
 	}

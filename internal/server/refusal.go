@@ -10,7 +10,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
-	"zai-image-mcp/tools"
+	"zai-image-mcp/tools/prompts"
 )
 
 // refusal is the protocol error that a handler wants its caller to get. The
@@ -98,7 +98,7 @@ func (s *Server) checkPrompt(next server.PromptHandlerFunc) server.PromptHandler
 			}
 		}()
 		result, err = next(ctx, request)
-		if wrong, ok := errors.AsType[*tools.PromptError](err); ok {
+		if wrong, ok := errors.AsType[*prompts.ArgumentError](err); ok {
 			refuseWith(ctx, mcp.INVALID_PARAMS, wrong.Text, nil)
 		}
 		return result, err

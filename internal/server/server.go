@@ -17,6 +17,7 @@ import (
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
+	"zai-image-mcp/tools/prompts"
 	"zai-image-mcp/zai"
 )
 
@@ -29,7 +30,7 @@ const Name = "zai-image-mcp"
 // Config is what a Server needs.
 type Config struct {
 	Version      string
-	Jobs         jobs.Config // Settled and Elsewhere are set by New
+	Jobs         jobs.Config // Tracer is set by New
 	Region       zai.Region
 	DefaultModel string
 	Wait         time.Duration // longest time a call waits for an image
@@ -64,9 +65,6 @@ type Server struct {
 	telemetry  *Telemetry
 	calls      *share   // tool calls under way
 	listeners  sync.Map // session id -> listener
-
-	handOver     chan struct{} // closed when calls shall not wait any longer
-	handOverOnce sync.Once
 }
 
 // listener is a session that wants to hear of new images.
@@ -85,16 +83,17 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		grace: c.Grace, structured: c.Structured, log: c.Jobs.Log, now: c.Jobs.Now, library: c.Jobs.Library,
-		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads), handOver: make(chan struct{}),
+		telemetry: c.Telemetry, calls: newShare(maxCalls, maxClientCalls), reads: newTurns(maxReads, maxReads),
 	}
-	c.Jobs.Settled, c.Jobs.Elsewhere, c.Jobs.Tracer = s.settled, s.announce, c.Telemetry.tracer
+	c.Jobs.Tracer = c.Telemetry.tracer
 	s.pipeline = jobs.New(c.Jobs)
+	s.pipeline.Subscribe(s.imageDone)
 	if err := c.Telemetry.gauge("zai_image_queue_length", "Images that wait for a slot.", s.pipeline.Waiting); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	list, err := tools.New(tools.Config{
 		Pipeline: s.pipeline, Library: c.Jobs.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, InlineFor: inline, Sandbox: c.Jobs.Sandbox, Reach: c.Reach, Owner: ownerOf, Client: clientOf, StopWaiting: s.handOver, BeginDelivery: s.handOut, Now: c.Jobs.Now, Log: c.Jobs.Log,
+		Inline: c.Inline, Sandbox: c.Jobs.Sandbox, Locator: c.Reach, Now: c.Jobs.Now, Log: c.Jobs.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)
@@ -113,7 +112,7 @@ func New(c Config) (*Server, error) {
 		server.WithPromptCapabilities(false),
 		server.WithPromptHandlerMiddleware(s.checkPrompt),
 		server.WithCompletions(),
-		server.WithPromptCompletionProvider(tools.PromptCompletion{Region: c.Region, Model: c.DefaultModel}),
+		server.WithPromptCompletionProvider(prompts.Completion{Region: c.Region, Model: c.DefaultModel}),
 		server.WithResourceCompletionProvider(library),
 		server.WithHooks(hooks),
 		// Lists depend on host and owner, so nobody may share them. Images never change.
@@ -126,6 +125,7 @@ func New(c Config) (*Server, error) {
 		server.WithToolHandlerMiddleware(s.observeCalls),
 		server.WithToolHandlerMiddleware(s.recoverTool),
 		server.WithToolHandlerMiddleware(s.limitCalls),
+		server.WithToolHandlerMiddleware(s.identifyCaller),
 		server.WithResourceHandlerMiddleware(s.recoverResource),
 	)
 	library.Register(s.mcp, hooks)
@@ -135,7 +135,7 @@ func New(c Config) (*Server, error) {
 	hooks.AddOnRegisterSession(s.remember)
 	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.listeners.Delete(session.SessionID()) })
 	s.mcp.AddTools(list...)
-	s.mcp.AddPrompts(tools.Prompts(c.Region, c.DefaultModel)...)
+	s.mcp.AddPrompts(prompts.All(c.Region, c.DefaultModel)...)
 	return s, nil
 }
 
@@ -143,10 +143,13 @@ func (s *Server) remember(ctx context.Context, session server.ClientSession) {
 	s.listeners.Store(session.SessionID(), listener{session, ownerOf(ctx)})
 }
 
-// settled hears what became of an image.
-func (s *Server) settled(i resources.Image, again bool) {
-	s.telemetry.settled(i, again)
-	s.announce(i)
+// imageDone counts an image that this process made, and notifies its owner's
+// clients.
+func (s *Server) imageDone(e jobs.Event) {
+	if !e.Remote {
+		s.telemetry.settled(e.Image, e.Resumed)
+	}
+	s.announce(e.Image)
 }
 
 // announce goes to the owner's clients and to nobody else.
@@ -229,9 +232,7 @@ func (s *Server) Close() {
 // is over, calls that still wait answer with the ids of their images.
 func (s *Server) ending(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
-	timer := time.AfterFunc(s.grace-min(s.grace/10, time.Second), func() {
-		s.handOverOnce.Do(func() { close(s.handOver) })
-	})
+	timer := time.AfterFunc(s.grace-min(s.grace/10, time.Second), s.pipeline.Detach)
 	return end, func() {
 		timer.Stop()
 		cancel()

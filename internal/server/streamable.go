@@ -172,10 +172,10 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 			return nil
 		}
 	}
-	var receipt *receipt
-	c.ctx, receipt = h.withReceipt(c.ctx)
+	ctx, delivery := h.withDelivery(c.ctx)
+	c.ctx = ctx
 	written := false
-	defer func() { receipt.settle(c.ctx, written) }()
+	defer func() { settle(c.ctx, delivery, written) }()
 	flight := c.session.calls.add(id, method, c.cancel)
 	if flight == nil {
 		c.cancel()
@@ -192,7 +192,7 @@ func (h *web) serve(w http.ResponseWriter, r *http.Request, c call, answer *repl
 	switch {
 	case response != nil && !c.session.calls.wasCancelled(flight):
 		err := answer.respond(id, response)
-		if err == nil && !receipt.empty() {
+		if err == nil && !delivery.Empty() {
 			err = errors.Join(http.NewResponseController(w).Flush(), r.Context().Err())
 		}
 		if written = err == nil; !written {

@@ -1,4 +1,4 @@
-package tools
+package prompts
 
 import (
 	"cmp"
@@ -11,34 +11,34 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/zai"
 )
 
-// A prompt is a way to a good image that a user picks in the host: it turns
-// some answers into words that lead an agent to call generate_image well. The
-// first five are the uses that the vendor names
-// (docs.z.ai/guides/image/cogview-4, "Usage").
+// prompt is an MCP prompt that turns the user's answers into instructions for an
+// agent that calls generate_image. Those of the catalog are the uses that the
+// vendor names (docs.z.ai/guides/image/cogview-4, "Usage").
 type prompt struct {
 	name, title, description string
-	subject                  argument   // what to show
-	details                  []argument // what else may be said
-	formats                  []format   // what the image is for, the usual one first
-	hd                       bool       // fine detail is worth the time
-	craft                    string     // how the words of the image are best chosen
-	model                    string     // used when the user names none
+	subject                  argument   // what the image shows; required
+	details                  []argument // optional
+	formats                  []format   // purposes of the image, the default first
+	hd                       bool       // the image has fine detail, so hd is worth its time
+	guidance                 string     // how to write the prompt of the image
+	model                    string     // used if the user names none
 }
 
-// argument is one question to the user.
+// argument is one argument of a prompt.
 type argument struct {
 	name, description string
-	choices           []string // to complete with; anything else may be said too
+	choices           []string // for completion; other values are valid too
 }
 
-// format is a use of the image, and the word that the models' tables have for
-// the size that suits it.
-type format struct{ name, suits string }
+// format is a purpose of the image, and the category of the size that suits it
+// (see zai.Model.Sizes).
+type format struct{ name, category string }
 
-// Names of the arguments that all prompts have.
+// Arguments that all prompts of the catalog have.
 const (
 	formatArgument  = "format"
 	textArgument    = "text"
@@ -49,21 +49,21 @@ const (
 	sizeArgument    = "size"
 )
 
-// Prompts makes the prompts, which ask for the region's default model unless
-// the user names another.
-func Prompts(region zai.Region, model string) []server.ServerPrompt {
+// All returns the prompts. They ask for the given model unless the user names
+// another.
+func All(region zai.Region, model string) []server.ServerPrompt {
 	var list []server.ServerPrompt
-	for _, p := range uses() {
+	for _, p := range catalog() {
 		p.model = model
 		list = append(list, server.ServerPrompt{Prompt: p.definition(region), Handler: p.handler(region)})
 	}
 	return append(list, improvePrompt())
 }
 
-// PromptError is a request for a prompt that cannot be met.
-type PromptError struct{ Text string }
+// ArgumentError reports invalid arguments of a prompt.
+type ArgumentError struct{ Text string }
 
-func (e *PromptError) Error() string { return e.Text }
+func (e *ArgumentError) Error() string { return e.Text }
 
 func (p prompt) arguments(region zai.Region) []argument {
 	var names, models, sizes []string
@@ -105,20 +105,20 @@ func (p prompt) handler(region zai.Region) server.PromptHandlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		return instruct(p.description, text), nil
+		return userMessage(p.description, text), nil
 	}
 }
 
-// checkArguments gives the arguments without empty ones. The library lets
-// requests through that lack required ones or hold unknown ones.
+// checkArguments returns the arguments that are not empty. It rejects unknown
+// and missing ones, which mcp-go does not.
 func checkArguments(p mcp.Prompt, arguments map[string]string) (map[string]string, error) {
 	given := map[string]string{}
 	for name, value := range arguments {
 		if !slices.ContainsFunc(p.Arguments, func(a mcp.PromptArgument) bool { return a.Name == name }) {
-			return nil, &PromptError{fmt.Sprintf("The prompt %q has no argument %q.", p.Name, clip(name, 60))}
+			return nil, &ArgumentError{fmt.Sprintf("The prompt %q has no argument %q.", p.Name, plaintext.Truncate(name, 60))}
 		}
 		if n := len([]rune(value)); n > zai.MaxPrompt {
-			return nil, &PromptError{fmt.Sprintf("The argument %q has %d characters, more than %d.", name, n, zai.MaxPrompt)}
+			return nil, &ArgumentError{fmt.Sprintf("The argument %q has %d characters, more than %d.", name, n, zai.MaxPrompt)}
 		}
 		if value = strings.TrimSpace(value); value != "" {
 			given[name] = value
@@ -126,25 +126,25 @@ func checkArguments(p mcp.Prompt, arguments map[string]string) (map[string]strin
 	}
 	for _, a := range p.Arguments {
 		if a.Required && given[a.Name] == "" {
-			return nil, &PromptError{fmt.Sprintf("The argument %q of the prompt %q is missing.", a.Name, p.Name)}
+			return nil, &ArgumentError{fmt.Sprintf("The argument %q of the prompt %q is missing.", a.Name, p.Name)}
 		}
 	}
 	return given, nil
 }
 
-// text is what the agent is told to do.
+// text returns the instructions for the agent.
 func (p prompt) text(region zai.Region, given map[string]string) (string, error) {
-	use, wish := p.formats[0], given[formatArgument]
-	if wish == "" {
-		wish = use.name
+	purpose, named := p.formats[0], given[formatArgument]
+	if named == "" {
+		named = purpose.name
 	}
 	known := false
 	for _, f := range p.formats {
-		if strings.EqualFold(f.name, wish) {
-			use, known = f, true
+		if strings.EqualFold(f.name, named) {
+			purpose, known = f, true
 		}
 	}
-	model, chosen, err := p.choose(region, given, use)
+	model, chosen, err := p.choose(region, given, purpose)
 	if err != nil {
 		return "", err
 	}
@@ -163,17 +163,18 @@ func (p prompt) text(region zai.Region, given map[string]string) (string, error)
 			fmt.Fprintf(&b, "- %s: %s\n", strings.ReplaceAll(a.name, "_", " "), value)
 		}
 	}
-	fmt.Fprintf(&b, "- it is for: %s\n", wish)
+	fmt.Fprintf(&b, "- it is for: %s\n", named)
 	fmt.Fprintf(&b, "\nCall generate_image once, with model %q, %s, quality %q and n 1. ", model.ID, size, quality)
-	fmt.Fprintf(&b, "Write its prompt yourself, in one paragraph: %s", p.craft)
-	lettering(&b, given)
+	fmt.Fprintf(&b, "Write its prompt yourself, in one paragraph: %s", p.guidance)
+	writeTextInstructions(&b, given)
 	fmt.Fprintf(&b, "\n\nThen look at the preview, if you can see it. When something is wrong, say what, and ask before you make another one: each costs $%g. "+
 		"At the end tell the user the file or the link of the original.", model.PriceUSD)
 	return b.String(), nil
 }
 
-// choose gives model and size: those asked for, else the usual ones.
-func (p prompt) choose(region zai.Region, given map[string]string, use format) (zai.Model, string, error) {
+// choose returns the model and size that the user named, or else the defaults
+// for the purpose.
+func (p prompt) choose(region zai.Region, given map[string]string, purpose format) (zai.Model, string, error) {
 	model, err := zai.FindModel(region, cmp.Or(given[modelArgument], p.model, zai.DefaultModel))
 	if err != nil {
 		return model, "", promptError(err)
@@ -184,9 +185,10 @@ func (p prompt) choose(region zai.Region, given map[string]string, use format) (
 		}
 		return model, wanted, nil
 	}
-	for _, suits := range []string{use.suits, map[string]string{"header": "slide", "infographic": "phone"}[use.suits]} {
+	similar := map[string]string{"header": "slide", "infographic": "phone"} // for models without the category
+	for _, category := range []string{purpose.category, similar[purpose.category]} {
 		for _, s := range model.Sizes {
-			if s.Category == suits {
+			if s.Category == category {
 				return model, s.Size, nil
 			}
 		}
@@ -194,7 +196,7 @@ func (p prompt) choose(region zai.Region, given map[string]string, use format) (
 	return model, model.DefaultSize, nil
 }
 
-// sizesOf lists a model's sizes with what they are for.
+// sizesOf lists a model's sizes with their uses.
 func sizesOf(m zai.Model) string {
 	var list []string
 	for _, s := range m.Sizes {
@@ -206,13 +208,13 @@ func sizesOf(m zai.Model) string {
 func promptError(err error) error {
 	if refused, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := refused.Explain()
-		return &PromptError{message + " " + hint}
+		return &ArgumentError{message + " " + hint}
 	}
 	return err
 }
 
-// lettering asks for words in the image.
-func lettering(b *strings.Builder, given map[string]string) {
+// writeTextInstructions asks for legible words in the image.
+func writeTextInstructions(b *strings.Builder, given map[string]string) {
 	english, chinese := given[textArgument], given[textZhArgument]
 	switch {
 	case english != "" && chinese != "":
@@ -224,51 +226,7 @@ func lettering(b *strings.Builder, given map[string]string) {
 	}
 }
 
-func instruct(description, text string) *mcp.GetPromptResult {
+// userMessage returns a prompt of one message by the user.
+func userMessage(description, text string) *mcp.GetPromptResult {
 	return mcp.NewGetPromptResult(description, []mcp.PromptMessage{mcp.NewPromptMessage(mcp.RoleUser, mcp.NewTextContent(text))})
-}
-
-func clip(text string, runes int) string {
-	if r := []rune(text); len(r) > runes {
-		return string(r[:runes]) + "…"
-	}
-	return text
-}
-
-// PromptCompletion completes arguments of prompts with what is usual for them.
-type PromptCompletion struct {
-	Region zai.Region
-	Model  string // used when the user names none
-}
-
-// CompletePromptArgument lists the choices that begin as typed; sizes are those
-// of the model that the user has named already, else of the one that is used.
-// Unknown names complete to nothing.
-func (c PromptCompletion) CompletePromptArgument(_ context.Context, name string, typed mcp.CompleteArgument, filled mcp.CompleteContext) (*mcp.Completion, error) {
-	values := []string{}
-	for _, a := range c.arguments(name) {
-		choices := a.choices
-		if model, err := zai.FindModel(c.Region, cmp.Or(strings.TrimSpace(filled.Arguments[modelArgument]), c.Model, zai.DefaultModel)); err == nil && a.name == sizeArgument {
-			choices = model.SizeNames()
-		}
-		for _, choice := range choices {
-			if a.name == typed.Name && strings.HasPrefix(strings.ToLower(choice), strings.ToLower(typed.Value)) {
-				values = append(values, choice)
-			}
-		}
-	}
-	return &mcp.Completion{Values: values, Total: len(values)}, nil
-}
-
-func (c PromptCompletion) arguments(name string) []argument {
-	if name == improveName {
-		return improveChoices()
-	}
-	for _, p := range uses() {
-		if p.name == name {
-			p.model = c.Model
-			return p.arguments(c.Region)
-		}
-	}
-	return nil
 }

@@ -1,7 +1,8 @@
-package tools_test
+package prompts_test
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,9 +14,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"zai-image-mcp/tools"
+	"zai-image-mcp/tools/prompts"
 	"zai-image-mcp/zai"
 )
+
+var update = flag.Bool("update", false, "write golden files")
 
 // promptText asks for a prompt.
 func promptText(t *testing.T, p server.ServerPrompt, arguments map[string]string) (string, error) {
@@ -42,7 +45,7 @@ func required(p server.ServerPrompt) string {
 // are a contract with users: a change must be meant.
 func TestPrompts(t *testing.T) {
 	var names []string
-	for _, p := range tools.Prompts(zai.Global, zai.DefaultModel) {
+	for _, p := range prompts.All(zai.Global, zai.DefaultModel) {
 		names = append(names, p.Prompt.Name)
 		for _, a := range p.Prompt.Arguments {
 			assert.NotEmpty(t, a.Description, "%s %s", p.Prompt.Name, a.Name)
@@ -60,7 +63,7 @@ func TestPrompts(t *testing.T) {
 		most, err := promptText(t, p, all)
 		require.NoError(t, err)
 		got := string(definition) + "\n\n" + least + "\n\n" + most + "\n"
-		golden := filepath.Join("testdata", "prompts", p.Prompt.Name+".txt")
+		golden := filepath.Join("testdata", p.Prompt.Name+".txt")
 		if *update {
 			require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
 			require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
@@ -79,12 +82,12 @@ var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)"
 func TestPromptsAskForWhatThereIs(t *testing.T) {
 	sizes := map[string]bool{}
 	for _, region := range []zai.Region{zai.Global, zai.China} {
-		for _, p := range tools.Prompts(region, zai.DefaultModel) {
+		for _, p := range prompts.All(region, zai.DefaultModel) {
 			if p.Prompt.Name == "improve_prompt" {
 				continue
 			}
 			for _, m := range zai.Models(region) {
-				complete := tools.PromptCompletion{Region: region}
+				complete := prompts.Completion{Region: region}
 				formats, err := complete.CompletePromptArgument(t.Context(), p.Prompt.Name, mcp.CompleteArgument{Name: "format"}, mcp.CompleteContext{})
 				require.NoError(t, err)
 				for _, format := range append(formats.Values, "", "something else", strings.ToUpper(formats.Values[1])) {
@@ -113,7 +116,7 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 }
 
 func TestPromptsRefuse(t *testing.T) {
-	p := tools.Prompts(zai.Global, zai.DefaultModel)[0]
+	p := prompts.All(zai.Global, zai.DefaultModel)[0]
 	for text, arguments := range map[string]map[string]string{
 		`"dish" of the prompt "food_promotion" is missing`: {"dish": "  ", "style": "rustic"},
 		`has no argument "colour"`:                         {"dish": "soup", "colour": "red"},
@@ -122,7 +125,7 @@ func TestPromptsRefuse(t *testing.T) {
 		"divisible by 16":                                  {"dish": "soup", "size": "1000x1000"},
 	} {
 		_, err := promptText(t, p, arguments)
-		var wrong *tools.PromptError
+		var wrong *prompts.ArgumentError
 		require.ErrorAs(t, err, &wrong)
 		assert.Contains(t, wrong.Text, text)
 	}
@@ -131,7 +134,7 @@ func TestPromptsRefuse(t *testing.T) {
 // The words that have to be readable come word for word, in one language or
 // in both.
 func TestLettering(t *testing.T) {
-	p := tools.Prompts(zai.Global, zai.DefaultModel)[1]
+	p := prompts.All(zai.Global, zai.DefaultModel)[1]
 	for want, arguments := range map[string]map[string]string{
 		"No words in the image.":                       {},
 		"“Half price”":                                 {"text": "Half price"},
@@ -146,13 +149,13 @@ func TestLettering(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, text, want)
 	}
-	text, err := promptText(t, tools.Prompts(zai.Global, "glm-image")[1], map[string]string{"product": "a teapot"})
+	text, err := promptText(t, prompts.All(zai.Global, "glm-image")[1], map[string]string{"product": "a teapot"})
 	require.NoError(t, err)
 	assert.Contains(t, text, `model "glm-image"`, "the server's own default")
 }
 
 func TestPromptCompletion(t *testing.T) {
-	c := tools.PromptCompletion{Region: zai.Global}
+	c := prompts.Completion{Region: zai.Global}
 	for _, tt := range []struct{ prompt, argument, typed, want string }{
 		{"food_promotion", "style", "", "bright and fresh,dark and moody,rustic,minimalist,festive,street food"},
 		{"food_promotion", "style", "MIN", "minimalist"},
@@ -173,7 +176,7 @@ func TestPromptCompletion(t *testing.T) {
 		assert.Equal(t, tt.want, strings.Join(got.Values, ","), "%+v", tt)
 	}
 	for _, m := range zai.Models(zai.Global) {
-		unnamed, err := tools.PromptCompletion{Region: zai.Global, Model: m.ID}.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, mcp.CompleteContext{})
+		unnamed, err := prompts.Completion{Region: zai.Global, Model: m.ID}.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, mcp.CompleteContext{})
 		require.NoError(t, err)
 		assert.Equal(t, m.SizeNames(), unnamed.Values, "of the model that is used")
 		chosen := mcp.CompleteContext{Arguments: map[string]string{"model": m.ID}}

@@ -1,4 +1,4 @@
-package tools
+package prompts
 
 import (
 	"context"
@@ -11,17 +11,17 @@ import (
 
 const improveName = "improve_prompt"
 
-// improveChoices are what arguments of improve_prompt usually are.
-func improveChoices() []argument {
+// improveArguments returns the arguments of improve_prompt that have choices.
+func improveArguments() []argument {
 	var titles []string
-	for _, p := range uses() {
+	for _, p := range catalog() {
 		titles = append(titles, strings.ToLower(p.title))
 	}
 	return []argument{{name: "use", choices: titles}, {name: "language", choices: []string{"English", "Chinese"}}}
 }
 
-// improvePrompt turns a short wish into a prompt that says all that an image
-// needs, without making the image.
+// improvePrompt returns the prompt that makes an agent turn a short description
+// into a complete prompt, without generating the image.
 func improvePrompt() server.ServerPrompt {
 	definition := mcp.NewPrompt(improveName, mcp.WithPromptTitle("Improve a prompt"),
 		mcp.WithPromptDescription("Turn a short wish into a prompt that makes a good image, before money is spent"),
@@ -48,6 +48,6 @@ func improvePrompt() server.ServerPrompt {
 			"and use no negations, as a model draws what it reads. Words that have to be readable in the image stay word for word in quotes, with their place. "+
 			"Name no living artists and no brands that the wish does not name.\n\n"+
 			"Then say in one line which model, size and quality of zai-image://models suit it and what it costs, and ask whether to make it.", language)
-		return instruct(definition.Description, b.String()), nil
+		return userMessage(definition.Description, b.String()), nil
 	}}
 }

@@ -1,7 +1,7 @@
-package tools
+package prompts
 
-// uses are the prompts for images.
-func uses() []prompt {
+// catalog returns the prompts for images.
+func catalog() []prompt {
 	return []prompt{food(), product(), game(), teaching(), tourism()}
 }
 
@@ -16,7 +16,7 @@ func food() prompt {
 		},
 		formats: []format{{"menu", "illustration"}, {"delivery platform", "square"}, {"poster", "poster"}, {"social media story", "phone"}, {"banner", "slide"}},
 		hd:      true,
-		craft: "commercial food photography; the dish in the middle, its texture, steam and gloss in close detail, the named ingredients to be seen; " +
+		guidance: "commercial food photography; the dish in the middle, its texture, steam and gloss in close detail, the named ingredients to be seen; " +
 			"one light and its direction; tableware and background that suit the style; a shallow depth of field.",
 	}
 }
@@ -32,7 +32,7 @@ func product() prompt {
 		},
 		formats: []format{{"product page", "square"}, {"detail page", "poster"}, {"campaign banner", "header"}, {"mobile banner", "phone"}},
 		hd:      true,
-		craft: "product photography; the whole product, undistorted, in the named material and colour; the angle that shows the selling points; " +
+		guidance: "product photography; the whole product, undistorted, in the named material and colour; the angle that shows the selling points; " +
 			"soft light without hard reflections; the background as asked for, with free room where text is to stand; no logos or brands that were not named.",
 	}
 }
@@ -49,7 +49,7 @@ func game() prompt {
 		},
 		formats: []format{{"character sheet", "poster"}, {"item icon", "square"}, {"scene", "slide"}, {"loading screen", "header"}, {"mobile card", "phone"}},
 		hd:      true,
-		craft: "concept art in the named style; a character whole from head to foot, an item whole; silhouette, costume and material told apart clearly; " +
+		guidance: "concept art in the named style; a character whole from head to foot, an item whole; silhouette, costume and material told apart clearly; " +
 			"the light and colours of the world; a plain background, unless a scene is asked for.",
 	}
 }
@@ -64,7 +64,7 @@ func teaching() prompt {
 			{"style", "Look of the image", []string{"textbook drawing", "watercolour", "flat vector", "cutaway diagram", "historical scene", "comic"}},
 		},
 		formats: []format{{"textbook page", "illustration"}, {"slide", "slide"}, {"worksheet", "poster"}, {"wall chart", "infographic"}, {"flash card", "square"}},
-		craft: "find the one thing that the learner has to see and put it in the middle; correct in its parts, numbers and proportions; simple shapes, clear outlines and few, " +
+		guidance: "find the one thing that the learner has to see and put it in the middle; correct in its parts, numbers and proportions; simple shapes, clear outlines and few, " +
 			"strong colours for the young, more detail for the older; nothing that leads away from the topic. Labels only if they are asked for, as they may be misspelled.",
 	}
 }
@@ -81,7 +81,7 @@ func tourism() prompt {
 		},
 		formats: []format{{"poster", "poster"}, {"website header", "header"}, {"banner", "slide"}, {"social media story", "phone"}, {"post", "square"}},
 		hd:      true,
-		craft: "one view that nobody confuses with another place; its typical elements in foreground, middle and distance; people who enjoy it, small; " +
+		guidance: "one view that nobody confuses with another place; its typical elements in foreground, middle and distance; people who enjoy it, small; " +
 			"the light of season and hour; free room where text is to stand; buildings and customs as they really are.",
 	}
 }
