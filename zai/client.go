@@ -22,22 +22,23 @@ import (
 // Client calls the API of one region with one key. It is safe for concurrent
 // use.
 type Client struct {
-	key       *secret
-	region    Region
-	base      *url.URL
-	billed    *http.Client // for what costs money
-	http1     bool         // billed is known to speak HTTP/1.1 and to send nothing twice
-	api       *http.Client // for questions
-	pictures  *http.Client
-	timeout   time.Duration
-	download  downloadLimits
-	userAgent string
-	log       *slog.Logger
-	now       func() time.Time
-	jitter    func(limit time.Duration) time.Duration
-	observe   func(Attempt)
-	noAsync   atomic.Bool // the asynchronous endpoint was refused
-	decoding  sync.Mutex  // of an answer that holds an image
+	key          *secret
+	region       Region
+	base         *url.URL
+	billed       *http.Client // for what costs money
+	http1        bool         // billed is known to speak HTTP/1.1 and to send nothing twice
+	api          *http.Client // for questions
+	images       *http.Client
+	timeout      time.Duration
+	download     downloadLimits
+	polling      polling
+	userAgent    string
+	log          *slog.Logger
+	now          func() time.Time
+	jitter       func(limit time.Duration) time.Duration
+	observe      func(Attempt)
+	asyncRefused atomic.Bool // the asynchronous endpoint was refused
+	decoding     sync.Mutex  // of an answer that holds an image
 }
 
 // secret is the key. Behind a pointer it cannot be printed by accident: fmt
@@ -57,6 +58,7 @@ type settings struct {
 	connectTimeout time.Duration
 	timeout        time.Duration
 	download       downloadLimits
+	polling        polling
 	userAgent      string
 	log            *slog.Logger
 	now            func() time.Time
@@ -130,6 +132,19 @@ func WithDownloadRetries(waits ...time.Duration) Option {
 	}
 }
 
+// WithPolling sets how long Await waits before it first asks for a task, and
+// the longest pause between two questions: 500 ms and 5 s by default. Pauses
+// grow by half each time.
+func WithPolling(first, longest time.Duration) Option {
+	return func(s *settings) error {
+		if first <= 0 || longest < first {
+			return errors.New("WithPolling: must be positive, and longest not below first")
+		}
+		s.polling = polling{first, longest}
+		return nil
+	}
+}
+
 // WithUserAgent names the program in requests.
 func WithUserAgent(name string) Option {
 	return func(s *settings) error {
@@ -181,6 +196,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 		connectTimeout: 10 * time.Second,
 		timeout:        300 * time.Second,
 		download:       defaultDownloadLimits(),
+		polling:        polling{first: 500 * time.Millisecond, longest: 5 * time.Second},
 		userAgent:      "zai-image-mcp",
 		log:            slog.New(slog.DiscardHandler),
 		observe:        func(Attempt) {},
@@ -219,8 +235,8 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	billed.Transport, http1 = billedTransport(api.Transport)
 	return &Client{
 		key: &secret{key}, region: s.region, base: base, api: &api, billed: &billed, http1: http1,
-		pictures: imageClient(base, api.Transport, s.connectTimeout),
-		timeout:  s.timeout, download: s.download, userAgent: s.userAgent,
+		images:  imageClient(base, api.Transport, s.connectTimeout),
+		timeout: s.timeout, download: s.download, polling: s.polling, userAgent: s.userAgent,
 		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil
 }
@@ -235,5 +251,5 @@ func (c *Client) BaseURL() string { return c.base.String() }
 func (c *Client) Close() {
 	c.billed.CloseIdleConnections()
 	c.api.CloseIdleConnections()
-	c.pictures.CloseIdleConnections()
+	c.images.CloseIdleConnections()
 }

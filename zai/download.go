@@ -23,7 +23,7 @@ type downloadLimits struct {
 
 func defaultDownloadLimits() downloadLimits {
 	return downloadLimits{
-		maxBytes: MaxPictureBytes,
+		maxBytes: MaxImageBytes,
 		total:    2 * time.Minute,
 		window:   10 * time.Second,
 		minBytes: 10 << 10,
@@ -31,8 +31,8 @@ func defaultDownloadLimits() downloadLimits {
 	}
 }
 
-// MaxPictureBytes is the largest image file that is fetched.
-const MaxPictureBytes = 32 << 20
+// MaxImageBytes is the largest image file that is fetched.
+const MaxImageBytes = 32 << 20
 
 // Download opens the image of an answer: it fetches the link, or decodes the
 // bytes that came with the answer. A link is often not there yet for some
@@ -47,10 +47,10 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	if data.URL == "" {
 		return openInline(data.B64JSON)
 	}
-	if inline, ok := dataURL(data.URL); ok {
+	if inline, ok := cutDataURL(data.URL); ok {
 		return openInline(inline)
 	}
-	link, err := c.link(data.URL)
+	link, err := c.parseLink(data.URL)
 	if err != nil {
 		e := &Error{Kind: KindDownload, Message: "the link to the image is not acceptable", cause: err}
 		if len(data.URL) <= maxLink {
@@ -60,23 +60,23 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	}
 	for attempt := 0; ; attempt++ {
 		start := c.now()
-		picture, err := c.fetch(ctx, link)
+		image, err := c.fetch(ctx, link)
 		c.observe(Attempt{Operation: OperationDownload, Number: attempt + 1, Status: downloadStatus(err), Duration: c.now().Sub(start)})
 		if err == nil {
-			return picture, nil
+			return image, nil
 		}
 		if ctx.Err() == nil && attempt < len(c.download.waits) && retryable(err) {
-			c.log.InfoContext(ctx, "failed to fetch an image, trying again", "attempt", attempt+1, "error", c.told(err).Error())
+			c.log.InfoContext(ctx, "failed to fetch an image, trying again", "attempt", attempt+1, "error", c.sanitize(err).Error())
 			if sleep(ctx, c.download.waits[attempt]) {
 				continue
 			}
 		}
-		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the image failed", cause: c.told(err)}
+		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the image failed", cause: c.sanitize(err)}
 	}
 }
 
 // link parses a link and tells whether it may be fetched.
-func (c *Client) link(raw string) (*url.URL, error) {
+func (c *Client) parseLink(raw string) (*url.URL, error) {
 	if len(raw) > maxLink {
 		return nil, fmt.Errorf("%w: it has %d bytes, more than %d", errBadLink, len(raw), maxLink)
 	}
@@ -87,8 +87,8 @@ func (c *Client) link(raw string) (*url.URL, error) {
 	return u, checkLink(u, originOf(c.base))
 }
 
-func (c *Client) acceptable(link string) bool {
-	_, err := c.link(link)
+func (c *Client) fetchable(link string) bool {
+	_, err := c.parseLink(link)
 	return err == nil
 }
 
@@ -103,14 +103,14 @@ func retryable(err error) bool {
 	switch {
 	case errors.As(err, &status):
 		return status == http.StatusNotFound || status == http.StatusTooManyRequests || status >= 500
-	case errors.Is(err, errForbiddenAddress), errors.Is(err, errBadLink), errors.Is(err, errTooLarge), errors.Is(err, errTooLong):
+	case errors.Is(err, errForbiddenAddress), errors.Is(err, errBadLink), errors.Is(err, errTooManyPixels), errors.Is(err, errTooManyBytes):
 		return false
 	default: // not an image yet, or the connection failed
 		return true
 	}
 }
 
-var errTooLong = fmt.Errorf("the file is larger than %d MiB", MaxPictureBytes>>20)
+var errTooManyBytes = fmt.Errorf("the file is larger than %d MiB", MaxImageBytes>>20)
 
 // fetch makes one attempt. The returned image holds the connection.
 func (c *Client) fetch(ctx context.Context, link *url.URL) (*Image, error) {
@@ -120,13 +120,13 @@ func (c *Client) fetch(ctx context.Context, link *url.URL) (*Image, error) {
 		cancel()
 		return nil, err
 	}
-	picture, err := OpenImage(body)
+	image, err := OpenImage(body)
 	if err != nil {
 		body.Close()
 		return nil, err
 	}
-	picture.closer = body
-	return picture, nil
+	image.closer = body
+	return image, nil
 }
 
 func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.CancelFunc) (*meteredBody, error) {
@@ -138,19 +138,19 @@ func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.Can
 	request.Header.Set("Accept", "image/*")
 	// The size must be the file's own; a compressed transfer would also hide a bomb.
 	request.Header.Set("Accept-Encoding", "identity")
-	answer, err := c.pictures.Do(request)
+	response, err := c.images.Do(request)
 	if err != nil {
 		return nil, withoutURL(err)
 	}
 	switch {
-	case answer.StatusCode != http.StatusOK:
-		answer.Body.Close()
-		return nil, statusError(answer.StatusCode)
-	case answer.ContentLength > c.download.maxBytes:
-		answer.Body.Close()
-		return nil, errTooLong
+	case response.StatusCode != http.StatusOK:
+		response.Body.Close()
+		return nil, statusError(response.StatusCode)
+	case response.ContentLength > c.download.maxBytes:
+		response.Body.Close()
+		return nil, errTooManyBytes
 	}
-	return newMeteredBody(answer.Body, c.download, cancel), nil
+	return newMeteredBody(response.Body, c.download, cancel), nil
 }
 
 var errTooSlow = errors.New("the download is too slow")
@@ -202,7 +202,7 @@ func (m *meteredBody) Read(b []byte) (int, error) {
 	m.mu.Unlock()
 	switch {
 	case m.read > m.limits.maxBytes:
-		return 0, errTooLong
+		return 0, errTooManyBytes
 	case slow && err != nil && !errors.Is(err, io.EOF):
 		return n, errTooSlow
 	case err != nil && !errors.Is(err, io.EOF):

@@ -91,7 +91,7 @@ func (e *Error) Is(target error) bool {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-func invalid(message, hint string) *Error {
+func invalidArgument(message, hint string) *Error {
 	return &Error{Kind: KindInvalidArgument, Message: message, Hint: hint, NotAccepted: true}
 }
 
@@ -124,32 +124,32 @@ func kindOfCode(code string) (kind Kind, again bool) {
 	}
 }
 
-// answerError turns an answer without an image into an error. It is called for
+// responseError turns an answer without an image into an error. It is called for
 // every status, as some failures come with 200.
-func answerError(a *rawResponse) *Error {
-	e := judge(a)
+func responseError(r *response) *Error {
+	e := classify(r)
 	if e.Kind == KindOutcomeUnknown {
-		e.Answer = a.beginning()
+		e.Answer = r.excerpt()
 	}
 	return e
 }
 
-func judge(a *rawResponse) *Error {
-	status := a.status
-	e := &Error{HTTPStatus: status, LogID: a.logID()}
-	answer, err := decodeAnswer(a.text)
+func classify(r *response) *Error {
+	status := r.status
+	e := &Error{HTTPStatus: status, LogID: r.logID()}
+	p, err := parsePayload(r.body)
 	if err != nil {
-		e.Message = words(head(a.text, 64<<10))
+		e.Message = plainText(head(r.body, 64<<10))
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 		e.cause = errors.New("the answer is not JSON")
 		return e
 	}
-	e.RequestID, e.ContentFilter = answer.requestID, answer.filter
-	code, message, nested := answer.errorWords()
+	e.RequestID, e.ContentFilter = p.requestID, p.filter
+	code, message, nested := p.errorText()
 	e.Code, e.Message = code, message
 	kind, again := kindOfCode(code)
 	switch {
-	case status < 300 && !answer.refused && code == "" && !present(answer.fields["error"]):
+	case status < 300 && !p.refused && (code == "" || p.success) && !present(p.fields["error"]):
 		e.Kind = KindOutcomeUnknown
 		if e.Message == "" {
 			e.Message = "the answer holds no image"
@@ -175,23 +175,23 @@ func isSoftNotFound(e *Error) bool {
 	if e.HTTPStatus == http.StatusNotFound && e.Code != "1211" {
 		return true
 	}
-	return e.HTTPStatus < 300 && strings.Contains(e.Message, "NOT_FOUND")
+	return e.HTTPStatus < 300 && e.Message == "404 NOT_FOUND"
 }
 
-// errorWords finds code and message in all recorded forms: nested object,
+// errorText finds code and message in all recorded forms: nested object,
 // plain string, flat fields. The third result tells the nested form, which is
 // the only one that surely comes from the service.
-func (w wireAnswer) errorWords() (code, message string, nested bool) {
-	if plain, ok := w.fields["error"].(string); ok && plain != "" {
-		return w.code, words(plain), false
+func (p payload) errorText() (code, message string, nested bool) {
+	if plain, ok := p.fields["error"].(string); ok && plain != "" {
+		return p.code, plainText(plain), false
 	}
-	if inner, ok := w.fields["error"].(map[string]any); ok {
-		code, message = word(scalar(inner["code"]), 40), words(scalar(inner["message"]))
+	if inner, ok := p.fields["error"].(map[string]any); ok {
+		code, message = identifier(scalar(inner["code"]), 40), plainText(scalar(inner["message"]))
 		if code != "" || message != "" {
 			return code, message, true
 		}
 	}
-	return w.code, words(w.message), false
+	return p.code, plainText(p.message), false
 }
 
 // kindOfStatus judges an answer without a known code. A 5xx without the

@@ -59,7 +59,7 @@ func (e *Error) describe() (message, hint string) {
 	case KindQuota:
 		return "A usage limit of the Z.AI account is reached", "Wait until the limit resets or ask the user to change the plan."
 	case KindContentBlocked:
-		return "Z.AI's content check refused " + e.refused(), "Rephrase the prompt without the sensitive part and call again; the same prompt is refused again."
+		return "Z.AI's content check refused " + e.blockedPart(), "Rephrase the prompt without the sensitive part and call again; the same prompt is refused again."
 	case KindOutcomeUnknown:
 		return "Z.AI gave no usable answer, so the image may have been made and billed", "It was not sent again. Tell the user before you repeat the call, as that may cost a second time."
 	case KindDownload:
@@ -71,8 +71,8 @@ func (e *Error) describe() (message, hint string) {
 	}
 }
 
-// refused tells which side of the conversation the content check stopped.
-func (e *Error) refused() string {
+// blockedPart tells which side of the conversation the content check stopped.
+func (e *Error) blockedPart() string {
 	for _, f := range e.ContentFilter {
 		if f.Role == "assistant" {
 			return "the image that was made"

@@ -23,7 +23,7 @@ func MaxDownload() (int64, time.Duration) {
 // UsesProxy tells whether images of foreign hosts come through a proxy,
 // behind which the guard would see nothing.
 func (c *Client) UsesProxy() bool {
-	return c.pictures.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
+	return c.images.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
 }
 
 // Forbidden tells what the guard says of an address that is dialled.
@@ -36,7 +36,7 @@ func SpecialRanges() []netip.Prefix { return specialRanges() }
 
 // AnswerError judges an answer without an image.
 func AnswerError(status int, header http.Header, body []byte) *Error {
-	return answerError(&rawResponse{status: status, header: header, text: body})
+	return responseError(&response{status: status, header: header, body: body})
 }
 
 // BilledTransport tells what requests that cost money are sent over, and

@@ -21,7 +21,7 @@ const maxAttempts = 4
 //
 // Cancelling ctx after the request was sent does not undo it.
 func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*ImageResponse, error) {
-	response, err := postBilled(ctx, c, OperationGenerate, generationsPath, request, func(a *rawResponse) *ImageResponse { return c.readResponse(a) })
+	response, err := postBilled(ctx, c, OperationGenerate, generationsPath, request, func(r *response) *ImageResponse { return c.readImage(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 
 // order posts a request that is billed when it is accepted. read is nil for
 // an answer that is not what was asked for.
-func postBilled[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*rawResponse) *T) (*T, error) {
+func postBilled[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*response) *T) (*T, error) {
 	request, model, err := request.prepared(c.region)
 	if err != nil {
 		return nil, err
@@ -45,10 +45,10 @@ func postBilled[T any](ctx context.Context, c *Client, operation Operation, path
 	for attempt := 1; ; attempt++ {
 		start := c.now()
 		var result *T
-		a, failure := c.post(ctx, path, body)
+		r, failure := c.post(ctx, path, body)
 		if failure == nil {
-			if result = read(a); result == nil {
-				failure = c.complete(answerError(a), a.header)
+			if result = read(r); result == nil {
+				failure = c.complete(responseError(r), r.header)
 			}
 		}
 		c.observe(Attempt{Operation: operation, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
@@ -67,26 +67,26 @@ func postBilled[T any](ctx context.Context, c *Client, operation Operation, path
 	}
 }
 
-// readResponse is nil when the answer holds no image.
-func (c *Client) readResponse(a *rawResponse) *ImageResponse {
-	if !a.ok() {
+// readImage is nil when the answer holds no image.
+func (c *Client) readImage(r *response) *ImageResponse {
+	if !r.ok() {
 		return nil
 	}
-	w, err := c.decode(a)
-	if err != nil && !errors.Is(err, errNoObject) {
+	p, err := c.parse(r)
+	if err != nil && !errors.Is(err, errNotObject) {
 		return nil
 	}
-	return c.response(a, w)
+	return c.imageResponse(r, p)
 }
 
-func (c *Client) response(a *rawResponse, w wireAnswer) *ImageResponse {
-	image, ok := w.image(c.acceptable)
+func (c *Client) imageResponse(r *response, p payload) *ImageResponse {
+	image, ok := p.image(c.fetchable)
 	if !ok {
 		return nil
 	}
 	return &ImageResponse{
-		Created: w.created, Data: []ImageData{image}, ContentFilter: w.filter, Model: w.model,
-		RequestID: c.redact(w.requestID), LogID: c.redact(a.logID()),
+		Created: p.created, Data: []ImageData{image}, ContentFilter: p.filter, Model: p.model,
+		RequestID: c.redact(p.requestID), LogID: c.redact(r.logID()),
 	}
 }
 
@@ -97,9 +97,9 @@ func (c *Client) redact(text string) string {
 	key := c.key.value
 	text = strings.NewReplacer(key, "***", url.QueryEscape(key), "***",
 		base64.StdEncoding.EncodeToString([]byte(key)), "***").Replace(text)
-	const telling = 8
-	if len(key) >= 2*telling {
-		text = strings.ReplaceAll(text, key[:telling], "***")
+	const keyPrefixLen = 8
+	if len(key) >= 2*keyPrefixLen {
+		text = strings.ReplaceAll(text, key[:keyPrefixLen], "***")
 	}
 	return text
 }
@@ -108,7 +108,7 @@ func (c *Client) redact(text string) string {
 func (c *Client) complete(e *Error, header http.Header) *Error {
 	e.Message, e.Code = c.redact(e.Message), c.redact(e.Code)
 	e.RequestID, e.LogID = c.redact(e.RequestID), c.redact(e.LogID)
-	e.Answer = printable(c.redact(e.Answer))
+	e.Answer = strings.ToValidUTF8(head(c.redact(printable(e.Answer)), maxExcerpt), "")
 	e.RetryAfter = retryAfter(header, c.now())
 	switch e.Kind {
 	case KindUnauthorized:

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// dataURL gives the base64 of a data URL (RFC 2397). What type it claims does
+// cutDataURL gives the base64 of a data URL (RFC 2397). What type it claims does
 // not matter.
-func dataURL(text string) (inline string, ok bool) {
+func cutDataURL(text string) (inline string, ok bool) {
 	const scheme = "data:"
 	if len(text) < len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
 		return "", false
@@ -42,15 +42,15 @@ func isInlineImage(text string) bool {
 // openInline opens an image that came as base64 in the answer.
 func openInline(inline string) (*Image, error) {
 	inline = strings.TrimSpace(inline)
-	if content, ok := dataURL(inline); ok {
+	if content, ok := cutDataURL(inline); ok {
 		inline = content
 	}
-	if base64.StdEncoding.DecodedLen(len(inline)) > MaxPictureBytes+2 {
-		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooLong}
+	if base64.StdEncoding.DecodedLen(len(inline)) > MaxImageBytes+2 {
+		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooManyBytes}
 	}
-	picture, err := OpenImage(decodeInline(inline))
+	image, err := OpenImage(decodeInline(inline))
 	if err != nil {
 		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable image", cause: err}
 	}
-	return picture, nil
+	return image, nil
 }

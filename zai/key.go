@@ -9,9 +9,9 @@ const noTask = "0"
 // made: it asks for the result of a task that does not exist. The error is an
 // *Error, of kind KindUnauthorized when the key is refused.
 func (c *Client) CheckKey(ctx context.Context) error {
-	a, failure := c.poll(ctx, noTask)
+	r, failure := c.poll(ctx, noTask)
 	if failure == nil {
-		_, _, failure = c.readResult(a)
+		_, _, failure = c.readResult(r)
 	}
 	if failure.keyAccepted() {
 		return nil
@@ -19,7 +19,7 @@ func (c *Client) CheckKey(ctx context.Context) error {
 	return failure
 }
 
-// knowsKey tells an answer behind the look at the key: that there is no such
+// keyAccepted tells an answer behind the look at the key: that there is no such
 // task, no money or too much at once.
 func (e *Error) keyAccepted() bool {
 	return e == nil || e.Kind == KindInvalidArgument && e.Code != "" ||

@@ -138,7 +138,7 @@ func FindModel(region Region, id string) (Model, error) {
 			return m, nil
 		}
 		if m.ID == name {
-			return Model{}, invalid(
+			return Model{}, invalidArgument(
 				fmt.Sprintf("model %q exists only in region %s, this server uses %s", m.ID, m.Regions[0], region),
 				"Use one of: "+strings.Join(modelIDs(region), ", ")+".")
 		}
@@ -146,7 +146,7 @@ func FindModel(region Region, id string) (Model, error) {
 			here = append(here, m.ID)
 		}
 	}
-	return Model{}, invalid(fmt.Sprintf("unknown model %q", clip(id, 60)), "Use one of: "+strings.Join(here, ", ")+".")
+	return Model{}, invalidArgument(fmt.Sprintf("unknown model %q", clip(id, 60)), "Use one of: "+strings.Join(here, ", ")+".")
 }
 
 func modelIDs(region Region) []string {
@@ -185,16 +185,16 @@ func (m Model) CheckSize(size string) error {
 	hint := "Use one of " + strings.Join(m.SizeNames(), ", ") + "; or " + m.CustomSizes.String() + "."
 	w, h, ok := ParseSize(size)
 	if !ok {
-		return invalid(fmt.Sprintf("size %q is not WIDTHxHEIGHT", clip(size, 40)), hint)
+		return invalidArgument(fmt.Sprintf("size %q is not WIDTHxHEIGHT", clip(size, 40)), hint)
 	}
 	r := m.CustomSizes
 	switch {
 	case min(w, h) < r.Min || max(w, h) > r.Max:
-		return invalid(fmt.Sprintf("size %s: each side must be %d to %d for %s", size, r.Min, r.Max, m.ID), hint)
+		return invalidArgument(fmt.Sprintf("size %s: each side must be %d to %d for %s", size, r.Min, r.Max, m.ID), hint)
 	case w%r.Divisor != 0 || h%r.Divisor != 0:
-		return invalid(fmt.Sprintf("size %s: each side must be divisible by %d for %s", size, r.Divisor, m.ID), hint)
+		return invalidArgument(fmt.Sprintf("size %s: each side must be divisible by %d for %s", size, r.Divisor, m.ID), hint)
 	case w*h > r.MaxPixels:
-		return invalid(fmt.Sprintf("size %s has %d pixels, more than the %d that %s can make", size, w*h, r.MaxPixels, m.ID), hint)
+		return invalidArgument(fmt.Sprintf("size %s has %d pixels, more than the %d that %s can make", size, w*h, r.MaxPixels, m.ID), hint)
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (m Model) CheckQuality(quality string) error {
 	if allowed == "" {
 		allowed = Standard
 	}
-	return invalid(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
+	return invalidArgument(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
 }
 
 // UsualDuration is how long an image of the quality takes; the empty quality is

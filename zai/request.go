@@ -56,13 +56,13 @@ func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 // end user's id. The error is an *Error of kind KindInvalidArgument.
 func CheckTexts(prompt, userID string) error {
 	if strings.TrimSpace(prompt) == "" {
-		return invalid("prompt is empty", "Describe the image in the prompt.")
+		return invalidArgument("prompt is empty", "Describe the image in the prompt.")
 	}
 	if n := utf8.RuneCountInString(prompt); n > MaxPrompt {
-		return invalid(fmt.Sprintf("prompt has %d characters, more than %d", n, MaxPrompt), "Shorten the prompt.")
+		return invalidArgument(fmt.Sprintf("prompt has %d characters, more than %d", n, MaxPrompt), "Shorten the prompt.")
 	}
 	if n := utf8.RuneCountInString(userID); userID != "" && (n < MinUserID || n > MaxUserID) {
-		return invalid(fmt.Sprintf("user_id has %d characters", n), fmt.Sprintf("Use %d to %d characters or leave user_id out.", MinUserID, MaxUserID))
+		return invalidArgument(fmt.Sprintf("user_id has %d characters", n), fmt.Sprintf("Use %d to %d characters or leave user_id out.", MinUserID, MaxUserID))
 	}
 	return nil
 }

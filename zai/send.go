@@ -11,23 +11,23 @@ import (
 	"sync/atomic"
 )
 
-// rawResponse is what came back, whatever it says.
-type rawResponse struct {
+// response is what came back, whatever it says.
+type response struct {
 	status int
 	header http.Header
-	text   []byte
+	body   []byte
 }
 
-func (a *rawResponse) logID() string { return word(a.header.Get("X-Log-Id"), 100) }
+func (r *response) logID() string { return identifier(r.header.Get("X-Log-Id"), 100) }
 
 // beginning is what is kept of an answer that was not understood. It is longer
 // than what is kept in the end, so that the key is found where that is cut.
-func (a *rawResponse) beginning() string { return head(a.text, 2*maxKeptAnswer) }
+func (r *response) excerpt() string { return head(r.body, 2*maxExcerpt) }
 
-func (a *rawResponse) ok() bool { return a.status >= 200 && a.status <= 299 }
+func (r *response) ok() bool { return r.status >= 200 && r.status <= 299 }
 
 // post sends a request that is billed if it is accepted, at most once.
-func (c *Client) post(ctx context.Context, path string, content []byte) (*rawResponse, *Error) {
+func (c *Client) post(ctx context.Context, path string, content []byte) (*response, *Error) {
 	var body io.Reader
 	var sent func() bool
 	if c.http1 {
@@ -44,11 +44,11 @@ func (c *Client) post(ctx context.Context, path string, content []byte) (*rawRes
 	request.GetBody = nil // nothing below can send the body again
 	request.ContentLength = int64(len(content))
 	request.Header.Set("Content-Type", "application/json")
-	response, err := c.billed.Do(request)
+	from, err := c.billed.Do(request)
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent() && (!c.http1 || !isWriteError(err)))
 	}
-	return c.readAnswer(response)
+	return c.readResponse(from)
 }
 
 // watchWriting tells whether net/http has written a whole request to its own
@@ -63,17 +63,17 @@ func watchWriting(ctx context.Context) (watched context.Context, written func() 
 }
 
 // get asks a question that is free and may be repeated.
-func (c *Client) get(ctx context.Context, path string) (*rawResponse, *Error) {
+func (c *Client) get(ctx context.Context, path string) (*response, *Error) {
 	ctx, sent := watchWriting(ctx)
 	request, err := c.newRequest(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
 	}
-	response, err := c.api.Do(request)
+	from, err := c.api.Do(request)
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent())
 	}
-	return c.readAnswer(response)
+	return c.readResponse(from)
 }
 
 func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
@@ -88,56 +88,56 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body io.Re
 	return request, nil
 }
 
-// maxAnswer is the largest answer that is read. The largest image of any model
+// maxResponse is the largest answer that is read. The largest image of any model
 // has 2^22 pixels: without any compression 16 MiB, which are 22 as base64.
-const maxAnswer = 24 << 20
+const maxResponse = 24 << 20
 
-func (c *Client) readAnswer(response *http.Response) (*rawResponse, *Error) {
-	defer response.Body.Close()
-	a := &rawResponse{status: response.StatusCode, header: response.Header}
+func (c *Client) readResponse(from *http.Response) (*response, *Error) {
+	defer from.Body.Close()
+	r := &response{status: from.StatusCode, header: from.Header}
 	var err error
-	a.text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	e := &Error{Kind: KindOutcomeUnknown, HTTPStatus: a.status, LogID: a.logID(), Answer: a.beginning()}
+	r.body, err = io.ReadAll(io.LimitReader(from.Body, maxResponse+1))
+	e := &Error{Kind: KindOutcomeUnknown, HTTPStatus: r.status, LogID: r.logID(), Answer: r.excerpt()}
 	switch {
 	case err != nil:
-		e.Message, e.cause = "the answer broke off", c.told(err)
-	case len(a.text) > maxAnswer:
-		e.Message = fmt.Sprintf("the answer is larger than %d MiB", maxAnswer>>20)
+		e.Message, e.cause = "the answer broke off", c.sanitize(err)
+	case len(r.body) > maxResponse:
+		e.Message = fmt.Sprintf("the answer is larger than %d MiB", maxResponse>>20)
 	default:
-		return a, nil
+		return r, nil
 	}
-	return nil, c.complete(e, a.header)
+	return nil, c.complete(e, r.header)
 }
 
 // decode reads an answer. Of those that hold an image one is read at a time,
 // for the memory they take.
-func (c *Client) decode(a *rawResponse) (wireAnswer, error) {
-	if len(a.text) > largeAnswer {
+func (c *Client) parse(r *response) (payload, error) {
+	if len(r.body) > largeBody {
 		c.decoding.Lock()
 		defer c.decoding.Unlock()
 	}
-	return decodeAnswer(a.text)
+	return parsePayload(r.body)
 }
 
-// toldError is an error whose text may repeat what the service sent.
-type toldError struct {
+// sanitizedError is an error whose text may repeat what the service sent.
+type sanitizedError struct {
 	error
 	text string
 }
 
-func (e toldError) Error() string { return e.text }
-func (e toldError) Unwrap() error { return e.error }
+func (e sanitizedError) Error() string { return e.text }
+func (e sanitizedError) Unwrap() error { return e.error }
 
 // told bounds the text of an error of net/http and takes the key out of it.
-func (c *Client) told(err error) error {
+func (c *Client) sanitize(err error) error {
 	err = withoutURL(err)
-	return toldError{err, clip(c.redact(head(err.Error(), 4<<10)), 500)}
+	return sanitizedError{err, clip(c.redact(clip(err.Error(), 4<<10)), 500)}
 }
 
 // transportError judges a call that got no answer. A request that was not sent
 // in full cannot have been accepted.
 func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
-	e := &Error{Kind: KindOutcomeUnknown, cause: c.told(err)}
+	e := &Error{Kind: KindOutcomeUnknown, cause: c.sanitize(err)}
 	switch {
 	case sent && ctx.Err() != nil:
 		e.Message = "no answer within the time allowed"

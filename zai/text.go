@@ -28,8 +28,8 @@ func clip(text string, limit int) string {
 	return string([]rune(text)[:limit]) + "…"
 }
 
-// word is an id or a code, which has neither blanks nor markup.
-func word(text string, limit int) string {
+// identifier is an id or a code, which has neither blanks nor markup.
+func identifier(text string, limit int) string {
 	return clip(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@+=", r) {
 			return r
@@ -38,8 +38,8 @@ func word(text string, limit int) string {
 	}, head(text, limit*utf8.UTFMax*2)), limit)
 }
 
-// longest is how much of a message of the service is kept, in characters.
-const longest = 300
+// maxMessage is how much of a message of the service is kept, in characters.
+const maxMessage = 300
 
 var (
 	markupBlock = regexp.MustCompile(`(?is)<script\b.*?(</script\s*>|$)|<style\b.*?(</style\s*>|$)|<!--.*?(-->|$)`)
@@ -47,10 +47,10 @@ var (
 	markdown    = regexp.MustCompile(`(?s)!?\[([^\[\]]*)\](\([^()]*(\)|$)|:\s*\S*://\S*)`)
 )
 
-// words is what a text of the service says, without markup: whoever reads a
+// plainText is what a text of the service says, without markup: whoever reads a
 // message may be a model or a program that renders it. It has at most longest
 // characters.
-func words(text string) string {
+func plainText(text string) string {
 	const enough = 8 << 10
 	text = clip(text, enough) // first, as markup may be hidden by characters that are dropped
 	text = markupBlock.ReplaceAllString(text, " ")
@@ -60,16 +60,16 @@ func words(text string) string {
 		text = markdown.ReplaceAllString(text, "$1")
 	}
 	text = strings.ReplaceAll(text, "](", "] (")
-	return clip(strings.Join(strings.Fields(text), " "), longest)
+	return clip(strings.Join(strings.Fields(text), " "), maxMessage)
 }
 
-// maxKeptAnswer is how much is kept of an answer that was not understood, in
+// maxExcerpt is how much is kept of an answer that was not understood, in
 // bytes.
-const maxKeptAnswer = 4 << 10
+const maxExcerpt = 4 << 10
 
-// printable is the beginning of an answer as it can be stored.
+// printable is the text of an answer as it can be stored.
 func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError:
 			return r
@@ -79,7 +79,6 @@ func printable(text string) string {
 			return -1
 		}
 	}, text)
-	return strings.ToValidUTF8(head(text, maxKeptAnswer), "")
 }
 
 // head is the beginning of a text, at most limit bytes long.

@@ -16,8 +16,8 @@ type fault struct {
 
 var faultWord = regexp.MustCompile(`sandbox:([a-z_0-9]+)(?:=([0-9a-z.]+))?(?:([*@])(\d+))?`)
 
-// faultFor finds the fault for the turn-th request with this prompt.
-func (s *Sandbox) faultFor(prompt string, turn int) fault {
+// faultFor finds the fault for the n-th request with this prompt.
+func (s *Sandbox) faultFor(prompt string, nth int) fault {
 	text := prompt
 	if s.options.Fault != "" {
 		text += " sandbox:" + s.options.Fault
@@ -26,7 +26,7 @@ func (s *Sandbox) faultFor(prompt string, turn int) fault {
 	for _, m := range faultWord.FindAllStringSubmatch(text, -1) {
 		count, _ := strconv.Atoi(m[4])
 		switch {
-		case m[3] == "*" && turn > count, m[3] == "@" && turn != count:
+		case m[3] == "*" && nth > count, m[3] == "@" && nth != count:
 		case m[1] == "delay":
 			d, err := time.ParseDuration(m[2])
 			if err == nil {
@@ -39,9 +39,9 @@ func (s *Sandbox) faultFor(prompt string, turn int) fault {
 	return f
 }
 
-// refuse answers the faults that take no request, in the recorded words of the
+// reject answers the faults that take no request, in the recorded words of the
 // real service.
-func (f fault) refuse(w http.ResponseWriter) bool {
+func (f fault) reject(w http.ResponseWriter) bool {
 	var status int
 	var body string
 	switch f.name {
@@ -69,7 +69,7 @@ func (f fault) refuse(w http.ResponseWriter) bool {
 		return false
 	}
 	w.Header().Set("X-Log-Id", "sandbox")
-	answer(w, status, body)
+	respond(w, status, body)
 	return true
 }
 
@@ -83,9 +83,9 @@ func (f fault) lose(w http.ResponseWriter) bool {
 	case "hangup":
 		panic(http.ErrAbortHandler) // net/http closes the connection silently
 	case "no_picture":
-		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[]}`, time.Now().Unix()))
+		respond(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[]}`, time.Now().Unix()))
 	case "broken_json":
-		answer(w, http.StatusOK, `{"created":1760335349,"data":[{"url":"https://`)
+		respond(w, http.StatusOK, `{"created":1760335349,"data":[{"url":"https://`)
 	default:
 		return false
 	}

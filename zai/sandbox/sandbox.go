@@ -116,16 +116,18 @@ type Sandbox struct {
 	accepted atomic.Int64
 	refused  atomic.Int64
 	load     load
+	closed   chan struct{} // ends delays
+	close    func()
 
 	mu       sync.Mutex
 	requests map[string]int // by prompt, for faults that count
-	pictures map[string]*picture
+	images   map[string]*generation
 	order    []string
 	tasks    map[string]string
 }
 
-// keptPictures bounds how many links stay alive.
-const keptPictures = 10_000
+// maxImages bounds how many links stay alive.
+const maxImages = 10_000
 
 // New makes a sandbox.
 func New(options Options) *Sandbox {
@@ -134,15 +136,17 @@ func New(options Options) *Sandbox {
 	}
 	s := &Sandbox{
 		options: options, mux: http.NewServeMux(),
-		requests: map[string]int{}, pictures: map[string]*picture{}, tasks: map[string]string{},
-		load: load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		requests: map[string]int{}, images: map[string]*generation{}, tasks: map[string]string{},
+		load:   load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		closed: make(chan struct{}),
 	}
+	s.close = sync.OnceFunc(func() { close(s.closed) })
 	s.mux.HandleFunc("POST "+BasePath+"/images/generations", s.generate)
 	s.mux.HandleFunc("POST "+BasePath+"/async/images/generations", s.generateAsync)
 	s.mux.HandleFunc("GET "+BasePath+"/async-result/{id}", s.asyncResult)
 	s.mux.HandleFunc("GET /files/{name}", s.file)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, `{"code":500,"msg":"404 NOT_FOUND","success":false}`)
+		respond(w, http.StatusOK, `{"code":500,"msg":"404 NOT_FOUND","success":false}`)
 	})
 	return s
 }
@@ -155,6 +159,19 @@ func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
 // Accepted counts requests that were taken and would have been billed.
 func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
+
+// Close ends all delays: requests in flight are answered at once, tasks are
+// finished, and later requests do not wait. It is idempotent.
+func (s *Sandbox) Close() { s.close() }
+
+func (s *Sandbox) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // request is the body of both endpoints.
 type request struct {
@@ -176,31 +193,31 @@ func (r *request) UnmarshalJSON(b []byte) error {
 
 // generate is POST images/generations.
 func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
-	p := s.take(w, r, false)
-	if p == nil {
+	g := s.accept(w, r, false)
+	if g == nil {
 		return
 	}
-	if p.fault.name == "b64" {
-		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`, p.created.Unix(), p.base64()))
+	if g.fault.name == "b64" {
+		respond(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`, g.created.Unix(), g.base64()))
 		return
 	}
-	answer(w, http.StatusOK, fmt.Sprintf(
+	respond(w, http.StatusOK, fmt.Sprintf(
 		`{"created":%d,"data":[{"url":%q}],"id":%q,"request_id":%q,"usage":{"tokens":0,"price":0,"cost":0.0,"duration":%d},"timestamp":%d,"model":%q%s}`,
-		p.created.Unix(), p.link(r), p.id, p.id, int(p.delay.Seconds()), p.created.UnixMilli(), p.model, p.remark()))
+		g.created.Unix(), g.link(r), g.id, g.id, int(g.delay.Seconds()), g.created.UnixMilli(), g.model, g.remark()))
 }
 
 // generateAsync is POST async/images/generations, which exists for glm-image
 // only.
 func (s *Sandbox) generateAsync(w http.ResponseWriter, r *http.Request) {
-	p := s.take(w, r, true)
-	if p == nil {
+	g := s.accept(w, r, true)
+	if g == nil {
 		return
 	}
-	task := fmt.Sprint(binary.BigEndian.Uint64(p.sum[:8]) >> 1)
+	task := fmt.Sprint(binary.BigEndian.Uint64(g.sum[:8]) >> 1)
 	s.mu.Lock()
-	s.tasks[task] = p.id
+	s.tasks[task] = g.id
 	s.mu.Unlock()
-	answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, p.model, task, p.id))
+	respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, g.model, task, g.id))
 }
 
 // asyncResult is GET async-result/{id}.
@@ -209,23 +226,23 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	p := s.pictures[s.tasks[r.PathValue("id")]]
+	g := s.images[s.tasks[r.PathValue("id")]]
 	s.mu.Unlock()
 	switch {
-	case p == nil || p.fault.name == "task_gone":
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
-	case time.Since(p.created) < p.delay:
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, p.model, p.id))
-	case p.fault.name == "task_failed":
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, p.model, p.id))
+	case g == nil || g.fault.name == "task_gone":
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
+	case time.Since(g.created) < g.delay && !s.isClosed():
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, g.model, g.id))
+	case g.fault.name == "task_failed":
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, g.model, g.id))
 	default:
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, p.model, p.link(r), p.id))
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, g.model, g.link(r), g.id))
 	}
 }
 
-// take checks a request, plays its fault and makes its image. It has answered
+// accept checks a request, plays its fault and makes its image. It has answered
 // when it returns nil.
-func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *picture {
+func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *generation {
 	s.posts.Add(1)
 	req := s.read(w, r, async)
 	if req == nil {
@@ -234,18 +251,18 @@ func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *pict
 	inFlight := s.load.enter(req.Model, s.limit(req.Model), time.Now())
 	if inFlight == nil {
 		s.refused.Add(1)
-		fault{name: "rate_limited"}.refuse(w)
+		fault{name: "rate_limited"}.reject(w)
 		return nil
 	}
 	// It leaves before net/http sends the answer: whoever has that can send the
 	// next request.
 	var end time.Time
 	defer func() { s.load.leave(inFlight, end) }()
-	p := s.serve(w, *req, async)
-	if p != nil && async {
-		end = p.created.Add(p.delay)
+	g := s.serve(w, *req, async)
+	if g != nil && async {
+		end = g.created.Add(g.delay)
 	}
-	return p
+	return g
 }
 
 // read gives the request, or nil when it was refused.
@@ -255,11 +272,11 @@ func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *requ
 	}
 	var req request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&req); err != nil {
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`)
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`)
 		return nil
 	}
 	if code, message := req.check(async); code != "" {
-		answer(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
+		respond(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
 		return nil
 	}
 	return &req
@@ -267,17 +284,17 @@ func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *requ
 
 // serve makes the image of an admissible request, unless its fault says
 // otherwise; then it has answered and returns nil.
-func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture {
+func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generation {
 	s.mu.Lock()
 	s.requests[req.Prompt]++
-	turn := s.requests[req.Prompt]
+	nth := s.requests[req.Prompt]
 	s.mu.Unlock()
-	f := s.faultFor(req.Prompt, turn)
+	f := s.faultFor(req.Prompt, nth)
 	if async && f.name == "no_async" {
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1222","message":"The API does not exist"}}`)
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1222","message":"The API does not exist"}}`)
 		return nil
 	}
-	if f.refuse(w) {
+	if f.reject(w) {
 		return nil
 	}
 	s.accepted.Add(1)
@@ -286,33 +303,43 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture
 		delay = s.options.Delay(req.Model, req.Quality)
 	}
 	if !async {
-		// The service goes on when the caller leaves; it is billed all the same.
-		time.Sleep(delay)
+		s.wait(delay)
 	}
 	if f.lose(w) {
 		return nil
 	}
-	p := s.keep(req, f, turn, delay)
-	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", p.id)
-	return p
+	g := s.keep(req, f, nth, delay)
+	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", g.id)
+	return g
+}
+
+// wait ends early only with Close: the service goes on when the caller leaves,
+// and bills all the same.
+func (s *Sandbox) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closed:
+	}
 }
 
 // keep stores what is needed to draw the image when its link is fetched.
-func (s *Sandbox) keep(req request, f fault, turn int, delay time.Duration) *picture {
-	p := &picture{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
+func (s *Sandbox) keep(req request, f fault, nth int, delay time.Duration) *generation {
+	g := &generation{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
 	hash := fnv.New64a()
-	fmt.Fprint(hash, req.Prompt, req.Size, turn)
-	p.seed = hash.Sum64() ^ s.options.Seed
-	p.sum = sha256.Sum256(fmt.Appendf(nil, "%d %d %d", p.seed, p.created.UnixNano(), turn))
-	p.id = fmt.Sprintf("%s%x", p.created.UTC().Format("20060102150405"), p.sum[:8])
+	fmt.Fprint(hash, req.Prompt, req.Size, nth)
+	g.seed = hash.Sum64() ^ s.options.Seed
+	g.sum = sha256.Sum256(fmt.Appendf(nil, "%d %d %d", g.seed, g.created.UnixNano(), nth))
+	g.id = fmt.Sprintf("%s%x", g.created.UTC().Format("20060102150405"), g.sum[:8])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pictures[p.id] = p
-	if s.order = append(s.order, p.id); len(s.order) > keptPictures {
-		delete(s.pictures, s.order[0])
+	s.images[g.id] = g
+	if s.order = append(s.order, g.id); len(s.order) > maxImages {
+		delete(s.images, s.order[0])
 		s.order = s.order[1:]
 	}
-	return p
+	return g
 }
 
 func (s *Sandbox) authorized(w http.ResponseWriter, r *http.Request) bool {
@@ -320,16 +347,16 @@ func (s *Sandbox) authorized(w http.ResponseWriter, r *http.Request) bool {
 	key, isBearer := strings.CutPrefix(header, "Bearer ")
 	switch {
 	case header == "":
-		answer(w, http.StatusUnauthorized, `{"error":{"code":"1001","message":"Authentication parameter not received in Header, unable to authenticate"}}`)
+		respond(w, http.StatusUnauthorized, `{"error":{"code":"1001","message":"Authentication parameter not received in Header, unable to authenticate"}}`)
 	case !isBearer || strings.TrimSpace(key) == "" || s.options.Key != "" && key != s.options.Key:
-		answer(w, http.StatusUnauthorized, `{"error":{"code":"401","message":"token expired or incorrect"}}`)
+		respond(w, http.StatusUnauthorized, `{"error":{"code":"401","message":"token expired or incorrect"}}`)
 	default:
 		return true
 	}
 	return false
 }
 
-func answer(w http.ResponseWriter, status int, body string) {
+func respond(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))

@@ -352,3 +352,16 @@ func TestSandbox_TasksAreInFlightUntilTheyAreFinished(t *testing.T) {
 		assert.EqualValues(t, 3, s.Refused())
 	})
 }
+
+func TestSandbox_CloseEndsDelays(t *testing.T) {
+	s, c, _ := start(t, sandbox.Options{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.GenerateImage(t.Context(), request("sandbox:delay=1h"))
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return s.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	s.Close()
+	s.Close()
+	require.NoError(t, <-done)
+}

@@ -16,8 +16,12 @@ func Start(ctx context.Context, address string, options Options) (baseURL string
 	if err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
-	s := &http.Server{Handler: New(options), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.Serve(listener) }() // ends with Close
-	context.AfterFunc(ctx, func() { _ = s.Close() })
+	service := New(options)
+	server := &http.Server{Handler: service, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }() // ends with Close
+	context.AfterFunc(ctx, func() {
+		service.Close()
+		_ = server.Close()
+	})
 	return "http://" + listener.Addr().String() + BasePath, nil
 }

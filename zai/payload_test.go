@@ -36,28 +36,31 @@ const link = "https://x.example/a.png"
 // the three ways it can come.
 func TestGenerateImage_FormsOfAnAnswer(t *testing.T) {
 	for name, body := range map[string]string{
-		"blanks around the link":     `{"data":[{"url":" https://x.example/a.png\n"}]}`,
-		"revised_prompt as a list":   `{"data":[{"url":"https://x.example/a.png","revised_prompt":["a","b"]}]}`,
-		"revised_prompt as a number": `{"data":[{"url":"https://x.example/a.png","revised_prompt":7}]}`,
-		"b64_json false":             `{"data":[{"url":"https://x.example/a.png","b64_json":false}]}`,
-		"b64_json an object":         `{"data":[{"url":"https://x.example/a.png","b64_json":{}}]}`,
-		"url as a list":              `{"data":[{"url":["https://x.example/a.png"]}]}`,
-		"url as an object":           `{"data":[{"image_url":{"url":"https://x.example/a.png"}}]}`,
-		"link in second element":     `{"data":[{"url":""},{"url":"https://x.example/a.png"}]}`,
-		"null before it":             `{"data":[null,7,{"url":null},{"url":"https://x.example/a.png"}]}`,
-		"second can be fetched":      `{"data":[{"url":"http://x.example/a.png"},{"url":"https://x.example/a.png"}]}`,
-		"images":                     `{"images":[{"url":"https://x.example/a.png"}]}`,
-		"image_result":               `{"image_result":[{"url":"https://x.example/a.png"}]}`,
-		"a list of links":            `{"images":["https://x.example/a.png"]}`,
-		"data is the link":           `{"data":"https://x.example/a.png"}`,
-		"data within data":           `{"code":200,"msg":"ok","success":true,"data":{"data":[{"url":"https://x.example/a.png"}]}}`,
-		"image_result within data":   `{"data":{"image_result":[{"url":"https://x.example/a.png"}]}}`,
-		"a list around everything":   `[{"created":1762240925,"data":[{"url":"https://x.example/a.png"}]}]`,
-		"a byte order mark":          "\ufeff" + `{"data":[{"url":"https://x.example/a.png"}]}`,
-		"nothing but the link":       `"https://x.example/a.png"`,
-		"an error that is empty":     `{"error":{},"data":[{"url":"https://x.example/a.png"}]}`,
-		"a chat's answer":            `{"choices":[{"message":{"content":"Here it is: ![fox](https://x.example/a.png)."}}]}`,
-		"fields of its own":          `{"outcome":{"picture":{"href":"https://x.example/a.png","thumb_of":"https://x.example/a.png"}}}`,
+		"blanks around the link":          `{"data":[{"url":" https://x.example/a.png\n"}]}`,
+		"revised_prompt as a list":        `{"data":[{"url":"https://x.example/a.png","revised_prompt":["a","b"]}]}`,
+		"revised_prompt as a number":      `{"data":[{"url":"https://x.example/a.png","revised_prompt":7}]}`,
+		"b64_json false":                  `{"data":[{"url":"https://x.example/a.png","b64_json":false}]}`,
+		"b64_json an object":              `{"data":[{"url":"https://x.example/a.png","b64_json":{}}]}`,
+		"url as a list":                   `{"data":[{"url":["https://x.example/a.png"]}]}`,
+		"url as an object":                `{"data":[{"image_url":{"url":"https://x.example/a.png"}}]}`,
+		"link in second element":          `{"data":[{"url":""},{"url":"https://x.example/a.png"}]}`,
+		"null before it":                  `{"data":[null,7,{"url":null},{"url":"https://x.example/a.png"}]}`,
+		"second can be fetched":           `{"data":[{"url":"http://x.example/a.png"},{"url":"https://x.example/a.png"}]}`,
+		"images":                          `{"images":[{"url":"https://x.example/a.png"}]}`,
+		"image_result":                    `{"image_result":[{"url":"https://x.example/a.png"}]}`,
+		"a list of links":                 `{"images":["https://x.example/a.png"]}`,
+		"data is the link":                `{"data":"https://x.example/a.png"}`,
+		"data within data":                `{"code":200,"msg":"ok","success":true,"data":{"data":[{"url":"https://x.example/a.png"}]}}`,
+		"image_result within data":        `{"data":{"image_result":[{"url":"https://x.example/a.png"}]}}`,
+		"a list around everything":        `[{"created":1762240925,"data":[{"url":"https://x.example/a.png"}]}]`,
+		"a byte order mark":               "\ufeff" + `{"data":[{"url":"https://x.example/a.png"}]}`,
+		"nothing but the link":            `"https://x.example/a.png"`,
+		"an error that is empty":          `{"error":{},"data":[{"url":"https://x.example/a.png"}]}`,
+		"a chat's answer":                 `{"choices":[{"message":{"content":"Here it is: ![fox](https://x.example/a.png)."}}]}`,
+		"a link at the end of a sentence": `{"choices":[{"message":{"content":"Your image: https://x.example/a.png."}}]}`,
+		"a link in a Chinese sentence":    `{"choices":[{"message":{"content":"图片：https://x.example/a.png，请查收。"}}]}`,
+		"a link in bold":                  `{"choices":[{"message":{"content":"**https://x.example/a.png**"}}]}`,
+		"fields of its own":               `{"outcome":{"picture":{"href":"https://x.example/a.png","thumb_of":"https://x.example/a.png"}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, h := answering(t, 200, body)
@@ -168,6 +171,50 @@ func TestGenerateImage_AnswersWithoutAnImage(t *testing.T) {
 		require.True(t, ok)
 		assert.Contains(t, e.Answer, "ftp://x/a.png")
 	})
+}
+
+// A response that reports success is none of the refusals whose code it has.
+func TestGenerateImage_SuccessWithTheCodeOfARefusal(t *testing.T) {
+	c, _ := answering(t, 200, `{"code":1000,"msg":"success","success":true,"data":{"url":"https://x.example/i/1"}}`)
+	response, err := c.GenerateImage(t.Context(), kitten())
+	require.NoError(t, err)
+	assert.Equal(t, "https://x.example/i/1", response.Data[0].URL)
+
+	c, _ = answering(t, 200, `{"code":1000,"msg":"success","success":true,"data":{}}`)
+	_, err = c.GenerateImage(t.Context(), kitten())
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
+}
+
+// Only the gateways' own words say that nothing serves the address. Other
+// responses may come from a service that made an image and lost its file.
+func TestSubmit_NotFoundOfSomethingElse(t *testing.T) {
+	c, h := answering(t, 200, `{"code":9,"msg":"FILE_NOT_FOUND","success":false}`)
+	_, err := c.Submit(t.Context(), poster())
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown, "the caller must not send it again")
+	assert.EqualValues(t, 1, h.n.Load())
+}
+
+// Characters that are dropped must not hide the key from its redaction.
+func TestError_KeyAmongDroppedCharacters(t *testing.T) {
+	split := testKey[:4] + "\x00" + testKey[4:]
+	c, _ := answering(t, 200, `{"you":"sent `+split+` to me"`)
+	_, err := c.GenerateImage(t.Context(), kitten())
+	e, ok := errors.AsType[*zai.Error](err)
+	require.True(t, ok)
+	assert.Contains(t, e.Answer, "to me")
+	for _, text := range []string{e.Answer, e.Message, err.Error()} {
+		assert.NotContains(t, text, testKey[:8])
+	}
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			fmt.Fprintf(conn, "%s\r\n\r\n", split)
+			conn.Close()
+		}
+	}))
+	_, err = newClient(t, s.URL).GenerateImage(t.Context(), kitten())
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
+	assert.NotContains(t, err.Error(), testKey[:8])
 }
 
 // A link is repeated in errors and rows, so that it has to have an end.

@@ -12,56 +12,56 @@ import (
 	"strings"
 )
 
-// wireAnswer is an answer of the service, or of a gateway in front of it that
+// payload is an answer of the service, or of a gateway in front of it that
 // has a form of its own. An image that was paid for must not be lost to a
 // field of an unexpected type, so that nothing is decoded into types.
-type wireAnswer struct {
+type payload struct {
 	tree   any            // the JSON, as encoding/json represents it
 	fields map[string]any // of the outermost object
 
 	created                         int64
 	filter                          []ContentFilter
 	requestID, model, code, message string
-	refused                         bool // "success": false
+	success, refused                bool // "success": true and false
 }
 
-var errNoObject = errors.New("the answer is no JSON object")
+var errNotObject = errors.New("the answer is no JSON object")
 
-// decodeAnswer reads an answer. The error means that it is no JSON object; the
+// parsePayload reads an answer. The error means that it is no JSON object; the
 // tree may be there all the same.
-func decodeAnswer(body []byte) (wireAnswer, error) {
+func parsePayload(body []byte) (payload, error) {
 	tree, err := decodeJSON(body)
 	if err != nil {
-		return wireAnswer{}, err
+		return payload{}, err
 	}
-	w := wireAnswer{tree: tree, fields: object(tree)}
-	if w.fields == nil {
-		return w, errNoObject
+	p := payload{tree: tree, fields: object(tree)}
+	if p.fields == nil {
+		return p, errNotObject
 	}
-	w.requestID = word(w.text("request_id", "id"), 100)
-	w.model = word(w.text("model"), 100)
-	w.code = word(scalar(w.fields["code"]), 40)
-	w.message = scalar(w.fields["msg"])
-	if w.message == "" {
-		w.message = scalar(w.fields["message"])
+	p.requestID = identifier(p.text("request_id", "id"), 100)
+	p.model = identifier(p.text("model"), 100)
+	p.code = identifier(scalar(p.fields["code"]), 40)
+	p.message = scalar(p.fields["msg"])
+	if p.message == "" {
+		p.message = scalar(p.fields["message"])
 	}
-	w.refused = scalar(w.fields["success"]) == "false"
-	w.created, _ = strconv.ParseInt(w.text("created"), 10, 64)
+	p.success, p.refused = scalar(p.fields["success"]) == "true", scalar(p.fields["success"]) == "false"
+	p.created, _ = strconv.ParseInt(p.text("created"), 10, 64)
 	for _, name := range []string{"content_filter", "contentFilter"} {
-		if filter := contentFilters(w.fields[name]); len(filter) > 0 {
-			w.filter = filter
+		if filter := contentFilters(p.fields[name]); len(filter) > 0 {
+			p.filter = filter
 		}
 	}
-	return w, nil
+	return p, nil
 }
 
-// largeAnswer is the size from which on an answer must hold an image.
-const largeAnswer = 1 << 20
+// largeBody is the size from which on an answer must hold an image.
+const largeBody = 1 << 20
 
 // decodeJSON decodes the first JSON value of a text.
 func decodeJSON(body []byte) (tree any, err error) {
 	body = bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\ufeff"))
-	if len(body) > largeAnswer {
+	if len(body) > largeBody {
 		err = json.Unmarshal(body, &tree) // a Decoder would make a copy
 		return tree, err
 	}
@@ -113,8 +113,8 @@ func scalar(value any) string {
 
 // text is the first of the named fields that holds something, of the answer or
 // of the object that a gateway wraps it in.
-func (w wireAnswer) text(names ...string) string {
-	for _, fields := range []map[string]any{w.fields, object(w.fields["data"]), object(w.fields["result"])} {
+func (p payload) text(names ...string) string {
+	for _, fields := range []map[string]any{p.fields, object(p.fields["data"]), object(p.fields["result"])} {
 		for _, name := range names {
 			if s := scalar(fields[name]); s != "" {
 				return s
@@ -132,16 +132,16 @@ func contentFilters(value any) (filter []ContentFilter) {
 	for _, element := range list {
 		if o, ok := element.(map[string]any); ok && len(filter) < 10 {
 			level, _ := strconv.Atoi(scalar(o["level"]))
-			filter = append(filter, ContentFilter{Role: word(scalar(o["role"]), 40), Level: level})
+			filter = append(filter, ContentFilter{Role: identifier(scalar(o["role"]), 40), Level: level})
 		}
 	}
 	return filter
 }
 
 // failed reports that the answer says of itself that something went wrong.
-func (w wireAnswer) failed() bool {
-	kind, _ := kindOfCode(w.code)
-	return w.refused || present(w.fields["error"]) || kind != ""
+func (p payload) reportsFailure() bool {
+	kind, _ := kindOfCode(p.code)
+	return p.refused || present(p.fields["error"]) || kind != "" && !p.success
 }
 
 // present tells a value from the forms in which a gateway leaves it out.
@@ -164,15 +164,15 @@ const maxLink = 4 << 10
 
 // image finds the image of an answer: where the service puts it, where its
 // relatives do, and at last a link to an image file anywhere, if there is just
-// one. acceptable tells the links that can be fetched; others are taken only
+// one. fetchable tells the links that can be fetched; others are taken only
 // if there is nothing better, for the user to try.
-func (w wireAnswer) image(acceptable func(link string) bool) (ImageData, bool) {
-	found := imagesIn(w.tree, 0)
-	if w.failed() {
-		found = slices.DeleteFunc(found, func(d ImageData) bool { return d.B64JSON == "" && !namesImage(d.URL) })
+func (p payload) image(fetchable func(link string) bool) (ImageData, bool) {
+	found := imagesIn(p.tree, 0)
+	if p.reportsFailure() {
+		found = slices.DeleteFunc(found, func(d ImageData) bool { return d.B64JSON == "" && !isImageFileLink(d.URL) })
 	}
 	for _, fits := range []func(ImageData) bool{
-		func(d ImageData) bool { return d.URL != "" && acceptable(d.URL) },
+		func(d ImageData) bool { return d.URL != "" && fetchable(d.URL) },
 		func(d ImageData) bool { return d.B64JSON != "" },
 		func(d ImageData) bool { return d.URL != "" },
 	} {
@@ -180,11 +180,11 @@ func (w wireAnswer) image(acceptable func(link string) bool) (ImageData, bool) {
 			return found[at], true
 		}
 	}
-	if w.failed() {
+	if p.reportsFailure() {
 		return ImageData{}, false
 	}
 	links := map[string]bool{}
-	linksIn(w.tree, links)
+	linksIn(p.tree, links)
 	for link := range links {
 		return ImageData{URL: link}, len(links) == 1
 	}
@@ -230,7 +230,7 @@ func imagesIn(value any, depth int) (found []ImageData) {
 // file.
 func imageOf(text string) (ImageData, bool) {
 	text = strings.TrimSpace(text)
-	if inline, ok := dataURL(text); ok {
+	if inline, ok := cutDataURL(text); ok {
 		return ImageData{B64JSON: inline}, true
 	}
 	if len(text) <= maxLink {
@@ -242,18 +242,20 @@ func imageOf(text string) (ImageData, bool) {
 	return ImageData{B64JSON: text}, isInlineImage(text)
 }
 
-// fileLink is an https link within a text.
-var fileLink = regexp.MustCompile(`https://[^\s"'<>()\[\]{}\\|^` + "`" + `]+`)
+// fileLink is an https link within a text. It is all ASCII, and does not end in
+// the punctuation of the sentence around it.
+var fileLink = regexp.MustCompile(`https://[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]+`)
 
 // linksIn adds all links to image files that a value holds.
 func linksIn(value any, links map[string]bool) {
 	switch v := value.(type) {
 	case string:
-		if len(v) > largeAnswer {
+		if len(v) > largeBody {
 			return
 		}
 		for _, link := range fileLink.FindAllString(v, -1) {
-			if len(link) <= maxLink && namesImage(link) {
+			link = strings.TrimRight(link, "!*,.:;?_~")
+			if len(link) <= maxLink && isImageFileLink(link) {
 				links[link] = true
 			}
 		}
@@ -268,8 +270,8 @@ func linksIn(value any, links map[string]bool) {
 	}
 }
 
-// namesImage tells a link to a file that is called an image.
-func namesImage(link string) bool {
+// isImageFileLink tells a link to a file that is called an image.
+func isImageFileLink(link string) bool {
 	u, err := url.Parse(link)
 	if err != nil {
 		return false

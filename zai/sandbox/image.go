@@ -13,7 +13,7 @@ import (
 )
 
 // image is one answered request. It is drawn when it is first fetched.
-type picture struct {
+type generation struct {
 	request
 	fault   fault
 	id      string
@@ -28,27 +28,27 @@ type picture struct {
 
 // link is the image's address, which says PNG whatever the file is and sets
 // a download name, as the real one does.
-func (p *picture) link(r *http.Request) string {
-	return fmt.Sprintf("http://%s/files/%s.png?ufileattname=%s_watermark.png", r.Host, p.id, p.id)
+func (g *generation) link(r *http.Request) string {
+	return fmt.Sprintf("http://%s/files/%s.png?ufileattname=%s_watermark.png", r.Host, g.id, g.id)
 }
 
 // remark is the answer's optional content_filter.
-func (p *picture) remark() string {
-	if p.fault.name == "filtered" {
+func (g *generation) remark() string {
+	if g.fault.name == "filtered" {
 		return `,"content_filter":[{"role":"assistant","level":3}]`
 	}
 	return ""
 }
 
-func (p *picture) base64() string { return base64.StdEncoding.EncodeToString(p.file()) }
+func (g *generation) base64() string { return base64.StdEncoding.EncodeToString(g.file()) }
 
 // file draws and encodes the image. It is not kept: the same image drawn
 // again has the same bytes, and a long session would fill the memory.
-func (p *picture) file() []byte {
-	width, height := p.pixels()
-	img := draw(width, height, p.Prompt, p.seed, p.fault.name == "huge")
+func (g *generation) file() []byte {
+	width, height := g.pixels()
+	img := draw(width, height, g.Prompt, g.seed, g.fault.name == "huge")
 	var b bytes.Buffer
-	if p.jpeg {
+	if g.jpeg {
 		_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // a buffer takes everything
 	} else {
 		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
@@ -60,35 +60,35 @@ func (p *picture) file() []byte {
 // file serves an image link.
 func (s *Sandbox) file(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	p := s.pictures[strings.TrimSuffix(r.PathValue("name"), ".png")]
+	g := s.images[strings.TrimSuffix(r.PathValue("name"), ".png")]
 	s.mu.Unlock()
 	if r.Header.Get("Authorization") != "" {
-		answer(w, http.StatusForbidden, `{"RetCode":-148653,"ErrMsg":"signature error"}`)
+		respond(w, http.StatusForbidden, `{"RetCode":-148653,"ErrMsg":"signature error"}`)
 		return
 	}
 	get := int64(0)
-	if p != nil {
-		get = p.gets.Add(1)
+	if g != nil {
+		get = g.gets.Add(1)
 	}
 	switch {
-	case p == nil, p.fault.name == "download", p.fault.name == "late" && get <= 2:
-		answer(w, http.StatusNotFound, `{"RetCode":-148654, "ErrMsg":"file not exist"}`)
+	case g == nil, g.fault.name == "download", g.fault.name == "late" && get <= 2:
+		respond(w, http.StatusNotFound, `{"RetCode":-148654, "ErrMsg":"file not exist"}`)
 		return
-	case p.fault.name == "page":
+	case g.fault.name == "page":
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<html><body>one moment please</body></html>")
 		return
 	}
-	file := p.file()
+	file := g.file()
 	w.Header().Set("Content-Type", "image/png")
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s_watermark.png"`, p.id))
-	if p.fault.name == "cut" {
+	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s_watermark.png"`, g.id))
+	if g.fault.name == "cut" {
 		w.Header().Set("Transfer-Encoding", "identity") // the end of the connection is the end of the file
 		_, _ = w.Write(file[:len(file)/2])
 		return
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(file))) //nolint:gosec // the fault above has returned: never both headers
-	if p.fault.name == "truncated" && get == 1 {
+	if g.fault.name == "truncated" && get == 1 {
 		_, _ = w.Write(file[:len(file)/2])
 		panic(http.ErrAbortHandler)
 	}

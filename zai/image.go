@@ -33,8 +33,8 @@ type Format struct {
 	track     func() *tracker
 }
 
-// ErrNotPicture says that bytes are none of the accepted formats.
-var ErrNotPicture = errors.New("not a PNG, JPEG, WebP or GIF image")
+// ErrNotImage says that bytes are none of the accepted formats.
+var ErrNotImage = errors.New("not a PNG, JPEG, WebP or GIF image")
 
 // DetectFormat looks at the first bytes of a file; 12 are enough.
 func DetectFormat(head []byte) (Format, error) {
@@ -48,7 +48,7 @@ func DetectFormat(head []byte) (Format, error) {
 	case bytes.HasPrefix(head, []byte("GIF87a")), bytes.HasPrefix(head, []byte("GIF89a")):
 		return Format{"image/gif", ".gif", gif.DecodeConfig, trackGIF}, nil
 	default:
-		return Format{}, ErrNotPicture
+		return Format{}, ErrNotImage
 	}
 }
 
@@ -59,26 +59,26 @@ type Image struct {
 	Width, Height int // pixels
 	body          io.Reader
 	closer        io.Closer
-	seen          *tracker
+	track         *tracker
 }
 
 // Read reads the file from its first byte. A file that ends before its image
 // does ends with an error of KindDownload instead of io.EOF.
-func (p *Image) Read(b []byte) (int, error) {
-	n, err := p.body.Read(b)
-	p.seen.see(b[:n])
-	if errors.Is(err, io.EOF) && !p.seen.whole() {
+func (i *Image) Read(b []byte) (int, error) {
+	n, err := i.body.Read(b)
+	i.track.advance(b[:n])
+	if errors.Is(err, io.EOF) && !i.track.complete() {
 		return n, errIncomplete
 	}
 	return n, err
 }
 
 // Close ends the download.
-func (p *Image) Close() error {
-	if p.closer == nil {
+func (i *Image) Close() error {
+	if i.closer == nil {
 		return nil
 	}
-	return p.closer.Close()
+	return i.closer.Close()
 }
 
 // OpenPicture recognizes the file that r delivers and reads its dimensions,
@@ -100,9 +100,9 @@ func OpenImage(r io.Reader) (*Image, error) {
 		return nil, fmt.Errorf("%s header: %w", format.MIMEType, err)
 	}
 	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > MaxPixels/config.Height {
-		return nil, fmt.Errorf("%w: %dx%d pixels", errTooLarge, config.Width, config.Height)
+		return nil, fmt.Errorf("%w: %dx%d pixels", errTooManyPixels, config.Width, config.Height)
 	}
-	return &Image{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all), seen: format.track()}, nil
+	return &Image{Format: format, Width: config.Width, Height: config.Height, body: io.MultiReader(&seen, all), track: format.track()}, nil
 }
 
-var errTooLarge = errors.New("the image is too large")
+var errTooManyPixels = errors.New("the image is too large")

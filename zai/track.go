@@ -28,12 +28,12 @@ type step func(part []byte) (skip int64, want int, next step)
 // seekFF passes over everything up to and including the next byte 0xFF.
 const seekFF = -1
 
-// whole reports whether the image has ended.
-func (t *tracker) whole() bool { return t.step == nil && t.skip == 0 }
+// complete reports whether the image has ended.
+func (t *tracker) complete() bool { return t.step == nil && t.skip == 0 }
 
-// see takes the next bytes of the file.
-func (t *tracker) see(b []byte) {
-	for len(b) > 0 && !t.whole() {
+// advance takes the next bytes of the file.
+func (t *tracker) advance(b []byte) {
+	for len(b) > 0 && !t.complete() {
 		switch {
 		case t.skip == seekFF:
 			at := bytes.IndexByte(b, 0xFF)

@@ -32,16 +32,17 @@ type Task struct {
 var ErrNoAsync = errors.New("zai: no asynchronous endpoint for this model")
 
 const (
-	taskLimit     = 15 * time.Minute // for an image; 71 s were seen
-	firstPoll     = 500 * time.Millisecond
-	slowestPoll   = 5 * time.Second
-	pollTime      = 30 * time.Second // for one question
-	mostRefusals  = 3
-	resultPath    = "/async-result/"
-	asyncPath     = "/async" + generationsPath
-	maxTaskAnswer = 100
-	processing    = "PROCESSING" // status of a task
+	taskTimeout = 15 * time.Minute // for an image; 71 s were seen
+	pollTimeout = 30 * time.Second // for one question
+	maxRefusals = 3
+	resultPath  = "/async-result/"
+	asyncPath   = "/async" + generationsPath
+	maxTaskID   = 100
+	processing  = "PROCESSING" // status of a task
 )
+
+// polling is how Await spaces its questions.
+type polling struct{ first, longest time.Duration }
 
 // Submit has an image made that Await waits for. The rules are those of
 // GenerateImage. It fails with ErrNoAsync for models that the endpoint does
@@ -51,41 +52,41 @@ func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error
 	if err != nil {
 		return nil, err
 	}
-	if !model.Async || c.noAsync.Load() {
+	if !model.Async || c.asyncRefused.Load() {
 		return nil, ErrNoAsync
 	}
-	task, err := postBilled(ctx, c, OperationSubmit, asyncPath, request, func(a *rawResponse) *Task { return c.readTask(a) })
-	if failure, ok := errors.AsType[*Error](err); ok && failure.refusesEndpoint() {
-		c.noAsync.Store(true)
+	task, err := postBilled(ctx, c, OperationSubmit, asyncPath, request, func(r *response) *Task { return c.readTask(r) })
+	if failure, ok := errors.AsType[*Error](err); ok && failure.endpointRefused() {
+		c.asyncRefused.Store(true)
 		c.log.WarnContext(ctx, "the asynchronous endpoint is refused and not used any more", "error", failure.Error())
 		return nil, ErrNoAsync
 	}
 	return task, err
 }
 
-// refusesEndpoint tells that not the request is wrong but where it went.
-func (e *Error) refusesEndpoint() bool {
+// endpointRefused tells that not the request is wrong but where it went.
+func (e *Error) endpointRefused() bool {
 	return e.NotAccepted && (e.Kind == KindWrongRegion || e.HTTPStatus == http.StatusMethodNotAllowed ||
 		slices.Contains([]string{"1212", "1220", "1221", "1222"}, e.Code))
 }
 
 // readTask is nil when the answer holds neither a task nor an image. The
 // answer of a gateway that holds the image has an id, too.
-func (c *Client) readTask(a *rawResponse) *Task {
-	w, err := c.decode(a)
-	id := w.text("id", "task_id")
-	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
+func (c *Client) readTask(r *response) *Task {
+	p, err := c.parse(r)
+	id := p.text("id", "task_id")
+	if !r.ok() || err != nil && !errors.Is(err, errNotObject) {
 		return nil
 	}
-	if w.text("task_status") != processing || id == "" {
-		if response := c.response(a, w); response != nil {
+	if p.text("task_status") != processing || id == "" {
+		if response := c.imageResponse(r, p); response != nil {
 			return &Task{RequestID: response.RequestID, LogID: response.LogID, Response: response}
 		}
 	}
-	if id == "" || len(id) > maxTaskAnswer || w.failed() {
+	if id == "" || len(id) > maxTaskID || p.reportsFailure() {
 		return nil
 	}
-	return &Task{ID: id, RequestID: c.redact(word(w.text("request_id"), maxTaskAnswer)), LogID: c.redact(a.logID())}
+	return &Task{ID: id, RequestID: c.redact(identifier(p.text("request_id"), maxTaskID)), LogID: c.redact(r.logID())}
 }
 
 // Await asks for the image of a task until it is there, at most for a
@@ -94,21 +95,21 @@ func (c *Client) readTask(a *rawResponse) *Task {
 // kind the service says and is not billed; KindOutcomeUnknown means that no
 // answer was to be had.
 func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, taskLimit)
+	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
 	defer cancel()
-	wait, refusals := firstPoll, 0
+	wait, refusals := c.polling.first, 0
 	var last *Error
 	for attempt := 1; ; attempt++ {
 		if !sleep(ctx, max(wait, last.retryAfter())) {
 			return nil, taskTimedOut(last, ctx.Err())
 		}
-		wait = min(wait*3/2, slowestPoll)
+		wait = min(wait*3/2, c.polling.longest)
 		start := c.now()
-		a, failure := c.poll(ctx, task)
+		r, failure := c.poll(ctx, task)
 		var response *ImageResponse
 		done := false
 		if failure == nil {
-			response, done, failure = c.readResult(a)
+			response, done, failure = c.readResult(r)
 		}
 		c.observe(Attempt{Operation: OperationPoll, Number: attempt, Status: failure.status(), Duration: c.now().Sub(start)})
 		switch {
@@ -126,54 +127,54 @@ func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error)
 		if failure.HTTPStatus >= 300 && failure.HTTPStatus < 500 && failure.Kind != KindRateLimited {
 			refusals++
 		}
-		if refusals == mostRefusals {
+		if refusals == maxRefusals {
 			return nil, taskTimedOut(last, nil)
 		}
 	}
 }
 
-func (c *Client) poll(ctx context.Context, task string) (*rawResponse, *Error) {
-	ctx, cancel := context.WithTimeout(ctx, pollTime)
+func (c *Client) poll(ctx context.Context, task string) (*response, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	return c.get(ctx, resultPath+url.PathEscape(task))
 }
 
 // readResult is done when the task has ended.
-func (c *Client) readResult(a *rawResponse) (response *ImageResponse, done bool, failure *Error) {
-	w, err := c.decode(a)
-	if !a.ok() || err != nil && !errors.Is(err, errNoObject) {
-		return nil, false, c.complete(answerError(a), a.header)
+func (c *Client) readResult(r *response) (response *ImageResponse, done bool, failure *Error) {
+	p, err := c.parse(r)
+	if !r.ok() || err != nil && !errors.Is(err, errNotObject) {
+		return nil, false, c.complete(responseError(r), r.header)
 	}
-	status := w.text("task_status")
+	status := p.text("task_status")
 	switch status {
 	case processing:
 		return nil, false, nil
 	case "FAIL":
-		return nil, true, c.taskFailed(a, w)
+		return nil, true, c.taskFailed(r, p)
 	}
-	if response := c.response(a, w); response != nil {
+	if response := c.imageResponse(r, p); response != nil {
 		return response, true, nil
 	}
 	if status == "SUCCESS" {
 		return nil, true, c.complete(&Error{
-			Kind: KindOutcomeUnknown, RequestID: w.requestID, LogID: a.logID(), Message: "the task ended without an image", Answer: a.beginning(),
-		}, a.header)
+			Kind: KindOutcomeUnknown, RequestID: p.requestID, LogID: r.logID(), Message: "the task ended without an image", Answer: r.excerpt(),
+		}, r.header)
 	}
-	return nil, false, c.complete(answerError(a), a.header)
+	return nil, false, c.complete(responseError(r), r.header)
 }
 
 // taskFailed reads an answer of which the vendor documents nothing but that
 // the task failed.
-func (c *Client) taskFailed(a *rawResponse, w wireAnswer) *Error {
-	code, message, _ := w.errorWords()
-	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: w.requestID, LogID: a.logID(), ContentFilter: w.filter}
+func (c *Client) taskFailed(r *response, p payload) *Error {
+	code, message, _ := p.errorText()
+	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: p.requestID, LogID: r.logID(), ContentFilter: p.filter}
 	if kind, _ := kindOfCode(code); kind != "" {
 		e.Kind = kind
 	}
 	if e.Message == "" {
 		e.Message = "the task failed"
 	}
-	return c.complete(e, a.header)
+	return c.complete(e, r.header)
 }
 
 // notFinished is all that is known of a task when asking for it is given up.
