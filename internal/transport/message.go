@@ -20,7 +20,7 @@ type Message struct {
 	Meta          *mcp.Meta       // of Params
 	ProgressToken json.RawMessage // of Meta, as written: mcp-go rounds large numbers
 	CancelID      json.RawMessage // request that notifications/cancelled names, as written
-	Plain         bool            // jsonrpc is "2.0", and there is neither a result nor an error
+	Plain         bool            // jsonrpc is "2.0", and there is no result
 }
 
 // isRequest reports whether a message must be answered.
@@ -62,7 +62,9 @@ func ParseMessage(line []byte) (Message, error) {
 		return Message{}, &ProtocolError{nil, mcp.INVALID_REQUEST, "Invalid request: one message at a time, as a JSON object"}
 	}
 	o := outlineOf(line)
-	m := Message{Raw: line, ID: bytes.TrimSpace(o.id), Params: o.params, Plain: string(bytes.TrimSpace(o.version)) == `"2.0"` && !o.response}
+	m := Message{Raw: line, ID: bytes.TrimSpace(o.id), Params: o.params}
+	result := bytes.TrimSpace(o.result)
+	m.Plain = string(bytes.TrimSpace(o.version)) == `"2.0"` && (len(result) == 0 || string(result) == "null")
 	problem := &ProtocolError{Code: mcp.INVALID_REQUEST}
 	if !o.ambiguous && isRequestID(m.ID) {
 		problem.ID = m.ID

@@ -9,7 +9,7 @@ import (
 
 // outline holds the members of a message, found without parsing their values.
 type outline struct {
-	version, id, method, params []byte // as they are written, nil when absent
+	version, id, method, params, result []byte // as they are written, nil when absent
 
 	ambiguous bool // the message has more than one id
 	response  bool // it has a result or an error
@@ -90,7 +90,9 @@ func (o *outline) add(key, value []byte) {
 		o.method = value
 	case "params":
 		o.params = value
-	case "result", "error":
+	case "result":
+		o.response, o.result = true, value
+	case "error":
 		o.response = true
 	}
 }
