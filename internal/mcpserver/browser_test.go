@@ -23,7 +23,7 @@ var attackPage string
 
 // A real browser shows a page of another origin that tries everything. It runs
 // no tool and reads nothing; the same page, once it is allowed, does both.
-func TestABrowserPageCannotComeIn(t *testing.T) {
+func TestGuard_BrowserPage(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("NO CHROMIUM: what a web page can do is not tried; install Debian's chromium")

@@ -10,8 +10,7 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-// Whatever is posted, the server answers, in each era, and with an answer that
-// fits the question.
+// The server answers whatever is posted, in each era, with a status that fits.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
 		initialize, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, modernCall(1, "list_images", "{}"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,

@@ -69,7 +69,8 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 	}
 }
 
-func TestOpen_ManyKeys(t *testing.T) {
+// A message with too many keys is refused under its id, over each transport.
+func TestMessages_ManyKeys(t *testing.T) {
 	for name, exchange := range exchanges(t) {
 		m := exchange(t, manyKeys(100_000))
 		require.NotNil(t, m.Error, name)
@@ -84,9 +85,9 @@ func TestOpen_ManyKeys(t *testing.T) {
 
 // A large body keeps its place until its message is handled, so that no more of
 // them are in memory than there are places.
-func TestStreamable_LargeBodiesKeepTheirPlaces(t *testing.T) {
+func TestStreamable_LargeBodies(t *testing.T) {
 	const places = 16
-	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.BodyTime = 2 * time.Second }})
+	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.BodyTime = 300 * time.Millisecond }})
 	handled, release := make(chan struct{}, places), make(chan struct{})
 	r.OnPrompt(func() {
 		select {
@@ -115,9 +116,9 @@ func TestStreamable_LargeBodiesKeepTheirPlaces(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status, "the places are free again")
 }
 
-// What is wrong with a request is said under its id, or the client would wait
-// for an answer until its timeout.
-func TestOpen_RefusesUnderTheId(t *testing.T) {
+// A request is refused under its id, or the client would wait for a response
+// until its timeout.
+func TestMessages_RefusedUnderTheirID(t *testing.T) {
 	tests := []struct {
 		name, line, id string
 		code           int
@@ -150,7 +151,7 @@ func TestOpen_RefusesUnderTheId(t *testing.T) {
 }
 
 // A response gets no answer, not even one that reports an error.
-func TestStdio_ResponsesAreNotAnswered(t *testing.T) {
+func TestStdio_ResponsesAreIgnored(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, `{"jsonrpc":"2.0","id":1,"result":{}}`)
@@ -159,9 +160,8 @@ func TestStdio_ResponsesAreNotAnswered(t *testing.T) {
 	assert.Equal(t, "3", string(r.answer(t).ID))
 }
 
-// Whatever a host sent that it does not read the answer to, a signal ends the
-// server.
-func TestStdio_EndsAlthoughTheHostDoesNotRead(t *testing.T) {
+// A signal ends the server, whatever a host sent whose response it does not read.
+func TestStdio_SignalWithoutReader(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"no JSON":         {`garbage`},
 		"batch":           {`[]`},
@@ -202,10 +202,11 @@ func TestStdio_EndsAlthoughTheHostDoesNotRead(t *testing.T) {
 }
 
 // A progress token comes back as it was written, whatever number it is.
-func TestProgress_TokensComeBackAsTheyWere(t *testing.T) {
+func TestProgress_Tokens(t *testing.T) {
+	lines := newRig(t, nil)
+	lines.handshake(t)
+	r := newWebRig(t, webOptions{})
 	for _, token := range []string{"9007199254740993", "-1.50", `"x"`, "1e3"} {
-		lines := newRig(t, nil)
-		lines.handshake(t)
 		line := strings.Replace(generate(1, "a fox"), `"progressToken":"t1"`, `"progressToken":`+token, 1)
 		lines.send(t, line)
 		raw := <-lines.lines
@@ -213,14 +214,14 @@ func TestProgress_TokensComeBackAsTheyWere(t *testing.T) {
 			raw = <-lines.lines
 		}
 		assert.Contains(t, raw, `"progressToken":`+token+`,`)
-		r := newWebRig(t, webOptions{})
+		require.Equal(t, "1", string(lines.answer(t).ID))
 		_, text := r.ask(t, http.MethodPost, "/mcp", line, r.session(t)...)
 		assert.Contains(t, text, `"progressToken":`+token+`,`)
 	}
 }
 
-// A resource that is not there is named as it was asked for.
-func TestResources_NotFoundNamesTheURI(t *testing.T) {
+// The error for a resource that does not exist names the URI of the request.
+func TestResourcesRead_NotFoundNamesTheURI(t *testing.T) {
 	for name, exchange := range exchanges(t) {
 		if name == "modern" {
 			continue // asks for more in its headers
@@ -242,7 +243,7 @@ func TestResources_NotFoundNamesTheURI(t *testing.T) {
 	}
 }
 
-// Who subscribes to more than can be kept is told so.
+// Subscriptions beyond the bounds are refused with the reason.
 func TestSubscribe_TooMany(t *testing.T) {
 	subscribe := func(uri string) string {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri)

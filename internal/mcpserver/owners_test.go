@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-// madeBy has one image made and gives its id and its link.
+// madeBy generates one image and returns its id and its link.
 func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 	t.Helper()
 	m := w.request(t, "tools/call", fmt.Sprintf(`{"name":"generate_image","arguments":{"prompt":%q,"size":"512x512"}}`, prompt))
@@ -32,14 +32,14 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 	}
 	require.NoError(t, json.Unmarshal(m.Result, &result))
 	image := result.StructuredContent.Images[0]
-	assert.Empty(t, image.Path, "files are no business of theirs")
+	assert.Empty(t, image.Path, "HTTP clients get no path")
 	assert.Contains(t, result.Content[0].Text, image.DownloadURL)
 	assert.WithinDuration(t, time.Now().Add(time.Hour), image.Expires, time.Minute)
 	return image.ID, image.DownloadURL
 }
 
-// Nothing of one owner is there for another: over no transport, by no method.
-func TestOwnersDoNotSeeEachOther(t *testing.T) {
+// Owners cannot see each other's images, over any transport, by any method.
+func TestOwners_Isolation(t *testing.T) {
 	r := newWebRig(t, webOptions{
 		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		config:  func(c *settings) { c.Jobs.BudgetUSD = 0.025 },
@@ -105,13 +105,13 @@ func TestOwnersDoNotSeeEachOther(t *testing.T) {
 	status, _ := r.ask(t, "POST", stream.endpoint, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, bearer(bobToken)...)
 	assert.Equal(t, 404, status)
 
-	// The budget of one is not the other's; and who did not make it does not hear of it.
+	// Each has a budget of its own, and is notified only of its own images.
 	madeBy(t, alice, "a second")
 	m := alice.request(t, "tools/call", `{"name":"generate_image","arguments":{"prompt":"a third"}}`)
 	assert.Contains(t, string(m.Result), "budget_exceeded")
 	select {
 	case m := <-quiet.incoming:
-		assert.Fail(t, "bob heard", "%+v", m)
+		assert.Fail(t, "bob was notified", "%+v", m)
 	case <-time.After(200 * time.Millisecond):
 	}
 	madeBy(t, r.streamable(t, true, bearer(bobToken)...), "bob's own")

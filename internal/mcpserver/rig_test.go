@@ -76,7 +76,12 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*settings)) *rig {
 	t.Helper()
-	r := &rig{sandbox: testrig.API(t), log: &safeBuffer{}, lines: make(chan string, 10_000), ended: make(chan error, 1)}
+	return newRigOn(t, testrig.API(t), change)
+}
+
+func newRigOn(t *testing.T, api *testrig.Service, change func(*settings)) *rig {
+	t.Helper()
+	r := &rig{sandbox: api, log: &safeBuffer{}, lines: make(chan string, 10_000), ended: make(chan error, 1)}
 	r.Server = newServer(t, r.sandbox, r.log, change)
 	return r
 }

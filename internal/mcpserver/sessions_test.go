@@ -21,7 +21,7 @@ func (r *webRig) ping(t testing.TB, named []string) int {
 	return status
 }
 
-// Clients seldom close their sessions. One that is idle makes place for a new
+// Clients seldom close their sessions. One that is idle makes room for a new
 // one, and only when all are in use is a client refused.
 func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Sessions = 3 }})
@@ -54,7 +54,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	stream.Body.Close()
 }
 
-// An owner closes its own sessions, or takes from those that have more.
+// An owner makes room with its own sessions, or takes from owners that have more.
 func TestSessions_OwnersMakeRoom(t *testing.T) {
 	owners := []string{"alice", "bob", "carol", "dave", "erin"}
 	var lines []string
@@ -88,7 +88,7 @@ func TestSessions_OwnersMakeRoom(t *testing.T) {
 	}
 }
 
-// A session in which nothing comes after the handshake is taken for abandoned.
+// A session that is not used after its handshake counts as abandoned.
 func TestSessions_HalfOpen(t *testing.T) {
 	var ahead atomic.Int64
 	r := newWebRig(t, webOptions{config: func(c *settings) {
@@ -100,7 +100,7 @@ func TestSessions_HalfOpen(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, http.MethodGet, "/metrics", "")
 		return strings.Contains(text, "\nzai_image_sessions 1\n")
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 10*time.Second, 5*time.Millisecond)
 	assert.Equal(t, http.StatusNotFound, r.ping(t, abandoned))
 	assert.Equal(t, http.StatusOK, r.ping(t, used))
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func chatter(n int) mcpgo.ToolHandlerFunc {
 
 // No notification is lost, late, out of order or on another call's stream, in
 // either era, also with many calls of one session at once.
-func TestNotificationsGoAheadOfTheirResult(t *testing.T) {
+func TestStreamable_NotificationsPrecedeTheResult(t *testing.T) {
 	const sent, callers = 300, 8
 	r := newWebRig(t, webOptions{})
 	r.AddTool("chatter", chatter(sent))
@@ -69,7 +70,8 @@ func TestNotificationsGoAheadOfTheirResult(t *testing.T) {
 	listening.Body.Close()
 }
 
-func TestSessions(t *testing.T) {
+// Requests with wrong sessions, headers or bodies get their HTTP status.
+func TestStreamable_Status(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
@@ -110,7 +112,8 @@ func TestSessions(t *testing.T) {
 	assert.Equal(t, 404, status, "an ended session is unknown")
 }
 
-func TestIdsComeBackAsTheyWere(t *testing.T) {
+// Ids come back as the client wrote them.
+func TestStreamable_RequestIDs(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	for _, id := range []string{`9007199254740993`, `"a\u00e9"`, `-1.5`, `""`} {
@@ -119,27 +122,36 @@ func TestIdsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestIdleSessionsEnd(t *testing.T) {
-	t.Parallel()
-	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.SessionIdle = 1500 * time.Millisecond }})
+// An idle session ends; one with an open stream or a call in flight does not.
+func TestSessions_Idle(t *testing.T) {
+	var ahead atomic.Int64
+	r := newWebRig(t, webOptions{web: func(c *web.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}})
 	idle, listening, working := r.session(t), r.session(t), r.session(t)
+	for _, named := range [][]string{idle, listening, working} {
+		require.Equal(t, 200, r.ping(t, named))
+	}
 	stream := r.do(t, "GET", "/mcp", "", listening...)
 	defer stream.Body.Close()
 	done := make(chan []message, 1)
-	go func() { done <- messages(t, r.do(t, "POST", "/mcp", generate(1, "sandbox:delay=5s x"), working...)) }()
-	ping := func(named []string) int {
-		status, _ := r.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
-		return status
-	}
-	time.Sleep(4 * time.Second)
-	assert.Equal(t, 404, ping(idle))
-	assert.Equal(t, 200, ping(listening), "an open stream is not idle")
-	assert.Equal(t, 200, ping(working), "nor is a call")
+	go func() { done <- messages(t, r.do(t, "POST", "/mcp", generate(1, "sandbox:delay=1h x"), working...)) }()
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	ahead.Store(int64(time.Hour))
+	require.Eventually(t, func() bool {
+		_, text := r.ask(t, "GET", "/metrics", "")
+		return strings.Contains(text, "\nzai_image_sessions 2\n")
+	}, 5*time.Second, 5*time.Millisecond)
+	assert.Equal(t, 404, r.ping(t, idle))
+	assert.Equal(t, 200, r.ping(t, listening), "an open stream is not idle")
+	assert.Equal(t, 200, r.ping(t, working), "nor is a call")
+	r.sandbox.Close() // ends the delay
 	list := <-done
 	assert.Contains(t, string(list[len(list)-1].Result), `"saved"`)
 }
 
-func TestStreamsAreBounded(t *testing.T) {
+// Streams of all kinds share one bound.
+func TestStreams_Bound(t *testing.T) {
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Streams = 2 }})
 	first := r.do(t, "GET", "/sse", "")
 	second := r.do(t, "GET", "/mcp", "", r.session(t)...)
@@ -162,8 +174,8 @@ func TestStreamsAreBounded(t *testing.T) {
 	second.Body.Close()
 }
 
-// A client that reconnects is ahead of the news that its old stream is dead.
-func TestTheNewestStreamHearsTheNews(t *testing.T) {
+// A second stream of a session replaces the first.
+func TestStreams_NewestGetsNotifications(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	old := r.do(t, "GET", "/mcp", "", named...)
@@ -178,12 +190,14 @@ func TestTheNewestStreamHearsTheNews(t *testing.T) {
 	fresh.Body.Close()
 }
 
-func TestSubscriptionsOverHTTP(t *testing.T) {
+// Subscribers of both eras learn when an image is saved, and subscriptions end
+// with the server.
+func TestStreamable_Subscriptions(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Wait = 50 * time.Millisecond }})
 	named := r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", named...)
 	news := events(t, stream.Body)
-	_, text := r.ask(t, "POST", "/mcp", generate(1, "sandbox:delay=1s fox"), named...)
+	_, text := r.ask(t, "POST", "/mcp", generate(1, "sandbox:delay=1h fox"), named...)
 	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(text)
 	status, text := r.ask(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":%q}}`, uri), named...)
 	require.Equal(t, 200, status, text)
@@ -191,6 +205,7 @@ func TestSubscriptionsOverHTTP(t *testing.T) {
 		modernHeaders("subscriptions/listen", "")...)
 	modernNews := events(t, subscription.Body)
 	assert.Equal(t, "notifications/subscriptions/acknowledged", (<-modernNews).Method)
+	r.sandbox.Close() // ends the delay
 	assert.Equal(t, "notifications/resources/list_changed", (<-news).Method)
 	for _, m := range []*message{<-news, <-modernNews} {
 		assert.Equal(t, "notifications/resources/updated", m.Method)
@@ -208,8 +223,9 @@ func TestSubscriptionsOverHTTP(t *testing.T) {
 	assert.False(t, open)
 }
 
-func TestLongCallsGiveSignsOfLife(t *testing.T) {
-	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Heartbeat = 50 * time.Millisecond }})
+// Silent streams and long calls write heartbeats.
+func TestStreamable_Heartbeat(t *testing.T) {
+	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Heartbeat = 20 * time.Millisecond }})
 	named := r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", named...)
 	assert.Nil(t, <-events(t, stream.Body))
@@ -217,21 +233,26 @@ func TestLongCallsGiveSignsOfLife(t *testing.T) {
 	s := r.openSSE(t)
 	assert.Nil(t, <-s.incoming)
 	s.close()
+	// A client that wants plain JSON gets it.
+	plain := make(chan *http.Response, 1)
+	go func() {
+		plain <- r.do(t, "POST", "/mcp", generate(2, "sandbox:delay=1h x"), append([]string{"Accept", "application/json"}, named...)...)
+	}()
 	// A call whose client asked for no progress.
-	response := r.do(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=500ms x"}}}`, named...)
+	response := r.do(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1h y"}}}`, named...)
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 	assert.Equal(t, "no", response.Header.Get("X-Accel-Buffering"))
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
 	beats := 0
 	for m := range events(t, response.Body) {
-		if m == nil {
-			beats++
-		} else {
+		if m != nil {
 			assert.Contains(t, string(m.Result), "saved")
+		} else if beats++; beats == 3 {
+			r.sandbox.Close() // ends the delay
 		}
 	}
-	assert.Positive(t, beats)
-	// A client that wants plain JSON gets it.
-	response = r.do(t, "POST", "/mcp", generate(2, "sandbox:delay=300ms x"), append([]string{"Accept", "application/json"}, named...)...)
+	assert.GreaterOrEqual(t, beats, 3)
+	response = <-plain
 	assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
 	list := messages(t, response)
 	assert.Contains(t, string(list[0].Result), "saved")
@@ -239,48 +260,41 @@ func TestLongCallsGiveSignsOfLife(t *testing.T) {
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 }
 
-// What a client asked for before it lost its connection is brought home if it
-// was sent, and not paid for if it was not, in both eras.
+// A client loses its connection: an image whose request was sent is saved, one
+// whose request was not is not paid for, in both eras.
 func TestStreamable_ClientsThatLeave(t *testing.T) {
+	const first = "sandbox:delay=1h first"
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	named := r.session(t)
-	leave := func(body string, headers ...string) {
-		ctx, cancel := context.WithCancel(t.Context())
-		request, err := http.NewRequestWithContext(ctx, "POST", r.base+"/mcp", strings.NewReader(body))
-		require.NoError(t, err)
-		request.Header.Set("Content-Type", "application/json")
-		for i := 0; i < len(headers); i += 2 {
-			request.Header.Set(headers[i], headers[i+1])
-		}
+	leave := func(until func() bool, body string, headers ...string) {
 		before := strings.Count(r.log.String(), "msg=request")
-		time.AfterFunc(300*time.Millisecond, cancel)
-		if response, err := r.client.Do(request); err == nil {
-			_, _ = io.ReadAll(response.Body) // until the client leaves
-			response.Body.Close()
-		}
-		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "msg=request") > before }, 5*time.Second, 10*time.Millisecond)
+		r.leave(t, body, func() { require.Eventually(t, until, 5*time.Second, time.Millisecond) }, headers...)
+		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "msg=request") > before }, 5*time.Second, time.Millisecond)
 	}
-	leave(generate(1, "sandbox:delay=3s first"), named...)
-	require.EqualValues(t, 1, r.sandbox.Accepted())
-	leave(generate(2, "second, which waits"), named...)
-	leave(modernCall(3, "generate_image", `{"prompt":"third, which waits","size":"512x512"}`), modernHeaders("tools/call", "generate_image")...)
+	waits := func() bool { return r.Waiting() == 1 }
+	leave(func() bool { return r.sandbox.Accepted() == 1 }, generate(1, first), named...)
+	leave(waits, generate(2, "second, which waits"), named...)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	leave(waits, modernCall(3, "generate_image", `{"prompt":"third, which waits","size":"512x512"}`), modernHeaders("tools/call", "generate_image")...)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	r.sandbox.Close() // ends the delay
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, "POST", "/mcp", call(4, "list_images", "{}"), named...)
 		return strings.Contains(text, "first") && strings.Contains(text, `"saved"`)
-	}, 10*time.Second, 50*time.Millisecond)
-	_, text := r.ask(t, "POST", "/mcp", generate(5, "sandbox:delay=3s first"), named...)
+	}, 10*time.Second, 5*time.Millisecond)
+	_, text := r.ask(t, "POST", "/mcp", generate(5, first), named...)
 	assert.Contains(t, text, `"saved"`)
 	assert.EqualValues(t, 1, r.sandbox.Posts(), "the same call gets the image that was paid for, and the others were never sent")
 	assert.Zero(t, r.Waiting())
 	assert.NotContains(t, text, `"spent_today_usd":0.02`)
 }
 
-func TestCancelOverHTTP(t *testing.T) {
-	t.Parallel()
+// notifications/cancelled cancels a request of its own session and no other.
+func TestStreamable_Cancel(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	mine, stranger := r.session(t), r.session(t)
 	var all sync.WaitGroup
-	answers := make(chan []message, 3)
+	answers := make(chan []message, 5)
 	post := func(body string, headers ...string) {
 		all.Go(func() {
 			if response := r.do(t, "POST", "/mcp", body, headers...); assert.Equal(t, 200, response.StatusCode) {
@@ -288,40 +302,44 @@ func TestCancelOverHTTP(t *testing.T) {
 			}
 		})
 	}
-	post(generate(1, "sandbox:delay=1s first"), mine...)
+	queued := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return r.Waiting() == n }, 5*time.Second, time.Millisecond)
+	}
+	post(generate(1, "sandbox:delay=1h first"), mine...)
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
 	post(generate(2, "second"), mine...)
 	post(modernCall(2, "generate_image", `{"prompt":"third","size":"512x512"}`), modernHeaders("tools/call", "generate_image")...)
-	time.Sleep(100 * time.Millisecond)
-	for id := range 4 {
+	post(generate(6, "sixth"), mine...)
+	queued(3)
+	for id := range 7 {
 		cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d,%s}}`, id, modern)
 		for _, headers := range [][]string{stranger, modernHeaders("notifications/cancelled", ""), nil} {
 			r.ask(t, "POST", "/mcp", cancel, headers...)
 		}
 	}
-	all.Wait()
-	assert.EqualValues(t, 3, r.sandbox.Posts(), "a stranger's cancel does nothing")
-	for range 3 {
-		list := <-answers
-		assert.Contains(t, string(list[len(list)-1].Result), `"saved"`)
-	}
-	// The session's own does.
-	post(generate(5, "sandbox:delay=1s fifth"), mine...)
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 4 }, 5*time.Second, time.Millisecond)
-	post(generate(6, "sixth"), mine...)
-	time.Sleep(100 * time.Millisecond)
+	require.Equal(t, 3, r.Waiting(), "a stranger's cancel has no effect")
 	status, _ := r.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":6}}`, mine...)
 	assert.Equal(t, http.StatusAccepted, status)
+	queued(2)
+	r.sandbox.Close() // ends the delay
 	all.Wait()
-	assert.EqualValues(t, 4, r.sandbox.Posts())
-	for range 2 {
-		for _, m := range <-answers {
+	close(answers)
+	assert.EqualValues(t, 3, r.sandbox.Posts(), "the session's own cancel has one")
+	saved := 0
+	for list := range answers {
+		for _, m := range list {
 			assert.NotEqual(t, "6", string(m.ID), "a cancelled request is not answered")
 		}
+		if strings.Contains(string(list[len(list)-1].Result), `"saved"`) {
+			saved++
+		}
 	}
+	assert.Equal(t, 3, saved)
 }
 
-func TestModernHeaders(t *testing.T) {
+// The headers of protocol 2026-07-28 must agree with the message.
+func TestStateless_Headers(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	const list = "list_images"
 	good := modernHeaders("tools/call", list)
@@ -371,7 +389,8 @@ func TestModernHeaders(t *testing.T) {
 	}
 }
 
-func TestPanicsAreOpaqueOverHTTP(t *testing.T) {
+// The text of a panic goes to the log, not to the client.
+func TestStreamable_PanicsAreOpaque(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	r.AddTool("explode", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { panic("sk-secret") })
 	r.AddResource("test://explode", func(context.Context) ([]mcp.ResourceContents, error) { panic("sk-secret") })

@@ -18,7 +18,7 @@ type duplex struct {
 	send func(line string)
 	next func() message
 	stop func() // the server, as a signal does
-	made func() // the server makes an image
+	made func() // makes the server generate an image
 }
 
 func duplexes(t *testing.T) map[string]duplex {
@@ -68,8 +68,8 @@ func subscriptionOf(t *testing.T, m message) string {
 	return string(result.Meta["io.modelcontextprotocol/subscriptionId"])
 }
 
-// Several subscriptions of one connection do not know of each other.
-func TestSubscriptions_AreIndependent(t *testing.T) {
+// Several subscriptions of one connection are independent.
+func TestSubscriptions_Independent(t *testing.T) {
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			const changed, updated = "notifications/resources/list_changed", "notifications/resources/updated"
@@ -108,9 +108,9 @@ func TestSubscriptions_AreIndependent(t *testing.T) {
 	}
 }
 
-// When the server ends, each subscription is answered with its result, under
-// its id as it was written.
-func TestSubscriptions_EndWithTheirResults(t *testing.T) {
+// When the server ends, each subscription gets its result, under its id as it
+// was written.
+func TestSubscriptions_Results(t *testing.T) {
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			ids := []string{`"first"`, "9007199254740993", "2.0"}

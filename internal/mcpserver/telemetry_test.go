@@ -16,11 +16,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/zai"
 )
 
+// Metrics count calls, requests to the API, images, money, sessions and streams,
+// without values from outside as labels.
 func TestMetrics(t *testing.T) {
-	t.Parallel()
-	s := serve(t, []string{"ZAI_IMAGE_MAX_CONCURRENT=1", "ZAI_IMAGE_DAILY_BUDGET=0.05"})
+	api := testrig.API(t)
+	s := newWebRig(t, webOptions{api: api, config: func(c *settings) {
+		c.Jobs.MaxConcurrent, c.Jobs.BudgetUSD = 1, 0.05
+		c.Jobs.Client = api.NewClient(t, zai.WithObserver(c.Telemetry.Attempt))
+	}})
 	named := s.session(t)
 	post := func(body string) string {
 		_, text := s.ask(t, "POST", "/mcp", body, named...)
@@ -35,7 +43,8 @@ func TestMetrics(t *testing.T) {
 	defer stream.Body.Close()
 	var all sync.WaitGroup
 	defer all.Wait()
-	all.Go(func() { post(generate(6, "sandbox:delay=2s x")) })
+	defer api.Close() // ends the delay
+	all.Go(func() { post(generate(6, "sandbox:delay=1h x")) })
 	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 3 }, 10*time.Second, time.Millisecond)
 	all.Go(func() { post(generate(7, "waits")) })
 	var text string
@@ -61,24 +70,25 @@ func TestMetrics(t *testing.T) {
 	assert.Regexp(t, `\nzai_image_stored_bytes_total\{sandbox="false"\} \d{5,}`, text)
 	assert.NotContains(t, text, "no_such_tool", "labels have no values from outside")
 	assert.NotContains(t, text, "garden")
-	// The log tells requests apart, and no prompt.
+	// The log identifies requests and contains no prompt.
 	assert.Regexp(t, `msg=call tool=generate_image outcome=ok seconds=\S+ request=[A-Z0-9]{12} owner=local`, s.log.String())
 	assert.NotContains(t, s.log.String(), "garden")
 }
 
-func TestReadiness(t *testing.T) {
+// A server whose library cannot be used is not ready, but healthy.
+func TestHealth_BrokenLibrary(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Library = broken() }})
 	status, _ := r.ask(t, "GET", "/healthz", "")
 	assert.Equal(t, 200, status)
 	status, text := r.ask(t, "GET", "/readyz", "")
 	assert.Equal(t, 503, status)
-	assert.NotContains(t, text, os.Args[0], "only the log says why")
+	assert.NotContains(t, text, os.Args[0], "only the log has the reason")
 	assert.Contains(t, r.log.String(), filepath.Base(os.Args[0]))
 }
 
-// Traces go where the variables of OpenTelemetry say, and continue the
+// Traces go to the endpoint of OpenTelemetry's variables, and continue the
 // caller's.
-func TestTraces(t *testing.T) {
+func TestProgram_Traces(t *testing.T) {
 	var mu sync.Mutex
 	var got strings.Builder
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -97,7 +107,8 @@ func TestTraces(t *testing.T) {
 		fmt.Fprintf(&got, "%s %q\n", r.URL.Path, b)
 	}))
 	defer collector.Close()
-	c := program(t, []string{"ZAI_IMAGE_SANDBOX=1", "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL})
+	_, env := startAPI(t)
+	c := program(t, append(env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL))
 	body := strings.Replace(generate(1, "a secret garden"), `{"progressToken"`, `{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","progressToken"`, 1)
 	c.Stdin = strings.NewReader(body + "\n")
 	out, err := c.CombinedOutput()

@@ -7,18 +7,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mark3labs/mcp-go/client/transport"
 	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
-// Every transport in every era says the same. What differs by its nature is
-// made equal first: ids, times, links, and where the file is.
-func TestAllTransportsSayTheSame(t *testing.T) {
+// Every transport gives the same results in each era. What differs by its nature
+// is replaced first: ids, times, links, and the path of the file.
+func TestTransports_SameResults(t *testing.T) {
 	calls := []struct{ method, params string }{
 		{"tools/list", `{}`},
 		{"resources/templates/list", `{}`},
@@ -48,12 +48,13 @@ func TestAllTransportsSayTheSame(t *testing.T) {
 			if found := regexp.MustCompile(`"id":"([0-9a-z]{26})"`).FindStringSubmatch(string(m.Result)); id == "" && found != nil {
 				id = found[1]
 			}
-			answers = append(answers, c.method+" "+c.params+" => "+equalised(t, m))
+			answers = append(answers, c.method+" "+c.params+" => "+normalised(t, m))
 		}
 		return answers
 	}
 	for _, isModern := range []bool{false, true} {
-		t.Run(fmt.Sprintf("modern=%v", isModern), func(t *testing.T) {
+		t.Run(fmt.Sprintf("stateless=%v", isModern), func(t *testing.T) {
+			t.Parallel()
 			want := run(t, inProcess(t, isModern))
 			for name, open := range map[string]func() wire{
 				"stdio":      func() wire { return stdioWire(t, isModern) },
@@ -68,8 +69,8 @@ func TestAllTransportsSayTheSame(t *testing.T) {
 	}
 }
 
-// equalised is an answer without what has to differ.
-func equalised(t *testing.T, m message) string {
+// normalised returns a response without what has to differ.
+func normalised(t *testing.T, m message) string {
 	t.Helper()
 	text := string(m.Result)
 	if m.Error != nil {

@@ -36,6 +36,7 @@ type webRig struct {
 }
 
 type webOptions struct {
+	api     *testrig.Service // nil for one of its own
 	address web.ListenConfig
 	config  func(*settings)
 	web     func(*web.Config)
@@ -49,8 +50,11 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 	o.address.SSE = true
 	endpoint, err := web.Listen(t.Context(), o.address)
 	require.NoError(t, err)
+	if o.api == nil {
+		o.api = testrig.API(t)
+	}
 	r := &webRig{
-		sandbox: testrig.API(t), log: &safeBuffer{}, ended: make(chan error, 1),
+		sandbox: o.api, log: &safeBuffer{}, ended: make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
 		base:   "http://" + endpoint.Listener.Addr().String(),
 		links:  &resources.Links{Base: endpoint.Base(), Lifetime: time.Hour},

@@ -11,8 +11,8 @@ import (
 	"zai-image-mcp/internal/mcpserver"
 )
 
-// What a host gets is decided by its URL, else by the flag, else by its name.
-func TestHabits(t *testing.T) {
+// The URL decides what a host gets, else the flag, else the host's name.
+func TestQuirks_Structured(t *testing.T) {
 	hello := func(name string) string {
 		return strings.Replace(initialize, `"name":"t"`, fmt.Sprintf(`"name":%q`, name), 1)
 	}
@@ -63,9 +63,9 @@ func TestHabits(t *testing.T) {
 	}
 }
 
-// Prompts over every transport in both eras, with what is wrong told as
-// "invalid params".
-func TestPromptsOverAllTransports(t *testing.T) {
+// Prompts over every transport in both eras; wrong arguments are "invalid
+// params".
+func TestPrompts_AllTransports(t *testing.T) {
 	for _, isModern := range []bool{false, true} {
 		for name, open := range map[string]func() wire{
 			"stdio":      func() wire { return stdioWire(t, isModern) },
@@ -110,9 +110,9 @@ func TestPromptsOverAllTransports(t *testing.T) {
 	}
 }
 
-// Content of a type that came later than a client's protocol version makes
-// strict clients refuse the whole result.
-func TestNoLinksForOldClients(t *testing.T) {
+// Strict clients refuse a result with a content type that is newer than their
+// protocol version.
+func TestQuirks_ResourceLinks(t *testing.T) {
 	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestNoLinksForOldClients(t *testing.T) {
 			results["sse"] = string(s.answer(t).Result)
 			for transport, result := range results {
 				assert.Equal(t, links, strings.Count(result, `"type":"resource_link"`), transport)
-				assert.Contains(t, result, "resource: zai-image://images/", "%s: the text tells all the same", transport)
+				assert.Contains(t, result, "resource: zai-image://images/", "%s: the text names it all the same", transport)
 			}
 		})
 	}

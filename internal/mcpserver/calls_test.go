@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// One client cannot take all places: beyond its share it is told to wait, and
-// others go on.
-func TestAClientsShareOfCalls(t *testing.T) {
+// One client cannot use all places for calls: beyond its share it is refused,
+// and others continue.
+func TestCalls_QuotaOfAClient(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	release := make(chan struct{})
 	var waiting atomic.Int64
@@ -53,15 +53,20 @@ func TestAClientsShareOfCalls(t *testing.T) {
 	assert.Zero(t, r.sandbox.Posts())
 }
 
-// A call that waits hears how many come first.
-func TestProgressInTheQueue(t *testing.T) {
+// The progress of a queued call names the calls before it.
+func TestCalls_ProgressInTheQueue(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	var all sync.WaitGroup
 	for id := range 7 { // five go at once
-		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, fmt.Sprint("sandbox:delay=1s ", id)), named...) })
+		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, fmt.Sprint("sandbox:delay=1h ", id)), named...) })
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 2 }, 5*time.Second, time.Millisecond)
+	go func() { // ends the delays when the last call waits
+		assert.Eventually(t, func() bool { return r.Waiting() == 3 }, 5*time.Second, time.Millisecond)
+		r.sandbox.Close()
+	}()
 	_, text := r.ask(t, http.MethodPost, "/mcp", generate(9, "last"), named...)
 	assert.Contains(t, text, `"message":"queued, 2 before you"`)
 	assert.Contains(t, text, `"saved"`)

@@ -37,9 +37,19 @@ func memory(t testing.TB, pid int, name string) int {
 	return 0
 }
 
-// The server cannot be filled up: not with large bodies, slow connections,
-// sessions, nor by clients that never read. Meanwhile others are served.
-func TestFloods(t *testing.T) {
+// needsLoad skips tests that load the machine for seconds and measure its
+// memory or time.
+func needsLoad(t *testing.T) {
+	t.Helper()
+	if os.Getenv("ZAI_TEST_LOAD") == "" {
+		t.Skip("NOT TESTED: this loads the machine and measures memory or time; set ZAI_TEST_LOAD=1")
+	}
+}
+
+// Neither large bodies, slow connections, sessions, nor clients that never read
+// exhaust the server. Meanwhile others are served.
+func TestLoad_Floods(t *testing.T) {
+	needsLoad(t)
 	scale := 10
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		scale = 1
@@ -157,9 +167,9 @@ type endless struct{}
 func (endless) Read(b []byte) (int, error) { return copy(b, bytes.Repeat([]byte(" "), len(b))), nil }
 
 // Sessions of all kinds that are opened and dropped leave nothing behind.
-func TestDroppedSessionsLeaveNothing(t *testing.T) {
+func TestSessions_DroppedLeaveNothing(t *testing.T) {
 	r := newWebRig(t, webOptions{})
-	for range 200 {
+	for range 50 {
 		named := r.session(t)
 		stream := r.do(t, "GET", "/mcp", "", named...)
 		s := r.openSSE(t)
@@ -176,16 +186,14 @@ func TestDroppedSessionsLeaveNothing(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		_, text := r.ask(t, "GET", "/metrics", "")
 		return strings.Contains(text, "\nzai_image_sessions 0\n") && strings.Contains(text, "\nzai_image_streams 0\n")
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 10*time.Second, 5*time.Millisecond)
 	assert.Zero(t, r.Sessions())
 	assert.Contains(t, r.log.String(), "msg=request")
 }
 
 // Messages of many keys cost no more than their bytes.
-func TestFloods_ManyKeys(t *testing.T) {
-	if os.Getenv("ZAI_TEST_FULL") == "" {
-		t.Skip("ZAI_TEST_FULL is not set: memory is not measured")
-	}
+func TestLoad_ManyKeys(t *testing.T) {
+	needsLoad(t)
 	s := serve(t, nil)
 	body := manyKeys(100_000)
 	var all sync.WaitGroup

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +23,9 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
 
-	"zai-image-mcp/zai/sandbox"
+	"zai-image-mcp/internal/testrig"
 )
 
 // The tests of this file run the real binary, with a client that is not built
@@ -107,36 +111,42 @@ func (h *host) read(t *testing.T, uri string) *sdk.ResourceContents {
 	return result.Contents[0]
 }
 
-// recorder keeps the image files that a sandbox served.
+// recorder keeps the image files that a service served.
 type recorder struct {
-	*sandbox.Sandbox
+	*testrig.Service
 	mu    sync.Mutex
 	files map[string]bool
 }
 
-func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	copied := httptest.NewRecorder()
-	r.Sandbox.ServeHTTP(copied, q)
-	if q.Method == http.MethodGet {
-		r.mu.Lock()
-		r.files[copied.Body.String()] = true
-		r.mu.Unlock()
-	}
-	maps.Copy(w.Header(), copied.Header())
-	w.WriteHeader(copied.Code)
-	_, _ = io.Copy(w, copied.Body)
+func (r *recorder) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		copied := httptest.NewRecorder()
+		next.ServeHTTP(copied, q)
+		if q.Method == http.MethodGet {
+			r.mu.Lock()
+			r.files[copied.Body.String()] = true
+			r.mu.Unlock()
+		}
+		maps.Copy(w.Header(), copied.Header())
+		w.WriteHeader(copied.Code)
+		_, _ = io.Copy(w, copied.Body)
+	})
 }
 
+// startAPI starts a service with the limits of the real one, and returns the
+// environment of a program that uses it.
 func startAPI(t *testing.T) (*recorder, []string) {
 	t.Helper()
-	r := &recorder{Sandbox: sandbox.New(sandbox.Options{Key: "the-key"}), files: map[string]bool{}}
-	s := httptest.NewServer(r)
-	t.Cleanup(s.Close)
-	return r, []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + s.URL + sandbox.BasePath}
+	r := &recorder{files: map[string]bool{}}
+	r.Service = testrig.API(t, func(o *testrig.APIOptions) {
+		o.Sandbox.Key, o.Sandbox.MaxConcurrent = "the-key", 0
+		o.Wrap = r.wrap
+	})
+	return r, []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + r.BaseURL()}
 }
 
 // The same client over HTTP: with its token, in both transports.
-func TestAnAgentOverHTTP(t *testing.T) {
+func TestAgent_OverHTTP(t *testing.T) {
 	s := serve(t, nil, "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
 	client := &http.Client{Transport: withToken{s.client.Transport}}
 	for name, transport := range map[string]sdk.Transport{
@@ -179,7 +189,8 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.RoundTripper.RoundTrip(r)
 }
 
-func TestAnAgentHasItsPictures(t *testing.T) {
+// An agent generates images and reads them in all forms, also after a restart.
+func TestAgent_Images(t *testing.T) {
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -237,17 +248,19 @@ func TestAnAgentHasItsPictures(t *testing.T) {
 	h.read(t, s.Images[0].URI)
 }
 
-func TestPagesOverAHundredPictures(t *testing.T) {
+// A list of more than a hundred images comes in pages.
+func TestAgent_Pages(t *testing.T) {
 	_, env := startAPI(t)
-	h := connect(t, t.TempDir(), env, "--daily-budget", "0")
-	made := map[string]bool{}
-	for range 30 {
-		_, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox", "n": 4, "size": "512x512"})
-		for _, i := range s.Images {
-			made[i.URI] = true
-		}
+	folder := t.TempDir()
+	h := connect(t, folder, env)
+	_, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox", "size": "512x512"})
+	made := map[string]bool{s.Images[0].URI: true}
+	require.NoError(t, h.Close())
+	for _, id := range fillCatalog(t, folder, 119) {
+		made["zai-image://images/"+id] = true
 	}
 	require.Len(t, made, 120)
+	h = connect(t, folder, env)
 	var seen []string
 	pages := 0
 	cursor := ""
@@ -295,10 +308,11 @@ func TestPagesOverAHundredPictures(t *testing.T) {
 	assert.Empty(t, none.Completion.Values)
 }
 
-// What a host of a kind gets is decided by the name it gives.
-func TestCodexGetsNoStructuredContent(t *testing.T) {
+// The name that a host gives itself decides what it gets.
+func TestAgent_CodexGetsNoStructuredContent(t *testing.T) {
+	_, env := startAPI(t)
 	client := sdk.NewClient(&sdk.Implementation{Name: "codex-mcp-client", Version: "1"}, nil)
-	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: program(t, nil, "--sandbox")}, nil)
+	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: program(t, env)}, nil)
 	require.NoError(t, err)
 	defer session.Close()
 	listed, err := session.ListTools(t.Context(), nil)
@@ -312,7 +326,8 @@ func TestCodexGetsNoStructuredContent(t *testing.T) {
 	assert.Len(t, result.Content, 3)
 }
 
-func TestTheServerStartsWithoutAKey(t *testing.T) {
+// The server starts without a key and explains itself at the first call.
+func TestAgent_WithoutKey(t *testing.T) {
 	h := connect(t, t.TempDir(), nil)
 	_, err := h.ListTools(t.Context(), nil)
 	require.NoError(t, err)
@@ -322,13 +337,15 @@ func TestTheServerStartsWithoutAKey(t *testing.T) {
 	assert.Contains(t, s.Error.Hint, "ZAI_API_KEY")
 }
 
-func TestSubscribersHear(t *testing.T) {
-	_, env := startAPI(t)
+// Subscribing to an image in progress reports when it is saved.
+func TestAgent_Subscription(t *testing.T) {
+	api, env := startAPI(t)
 	h := connect(t, t.TempDir(), env, "--wait", "50ms")
-	_, s := h.call(t, "generate_image", map[string]any{"prompt": "sandbox:delay=500ms", "size": "512x512"})
+	_, s := h.call(t, "generate_image", map[string]any{"prompt": "sandbox:delay=1h", "size": "512x512"})
 	require.Equal(t, "working", s.Images[0].Status)
 	uri := s.Images[0].URI
 	require.NoError(t, h.Subscribe(t.Context(), &sdk.SubscribeParams{URI: uri}))
+	api.Close() // ends the delay
 	require.Eventually(t, func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -338,7 +355,8 @@ func TestSubscribersHear(t *testing.T) {
 }
 
 // The largest images do not fit into one message of a host.
-func TestHugePicturesFitIntoAMessage(t *testing.T) {
+func TestLoad_HugeImagesFitIntoAMessage(t *testing.T) {
+	needsLoad(t)
 	_, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -355,4 +373,21 @@ func TestHugePicturesFitIntoAMessage(t *testing.T) {
 	raw, err := json.Marshal(result)
 	require.NoError(t, err)
 	assert.Less(t, len(raw), 9<<20)
+}
+
+// fillCatalog adds n saved images without files, older than all others, and
+// returns their ids.
+func fillCatalog(t testing.TB, folder string, n int) (ids []string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(folder, ".catalog.db"))
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec(`INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'm', 'image number ' || i, '1024x1024', 'hd', 10000, 1 FROM n`, n)
+	require.NoError(t, err)
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("00%024d", i+1))
+	}
+	return ids
 }
