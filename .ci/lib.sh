@@ -5,10 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 
-# fixture_tags are the build tags of .ci/suites/conformance/fixtures.
-# shellcheck disable=SC2034 # used by stages
-fixture_tags=conformance
-
 # Tools that are built once are kept here between runs.
 tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
 
