@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -66,9 +68,14 @@ func TestREADME_ErrorKinds(t *testing.T) {
 
 // The first line of the sample result is what the program prints.
 func TestREADME_SampleResult(t *testing.T) {
-	_, stderr, exit := run(t, nil, "generate", "--sandbox", "--size", "512x512", "Ramen")
-	require.Zero(t, exit, stderr)
-	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	t.Parallel()
+	var stderr bytes.Buffer
+	process := Process{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &stderr, Env: func(string) string { return "" }, Pictures: t.TempDir(),
+	}
+	exit := Run(t.Context(), process, []string{"generate", "--sandbox", "--size", "512x512", "Ramen"})
+	require.Zero(t, exit, stderr.String())
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 	sample := lines[len(lines)-1]
 	require.Contains(t, sample, "sandbox")
 	for _, page := range []string{"README.md", "docs/sandbox.md"} {
