@@ -18,7 +18,7 @@ import (
 )
 
 type configCommand struct {
-	Client  string   `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini or opencode."`
+	Client  string   `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini, opencode, zcode or copilot-cli."`
 	Write   bool     `help:"Write the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
 	Yes     bool     `help:"Replace another entry of the same name without asking."`
 	KeyFile filePath `help:"File that holds the key; without it the entry has a placeholder for the key." placeholder:"FILE"`

@@ -54,6 +54,10 @@ func opencode(s Server) object {
 	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.args()...)}, {"environment", s.env(Placeholder)}, {"enabled", true}}
 }
 
+func copilot(s Server) object {
+	return slices.Concat(object{{"type", "local"}}, stdio(s), object{{"tools", []string{"*"}}})
+}
+
 // mergeEntry returns the new entry for an old one, which may be nil.
 //
 // An entry that starts this program stays the user's: only the program's path,

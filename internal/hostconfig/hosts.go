@@ -47,6 +47,10 @@ func hosts() []Host {
 		{Name: "codex", servers: []string{"mcp_servers"}, env: "env", entry: stdio, toml: true, file: inFolder("CODEX_HOME", ".codex", "config.toml")},
 		{Name: "gemini", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
 		{Name: "opencode", servers: []string{"mcp"}, env: "environment", entry: opencode, file: opencodeFile},
+		// ZCode drops entries with fields that it does not define (https://zcode.z.ai/en/docs/mcp-services).
+		{Name: "zcode", servers: []string{"mcp", "servers"}, env: "env", entry: stdio, file: inHome(".zcode", "cli", "config.json")},
+		// https://docs.github.com/en/copilot/how-tos/copilot-cli/customize-copilot/add-mcp-servers
+		{Name: "copilot-cli", servers: []string{"mcpServers"}, env: "env", entry: copilot, file: inFolder("COPILOT_HOME", ".copilot", "mcp-config.json")},
 	}
 }
 

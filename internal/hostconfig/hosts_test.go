@@ -74,6 +74,10 @@ func TestHost_File(t *testing.T) {
 		{"gemini", "windows", none, "/h/.gemini/settings.json"},
 		{"opencode", "linux", none, "/h/.config/opencode/opencode.json"},
 		{"opencode", "linux", app, "/x/opencode/opencode.json"},
+		{"zcode", "linux", app, "/h/.zcode/cli/config.json"},
+		{"zcode", "windows", none, "/h/.zcode/cli/config.json"},
+		{"copilot-cli", "linux", none, "/h/.copilot/mcp-config.json"},
+		{"copilot-cli", "darwin", app, "/p/mcp-config.json"},
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, find(t, tt.host).File(hostconfig.Machine{OS: tt.system, Home: "/h", Env: tt.env}), "%s on %s", tt.host, tt.system)

@@ -91,7 +91,7 @@ func TestMerge_KeepsTheRest(t *testing.T) {
 // A file that no host can read is left alone.
 func TestMerge_InvalidFile(t *testing.T) {
 	for text, name := range map[string]string{
-		`{"mcpServers": `: "cursor", `[]`: "gemini", `{"servers": 7}`: "vscode", `[mcp_servers`: "codex", `{"inputs": {"a": 1}}`: "vscode", `null`: "cursor",
+		`{"mcpServers": `: "cursor", `[]`: "gemini", `{"servers": 7}`: "vscode", `[mcp_servers`: "codex", `{"inputs": {"a": 1}}`: "vscode", `{"mcp": 7}`: "zcode", `{"mcp": {"servers": []}}`: "zcode", `null`: "copilot-cli",
 		`{"mcpServers": {"zai-image": {"command": "a"}, "zai-image": {"command": "b"}}}`: "cursor", `{"mcpServers": {}, "x": 1, "mcpServers": {}}`: "claude-desktop",
 	} {
 		_, err := find(t, name).Merge([]byte(text), server())
@@ -157,6 +157,8 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		{"cursor", `{"command":` + mine + `,"args":["--sandbox=0"],"disabled":true}`, server(), `{"args":[],"disabled":true}`},
 		{"opencode", `{"type":"local","command":[` + mine + `],"environment":{"ZAI_IMAGE_SANDBOX":"1"},"enabled":false}`, server(), `{"type":"local","environment":{"ZAI_API_KEY":"your-key"},"enabled":false}`},
 		{"cursor", `{"command":` + mine + `}`, server(), `{}`}, // its key comes from elsewhere
+		{"zcode", `{"command":` + mine + `,"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`, server(), `{"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`},
+		{"copilot-cli", `{"type":"stdio","command":` + mine + `,"tools":["generate_image"]}`, withKeyFile(), `{"type":"stdio","tools":["generate_image"],"env":{"ZAI_API_KEY_FILE":"/etc/key"}}`},
 		{"cursor", `{"command":` + mine + `,"env":{"ZAI_API_KEY":"k","A":"b"}}`, withKeyFile(), `{"env":{"ZAI_API_KEY_FILE":"/etc/key","A":"b"}}`},
 		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"type":"stdio","envFile":"/e"}`},
 		{"codex", `{"command":` + mine + `,"env_vars":["ZAI_API_KEY"]}`, server(), `{"env_vars":["ZAI_API_KEY"]}`},
@@ -167,6 +169,8 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		{"opencode", `{"type":"remote","url":"https://x/mcp","enabled":false}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"}}`},
 		{"cursor", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
 		{"gemini", `{"httpUrl":"https://x/mcp","headers":{},"trust":true}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"trust":true}`},
+		{"zcode", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
+		{"copilot-cli", `{"type":"http","url":"https://x/mcp","headers":{},"tools":["x"]}`, server(), `{"type":"local","args":[],"env":{"ZAI_API_KEY":"your-key"},"tools":["*"]}`},
 		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":[],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},
 		{"opencode", `{"type":"remote","url":"https://x/mcp","headers":{},"timeout":9}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
 		{"codex", `{"url":"https://x/mcp","bearer_token_env_var":"T","bearer_token":"t","http_headers":{"a":"b"},"oauth_resource":"r","scopes":["s"],"tool_timeout_sec":9}`, server(),
@@ -242,6 +246,12 @@ func TestMerge_FormsOfFiles(t *testing.T) {
 	m, err = h.Merge([]byte("\ufeff"), server())
 	require.NoError(t, err)
 	assert.Contains(t, string(m.Text), "zai-image")
+	for _, text := range []string{`{}`, `{"mcp": null}`, `{"mcp": {}}`, `{"mcp": {"servers": null, "timeout": 1}}`, `{"mcp": {"servers": {}}}`} {
+		m, err := find(t, "zcode").Merge([]byte(text), server())
+		require.NoError(t, err, text)
+		assert.Equal(t, server().Command, entry(t, "zcode", m.Text)["command"], text)
+		assert.Equal(t, strings.Contains(text, "timeout"), strings.Contains(string(m.Text), `"timeout": 1`))
+	}
 	for _, text := range []string{`{"mcpServers":{"zai-image":"mine"}}`, `{"mcpServers":{"zai-image":null}}`} {
 		_, err := h.Merge([]byte(text), server())
 		require.ErrorIs(t, err, hostconfig.ErrForm, text)
