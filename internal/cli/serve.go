@@ -20,7 +20,7 @@ type serveCommand struct {
 	webFlags
 	Transport     choice        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
 	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
-	Inline        choice        `help:"What a result carries inline: a preview, the full image, or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Inline        choice        `help:"What a result carries of an image inline: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
 	Structured    choice        `help:"Structured content in results: auto (left out for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
 	StoreShownAs  string        `help:"Name of the image folder on the host's machine, for a server in a container over stdio; none leaves paths out of results." env:"ZAI_IMAGE_STORE_SHOWN_AS" placeholder:"FOLDER"`
 	Wait          time.Duration `help:"Longest time a call waits before it returns an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
