@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/zai/sandbox"
 )
 
@@ -139,8 +139,7 @@ func TestMain_ExitStatus(t *testing.T) {
 // Behind a mandatory proxy each image would be paid for and none fetched.
 func TestProxy_WarnsBeforeThePayment(t *testing.T) {
 	t.Parallel()
-	proxy := httptest.NewServer(sandbox.New(sandbox.Options{})) // responds for every host
-	t.Cleanup(proxy.Close)
+	proxy := testrig.API(t).Server // responds for every host
 	address := strings.Replace(proxy.URL, "http://", "http://user:password@", 1)
 	env := []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=http://api.invalid" + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir(), "HTTP_PROXY=" + address}
 	const want = "images are downloaded without one"

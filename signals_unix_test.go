@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,27 +21,25 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"zai-image-mcp/zai/sandbox"
+	"zai-image-mcp/internal/testrig"
 )
 
 // paidCall is a tools/call whose image takes a while after it is paid for, so
 // that signals arrive in between.
 const paidCall = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=300ms","size":"512x512"}}}` + "\n"
 
-// account is a sandbox that counts requests, and a folder for images.
+// account is a sandbox that counts requests, a folder for images, and the
+// environment that selects both.
 type account struct {
-	api    *sandbox.Sandbox
+	api    *testrig.Service
 	folder string
 	env    []string
 }
 
 func newAccount(t *testing.T) account {
 	t.Helper()
-	api := sandbox.New(sandbox.Options{})
-	s := httptest.NewServer(api)
-	t.Cleanup(s.Close)
-	folder := t.TempDir()
-	return account{api, folder, []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=" + s.URL + sandbox.BasePath, "ZAI_IMAGE_STORE=" + folder, "ZAI_IMAGE_LOG_FORMAT=json"}}
+	api, folder := testrig.API(t), t.TempDir()
+	return account{api, folder, append(api.Env(), "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_LOG_FORMAT=json")}
 }
 
 // waitForPayment waits until the API has accepted a request.

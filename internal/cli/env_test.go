@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -54,14 +53,12 @@ func TestEnv_BlankTokenFileIsAnError(t *testing.T) {
 // A field of a bundle that the user left blank arrives empty, as the host's
 // placeholder, or as a word for nothing. The server starts with its defaults.
 func TestEnv_BlankFieldsOfABundle(t *testing.T) {
-	raw, err := os.ReadFile("packaging/manifest.json")
-	require.NoError(t, err)
 	var manifest struct {
 		Server struct {
 			Config struct{ Env map[string]string } `json:"mcp_config"`
 		}
 	}
-	require.NoError(t, json.Unmarshal(raw, &manifest))
+	require.NoError(t, json.Unmarshal(readRepository(t, "packaging/manifest.json"), &manifest))
 	require.NotEmpty(t, manifest.Server.Config.Env)
 	for _, blank := range []string{"", "null", "undefined", "placeholder"} {
 		t.Run(blank, func(t *testing.T) {

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"encoding/json"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,17 +10,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/zai/sandbox"
 )
 
 func TestKey_Sources(t *testing.T) {
 	t.Parallel()
-	api := sandbox.New(sandbox.Options{Key: "the-key"})
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
+	api := testrig.API(t, func(o *testrig.APIOptions) { o.Sandbox.Key = "the-key" })
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte("the-key\n"), 0o600))
-	base := "ZAI_BASE_URL=" + server.URL + sandbox.BasePath
+	base := "ZAI_BASE_URL=" + api.BaseURL()
 	for name, env := range map[string][]string{
 		"ZAI_API_KEY":       {"ZAI_API_KEY=the-key"},
 		"Z_AI_API_KEY":      {"Z_AI_API_KEY=the-key"},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/cli"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		_ = os.Unsetenv(name) // Go reads them once, from the process
 	}
-	os.Exit(m.Run())
+	testrig.Main(m)
 }
 
 // newProcess returns a process with an environment of its own: NAME=value, of
@@ -62,9 +62,7 @@ func newProcess(t testing.TB, home string, env []string) cli.Process {
 // startAPI starts a sandbox that does not wait, and returns its base URL.
 func startAPI(t testing.TB, options sandbox.Options) string {
 	t.Helper()
-	api := httptest.NewServer(sandbox.New(options))
-	t.Cleanup(api.Close)
-	return api.URL + sandbox.BasePath
+	return testrig.API(t, func(o *testrig.APIOptions) { o.Sandbox = options }).BaseURL()
 }
 
 // execute runs the program to its end.
@@ -129,6 +127,18 @@ func listening(t testing.TB, log io.Reader) (address string) {
 	}
 	go io.Copy(io.Discard, log)
 	return line.Address
+}
+
+// readRepository reads a file of the repository. Its name is absolute: with a
+// relative one the go command would look for the file in the package's folder,
+// and reuse test results after the file was changed.
+func readRepository(t testing.TB, name string) []byte {
+	t.Helper()
+	root, err := os.Getwd() // see TestMain
+	require.NoError(t, err)
+	raw, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	require.NoError(t, err)
+	return raw
 }
 
 // isEmpty asserts that a folder has no files.

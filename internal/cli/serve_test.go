@@ -50,9 +50,7 @@ func TestServe_StoreShownAs(t *testing.T) {
 
 // The folder is inside the container.
 func TestDockerfile_HidesPaths(t *testing.T) {
-	text, err := os.ReadFile("packaging/Dockerfile")
-	require.NoError(t, err)
-	assert.Contains(t, string(text), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
+	assert.Contains(t, string(readRepository(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
 }
 
 // A client that handles results first does not know the token of a notification
