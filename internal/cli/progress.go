@@ -17,6 +17,9 @@ import (
 type callProgress struct {
 	out io.Writer
 	bar *progressbar.ProgressBar // nil if out is not a terminal
+
+	mu    sync.Mutex
+	ended bool
 }
 
 func newCallProgress(out io.Writer) *callProgress {
@@ -28,13 +31,20 @@ func newCallProgress(out io.Writer) *callProgress {
 	return p
 }
 
-// handle handles a notification of the session.
+// handle handles a notification of the session. Notifications arrive on a
+// goroutine of their own; those after end are dropped, so that nothing is
+// printed after the result.
 func (p *callProgress) handle(n mcp.JSONRPCNotification) {
 	if n.Method != string(mcp.MethodNotificationProgress) {
 		return
 	}
 	message, _ := n.Params.AdditionalFields["message"].(string)
 	message = plaintext.Line(message, 0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
 	if p.bar == nil {
 		fmt.Fprintln(p.out, message)
 		return
@@ -46,7 +56,9 @@ func (p *callProgress) handle(n mcp.JSONRPCNotification) {
 }
 
 func (p *callProgress) end() {
-	if p.bar != nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended = true; p.bar != nil {
 		_ = p.bar.Finish()
 	}
 }
