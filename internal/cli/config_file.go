@@ -74,7 +74,7 @@ func replaceFile(path string, text []byte) error {
 	if old, err := os.Stat(path); err == nil {
 		like, mode = old, old.Mode().Perm()
 	} else if !canChangeOwner() {
-		like = nil // a new file is ours, whoever owns the folder
+		like = nil // this user keeps a new file, even in the folder of another one
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".zai-image-*")
 	if err != nil {

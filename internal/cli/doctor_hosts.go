@@ -97,7 +97,7 @@ func literalValue(value string) string {
 }
 
 // library returns the folder and the catalog of a host's server. Each is "" if
-// the entry does not set it, or only the host can tell its value.
+// the entry does not set it, or sets it to a variable of the host.
 func (h configuredHost) library(home string) (folder, catalog string) {
 	if h.state.Command == "" || h.state.Off {
 		return "", ""
@@ -165,7 +165,7 @@ func (h configuredHost) checkLibrary(home string, log *slog.Logger) string {
 func (p *program) checkHostKey(ctx context.Context, h configuredHost, log *slog.Logger) string {
 	region, base := h.state.Setting("--region", "ZAI_IMAGE_REGION"), h.state.Setting("--base-url", "ZAI_BASE_URL")
 	if region != literalValue(region) || base != literalValue(base) {
-		return "" // only the host can tell where the key is sent
+		return "" // the address depends on a variable of the host
 	}
 	client, err := p.hostClient(h.key, region, base, log)
 	if err != nil {

@@ -43,7 +43,7 @@ func newParser(c *commands, env func(string) string, options ...kong.Option) (*k
 	})
 }
 
-// resolve returns the value of a flag's variable, nil if there is none. It
+// resolve returns the value of a flag's variable, nil if that is not set. It
 // fails if the flag cannot have that value.
 func resolve(flag *kong.Flag, env func(string) string) (any, error) {
 	for _, name := range flag.Envs {

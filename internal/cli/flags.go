@@ -15,7 +15,7 @@ import (
 
 // logFlags are the flags that all commands share.
 type logFlags struct {
-	LogLevel  choice `help:"Least severe messages logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
+	LogLevel  choice `help:"Minimum level of messages logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
 	LogFormat choice `help:"Format of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
 }
 
@@ -44,7 +44,8 @@ type webFlags struct {
 }
 
 // filePath names a file or folder. A leading ~/ stands for the user's home
-// folder: shells do not expand it in --flag=~/x, and hosts in no variable.
+// folder: shells do not expand it in --flag=~/x, and hosts do not expand it in
+// variables.
 type filePath string
 
 // pathMapper returns a kong mapper that expands the home folder in a filePath.

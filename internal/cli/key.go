@@ -10,7 +10,7 @@ import (
 	"zai-image-mcp/internal/textfile"
 )
 
-// usableKey returns the API key, "" if there is none. It fails with a
+// usableKey returns the API key, "" if no key is set. It fails with a
 // *jobs.KeyError if the key is set but cannot be used.
 func (p *program) usableKey() (string, error) {
 	key, source, err := p.key()

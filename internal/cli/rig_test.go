@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 	testrig.Main(m)
 }
 
-// newProcess returns a process with an environment of its own: NAME=value, of
-// which the last counts. With --sandbox its client talks to a sandbox that does
-// not wait.
+// newProcess returns a process with an environment of its own: entries like
+// NAME=value, where later ones win. With --sandbox its client uses a sandbox
+// without delays.
 func newProcess(t testing.TB, home string, env []string) cli.Process {
 	t.Helper()
 	variable := func(name string) string {
@@ -59,7 +59,7 @@ func newProcess(t testing.TB, home string, env []string) cli.Process {
 	}
 }
 
-// startAPI starts a sandbox that does not wait, and returns its base URL.
+// startAPI starts a sandbox without delays and returns its base URL.
 func startAPI(t testing.TB, options sandbox.Options) string {
 	t.Helper()
 	return testrig.API(t, func(o *testrig.APIOptions) { o.Sandbox = options }).BaseURL()
@@ -90,9 +90,8 @@ func ask(t testing.TB, env []string, requests ...string) string {
 	return out
 }
 
-// start starts the program and returns its log, of which the caller reads as
-// much as it needs. stop ends the program as SIGTERM does, and returns its exit
-// status.
+// start starts the program and returns its log, which the caller must read. stop
+// ends the program as SIGTERM does, and returns its exit status.
 func start(t testing.TB, p cli.Process, args ...string) (log io.Reader, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -13,7 +13,7 @@ type sandboxCommand struct {
 	Key    string        `help:"Key that callers must send (default: any)." env:"ZAI_SANDBOX_KEY"`
 	Delay  time.Duration `help:"Time an image takes."`
 	JPEG   bool          `name:"jpeg" help:"Serve JPEG files under .png names, as the service sometimes does."`
-	Fault  string        `help:"Fault of every request, like no_balance or rate_limited*2."`
+	Fault  string        `help:"Fault for every request, like no_balance or rate_limited*2."`
 	Seed   uint64        `help:"Seed that varies the images."`
 }
 

@@ -32,14 +32,14 @@ const catalogName = ".catalog.db"
 // log returns the log of the flags, on stderr. The API key is removed from it.
 func (p *program) log() *slog.Logger { return p.logAt(slog.LevelDebug) }
 
-// errorLog returns the log of commands that print for a person: it has errors
-// alone.
+// errorLog returns the log for commands that print for a person. It drops
+// everything below errors.
 func (p *program) errorLog() *slog.Logger { return p.logAt(slog.LevelError) }
 
 func (p *program) logAt(least slog.Level) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.flags.LogLevel)) // kong has checked it
-	key, _, _ := p.key()                              // whoever needs the key reports what is wrong with it
+	key, _, _ := p.key()                              // the code that uses the key reports the error
 	return telemetry.NewLogger(p.Stderr, max(level, least), p.flags.LogFormat == "json", key, transport.LogAttrs)
 }
 

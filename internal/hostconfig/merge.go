@@ -81,7 +81,7 @@ func (h Host) checkEntry(all map[string]any) error {
 	return nil
 }
 
-// serversOf returns the servers of a configuration, nil if there are none.
+// serversOf returns the servers of a configuration, or nil.
 func (h Host) serversOf(all map[string]any) map[string]any {
 	for _, name := range h.servers {
 		all, _ = all[name].(map[string]any)
@@ -89,7 +89,7 @@ func (h Host) serversOf(all map[string]any) map[string]any {
 	return all
 }
 
-// entryOf returns this server's entry, nil if there is none.
+// entryOf returns this server's entry, or nil.
 func (h Host) entryOf(all map[string]any) map[string]any {
 	entry, _ := h.serversOf(all)[ServerName].(map[string]any)
 	return entry
