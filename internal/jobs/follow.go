@@ -48,7 +48,7 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 	}
 	j = p.newJob(row, watch)
 	p.work.Go(func() {
-		defer j.leave()
+		defer j.end()
 		j.enter(PhaseGenerating)
 		row := p.look(ctx, j)
 		j.finish(row)
@@ -95,7 +95,7 @@ func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return row
-		case <-j.queue.Done():
+		case <-j.queued().Done():
 			return row
 		case <-p.refused:
 			return row

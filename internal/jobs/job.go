@@ -31,8 +31,6 @@ type Stage struct {
 type Job struct {
 	id    string
 	now   func() time.Time
-	queue context.Context //nolint:containedctx // ends the waiting for a slot, nothing else
-	leave context.CancelFunc
 	base  context.Context //nolint:containedctx // the life of paid work, in the trace of the call
 	done  chan struct{}
 	place *place // nil when nothing is to be asked for
@@ -43,9 +41,11 @@ type Job struct {
 	row      resources.Image
 	stage    Stage
 	watchers []func(Stage)
-	wanted   int  // callers that did not abandon it
-	left     bool // all of them did, or the program ends
-	sent     bool // too late to be given up
+	wanted   int             // callers that did not abandon the job
+	stopped  bool            // the program ends
+	sent     bool            // too late to abandon
+	queue    context.Context //nolint:containedctx // ends the wait for a slot when the job is abandoned
+	leave    context.CancelFunc
 }
 
 // ID is the image's.
@@ -94,7 +94,10 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-func (j *Job) abandoned() bool { return j.left && !j.sent }
+func (j *Job) abandoned() bool { return j.unwanted() && !j.sent }
+
+// unwanted reports whether nothing more may be sent for the job.
+func (j *Job) unwanted() bool { return j.wanted <= 0 || j.stopped }
 
 func (j *Job) isAbandoned() bool {
 	j.mu.Lock()
@@ -102,41 +105,58 @@ func (j *Job) isAbandoned() bool {
 	return j.abandoned()
 }
 
-// Abandon is for a caller who does not want the image any more. When no
-// other does, it is given up if nothing was sent yet. Later that does nothing:
-// what is paid for is brought home.
+// Abandon withdraws a caller that does not want the image any more. Without any
+// caller the job is given up if its request was not sent. A request that was
+// sent is paid for, and its image is saved.
 func (j *Job) Abandon() {
 	j.mu.Lock()
-	j.wanted--
-	last := j.wanted <= 0
-	j.left = j.left || last
-	j.mu.Unlock()
-	if last {
+	defer j.mu.Unlock()
+	if j.wanted--; j.wanted <= 0 {
 		j.leave()
 	}
 }
 
-// send is the last moment at which an image can be given up: it is false when
-// it was.
+// send marks the job as sent. It returns false if the job was already
+// abandoned.
 func (j *Job) send() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.sent = !j.left
+	j.sent = !j.unwanted()
 	return j.sent
 }
 
-// unsend notes that the request was refused: the job can be abandoned again.
+// unsend records that the request was not accepted: the job can be abandoned
+// again. A job that all callers abandoned, and that another one joined since,
+// waits in the queue again.
 func (j *Job) unsend() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sent = false
+	if j.queue.Err() != nil && !j.unwanted() {
+		j.queue, j.leave = context.WithCancel(j.base)
+	}
 }
 
+// giveUp abandons the job for all callers.
 func (j *Job) giveUp() {
 	j.mu.Lock()
-	j.left = true
-	j.mu.Unlock()
+	defer j.mu.Unlock()
+	j.stopped = true
 	j.leave()
+}
+
+// end releases what the wait for a slot holds.
+func (j *Job) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.leave()
+}
+
+// queued returns the context of the wait for a slot.
+func (j *Job) queued() context.Context {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.queue
 }
 
 func (j *Job) enter(phase Phase) {

@@ -57,10 +57,11 @@ func (p *Pipeline) requeue(j *Job, pause time.Duration) (row resources.Image, ok
 	p.Log.Info("waiting: the service has too many requests in flight", "id", row.ID, "model", row.Model, "pause", pause)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
+	queue := j.queued()
 	select {
 	case <-timer.C:
-	case <-j.queue.Done():
-		return p.fail(row, j.queue.Err()), false
+	case <-queue.Done():
+		return p.fail(row, queue.Err()), false
 	}
 	return p.submit(j)
 }
@@ -137,11 +138,12 @@ func (p *Pipeline) request(ctx context.Context, j *Job, row resources.Image) (*z
 // waitForSlot waits in order until fewer requests are in flight. ok is false if
 // the caller left or the row cannot be written: nothing is sent then.
 func (p *Pipeline) waitForSlot(j *Job) (row resources.Image, ok bool) {
+	queue := j.queued()
 	select {
 	case <-j.place.ready:
 		return p.submit(j)
-	case <-j.queue.Done():
-		return p.fail(j.Image(), j.queue.Err()), false
+	case <-queue.Done():
+		return p.fail(j.Image(), queue.Err()), false
 	}
 }
 

@@ -182,7 +182,7 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	p.mu.Lock()
 	delete(p.running, j.id)
 	p.mu.Unlock()
-	j.leave()
+	j.end()
 	j.finish(row)
 	p.publish(Event{Image: row, Resumed: j.place == nil})
 }

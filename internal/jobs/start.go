@@ -144,7 +144,7 @@ func (p *Pipeline) discard(j *Job) {
 	delete(p.running, j.id)
 	p.mu.Unlock()
 	j.place.leave()
-	j.leave()
+	j.end()
 }
 
 func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Outcome, error) {
