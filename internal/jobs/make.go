@@ -30,10 +30,10 @@ func (p *Pipeline) make(j *Job) resources.Image {
 			return row
 		}
 	}
-	for pause := p.BusyPause; ; pause = min(2*pause, maxBusyPause) {
+	for pause := p.BusyPause; ; pause = min(2*pause, p.maxPause()) {
 		response, err := p.ask(j, j.Image())
 		if service, ok := errors.AsType[*zai.Error](err); ok && service.TooManyInFlight() {
-			if row, ok := p.requeue(j, max(pause, service.RetryAfter)); !ok {
+			if row, ok := p.requeue(j, min(max(pause, service.RetryAfter), p.maxPause())); !ok {
 				return row
 			}
 			continue
@@ -42,6 +42,11 @@ func (p *Pipeline) make(j *Job) resources.Image {
 		return p.handleResponse(j, j.Image(), response, err)
 	}
 }
+
+// maxPause bounds the pause after a rejection for too many requests in flight,
+// whatever the service asks for: the image keeps its slot meanwhile, and to be
+// rejected again is free.
+func (p *Pipeline) maxPause() time.Duration { return maxBusyPauses * p.BusyPause }
 
 // requeue waits before the request is sent again. ok is false if the caller
 // left or the row cannot be written: nothing is sent then.

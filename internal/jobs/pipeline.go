@@ -71,7 +71,7 @@ const (
 const (
 	defaultLease     = 30 * time.Second
 	defaultBusyPause = time.Second
-	maxBusyPause     = 30 * time.Second
+	maxBusyPauses    = 30 // the longest pause in first pauses
 )
 
 // limit returns how many requests for a model may be in flight.

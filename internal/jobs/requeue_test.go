@@ -95,3 +95,19 @@ func TestRequeue_Abandoned(t *testing.T) {
 		})
 	}
 }
+
+// A rejection that asks for an hour of patience does not keep the model's slot
+// for an hour.
+func TestRequeue_LongRetryAfter(t *testing.T) {
+	t.Parallel()
+	r, service := newHeldRig(t, "3600")
+	close(service.release)
+	call, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	select {
+	case <-call.Jobs[0].Done():
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "the request is not sent again")
+	}
+	wait(t, call)
+}
