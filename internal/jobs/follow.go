@@ -8,9 +8,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// lookEvery is how often an image is looked at on which another process
-// works.
-const lookEvery = 300 * time.Millisecond
+// defaultWatchInterval is the default of Config.WatchInterval.
+const defaultWatchInterval = 300 * time.Millisecond
 
 // claimEvery is after how many looks it is tried to take the image over.
 const claimEvery = 10
@@ -47,12 +46,15 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 		return finished(row, watch), nil
 	}
 	j = p.newJob(row, watch)
+	p.beginWatch(row.ID)
 	p.work.Go(func() {
 		defer j.end()
 		j.enter(PhaseGenerating)
 		row := p.look(ctx, j)
 		j.finish(row)
-		p.publish(Event{Image: row, Remote: true})
+		if p.endWatch(row.ID, !row.Working()) {
+			p.publish(Event{Image: row, Remote: true})
+		}
 	})
 	return j, nil
 }
@@ -87,7 +89,7 @@ func isRecoverable(row resources.Image) bool {
 // look waits for a row that another process works on, and gives it as it is
 // when ctx or the taking of new work ends.
 func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(p.WatchInterval)
 	defer ticker.Stop()
 	row := j.Image()
 	for looks := 1; row.Working(); looks++ {

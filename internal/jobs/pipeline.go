@@ -32,6 +32,7 @@ type Config struct {
 	Now           func() time.Time
 	Lease         time.Duration // after which others take up what this process left; 30 s when zero
 	BusyPause     time.Duration // first pause after a refusal for too many requests in flight; 1 s when zero
+	WatchInterval time.Duration // between reads of an image that another process works on; 300 ms when zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer // nil for no traces
 }
@@ -55,6 +56,7 @@ type Pipeline struct {
 	pendingWrites map[string]resources.Image // rows as they should be, when the catalog could not be written
 	delivering    map[string]int             // answers on their way that hold an image
 	subscribers   []*subscriber
+	watching      map[string]*watches // images of other processes that calls wait for
 	work          sync.WaitGroup
 	closing       bool
 }
@@ -90,13 +92,16 @@ func (p *Pipeline) limit(model string) int {
 func New(c Config) *Pipeline {
 	p := &Pipeline{
 		Config: c, fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
-		refused: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, delivering: map[string]int{},
+		refused: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, delivering: map[string]int{}, watching: map[string]*watches{},
 		detached: make(chan struct{}),
 	}
 	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
 	if p.BusyPause <= 0 {
 		p.BusyPause = defaultBusyPause
+	}
+	if p.WatchInterval <= 0 {
+		p.WatchInterval = defaultWatchInterval
 	}
 	if p.Tracer == nil {
 		p.Tracer = noop.NewTracerProvider().Tracer("")

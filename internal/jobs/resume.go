@@ -120,6 +120,9 @@ func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun
 	j = p.newJob(row, watch)
 	j.sent = true
 	p.running[row.ID] = j
+	if w := p.watching[row.ID]; w != nil {
+		w.reported = true
+	}
 	p.mu.Unlock()
 	release := func() {}
 	if row.State == resources.Submitted && row.TaskID != "" { // the task is in flight at the service
