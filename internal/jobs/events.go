@@ -54,13 +54,6 @@ func (p *Pipeline) notify(s *subscriber, e Event) {
 	s.fn(e)
 }
 
-// Detach makes calls that wait for their images return at once with the ids.
-// The work goes on. Later calls have no effect.
-func (p *Pipeline) Detach() { p.detach() }
-
-// Detached returns a channel that is closed by Detach.
-func (p *Pipeline) Detached() <-chan struct{} { return p.detached }
-
 // watches counts the calls that watch an image of another process, so that it
 // is reported once.
 type watches struct {
@@ -77,8 +70,8 @@ func (p *Pipeline) beginWatch(id string) {
 	p.watching[id].calls++
 }
 
-// endWatch reports whether the caller has to report the image. done tells that
-// the image is.
+// endWatch reports whether the caller has to report the image. done is whether
+// the image is done.
 func (p *Pipeline) endWatch(id string, done bool) (report bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -68,30 +68,30 @@ func TestClientsTakeTurns(t *testing.T) {
 // What is said of the queue comes true, for all ways to join and leave it.
 func TestTheQueueKeepsItsWord(t *testing.T) {
 	q := jobs.NewQueue(2, 1000, 1000)
-	var slots, waiting []*jobs.Place
+	var slots, waiting []*jobs.Ticket
 	next := 0
 	random := func(n int) int { next = (next*1103515245 + 12345) & 0x7fffffff; return next / 8 % n }
 	for step := range 5000 {
 		switch {
 		case random(3) == 0 && len(slots) > 0:
-			first := slices.IndexFunc(waiting, func(p *jobs.Place) bool { return p.Ahead() == 0 })
-			slots[0].Leave()
-			slots[0].Leave() // twice gives no second slot back
+			first := slices.IndexFunc(waiting, func(p *jobs.Ticket) bool { return p.Ahead() == 0 })
+			slots[0].Release()
+			slots[0].Release() // twice gives no second slot back
 			slots = slots[1:]
 			if len(waiting) > 0 {
 				require.True(t, waiting[first].HasSlot(), "who was told to be next is")
 			}
 		case random(5) == 0 && len(waiting) > 0:
 			at := random(len(waiting))
-			waiting[at].Leave()
-			waiting[at].Leave() // twice does no harm
+			waiting[at].Release()
+			waiting[at].Release() // twice does no harm
 			waiting = append(waiting[:at:at], waiting[at+1:]...)
 		case len(waiting) < 30:
 			p, err := q.Enter(fmt.Sprint("client ", random(6)))
 			require.NoError(t, err)
 			waiting = append(waiting, p)
 		}
-		var still []*jobs.Place
+		var still []*jobs.Ticket
 		for _, p := range waiting {
 			if p.HasSlot() {
 				slots = append(slots, p)
@@ -109,7 +109,7 @@ func TestTheQueueKeepsItsWord(t *testing.T) {
 	}
 }
 
-func numbers(waiting []*jobs.Place) (list []int) {
+func numbers(waiting []*jobs.Ticket) (list []int) {
 	for _, p := range waiting {
 		list = append(list, p.Ahead())
 	}
