@@ -72,7 +72,7 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 
 // Wherever the way to the service breaks, a call is taken at most once, and is
 // sent again only where it was surely not taken; the money follows.
-func TestFailurePoints(t *testing.T) {
+func TestStart_ConnectionFailures(t *testing.T) {
 	const calls = 20
 	text := func(status int, body string) func(http.ResponseWriter, func() *httptest.ResponseRecorder) {
 		return func(w http.ResponseWriter, _ func() *httptest.ResponseRecorder) {
@@ -146,9 +146,9 @@ func TestFailurePoints(t *testing.T) {
 			}
 			for n, call := range all {
 				<-call.Jobs[0].Done()
-				row := r.row(t, ids(call)[0])
-				assert.Equal(t, tt.state, row.State, "%+v", row.Failure)
-				assert.Equal(t, tt.state != resources.Failed, row.Charged)
+				image := r.image(t, ids(call)[0])
+				assert.Equal(t, tt.state, image.State, "%+v", image.Failure)
+				assert.Equal(t, tt.state != resources.Failed, image.Charged)
 				prompt := fmt.Sprint("call ", n)
 				f.mu.Lock()
 				assert.Equal(t, tt.came, f.came[prompt])

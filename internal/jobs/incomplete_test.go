@@ -17,7 +17,7 @@ import (
 )
 
 // An image that is cut off is fetched again, and is not called saved.
-func TestPipeline_IncompleteDownload(t *testing.T) {
+func TestFetch_IncompleteDownload(t *testing.T) {
 	service := sandbox.New(sandbox.Options{})
 	var downloads atomic.Int64
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,12 +34,12 @@ func TestPipeline_IncompleteDownload(t *testing.T) {
 	call, err := r.Start(t.Context(), order("a fox sandbox:cut"), nil)
 	require.NoError(t, err)
 	<-call.Jobs[0].Done()
-	row := r.row(t, ids(call)[0])
-	assert.Equal(t, resources.Answered, row.State)
-	assert.True(t, row.Charged)
-	assert.Contains(t, row.UpstreamURL, "/files/", "the link is kept")
-	require.NotNil(t, row.Failure)
-	assert.EqualValues(t, string(zai.KindDownload), row.Failure.Kind)
+	image := r.image(t, ids(call)[0])
+	assert.Equal(t, resources.Answered, image.State)
+	assert.True(t, image.Charged)
+	assert.Contains(t, image.UpstreamURL, "/files/", "the link is kept")
+	require.NotNil(t, image.Failure)
+	assert.EqualValues(t, string(zai.KindDownload), image.Failure.Kind)
 	assert.EqualValues(t, 3, downloads.Load())
 	assert.EqualValues(t, 1, service.Accepted())
 }

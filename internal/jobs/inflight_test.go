@@ -57,7 +57,7 @@ func newBusyRig(t *testing.T, code string, refuse int64, change func(*jobs.Confi
 
 // A request that is refused because too many are in flight waits and is sent
 // again, more often than any other failure is tried again.
-func TestMake_TooManyInFlight(t *testing.T) {
+func TestRun_TooManyInFlight(t *testing.T) {
 	for _, code := range []string{"1302", "1305"} {
 		for _, model := range []string{"cogview-4-250304", "glm-image"} {
 			t.Run(code+" "+model, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestMake_TooManyInFlight(t *testing.T) {
 }
 
 // While it waits it can be given up, free of charge.
-func TestMake_TooManyInFlightAbandoned(t *testing.T) {
+func TestRun_TooManyInFlightAbandoned(t *testing.T) {
 	r, busy := newBusyRig(t, "1302", 1<<40, func(c *jobs.Config) { c.BusyPause = time.Hour })
 	requeued := make(chan struct{}, 2)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
@@ -89,7 +89,7 @@ func TestMake_TooManyInFlightAbandoned(t *testing.T) {
 	require.NoError(t, err)
 	<-requeued
 	<-requeued
-	assert.Equal(t, resources.Queued, r.row(t, j.ID()).State)
+	assert.Equal(t, resources.Queued, r.image(t, j.ID()).State)
 	j.Abandon()
 	<-j.Done()
 	assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
@@ -212,8 +212,8 @@ func TestStart_FourOfGLMImage(t *testing.T) {
 				calls = append(calls, call)
 			}
 			for _, call := range calls {
-				for _, row := range wait(t, call) {
-					assert.Equal(t, resources.Saved, row.State)
+				for _, image := range wait(t, call) {
+					assert.Equal(t, resources.Saved, image.State)
 				}
 			}
 			assert.EqualValues(t, 4*processes, service.Accepted())

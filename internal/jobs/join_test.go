@@ -16,43 +16,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// another is another process on the same library.
-func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
-	t.Helper()
-	other := &rig{sandbox: r.sandbox, folder: r.folder}
-	config := r.Config
-	config.Process = rand.Text()
-	config.Library = resources.New(resources.Options{Folder: r.folder, Now: config.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
-	t.Cleanup(func() { assert.NoError(t, config.Library.Close()) })
-	if change != nil {
-		change(&config)
-	}
-	other.Pipeline = jobs.New(config)
-	t.Cleanup(func() { _ = other.Drain(t.Context()) })
-	return other
-}
-
-func ids(call *jobs.Call) (list []string) {
-	for _, j := range call.Jobs {
-		list = append(list, j.ID())
-	}
-	return list
-}
-
-// wait waits for a call's images, which must all be there.
-func wait(t *testing.T, call *jobs.Call) []resources.Image {
-	t.Helper()
-	var rows []resources.Image
-	for _, j := range call.Jobs {
-		<-j.Done()
-		rows = append(rows, j.Image())
-		assert.Equal(t, resources.Saved, j.Image().State, "%+v", j.Image().Failure)
-	}
-	return rows
-}
-
 // Equal calls at once are one, in one process and in several.
-func TestEqualCallsAreOne(t *testing.T) {
+func TestStart_EqualCallsJoin(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +55,7 @@ func TestEqualCallsAreOne(t *testing.T) {
 	}
 }
 
-func TestWhatMakesCallsEqual(t *testing.T) {
+func TestStart_EqualArguments(t *testing.T) {
 	base := order("sandbox:delay=1s a fox")
 	for name, change := range map[string]func(*jobs.Request){
 		"owner":   func(r *jobs.Request) { r.Owner = "alice" },
@@ -121,7 +86,7 @@ func TestWhatMakesCallsEqual(t *testing.T) {
 // The caller left after the request was sent. Its image waits for the same
 // call to be made again, in this process and in others, until it is delivered
 // and no longer than it should.
-func TestACallMadeAgainGetsItsPicture(t *testing.T) {
+func TestStart_RepeatedCallJoins(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"here": false, "in another process": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +134,7 @@ func TestACallMadeAgainGetsItsPicture(t *testing.T) {
 
 // The process died when the image was answered: the same call made again
 // brings it home.
-func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
+func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	call, err := r.Start(t.Context(), order("sandbox:download"), nil)
@@ -186,7 +151,7 @@ func TestACallMadeAgainAfterItsProcessDied(t *testing.T) {
 
 // While an answer is on its way its images are not given to an equal call,
 // unless it turns out that it did not arrive.
-func TestAnswersOnTheirWay(t *testing.T) {
+func TestDelivery_InProgress(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	call, err := r.Start(t.Context(), order("a fox"), nil)
@@ -208,7 +173,7 @@ func TestAnswersOnTheirWay(t *testing.T) {
 
 // One of two callers who want the same image leaves: the other gets it. When
 // both leave before anything is sent, nothing is.
-func TestNobodyCancelsAnothersCall(t *testing.T) {
+func TestAbandon_OneOfTwoCallers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	slow, err := r.Start(t.Context(), order("sandbox:delay=500ms first"), nil)
@@ -238,7 +203,7 @@ func TestNobodyCancelsAnothersCall(t *testing.T) {
 }
 
 // Joining in the moment in which the last caller leaves.
-func TestJoiningWhatIsBeingGivenUp(t *testing.T) {
+func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	for round := range 30 {
@@ -262,7 +227,7 @@ func TestJoiningWhatIsBeingGivenUp(t *testing.T) {
 }
 
 // An equal call for which there was not enough money tries the rest.
-func TestJoiningACallThatGotLess(t *testing.T) {
+func TestStart_JoinsCallCutByBudget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 })
 	request := order("sandbox:delay=300ms a fox")

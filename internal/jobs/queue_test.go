@@ -20,7 +20,7 @@ import (
 )
 
 // Clients take turns, each in its own order, and are told how many come first.
-func TestClientsTakeTurns(t *testing.T) {
+func TestQueue_ClientsTakeTurns(t *testing.T) {
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	var mu sync.Mutex
 	var sent []string
@@ -66,7 +66,7 @@ func TestClientsTakeTurns(t *testing.T) {
 }
 
 // What is said of the queue comes true, for all ways to join and leave it.
-func TestTheQueueKeepsItsWord(t *testing.T) {
+func TestQueue_Ahead(t *testing.T) {
 	q := jobs.NewQueue(2, 1000, 1000)
 	var slots, waiting []*jobs.Ticket
 	next := 0
@@ -124,7 +124,7 @@ func counted(n int) (list []int) {
 	return list
 }
 
-func TestTheQueueIsBounded(t *testing.T) {
+func TestQueue_Bounds(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
 	release, service := make(chan struct{}), sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
@@ -176,16 +176,16 @@ func TestTheQueueIsBounded(t *testing.T) {
 }
 
 // What is charged is told once, however often an image is fetched again.
-func TestChargedOnce(t *testing.T) {
+func TestSubscribe_ChargedOnce(t *testing.T) {
 	t.Parallel()
 	charged := make(chan bool, 10)
 	r := newRig(t, nil)
 	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
-	row := r.make(t, "sandbox:page*8")
-	require.Equal(t, resources.Answered, row.State)
+	image := r.make(t, "sandbox:page*8")
+	require.Equal(t, resources.Answered, image.State)
 	assert.True(t, <-charged)
 	for range 2 {
-		j, err := r.Follow(t.Context(), row, nil)
+		j, err := r.Follow(t.Context(), image, nil)
 		require.NoError(t, err)
 		<-j.Done()
 		assert.False(t, <-charged)

@@ -33,7 +33,7 @@ func TestStart_AfterCrash(t *testing.T) {
 			held := make(chan struct{})
 			call, err := dying.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
 				if s.Phase == jobs.PhaseGenerating {
-					<-held // the row says "submitted", nothing is sent yet
+					<-held // the image says "submitted", nothing is sent yet
 				}
 			})
 			require.NoError(t, err)

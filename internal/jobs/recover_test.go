@@ -2,7 +2,6 @@ package jobs_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,19 +16,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-func poster(prompt string) jobs.Request {
-	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "1280x1280", Quality: "hd", PriceUSD: 0.015}
-}
-
-func (r *rig) row(t *testing.T, id string) resources.Image {
-	t.Helper()
-	row, err := r.Library.Image(t.Context(), "local", id)
-	require.NoError(t, err)
-	return row
-}
-
-// What becomes of a row in each state in which a process can leave it.
-func TestWhatIsLeftBehind(t *testing.T) {
+// What becomes of a image in each state in which a process can leave it.
+func TestRecover_States(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	link := r.make(t, "a fox").UpstreamURL
@@ -56,7 +44,7 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	want := map[string]string{}
 	for name, tt := range tests {
 		tt.left.Prompt, tt.left.CostMicroUSD = name, 10_000
-		want[r.left(t, tt.left).ID] = name
+		want[r.abandoned(t, tt.left).ID] = name
 	}
 	list, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
@@ -65,17 +53,17 @@ func TestWhatIsLeftBehind(t *testing.T) {
 		<-j.Done()
 	}
 	for id, name := range want {
-		row, tt := r.row(t, id), tests[name]
-		assert.Equal(t, tt.state, row.State, name)
-		assert.Equal(t, tt.charged, row.Charged, name)
+		image, tt := r.image(t, id), tests[name]
+		assert.Equal(t, tt.state, image.State, name)
+		assert.Equal(t, tt.charged, image.Charged, name)
 		if tt.kind == "" {
-			assert.Nil(t, row.Failure, name)
-			_, err := r.Library.Read(t.Context(), row)
+			assert.Nil(t, image.Failure, name)
+			_, err := r.Library.Read(t.Context(), image)
 			require.NoError(t, err, name)
 			continue
 		}
-		require.NotNil(t, row.Failure, name)
-		assert.EqualValues(t, tt.kind, row.Failure.Kind, name)
+		require.NotNil(t, image.Failure, name)
+		assert.EqualValues(t, tt.kind, image.Failure.Kind, name)
 	}
 	assert.Equal(t, posts, r.sandbox.Posts(), "to go on costs nothing")
 	again, err := r.Recover(t.Context(), false)
@@ -85,7 +73,7 @@ func TestWhatIsLeftBehind(t *testing.T) {
 
 // The work of a process that lives is never taken, however long it takes; the
 // work of one that died is, soon after.
-func TestLeases(t *testing.T) {
+func TestLeases_AliveAndDead(t *testing.T) {
 	t.Parallel()
 	const lease = 600 * time.Millisecond
 	alive := newRig(t, func(c *jobs.Config) { c.Lease, c.MaxConcurrent = lease, 2 })
@@ -115,13 +103,13 @@ func TestLeases(t *testing.T) {
 	defer cancel()
 	go other.RunRecovery(ctx)
 	begun := time.Now()
-	require.Eventually(t, func() bool { return other.row(t, reserved.New[0].ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return other.image(t, reserved.New[0].ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
 	assert.Greater(t, time.Since(begun), lease/2, "not while it may live")
 }
 
 // A process that was stopped for long, as by a laptop's lid, was taken for
 // dead. What it had not sent it does not send afterwards.
-func TestAProcessThatWasTakenForDead(t *testing.T) {
+func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	other := r.another(t, nil)
@@ -141,17 +129,17 @@ func TestAProcessThatWasTakenForDead(t *testing.T) {
 	for _, j := range taken {
 		<-j.Done()
 	}
-	assert.Equal(t, resources.Unknown, r.row(t, ids(first)[0]).State)
+	assert.Equal(t, resources.Unknown, r.image(t, ids(first)[0]).State)
 	wait(t, first) // it had been sent, and the answer came
-	assert.Equal(t, resources.Saved, r.row(t, ids(first)[0]).State, "an image that is there is there")
+	assert.Equal(t, resources.Saved, r.image(t, ids(first)[0]).State, "an image that is there is there")
 	<-waits.Jobs[0].Done()
-	assert.Equal(t, resources.Failed, r.row(t, ids(waits)[0]).State)
-	assert.False(t, r.row(t, ids(waits)[0]).Charged)
+	assert.Equal(t, resources.Failed, r.image(t, ids(waits)[0]).State)
+	assert.False(t, r.image(t, ids(waits)[0]).Charged)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
 // It was stopped right before it sent something.
-func TestAProcessThatWasStoppedBeforeItSent(t *testing.T) {
+func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond })
 	r.make(t, "a fox")
@@ -166,22 +154,8 @@ func TestAProcessThatWasStoppedBeforeItSent(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
-func (r *rig) sqlf(t *testing.T, format string, arguments ...any) {
-	t.Helper()
-	r.sql(t, fmt.Sprintf(format, arguments...))
-}
-
-func (r *rig) sql(t *testing.T, statement string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.folder, ".catalog.db")+"?_pragma=busy_timeout(5000)")
-	require.NoError(t, err)
-	defer db.Close()
-	_, err = db.Exec(statement)
-	require.NoError(t, err)
-}
-
 // The program ends before the service does: the next one goes on.
-func TestCutOff(t *testing.T) {
+func TestDrain_NextProcessResumes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		request jobs.Request
 		state   resources.State // in which it is left
@@ -207,23 +181,23 @@ func TestCutOff(t *testing.T) {
 			now, cancel := context.WithCancel(t.Context())
 			cancel()
 			require.Error(t, r.Drain(now))
-			row := next.row(t, j.ID())
-			assert.Equal(t, tt.state, row.State)
-			assert.True(t, row.Charged)
+			image := next.image(t, j.ID())
+			assert.Equal(t, tt.state, image.State)
+			assert.True(t, image.Charged)
 			assert.Equal(t, tt.state != resources.Unknown, j.Image().Working(), "callers hear that it goes on")
 			list, err := next.Recover(t.Context(), false)
 			require.NoError(t, err)
 			for _, j := range list {
 				<-j.Done()
 			}
-			assert.Equal(t, tt.end, next.row(t, j.ID()).State)
+			assert.Equal(t, tt.end, next.image(t, j.ID()).State)
 			assert.EqualValues(t, 1, r.sandbox.Posts())
 		})
 	}
 }
 
 // An endpoint for tasks that does not exist, and one that loses them.
-func TestTasks(t *testing.T) {
+func TestStart_Tasks(t *testing.T) {
 	tests := map[string]struct {
 		state           resources.State
 		posts, accepted int64
@@ -246,14 +220,14 @@ func TestTasks(t *testing.T) {
 			call, err := r.Start(t.Context(), poster(prompt), nil)
 			require.NoError(t, err)
 			<-call.Jobs[0].Done()
-			row := r.row(t, ids(call)[0])
-			assert.Equal(t, tt.state, row.State)
-			assert.Equal(t, tt.charged, row.Charged)
+			image := r.image(t, ids(call)[0])
+			assert.Equal(t, tt.state, image.State)
+			assert.Equal(t, tt.charged, image.Charged)
 			assert.Equal(t, tt.posts, r.sandbox.Posts())
 			assert.Equal(t, tt.accepted, r.sandbox.Accepted())
 			if prompt == "sandbox:task_gone" {
 				polls := len(r.attempts())
-				j, err := r.Follow(t.Context(), row, nil)
+				j, err := r.Follow(t.Context(), image, nil)
 				require.NoError(t, err)
 				<-j.Done()
 				assert.Greater(t, len(r.attempts()), polls, "it is asked for again")
