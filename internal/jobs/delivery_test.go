@@ -12,6 +12,7 @@ import (
 // The first of Confirm and Cancel decides whether an equal call joins, and what
 // is added to an ended delivery is not delivered.
 func TestDelivery(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		deliver func(t *testing.T, d *jobs.Delivery, id string)
 		joined  int

@@ -73,7 +73,9 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 // Wherever the way to the service breaks, a call is taken at most once, and is
 // sent again only where it was surely not taken; the money follows.
 func TestStart_ConnectionFailures(t *testing.T) {
+	t.Parallel()
 	const calls = 20
+	late := make(chan struct{})
 	text := func(status int, body string) func(http.ResponseWriter, func() *httptest.ResponseRecorder) {
 		return func(w http.ResponseWriter, _ func() *httptest.ResponseRecorder) {
 			w.WriteHeader(status)
@@ -107,9 +109,9 @@ func TestStart_ConnectionFailures(t *testing.T) {
 		"busy":                     {text(429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
 		"the service's own error":  {text(500, `{"error":{"code":"1234","message":"Network error"}}`), 4, 0, resources.Failed},
 		"no balance":               {text(429, `{"error":{"code":"1113","message":"Insufficient balance"}}`), 1, 0, resources.Failed},
-		"answered, then late": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
+		"answered, then late": {func(_ http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			take()
-			time.Sleep(2 * time.Second)
+			<-late // until the client has given up
 		}, 1, 1, resources.Unknown},
 		"nothing fails, for a control": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			_, _ = w.Write(take().Body.Bytes())
@@ -125,6 +127,7 @@ func TestStart_ConnectionFailures(t *testing.T) {
 			limit := time.Minute
 			if name == "answered, then late" {
 				limit = time.Second
+				defer close(late)
 			}
 			options := []zai.Option{zai.WithTimeouts(time.Minute, limit), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 })}
 			switch name {

@@ -26,6 +26,7 @@ import (
 
 // What became of an image, its money and its requests, for each way it can go.
 func TestStart_Outcomes(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		prompt          string
 		state           resources.State
@@ -106,6 +107,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 
 // Several callers want the same lost image, and some read its image too early.
 func TestFollow_OneJobPerImage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
 	for round := range 10 {
@@ -150,19 +152,22 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 
 // Neither its money nor its file can be told while an image is being made.
 func TestRemove_WhileWorking(t *testing.T) {
-	r := newRig(t, nil)
-	j, err := r.start(t.Context(), order("sandbox:delay=200ms"), nil)
-	require.NoError(t, err)
-	require.ErrorIs(t, r.Library.Remove(t.Context(), "local", j.ID()), resources.ErrWorking)
-	<-j.Done()
-	require.NoError(t, r.Library.Remove(t.Context(), "local", j.ID()))
-	files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*.png"))
-	require.NoError(t, err)
-	assert.Empty(t, files)
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		j, err := r.start(t.Context(), order("sandbox:delay=200ms"), nil)
+		require.NoError(t, err)
+		require.ErrorIs(t, r.Library.Remove(t.Context(), "local", j.ID()), resources.ErrWorking)
+		<-j.Done()
+		require.NoError(t, r.Library.Remove(t.Context(), "local", j.ID()))
+		files, err := filepath.Glob(filepath.Join(r.folder, "*", "*", "*", "*.png"))
+		require.NoError(t, err)
+		assert.Empty(t, files)
+	})
 }
 
 // The image says what is about to be done, durably, before it is done.
 func TestStart_RecordsBeforeRequests(t *testing.T) {
+	t.Parallel()
 	var db *sql.DB
 	var mu sync.Mutex
 	states := map[string][]string{}
@@ -216,20 +221,22 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 
 // Up to the last moment a call can be given up for nothing.
 func TestAbandon_BeforeSend(t *testing.T) {
-	r := newRig(t, nil)
-	for range 20 {
-		j, err := r.start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
-			if s.Phase == jobs.PhaseQueued {
-				time.Sleep(2 * time.Millisecond) // the caller is quicker
-			}
-		})
-		require.NoError(t, err)
-		j.Abandon()
-		<-j.Done()
-		assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
-		assert.False(t, j.Image().Charged)
-	}
-	assert.Zero(t, r.sandbox.Posts())
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		for range 20 {
+			j, err := r.start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
+				if s.Phase == jobs.PhaseQueued {
+					time.Sleep(2 * time.Millisecond) // the caller is quicker
+				}
+			})
+			require.NoError(t, err)
+			j.Abandon()
+			<-j.Done()
+			assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
+			assert.False(t, j.Image().Charged)
+		}
+		assert.Zero(t, r.sandbox.Posts())
+	})
 }
 
 // breakFolder makes an image impossible to save once it is paid for: a file
@@ -247,6 +254,7 @@ func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
 }
 
 func TestFetch_InlineImageNotSaved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	watch, _ := r.breakFolder(t)
 	j, err := r.start(t.Context(), order("sandbox:b64"), watch)
@@ -266,6 +274,7 @@ func TestFetch_InlineImageNotSaved(t *testing.T) {
 }
 
 func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	watch, mend := r.breakFolder(t)
 	first, err := r.start(t.Context(), order("a fox"), watch)
@@ -285,6 +294,7 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 }
 
 func TestStart_CatalogUnusable(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	require.NoError(t, os.WriteFile(filepath.Join(r.folder, ".catalog.db"), []byte("this is no database, but long enough to be read as one"), 0o600))
 	_, err := r.start(t.Context(), order("a fox"), nil)
@@ -294,6 +304,7 @@ func TestStart_CatalogUnusable(t *testing.T) {
 }
 
 func TestStart_Budget(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 })
 	r.make(t, "one")
 	r.make(t, "sandbox:no_balance") // costs nothing
@@ -310,6 +321,7 @@ func TestStart_Budget(t *testing.T) {
 }
 
 func TestStart_NoKey(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.Client = nil })
 	_, err := r.start(t.Context(), order("a fox"), nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
@@ -323,52 +335,57 @@ func TestStart_NoKey(t *testing.T) {
 // At most MaxConcurrent requests are under way; others wait in their order,
 // and one that is given up while it waits is neither sent nor charged.
 func TestQueue_Order(t *testing.T) {
-	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
-	first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
-	require.NoError(t, err)
-	var mu sync.Mutex
-	var begun []string
-	var waiting []*jobs.Job
-	for n := range 4 {
-		j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
-			if s.Phase == jobs.PhaseGenerating {
-				mu.Lock()
-				begun = append(begun, s.ID)
-				mu.Unlock()
-			}
-		})
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
 		require.NoError(t, err)
-		assert.Equal(t, resources.Queued, j.Image().State)
-		waiting = append(waiting, j)
-		time.Sleep(5 * time.Millisecond) // lets it take its place
-	}
-	waiting[1].Abandon()
-	<-waiting[1].Done()
-	given := waiting[1].Image()
-	assert.Equal(t, resources.Failed, given.State)
-	assert.EqualValues(t, "cancelled", given.Failure.Kind)
-	assert.False(t, given.Charged)
-	first.Abandon() // too late: it is paid for
-	for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
-		<-j.Done()
-		assert.Equal(t, resources.Saved, j.Image().State)
-	}
-	assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, begun)
-	assert.EqualValues(t, 4, r.sandbox.Posts())
+		var mu sync.Mutex
+		var begun []string
+		var waiting []*jobs.Job
+		for n := range 4 {
+			j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
+				if s.Phase == jobs.PhaseGenerating {
+					mu.Lock()
+					begun = append(begun, s.ID)
+					mu.Unlock()
+				}
+			})
+			require.NoError(t, err)
+			assert.Equal(t, resources.Queued, j.Image().State)
+			waiting = append(waiting, j)
+			time.Sleep(5 * time.Millisecond) // lets it take its place
+		}
+		waiting[1].Abandon()
+		<-waiting[1].Done()
+		given := waiting[1].Image()
+		assert.Equal(t, resources.Failed, given.State)
+		assert.EqualValues(t, "cancelled", given.Failure.Kind)
+		assert.False(t, given.Charged)
+		first.Abandon() // too late: it is paid for
+		for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
+			<-j.Done()
+			assert.Equal(t, resources.Saved, j.Image().State)
+		}
+		assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, begun)
+		assert.EqualValues(t, 4, r.sandbox.Posts())
+	})
 }
 
 // The caller's context ends, its image is brought home all the same.
 func TestStart_ContextEnds(t *testing.T) {
-	r := newRig(t, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	j, err := r.start(ctx, order("sandbox:delay=100ms"), nil)
-	require.NoError(t, err)
-	cancel()
-	<-j.Done()
-	assert.Equal(t, resources.Saved, j.Image().State)
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		ctx, cancel := context.WithCancel(t.Context())
+		j, err := r.start(ctx, order("sandbox:delay=100ms"), nil)
+		require.NoError(t, err)
+		cancel()
+		<-j.Done()
+		assert.Equal(t, resources.Saved, j.Image().State)
+	})
 }
 
 func TestStart_Stages(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	var mu sync.Mutex
 	var phases []jobs.Phase
@@ -383,44 +400,49 @@ func TestStart_Stages(t *testing.T) {
 }
 
 func TestDrain_FinishesSentRequests(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var saved []string
-	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 2 })
-	r.Subscribe(func(e jobs.Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		if e.Image.State == resources.Saved {
-			saved = append(saved, e.Image.ID)
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 2 }, func(t *testing.T, r *rig) {
+		r.Subscribe(func(e jobs.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Image.State == resources.Saved {
+				saved = append(saved, e.Image.ID)
+			}
+		})
+		var list []*jobs.Job
+		for n := range 3 {
+			j, err := r.start(t.Context(), order(fmt.Sprintf("sandbox:delay=200ms %d", n)), nil)
+			require.NoError(t, err)
+			list = append(list, j)
 		}
+		require.Eventually(t, func() bool { return r.sandbox.Posts() == 2 }, 5*time.Second, time.Millisecond)
+		require.NoError(t, r.Drain(t.Context()))
+		assert.Len(t, saved, 2, "what was sent is finished")
+		assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")
+		_, err := r.start(t.Context(), order("late"), nil)
+		require.ErrorIs(t, err, jobs.ErrClosing)
+		assert.EqualValues(t, 2, r.sandbox.Accepted())
 	})
-	var list []*jobs.Job
-	for n := range 3 {
-		j, err := r.start(t.Context(), order(fmt.Sprintf("sandbox:delay=200ms %d", n)), nil)
-		require.NoError(t, err)
-		list = append(list, j)
-	}
-	require.Eventually(t, func() bool { return r.sandbox.Posts() == 2 }, 5*time.Second, time.Millisecond)
-	require.NoError(t, r.Drain(t.Context()))
-	assert.Len(t, saved, 2, "what was sent is finished")
-	assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")
-	_, err := r.start(t.Context(), order("late"), nil)
-	require.ErrorIs(t, err, jobs.ErrClosing)
-	assert.EqualValues(t, 2, r.sandbox.Accepted())
 }
 
 func TestDrain_CutsOff(t *testing.T) {
-	r := newRig(t, nil)
-	j, err := r.start(t.Context(), order("sandbox:delay=1500ms"), nil)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	require.Error(t, r.Drain(ctx))
-	assert.Equal(t, resources.Unknown, j.Image().State, "it may have been billed")
-	assert.True(t, j.Image().Charged)
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		j, err := r.start(t.Context(), order("sandbox:delay=1500ms"), nil)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		require.Error(t, r.Drain(ctx))
+		assert.Equal(t, resources.Unknown, j.Image().State, "it may have been billed")
+		assert.True(t, j.Image().Charged)
+	})
 }
 
 func TestRun_Panic(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseDownloading {

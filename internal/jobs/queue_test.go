@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,58 +14,60 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
 
 // Clients take turns, each in its own order, and are told how many come first.
 func TestQueue_ClientsTakeTurns(t *testing.T) {
-	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
-	var mu sync.Mutex
-	var sent []string
-	start := func(client, prompt string) *jobs.Job {
-		o := order("sandbox:delay=20ms " + prompt)
-		o.Client = client
-		j, err := r.start(t.Context(), o, func(s jobs.Stage) {
-			if s.Phase == jobs.PhaseGenerating {
-				mu.Lock()
-				defer mu.Unlock()
-				sent = append(sent, prompt)
-			}
-		})
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		var mu sync.Mutex
+		var sent []string
+		start := func(client, prompt string) *jobs.Job {
+			o := order("sandbox:delay=20ms " + prompt)
+			o.Client = client
+			j, err := r.start(t.Context(), o, func(s jobs.Stage) {
+				if s.Phase == jobs.PhaseGenerating {
+					mu.Lock()
+					defer mu.Unlock()
+					sent = append(sent, prompt)
+				}
+			})
+			require.NoError(t, err)
+			return j
+		}
+		first := order("sandbox:delay=300ms first")
+		first.Client = "greedy"
+		_, err := r.start(t.Context(), first, nil)
 		require.NoError(t, err)
-		return j
-	}
-	first := order("sandbox:delay=300ms first")
-	first.Client = "greedy"
-	_, err := r.start(t.Context(), first, nil)
-	require.NoError(t, err)
-	var list []*jobs.Job
-	for n := range 5 {
-		list = append(list, start("greedy", fmt.Sprint("greedy ", n)))
-	}
-	for n := range 2 {
-		list = append(list, start("modest", fmt.Sprint("modest ", n)))
-	}
-	list = append(list, start("late", "late 0"))
-	var before []int
-	for _, j := range list {
-		before = append(before, j.Ahead())
-	}
-	assert.Equal(t, []int{0, 3, 5, 6, 7, 1, 4, 2}, before)
-	assert.Equal(t, 8, r.Waiting())
-	list[1].Abandon() // greedy 1 leaves, those behind it move up
-	<-list[1].Done()
-	assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
-	for _, j := range list {
-		<-j.Done()
-	}
-	assert.Equal(t, []string{"greedy 0", "modest 0", "late 0", "greedy 2", "modest 1", "greedy 3", "greedy 4"}, sent)
-	assert.Zero(t, r.Waiting())
+		var list []*jobs.Job
+		for n := range 5 {
+			list = append(list, start("greedy", fmt.Sprint("greedy ", n)))
+		}
+		for n := range 2 {
+			list = append(list, start("modest", fmt.Sprint("modest ", n)))
+		}
+		list = append(list, start("late", "late 0"))
+		var before []int
+		for _, j := range list {
+			before = append(before, j.Ahead())
+		}
+		assert.Equal(t, []int{0, 3, 5, 6, 7, 1, 4, 2}, before)
+		assert.Equal(t, 8, r.Waiting())
+		list[1].Abandon() // greedy 1 leaves, those behind it move up
+		<-list[1].Done()
+		assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
+		for _, j := range list {
+			<-j.Done()
+		}
+		assert.Equal(t, []string{"greedy 0", "modest 0", "late 0", "greedy 2", "modest 1", "greedy 3", "greedy 4"}, sent)
+		assert.Zero(t, r.Waiting())
+	})
 }
 
 // What is said of the queue comes true, for all ways to join and leave it.
 func TestQueue_Ahead(t *testing.T) {
+	t.Parallel()
 	q := jobs.NewQueue(2, 1000, 1000)
 	var slots, waiting []*jobs.Ticket
 	next := 0
@@ -127,19 +128,17 @@ func counted(n int) (list []int) {
 func TestQueue_Bounds(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
-	release, service := make(chan struct{}), sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if request.Method == http.MethodPost {
-			posts.Add(1)
-			<-release
-		}
-		service.ServeHTTP(w, request)
-	}))
-	t.Cleanup(server.Close)
-	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent, c.Client = 1, client })
+	release := make(chan struct{})
+	wrap := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if request.Method == http.MethodPost {
+				posts.Add(1)
+				<-release
+			}
+			next.ServeHTTP(w, request)
+		})
+	}
+	r := newServiceRig(t, sandbox.Options{MaxConcurrent: sandbox.Unlimited}, wrap, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	enter := func(client string, n int) (list []*jobs.Job, failure error) {
 		for i := range n {
 			o := order(fmt.Sprint(client, i))

@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,14 +12,13 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
 
 // heldService holds the first request for an image until release is closed, and
 // rejects it then because too many are in flight.
 type heldService struct {
-	*sandbox.Sandbox
+	http.Handler
 	first         atomic.Bool
 	held, release chan struct{}
 	retryAfter    string // header of the rejection
@@ -28,18 +26,14 @@ type heldService struct {
 
 func newHeldRig(t *testing.T, retryAfter string) (*rig, *heldService) {
 	t.Helper()
-	h := &heldService{Sandbox: sandbox.New(sandbox.Options{}), held: make(chan struct{}), release: make(chan struct{}), retryAfter: retryAfter}
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
-	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	return newRig(t, func(c *jobs.Config) { c.Client, c.BusyPause = client, time.Millisecond }), h
+	h := &heldService{held: make(chan struct{}), release: make(chan struct{}), retryAfter: retryAfter}
+	wrap := func(next http.Handler) http.Handler { h.Handler = next; return h }
+	return newServiceRig(t, sandbox.Options{}, wrap, func(c *jobs.Config) { c.BusyPause = time.Millisecond }), h
 }
 
 func (h *heldService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || h.first.Swap(true) {
-		h.Sandbox.ServeHTTP(w, r)
+		h.Handler.ServeHTTP(w, r)
 		return
 	}
 	_, _ = io.Copy(io.Discard, r.Body)
@@ -68,12 +62,13 @@ func TestRequeue_JoinedAfterAbandon(t *testing.T) {
 	close(service.release)
 	images := wait(t, second)
 	assert.Equal(t, resources.Saved, images[0].State)
-	assert.EqualValues(t, 1, service.Accepted())
+	assert.EqualValues(t, 1, r.sandbox.Accepted())
 }
 
 // An image that nobody wants any more when its request goes back to the queue
 // is given up free of charge, and a shutdown gives it up for all its callers.
 func TestRequeue_Abandoned(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(*rig, *jobs.Call){
 		"caller":   func(_ *rig, c *jobs.Call) { c.Abandon() },
 		"shutdown": func(r *rig, _ *jobs.Call) { r.StopAccepting() },
@@ -91,7 +86,7 @@ func TestRequeue_Abandoned(t *testing.T) {
 			assert.Equal(t, resources.Failed, i.State)
 			assert.Equal(t, resources.KindCancelled, i.Failure.Kind)
 			assert.False(t, i.Charged)
-			assert.Zero(t, service.Accepted())
+			assert.Zero(t, r.sandbox.Accepted())
 		})
 	}
 }

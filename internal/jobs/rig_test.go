@@ -45,6 +45,15 @@ func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Folder}
 }
 
+// newServiceRig returns a rig whose sandbox has the given options and is behind
+// a handler. change may be nil.
+func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http.Handler, change func(*jobs.Config)) *rig {
+	t.Helper()
+	api := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox, a.Wrap = o, wrap })
+	w := testrig.Pipeline(t, testrig.Options{API: api, Jobs: change})
+	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Folder}
+}
+
 // inBubble runs a test in a synctest bubble, where delays and leases take no
 // time. The rig's sandbox is called without a network, which a bubble does not
 // support.

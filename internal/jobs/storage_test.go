@@ -15,6 +15,7 @@ import (
 
 // An image that cannot be saved is not paid for.
 func TestStart_FolderUnusable(t *testing.T) {
+	t.Parallel()
 	today := func() string { return time.Now().UTC().Format("2006/01/02") }
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, folder string)
@@ -47,6 +48,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, nil)
 			r.make(t, "before")
 			posts := r.sandbox.Posts()
@@ -66,6 +68,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 // A folder deleted while an image waits for its turn is noticed before the
 // image is paid for.
 func TestRun_FolderGoneInQueue(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseQueued {
@@ -80,6 +83,7 @@ func TestRun_FolderGoneInQueue(t *testing.T) {
 
 // Today's folder may be cleared out at any time.
 func TestStart_DayFolderDeleted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	require.NoError(t, os.RemoveAll(filepath.Join(r.folder, time.Now().UTC().Format("2006"))))
@@ -89,6 +93,7 @@ func TestStart_DayFolderDeleted(t *testing.T) {
 // A folder that takes the other's place is used from then on; an image that is
 // being made is saved there and entered in its catalog.
 func TestFetch_FolderReplaced(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	trash := t.TempDir() + "/trash"
@@ -114,6 +119,7 @@ func TestFetch_FolderReplaced(t *testing.T) {
 // What became of an image while its folder was away is recorded when the
 // folder is back.
 func TestFetch_FolderAwayAndBack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	away := t.TempDir() + "/away"
@@ -139,11 +145,13 @@ func TestFetch_FolderAwayAndBack(t *testing.T) {
 
 // An image whose file the user deleted is fetched again, free of charge.
 func TestFollow_FileMissing(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{
 		"deleted":   os.Remove,
 		"truncated": func(path string) error { return os.Truncate(path, 10) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, nil)
 			image := r.make(t, "a fox")
 			require.NoError(t, spoil(r.Library.Path(image)))
@@ -160,6 +168,7 @@ func TestFollow_FileMissing(t *testing.T) {
 
 // An image that came inside the answer has no link to fetch it from.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	image := r.make(t, "sandbox:b64")
 	require.NoError(t, os.Remove(r.Library.Path(image)))
@@ -174,6 +183,7 @@ func TestFollow_FileMissingWithoutLink(t *testing.T) {
 
 // What the service answered and nobody understood is kept with the image.
 func TestRun_AnswerNotUnderstood(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	image := r.make(t, "sandbox:no_picture")
 	assert.Equal(t, resources.Unknown, image.State)
