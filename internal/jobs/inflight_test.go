@@ -55,7 +55,7 @@ func TestRun_TooManyInFlight(t *testing.T) {
 				r, busy := newBusyRig(t, code, 9, time.Millisecond)
 				var phases []jobs.Phase
 				request := order("a fox")
-				request.Model, request.Quality, request.Size = model, "hd", "1024x1024"
+				request.Model, request.Quality, request.Size = model, "hd", "512x512"
 				j, err := r.start(t.Context(), request, func(s jobs.Stage) { phases = append(phases, s.Phase) })
 				require.NoError(t, err)
 				<-j.Done()
@@ -108,7 +108,7 @@ func TestStart_LimitPerModel(t *testing.T) {
 			for _, model := range []string{"cogview-4-250304", "glm-image"} {
 				for n := range 8 {
 					request := order(model + strings.Repeat(".", n))
-					request.Model, request.Quality, request.Size = model, "hd", "1024x1024"
+					request.Model, request.Quality, request.Size = model, "hd", "512x512"
 					call, err := r.Start(t.Context(), request, nil)
 					require.NoError(t, err)
 					calls = append(calls, call)
@@ -157,7 +157,7 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		request := order("sandbox:delay=300ms first")
-		request.Model, request.Quality, request.Size = "glm-image", "hd", "1024x1024"
+		request.Model, request.Quality, request.Size = "glm-image", "hd", "512x512"
 		first, err := r.start(t.Context(), request, nil)
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return first.Image().TaskID != "" }, 10*time.Second, time.Millisecond)
@@ -193,7 +193,7 @@ func TestStart_FourOfGLMImage(t *testing.T) {
 			for range processes {
 				r := testrig.Pipeline(t, testrig.Options{API: service, Jobs: func(c *jobs.Config) { c.MaxConcurrent, c.BusyPause = 0, time.Millisecond }})
 				request := order("a poster sandbox:delay=20ms")
-				request.Model, request.Quality, request.Size, request.N = "glm-image", "hd", "1024x1024", 4
+				request.Model, request.Quality, request.Size, request.N = "glm-image", "hd", "512x512", 4
 				call, err := r.Start(t.Context(), request, nil)
 				require.NoError(t, err)
 				calls = append(calls, call)

@@ -60,7 +60,7 @@ func TestStart_EqualArguments(t *testing.T) {
 		"owner":   func(r *jobs.Request) { r.Owner = "alice" },
 		"model":   func(r *jobs.Request) { r.Model = "glm-image"; r.Quality = "hd" },
 		"prompt":  func(r *jobs.Request) { r.Prompt += " " },
-		"size":    func(r *jobs.Request) { r.Size = "1024x1024" },
+		"size":    func(r *jobs.Request) { r.Size = "528x512" },
 		"quality": func(r *jobs.Request) { r.Quality = "hd" },
 		"n":       func(r *jobs.Request) { r.N = 2 },
 		"user_id": func(r *jobs.Request) { r.UserID = "somebody" },

@@ -21,9 +21,9 @@ func TestRecover_States(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	link := r.make(t, "a fox").UpstreamURL
-	task, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "1280x1280"})
+	task, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "512x512"})
 	require.NoError(t, err)
-	failed, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "sandbox:task_failed", Size: "1280x1280"})
+	failed, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "sandbox:task_failed", Size: "512x512"})
 	require.NoError(t, err)
 	posts := r.sandbox.Posts()
 	tests := map[string]struct {

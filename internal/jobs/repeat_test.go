@@ -151,7 +151,7 @@ func TestRecover_UnknownTask(t *testing.T) {
 		<-call.Jobs[0].Done()
 		id := ids(call)[0]
 		require.Equal(t, resources.Unknown, r.image(t, id).State)
-		good, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "1280x1280"})
+		good, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "512x512"})
 		require.NoError(t, err)
 		r.sql(t, `UPDATE images SET task_id='`+good.ID+`'`)
 		list, err := r.Recover(t.Context(), false)

@@ -133,7 +133,7 @@ func order(prompt string) jobs.Request {
 }
 
 func poster(prompt string) jobs.Request {
-	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "1280x1280", Quality: "hd", PriceUSD: 0.015}
+	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "512x512", Quality: "hd", PriceUSD: 0.015}
 }
 
 // start starts a call of one image.
