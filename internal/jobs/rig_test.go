@@ -1,15 +1,12 @@
 package jobs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -61,7 +58,7 @@ func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), folder: t.TempDir()}
-		client, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath), zai.WithHTTPClient(&http.Client{Transport: inProcess{r.sandbox}}),
+		client, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath), zai.WithHTTPClient(&http.Client{Transport: testrig.Transport{Handler: r.sandbox}}),
 			zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
@@ -77,35 +74,6 @@ func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r
 		})
 		test(t, r)
 	})
-}
-
-// inProcess is a transport that calls a handler.
-type inProcess struct{ http.Handler }
-
-func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	var body []byte
-	if r.Body != nil {
-		var err error
-		body, err = io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-	request := r.Clone(context.WithoutCancel(r.Context()))
-	request.Body, request.Host, request.RequestURI = io.NopCloser(bytes.NewReader(body)), r.URL.Host, r.URL.RequestURI()
-	done := make(chan *http.Response, 1)
-	go func() {
-		answer := httptest.NewRecorder()
-		h.ServeHTTP(answer, request)
-		done <- answer.Result()
-	}()
-	select {
-	case response := <-done:
-		return response, nil
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
 }
 
 // another is another process on the same library.
