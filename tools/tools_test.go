@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -434,17 +435,15 @@ func TestResult_FullInline(t *testing.T) {
 
 func TestProgress_NotRequested(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
-	request := mcp.CallToolRequest{}
-	request.Params.Name = "generate_image"
-	request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
-	_, err := r.CallTool(t.Context(), request)
-	require.NoError(t, err)
-	// A ping is answered after the notifications that were sent before it.
-	require.NoError(t, r.Ping(t.Context()))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	assert.Empty(t, r.progress)
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		request := mcp.CallToolRequest{}
+		request.Params.Name = "generate_image"
+		request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
+		_, err := r.CallTool(t.Context(), request)
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Empty(t, r.progress)
+	})
 }
 
 // A result does not wait for a preview that takes too long.
