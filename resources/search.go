@@ -16,7 +16,7 @@ const MaxQuery = 1000
 // case, also within another word.
 type query struct {
 	words    []string // folded
-	trigrams string   // FTS5 expression that every match satisfies; "" if no word has three letters
+	trigrams string   // FTS5 expression that every match satisfies; "" if the index cannot narrow the search
 }
 
 // parseQuery splits a text at white space and drops the punctuation around
@@ -31,12 +31,23 @@ func parseQuery(text string) query {
 		}
 		q.words = append(q.words, word)
 		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
-			terms = append(terms, `"`+strings.ReplaceAll(string(runes[:3]), `"`, `""`)+`"`)
+			if trigram := runes[:3]; !slices.ContainsFunc(trigram, isUnindexed) {
+				terms = append(terms, `"`+strings.ReplaceAll(string(trigram), `"`, `""`)+`"`)
+			}
 		}
 	}
 	slices.Sort(terms)
 	q.trigrams = strings.Join(slices.Compact(terms), " AND ")
 	return q
+}
+
+// isUnindexed reports whether the index cannot be asked for trigrams with a
+// character: FTS5 ends an expression at NUL, replaces invalid UTF-8 in its own
+// way, and does not fold the case of scripts that got theirs after Unicode 6.1,
+// such as Cherokee and Adlam.
+func isUnindexed(r rune) bool {
+	hasCase := unicode.SimpleFold(r) != r
+	return r == 0 || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)
 }
 
 // matches reports whether every word occurs in a prompt.
