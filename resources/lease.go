@@ -145,12 +145,15 @@ func (l *Library) prove(ctx context.Context, process string) {
 
 // Renew extends the leases of the process on these rows.
 func (l *Library) Renew(ctx context.Context, lease Lease, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
 	}
 	l.prove(ctx, lease.Process)
-	list := toJSON(ids, len(ids) == 0)
+	list := toJSON(ids, false)
 	_, err = write.ExecContext(ctx, `UPDATE images SET lease_until_ms=? WHERE id IN (SELECT value FROM json_each(?)) AND lease_owner=?`,
 		lease.Until.UnixMilli(), list, lease.Process)
 	return l.catalog.failure("renewing leases", err)
