@@ -242,8 +242,8 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if i.Working() && l.now().Sub(i.CreatedAt) < time.Hour {
 		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
-	name := i.Path
-	if err := l.catalog.remove(ctx, owner, id, l.now()); err != nil || name == "" {
+	name, err := l.catalog.remove(ctx, owner, id, l.now())
+	if err != nil || name == "" {
 		return err
 	}
 	if err := l.previews.remove(previewName(name)); err != nil {

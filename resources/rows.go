@@ -112,15 +112,31 @@ type condition struct {
 	until   time.Time // the process's lease from now on
 }
 
-// remove blanks a row. What it cost stays.
-func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) error {
+// remove blanks a row and returns the name that the image's file had. What it
+// cost stays. Reading the name and blanking it is one transaction, as the image
+// may be saved meanwhile.
+func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) (name string, err error) {
 	write, err := c.writer(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = write.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, prompt='', path='', upstream_url='' WHERE id=? AND owner=?`,
-		Removed, now.UnixMilli(), id, owner)
-	return c.failure("removing row "+id, err)
+	tx, err := write.BeginTx(ctx, nil)
+	if err != nil {
+		return "", c.failure("removing row "+id, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	err = tx.QueryRowContext(ctx, `SELECT path FROM images WHERE id=? AND owner=?`, id, owner).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `UPDATE images SET state=?, updated_ms=?, prompt='', path='', upstream_url='', upstream_answer='' WHERE id=? AND owner=?`,
+			Removed, now.UnixMilli(), id, owner)
+	}
+	if err == nil {
+		err = tx.Commit()
+	}
+	return name, c.failure("removing row "+id, err)
 }
 
 // find is get without the check of the owner: callers must authorize in
