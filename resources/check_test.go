@@ -268,6 +268,38 @@ func TestRepairIsCareful(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A file that the user moved within the folder is found, whether or not it could
+// be fetched again; one with other bytes is not taken for it.
+func TestMissing_MovedFile(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	elsewhere := filepath.Join(folder, "favourites")
+	require.NoError(t, os.MkdirAll(elsewhere, 0o755))
+	for _, link := range []string{"", "https://images.example/x.png"} {
+		moved, changed := reserve(t, l, "moved"), reserve(t, l, "changed")
+		for _, i := range []*resources.Image{&moved, &changed} {
+			i.State, i.UpstreamURL = resources.Answered, link
+			saved, err := l.Save(t.Context(), *i, resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3})
+			require.NoError(t, err)
+			*i = saved
+			require.NoError(t, os.Rename(l.Path(saved), filepath.Join(elsewhere, filepath.Base(saved.Path))))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(elsewhere, filepath.Base(changed.Path)), tiny(t, 2), 0o600))
+		for i, want := range map[*resources.Image]bool{&moved: true, &changed: false} {
+			missing, err := l.Missing(t.Context(), *i)
+			require.NoError(t, err)
+			assert.True(t, missing)
+			now, err := l.Image(t.Context(), "local", i.ID)
+			require.NoError(t, err)
+			assert.Equal(t, want, now.State == resources.Saved)
+			if want {
+				_, err = l.Read(t.Context(), now)
+				require.NoError(t, err)
+			}
+		}
+	}
+}
+
 func TestAFolderThatIsNotThere(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "not mounted")
 	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: crand.Reader, Log: slog.New(slog.DiscardHandler)})

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 )
 
 // damagedDir is where repair puts files that are not what was saved.
@@ -53,9 +55,10 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	return "given up; nothing was paid for it", l.catalog.failure("writing row "+p.ID, err)
 }
 
-// Missing reports whether the file of a saved image is gone or has another
-// size, and if so makes the image one that has to be fetched again, free of
-// charge. An image without a link is lost.
+// Missing reports whether the file of a saved image is not at its place or has
+// another size. A file that was moved within the folder is found again.
+// Otherwise the image becomes one that has to be fetched again, free of charge;
+// without a link it is lost.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -64,6 +67,11 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if err != nil || problem == nil || problem.Kind == Unreadable {
 		return false, err
 	}
+	if problem.Kind == Missing {
+		if moved, err := l.findMoved(ctx, i); err != nil || moved {
+			return moved, err
+		}
+	}
 	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
 		if err := l.pictures.quarantine(i.Path); err != nil {
@@ -71,6 +79,29 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 		}
 	}
 	return true, l.markForRefetch(ctx, *problem)
+}
+
+// findMoved looks for the file of a saved image elsewhere in the folder and, if
+// it is there unchanged, records its new place.
+func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
+	found, err := l.pictures.list()
+	if err != nil {
+		return false, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(found.files)) {
+		if found.files[name] != i.ID {
+			continue
+		}
+		note, err := l.adopt(ctx, i.Owner, i.ID, name)
+		if err == nil && note != "" {
+			l.log.InfoContext(ctx, "found the moved file of an image", "id", i.ID)
+			return true, nil
+		}
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // SweepPreviews deletes the previews of images that are not in the library any
