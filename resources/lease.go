@@ -138,7 +138,7 @@ func (l *Library) freeRows(ctx context.Context, process string) error {
 // prove makes this process one that others can see living. Without that its
 // leases count alone.
 func (l *Library) prove(ctx context.Context, process string) {
-	if err := l.catalog.liveness.hold(process); err != nil {
+	if err := l.catalog.liveness.hold(process, l.now()); err != nil {
 		l.log.DebugContext(ctx, "failed to lock the file of this process; leases count alone", "error", err)
 	}
 }

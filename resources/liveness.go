@@ -22,6 +22,7 @@ type liveness struct {
 	held  map[string]*flock.Flock
 	seen  map[string]observation // processes that hold their lock and let leases expire
 	tries int                    // to lock a new file; others may be looking at it
+	swept bool
 }
 
 // observation is the newest lease of a process and since when it did not change.
@@ -40,7 +41,7 @@ func newLiveness(dir string) *liveness {
 func (l *liveness) path(process string) string { return filepath.Join(l.dir, process+".lock") }
 
 // hold takes the lock of a process of this program and keeps it until release.
-func (l *liveness) hold(process string) error {
+func (l *liveness) hold(process string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
@@ -57,11 +58,40 @@ func (l *liveness) hold(process string) error {
 			return withoutPath(err)
 		case locked && l.isCurrent(lock):
 			l.held[process] = lock
+			l.sweep(now)
 			return nil
 		}
 		_ = lock.Close() // it was looked at, or removed, by another process
 	}
 	return errors.New("the lock file is in use")
+}
+
+// staleLockAge is the age at which the lock file of a dead process is of no use:
+// its leases ran out long ago.
+const staleLockAge = 24 * time.Hour
+
+// sweep removes, once, old lock files of processes that died. A process that
+// was killed without open rows is never probed and leaves its file behind.
+func (l *liveness) sweep(now time.Time) {
+	if l.swept {
+		return
+	}
+	l.swept = true
+	names, err := filepath.Glob(l.path("*"))
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if info, err := os.Lstat(name); err != nil || now.Sub(info.ModTime()) < staleLockAge {
+			continue
+		}
+		lock := flock.New(name, flock.SetFlag(os.O_RDWR))
+		if locked, err := lock.TryLock(); err == nil && locked {
+			_ = remove(lock) // the next process tries again
+			continue
+		}
+		_ = lock.Close()
+	}
 }
 
 // isCurrent reports whether a locked file still is the one at its path.
