@@ -46,6 +46,8 @@ type handles struct {
 	read   *sql.DB // lists and searches
 	lookup *sql.DB // queries by key and sums, which must not wait for searches
 	byID   *sql.Stmt
+
+	readOnly string // parameters of the connections that only read
 }
 
 const (
@@ -142,6 +144,7 @@ func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
 }
 
 func (c *catalog) openReaders(ctx context.Context, db *handles, parameters string) (err error) {
+	db.readOnly = parameters
 	if db.read, err = c.connect(parameters, readers); err != nil {
 		return err
 	}

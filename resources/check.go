@@ -101,10 +101,11 @@ func (l *Library) checkFolder() error {
 // checkCatalog checks the structure of the catalog's file, on a connection of
 // its own: one that searched before may hold a stale view of the search index.
 func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
-	if _, err := l.catalog.open(ctx); err != nil {
+	opened, err := l.catalog.open(ctx)
+	if err != nil {
 		return err
 	}
-	db, err := l.catalog.connect("_pragma=query_only(1)", 1)
+	db, err := l.catalog.connect(opened.readOnly, 1)
 	if err != nil {
 		return l.catalog.failure("checking the catalog", err)
 	}
