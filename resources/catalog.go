@@ -175,7 +175,7 @@ func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 
 // touch creates the file with its mode, as SQLite would use the umask.
 func (c *catalog) touch() error {
-	if err := os.MkdirAll(filepath.Dir(c.path), dirMode); err != nil {
+	if err := makeFolder(filepath.Dir(c.path), true); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -60,7 +60,7 @@ func (s *store) open() (*os.Root, error) {
 		_ = s.root.Close() // of a folder that is gone
 		s.root = nil
 	}
-	if err := os.MkdirAll(s.dir, dirMode); err != nil {
+	if err := makeFolder(s.dir, s.durable); err != nil {
 		return nil, folderError(s.dir, withoutPath(err))
 	}
 	root, err := os.OpenRoot(s.dir)
@@ -72,6 +72,34 @@ func (s *store) open() (*os.Root, error) {
 	}
 	s.root, s.synced = root, map[string]bool{}
 	return root, nil
+}
+
+// makeFolder creates a folder and its parents. If durable is set, it flushes the
+// folders that got a new name, so that all of them survive a power cut.
+func makeFolder(dir string, durable bool) error {
+	var changed []string
+	for name := filepath.Clean(dir); name != filepath.Dir(name); name = filepath.Dir(name) {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		changed = append(changed, filepath.Dir(name))
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return err
+	}
+	for _, name := range changed {
+		root, err := os.OpenRoot(name)
+		if err != nil {
+			continue // this user may write there, but not read
+		}
+		if durable {
+			err = syncDir(root, ".")
+		}
+		if err = errors.Join(err, root.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *store) close() error {
