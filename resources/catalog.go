@@ -21,7 +21,7 @@ import (
 // catalog is the SQLite file. It is opened at its first use, so that a server
 // which a host starts only to probe it costs neither time nor a file.
 //
-// Several processes of one machine use one file at once: in WAL mode readers
+// Several processes of one machine use one file at once: in WAL mode listConnections
 // and a writer work side by side, writers wait for one another, and
 // synchronous=FULL makes a commit survive a power cut. On a network file
 // system, where WAL does not work, the rollback journal is used.
@@ -37,32 +37,32 @@ type catalog struct {
 	closed   bool
 	liveness *liveness
 
-	searches chan struct{} // one token for each search that runs
+	searchSlots chan struct{} // one token for each search that runs
 }
 
 // handles are the open connections to one file.
 type handles struct {
 	write  *sql.DB // one connection, transactions take the write lock at once; nil when read-only
-	read   *sql.DB // lists and searches
-	lookup *sql.DB // queries by key and sums, which must not wait for searches
+	read   *sql.DB // lists and searchSlots
+	lookup *sql.DB // queries by key and sums, which must not wait for searchSlots
 	byID   *sql.Stmt
 
 	readOnly string // parameters of the connections that only read
 }
 
 const (
-	busyTimeout   = 15 * time.Second
-	readers       = 4
-	lookups       = 2
-	maxSearches   = 2   // at once, of the readers
-	cacheKilobyte = 512 // a connection
-	maxJournal    = 64 << 20
+	busyTimeout       = 15 * time.Second
+	listConnections   = 4
+	lookupConnections = 2
+	maxSearches       = 2   // at once, of the listConnections
+	cacheKilobyte     = 512 // a connection
+	maxJournal        = 64 << 20
 )
 
 func newCatalog(path string, log *slog.Logger) *catalog {
 	return &catalog{
 		path: path, log: log, isNetwork: networkFileSystem, driver: "sqlite",
-		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searches: make(chan struct{}, maxSearches),
+		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searchSlots: make(chan struct{}, maxSearches),
 	}
 }
 
@@ -93,7 +93,7 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 		c.db = nil
 	}
 	if c.db, err = c.openFile(ctx); err != nil {
-		return nil, c.failure("opening", err)
+		return nil, c.storageError("opening", err)
 	}
 	if c.file, err = os.Stat(c.path); err != nil {
 		return nil, errors.Join(&StorageError{"catalog", c.path, withoutPath(err)}, c.db.close())
@@ -145,10 +145,10 @@ func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
 
 func (c *catalog) openReaders(ctx context.Context, db *handles, parameters string) (err error) {
 	db.readOnly = parameters
-	if db.read, err = c.connect(parameters, readers); err != nil {
+	if db.read, err = c.connect(parameters, listConnections); err != nil {
 		return err
 	}
-	if db.lookup, err = c.connect(parameters, lookups); err != nil {
+	if db.lookup, err = c.connect(parameters, lookupConnections); err != nil {
 		return err
 	}
 	db.byID, err = db.lookup.PrepareContext(ctx, selectByID)

@@ -45,7 +45,7 @@ type Problem struct {
 
 // Report is what Check found.
 type Report struct {
-	Pictures int       `json:"pictures"` // saved ones that were looked at
+	Images   int       `json:"pictures"` // saved ones that were looked at
 	Bytes    int64     `json:"bytes"`    // of them
 	Working  int       `json:"working"`  // being made by a living process
 	Unknown  int       `json:"unknown"`  // may have been billed, and there is no image
@@ -68,7 +68,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	var found listing
 	// Files before rows: an image that is saved meanwhile is no orphan.
 	if err = l.checkFolder(); err == nil {
-		found, err = l.pictures.list()
+		found, err = l.store.list()
 	}
 	if err != nil && saved > 0 { // before the first image there is no folder
 		return report, err
@@ -92,8 +92,8 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 // inPlace refuses to look after a library that is not there: its disk may not
 // be mounted, or its name misspelled.
 func (l *Library) checkFolder() error {
-	if info, err := os.Stat(l.pictures.dir); err != nil || !info.IsDir() {
-		return folderError(l.pictures.dir, errGone)
+	if info, err := os.Stat(l.store.dir); err != nil || !info.IsDir() {
+		return folderError(l.store.dir, errGone)
 	}
 	return nil
 }
@@ -107,15 +107,15 @@ func (l *Library) checkCatalog(ctx context.Context, report *Report) error {
 	}
 	db, err := l.catalog.connect(opened.readOnly, 1)
 	if err != nil {
-		return l.catalog.failure("checking the catalog", err)
+		return l.catalog.storageError("checking the catalog", err)
 	}
 	defer db.Close()
-	var said string
-	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&said); err != nil {
-		return l.catalog.failure("checking the catalog", err)
+	var result string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
+		return l.catalog.storageError("checking the catalog", err)
 	}
-	if said != "ok" {
-		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: said})
+	if result != "ok" {
+		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: result})
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 		after = page[len(page)-1].ID
 		for _, i := range page {
 			delete(files, i.Path)
-			report.Pictures++
+			report.Images++
 			report.Bytes += i.Bytes
 			group.Go(func() error {
 				problem, err := l.checkFile(ctx, i.Image, readData)
@@ -161,7 +161,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	file, err := l.pictures.openFile(i.Path)
+	file, err := l.store.openFile(i.Path)
 	if err == nil {
 		defer file.Close()
 		info, statErr := file.Stat()
@@ -191,8 +191,8 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	return &problem, findErr
 }
 
-// beingRemoved is how long the file of a removed image may still be there.
-const beingRemoved = time.Minute
+// removalGrace is how long the file of a removed image may still be there.
+const removalGrace = time.Minute
 
 // checkOrphans looks why no saved row names a file.
 func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
@@ -207,17 +207,17 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return err
-		case i.State == Removed && l.now().Sub(i.updatedAt) < beingRemoved:
+		case i.State == Removed && l.now().Sub(i.updatedAt) < removalGrace:
 			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = StaleFile, "it was removed, but the file is still there"
-		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.pictures.exists(i.Path):
+		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.store.exists(i.Path):
 			continue // in the making, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
 			moved[i.ID] = true
 		}
-		if !l.pictures.exists(name) {
+		if !l.store.exists(name) {
 			continue // it went away meanwhile
 		}
 		report.Problems = append(report.Problems, problem)

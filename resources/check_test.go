@@ -86,7 +86,7 @@ func TestCheckFindsEverything(t *testing.T) {
 		assert.Equal(t, pictures, total)
 	})
 	require.NoError(t, err)
-	assert.Equal(t, pictures, report.Pictures)
+	assert.Equal(t, pictures, report.Images)
 	assert.Equal(t, pictures, steps)
 	assert.Empty(t, report.Problems, "no false alarm")
 
@@ -448,10 +448,10 @@ func TestSpending(t *testing.T) {
 	all, err := l.Spending(t.Context(), "", now.AddDate(0, 0, -1))
 	require.NoError(t, err)
 	assert.Equal(t, []resources.Spending{
-		{Day: "2026-11-21", Owner: "local", Model: "glm-image", Pictures: 1, CostUSD: 0.015},
-		{Day: "2026-11-20", Owner: "alice", Model: "cogview-4-250304", Pictures: 1, CostUSD: 0.01},
-		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Pictures: 2, CostUSD: 0.03},
-		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Sandbox: true, Pictures: 1, CostUSD: 0.015},
+		{Day: "2026-11-21", Owner: "local", Model: "glm-image", Images: 1, CostUSD: 0.015},
+		{Day: "2026-11-20", Owner: "alice", Model: "cogview-4-250304", Images: 1, CostUSD: 0.01},
+		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Images: 2, CostUSD: 0.03},
+		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Sandbox: true, Images: 1, CostUSD: 0.015},
 	}, all)
 	today, err := l.Spending(t.Context(), "local", now)
 	require.NoError(t, err)

@@ -128,7 +128,7 @@ func (r deadlineReader) Read(b []byte) (int, error) {
 // are being decoded leave enough memory and a processor. A file that cannot be
 // decoded is ErrCorrupt.
 func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
-	file, err := l.pictures.openFile(i.Path)
+	file, err := l.store.openFile(i.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,9 @@ type Downloads struct {
 	Owner func(context.Context) (owner string, ok bool)
 }
 
-// slowest is how slow a client may read, in bytes a second, before its
+// minBytesPerSecond is how slow a client may read, in bytes a second, before its
 // download is cut off.
-const slowest = 16 << 10
+const minBytesPerSecond = 16 << 10
 
 // ServeHTTP answers GET and HEAD.
 func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +46,9 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	i, refusal, err := d.find(r, id)
-	if refusal != nil {
-		http.Error(w, refusal.text, refusal.status)
+	i, httpError, err := d.authorize(r, id)
+	if httpError != nil {
+		http.Error(w, httpError.text, httpError.status)
 		return
 	}
 	if err == nil && (i.State != Saved || extension != "" && extension != path.Ext(i.Path)) {
@@ -69,7 +69,7 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ErrNotFound):
 		http.NotFound(w, r)
 	default:
-		d.Links.Library.log.ErrorContext(r.Context(), "an image cannot be downloaded", "id", id, "error", err)
+		d.Links.library.log.ErrorContext(r.Context(), "an image cannot be downloaded", "id", id, "error", err)
 		http.Error(w, "The image cannot be read.", http.StatusInternalServerError)
 	}
 }
@@ -93,26 +93,26 @@ func isSigned(r *http.Request) bool {
 	return query.Get("sig") != "" || query.Get("exp") != ""
 }
 
-type refusal struct {
+type httpError struct {
 	status int
 	text   string
 }
 
 // find returns the image if the request shows that it may be seen. What a
 // wrong link names is not told from what does not exist.
-func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
+func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
-	library := d.Links.Library
+	library := d.Links.library
 	if !isSigned(r) {
 		owner, ok := d.Owner(r.Context())
 		if !ok {
-			return Image{}, &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
+			return Image{}, &httpError{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
 		}
 		i, err := library.Image(r.Context(), owner, id)
 		return i, nil, err
 	}
-	invalid := &refusal{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
+	invalid := &httpError{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
 	i, err := library.catalog.getByID(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return i, invalid, nil
@@ -128,7 +128,7 @@ func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 		return Image{}, invalid, nil
 	}
 	if expires, _ := strconv.ParseInt(exp, 10, 64); library.now().Unix() >= expires { // what is signed is a number
-		return Image{}, &refusal{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
+		return Image{}, &httpError{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
 	}
 	return i, nil, nil
 }
@@ -144,7 +144,7 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 		etag     = i.SHA256
 	)
 	if preview {
-		b, err := d.Links.Library.Preview(r.Context(), i)
+		b, err := d.Links.library.Preview(r.Context(), i)
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 		content, size, mimeType, etag = bytes.NewReader(b), int64(len(b)), "image/jpeg", hex.EncodeToString(sum[:])
 		name = path.Base(previewName(i.Path))
 	} else {
-		file, err := d.Links.Library.Open(r.Context(), i)
+		file, err := d.Links.library.Open(r.Context(), i)
 		if err != nil {
 			return err
 		}
@@ -167,8 +167,8 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 	h.Set("Content-Type", mimeType)
 	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
 	h.Set("ETag", `"`+etag+`"`)
-	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.Lifetime.Seconds())))
-	limit := time.Minute + time.Duration(size/slowest)*time.Second
+	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds())))
+	limit := time.Minute + time.Duration(size/minBytesPerSecond)*time.Second
 	// Not every ResponseWriter has deadlines; those of net/http do.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
 	http.ServeContent(w, r, "", i.CreatedAt, content)

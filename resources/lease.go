@@ -28,7 +28,7 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 	}
 	alive, err := l.livingProcesses(ctx, lease)
 	if err != nil {
-		return nil, l.catalog.failure("claiming rows", err)
+		return nil, l.catalog.storageError("claiming rows", err)
 	}
 	due := recoverableRows + ` AND sandbox=? AND lease_until_ms<? AND lease_owner NOT IN (SELECT value FROM json_each(?))`
 	if early {
@@ -37,12 +37,12 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 	now := l.now().UnixMilli()
 	// Looking first, without the write lock: nearly always nothing is due. The
 	// plus keeps SQLite from walking the primary key for the order.
-	ids, err := column[string](db.lookup.QueryContext(ctx, `SELECT id FROM images WHERE `+due+` ORDER BY +id LIMIT ?`, lease.Sandbox, now, alive, limit))
+	ids, err := scanColumn[string](db.lookup.QueryContext(ctx, `SELECT id FROM images WHERE `+due+` ORDER BY +id LIMIT ?`, lease.Sandbox, now, alive, limit))
 	if err != nil || len(ids) == 0 {
-		return nil, l.catalog.failure("claiming rows", err)
+		return nil, l.catalog.storageError("claiming rows", err)
 	}
 	list, err := l.claim(ctx, `id IN (SELECT value FROM json_each(?)) AND `+due, lease, toJSON(ids, false), lease.Sandbox, now, alive)
-	return list, l.catalog.failure("claiming rows", err)
+	return list, l.catalog.storageError("claiming rows", err)
 }
 
 // ClaimOne gives one row to the process of the lease if no other process
@@ -50,13 +50,13 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image, ok bool, err error) {
 	alive, err := l.livingProcesses(ctx, lease)
 	if err != nil {
-		return Image{}, false, l.catalog.failure("claiming row "+id, err)
+		return Image{}, false, l.catalog.storageError("claiming row "+id, err)
 	}
 	list, err := l.claim(ctx, `id=? AND sandbox=? AND (lease_until_ms<? OR lease_owner='' OR lease_owner=?) AND
 		lease_owner NOT IN (SELECT value FROM json_each(?)) AND `+recoverableRows,
 		lease, id, lease.Sandbox, l.now().UnixMilli(), lease.Process, alive)
 	if err != nil || len(list) == 0 {
-		return Image{}, false, l.catalog.failure("claiming row "+id, err)
+		return Image{}, false, l.catalog.storageError("claiming row "+id, err)
 	}
 	return list[0], true, nil
 }
@@ -67,10 +67,10 @@ func (l *Library) claim(ctx context.Context, where string, lease Lease, argument
 	if err != nil {
 		return nil, err
 	}
-	l.prove(ctx, lease.Process)
+	l.holdLock(ctx, lease.Process)
 	//nolint:gosec // the parts are constants
 	rows, err := write.QueryContext(ctx, `UPDATE images SET lease_owner=?, lease_until_ms=?, failure='',
-		state=CASE state WHEN 'unknown' THEN 'submitted' ELSE state END WHERE `+where+` RETURNING `+columns,
+		state=CASE state WHEN 'unknown' THEN 'submitted' ELSE state END WHERE `+where+` RETURNING `+imageColumns,
 		append([]any{lease.Process, lease.Until.UnixMilli()}, arguments...)...)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (l *Library) claim(ctx context.Context, where string, lease Lease, argument
 }
 
 // livingProcesses returns, as a JSON list, the other processes that work on
-// rows and prove that they live. Rows of processes that are proved dead are
+// rows and holdLock that they live. Rows of processes that are proved dead are
 // free afterwards, whatever their leases say.
 func (l *Library) livingProcesses(ctx context.Context, lease Lease) (alive string, err error) {
 	db, err := l.catalog.open(ctx)
@@ -109,7 +109,7 @@ func (l *Library) livingProcesses(ctx context.Context, lease Lease) (alive strin
 	for process, lastLease := range until {
 		switch state, done := l.catalog.liveness.probe(process); state {
 		case stateDead:
-			err := l.freeRows(ctx, process)
+			err := l.releaseLeases(ctx, process)
 			done()
 			if err != nil {
 				return "", err
@@ -124,8 +124,8 @@ func (l *Library) livingProcesses(ctx context.Context, lease Lease) (alive strin
 	return toJSON(list, false), nil
 }
 
-// freeRows ends the leases of a dead process.
-func (l *Library) freeRows(ctx context.Context, process string) error {
+// releaseLeases ends the leases of a dead process.
+func (l *Library) releaseLeases(ctx context.Context, process string) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
 		return err
@@ -135,9 +135,9 @@ func (l *Library) freeRows(ctx context.Context, process string) error {
 	return err
 }
 
-// prove makes this process one that others can see living. Without that its
+// holdLock makes this process one that others can see living. Without that its
 // leases count alone.
-func (l *Library) prove(ctx context.Context, process string) {
+func (l *Library) holdLock(ctx context.Context, process string) {
 	if err := l.catalog.liveness.hold(process, l.now()); err != nil {
 		l.log.DebugContext(ctx, "failed to lock the file of this process; leases count alone", "error", err)
 	}
@@ -152,11 +152,11 @@ func (l *Library) Renew(ctx context.Context, lease Lease, ids []string) error {
 	if err != nil {
 		return err
 	}
-	l.prove(ctx, lease.Process)
+	l.holdLock(ctx, lease.Process)
 	list := toJSON(ids, false)
 	_, err = write.ExecContext(ctx, `UPDATE images SET lease_until_ms=? WHERE id IN (SELECT value FROM json_each(?)) AND lease_owner=?`,
 		lease.Until.UnixMilli(), list, lease.Process)
-	return l.catalog.failure("renewing leases", err)
+	return l.catalog.storageError("renewing leases", err)
 }
 
 // Park ends the lease of a process on a row. Others may claim the row from the
@@ -166,8 +166,8 @@ func (l *Library) Park(ctx context.Context, id, process string, until time.Time)
 	if err != nil {
 		return err
 	}
-	_, err = write.ExecContext(ctx, `UPDATE images SET lease_owner='', lease_until_ms=? WHERE id=? AND lease_owner=?`, milli(until), id, process)
-	return l.catalog.failure("parking row "+id, err)
+	_, err = write.ExecContext(ctx, `UPDATE images SET lease_owner='', lease_until_ms=? WHERE id=? AND lease_owner=?`, unixMilli(until), id, process)
+	return l.catalog.storageError("parking row "+id, err)
 }
 
 // NextClaim returns the time at which the next row of another process may be
@@ -181,7 +181,7 @@ func (l *Library) NextClaim(ctx context.Context, lease Lease) (time.Time, error)
 	err = db.lookup.QueryRowContext(ctx, `SELECT MIN(lease_until_ms) FROM images WHERE `+recoverableRows+` AND sandbox=? AND lease_owner<>?`,
 		lease.Sandbox, lease.Process).Scan(&next)
 	if err != nil || !next.Valid {
-		return time.Time{}, l.catalog.failure("asking for leases", err)
+		return time.Time{}, l.catalog.storageError("asking for leases", err)
 	}
 	return time.UnixMilli(next.Int64), nil
 }

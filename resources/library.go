@@ -32,15 +32,15 @@ type Options struct {
 // concurrent use, also by several processes on one folder. Nothing is opened
 // or made before the first use.
 type Library struct {
-	pictures     *store
+	store        *store
 	previews     *store
 	catalog      *catalog
 	now          func() time.Time
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
 	decodeSlots  *semaphore.Weighted // processors
-	making       singleflight.Group
-	intact       verifiedCache
+	previewCalls singleflight.Group
+	verified     verifiedCache
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader
@@ -53,7 +53,7 @@ func New(o Options) *Library {
 		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
 	}
 	return &Library{
-		pictures:     newStore(o.Folder, true, o.Now),
+		store:        newStore(o.Folder, true, o.Now),
 		previews:     newStore(filepath.Join(filepath.Dir(o.Catalog), ".previews"), false, o.Now),
 		catalog:      newCatalog(o.Catalog, o.Log),
 		now:          o.Now,
@@ -67,7 +67,7 @@ func New(o Options) *Library {
 // Close closes catalog and folders.
 func (l *Library) Close() error {
 	err := l.catalog.close()
-	for _, s := range []*store{l.pictures, l.previews} {
+	for _, s := range []*store{l.store, l.previews} {
 		if e := s.close(); err == nil {
 			err = e
 		}
@@ -112,7 +112,7 @@ type Content struct {
 // as it is, all others are ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
-	sha, size, err := l.pictures.save(name, c)
+	sha, size, err := l.store.save(name, c)
 	if err != nil {
 		return i, err
 	}
@@ -132,9 +132,9 @@ func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
 	row, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return i, errors.Join(err, l.pictures.remove(i.Path))
+		return i, errors.Join(err, l.store.remove(i.Path))
 	case err == nil && row.Path != i.Path:
-		return row, l.pictures.remove(i.Path)
+		return row, l.store.remove(i.Path)
 	default: // in doubt the file stays
 		return row, err
 	}
@@ -187,14 +187,14 @@ func (l *Library) Reachable(ctx context.Context) error {
 	}
 	var one int
 	if err := db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&one); err != nil {
-		return l.catalog.failure("asking", err)
+		return l.catalog.storageError("asking", err)
 	}
-	root, err := l.pictures.open()
+	root, err := l.store.open()
 	if err != nil {
 		return err
 	}
 	if _, err := root.Stat("."); err != nil {
-		return folderError(l.pictures.dir, withoutPath(err))
+		return folderError(l.store.dir, withoutPath(err))
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	file, err := l.pictures.openFile(i.Path)
+	file, err := l.store.openFile(i.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (l *Library) Path(i Image) string {
 	if i.Path == "" {
 		return ""
 	}
-	return l.pictures.path(i.Path)
+	return l.store.path(i.Path)
 }
 
 // Remove deletes an image: first its row turns to Removed, then the files go,
@@ -249,5 +249,5 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if err := l.previews.remove(previewName(name)); err != nil {
 		l.log.WarnContext(ctx, "preview is not removed", "id", id, "error", err)
 	}
-	return l.pictures.remove(name)
+	return l.store.remove(name)
 }

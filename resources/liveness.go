@@ -18,11 +18,11 @@ import (
 type liveness struct {
 	dir string // of the lock files; "" where locks cannot be trusted
 
-	mu    sync.Mutex
-	held  map[string]*flock.Flock
-	seen  map[string]observation // processes that hold their lock and let leases expire
-	tries int                    // to lock a new file; others may be looking at it
-	swept bool
+	mu         sync.Mutex
+	held       map[string]*flock.Flock
+	lastLeases map[string]observation // processes that hold their lock and let leases expire
+	maxTries   int                    // to lock a new file; others may be looking at it
+	swept      bool
 }
 
 // observation is the newest lease of a process and since when it did not change.
@@ -35,7 +35,7 @@ type observation struct {
 var processName = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
 func newLiveness(dir string) *liveness {
-	return &liveness{dir: dir, held: map[string]*flock.Flock{}, seen: map[string]observation{}, tries: 100}
+	return &liveness{dir: dir, held: map[string]*flock.Flock{}, lastLeases: map[string]observation{}, maxTries: 100}
 }
 
 func (l *liveness) path(process string) string { return filepath.Join(l.dir, process+".lock") }
@@ -50,7 +50,7 @@ func (l *liveness) hold(process string, now time.Time) error {
 	if err := os.MkdirAll(l.dir, dirMode); err != nil {
 		return withoutPath(err)
 	}
-	for range l.tries {
+	for range l.maxTries {
 		lock := flock.New(l.path(process), flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
 		switch {
@@ -151,9 +151,9 @@ func (l *liveness) probe(process string) (state processState, done func()) {
 func (l *liveness) stalled(process string, leaseUntil int64, now time.Time, lease time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last, ok := l.seen[process]
+	last, ok := l.lastLeases[process]
 	if !ok || last.leaseUntil != leaseUntil {
-		l.seen[process] = observation{leaseUntil, now}
+		l.lastLeases[process] = observation{leaseUntil, now}
 		return false
 	}
 	return now.Sub(last.since) >= lease
@@ -168,7 +168,7 @@ func (l *liveness) release() error {
 		all = append(all, remove(lock))
 		delete(l.held, process)
 	}
-	clear(l.seen)
+	clear(l.lastLeases)
 	return errors.Join(all...)
 }
 

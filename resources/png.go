@@ -11,13 +11,13 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// errNotPlain says that a PNG is not of the form that pngRows reads.
-var errNotPlain = errors.New("not a plain PNG")
+// errUnsupportedPNG says that a PNG is not of the form that pngRows reads.
+var errUnsupportedPNG = errors.New("not a plain PNG")
 
 // shrinkPNG does what decoding and shrink do, for the form in which images
 // come: 8 bit RGB, not interlaced. It goes row by row, so that an image of
 // 16 MB of pixels costs one of 1 MB, and takes less time than decoding alone
-// does in the standard library. Other forms are errNotPlain.
+// does in the standard library. Other forms are errUnsupportedPNG.
 func shrinkPNG(r io.Reader, limit int) (image.Image, error) {
 	rows, err := openPNG(r)
 	if err != nil {
@@ -93,7 +93,7 @@ func openPNG(r io.Reader) (*pngRows, error) {
 	width, height := binary.BigEndian.Uint32(ihdr[0:4]), binary.BigEndian.Uint32(ihdr[4:8])
 	const depth8RGBPlain = "\x08\x02\x00\x00\x00"
 	if string(head[12:16]) != "IHDR" || string(ihdr[8:13]) != depth8RGBPlain {
-		return nil, errNotPlain
+		return nil, errUnsupportedPNG
 	}
 	if width == 0 || height == 0 || max(width, height) > maxSide || uint64(width)*uint64(height) > maxPixels {
 		return nil, fmt.Errorf("%dx%d pixels are too many or none", width, height)
@@ -213,7 +213,7 @@ func (d *idat) first() error {
 		case name == "IDAT":
 			return nil
 		case name == "tRNS" || name == "IEND":
-			return errNotPlain
+			return errUnsupportedPNG
 		}
 		if _, err := io.CopyN(io.Discard, d.r, d.left+4); err != nil {
 			return err

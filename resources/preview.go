@@ -28,7 +28,7 @@ func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 	if kept := l.keptPreview(i); kept != nil {
 		return kept, nil
 	}
-	making := l.making.DoChan(i.ID, func() (any, error) { return l.newPreview(context.WithoutCancel(ctx), i) })
+	making := l.previewCalls.DoChan(i.ID, func() (any, error) { return l.newPreview(context.WithoutCancel(ctx), i) })
 	select {
 	case made := <-making:
 		if made.Err != nil {
@@ -99,7 +99,7 @@ func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
 func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
 	if mimeType == "image/png" {
 		img, err := shrinkPNG(file, limit)
-		if !errors.Is(err, errNotPlain) {
+		if !errors.Is(err, errUnsupportedPNG) {
 			return img, err
 		}
 		if _, err := file.Seek(0, io.SeekStart); err != nil {

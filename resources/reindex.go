@@ -36,7 +36,7 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
-	found, err := l.pictures.list()
+	found, err := l.store.list()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 		return "", err
 	case known && (row.State == Removed || row.Working() || row.Path == name):
 		return "", nil
-	case known && row.State == Saved && l.pictures.exists(row.Path):
+	case known && row.State == Saved && l.store.exists(row.Path):
 		return "", nil // a copy
 	}
 	file, err := l.identify(name)
@@ -101,7 +101,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 
 // identify reads what an image file says of itself.
 func (l *Library) identify(name string) (Image, error) {
-	file, err := l.pictures.openFile(name)
+	file, err := l.store.openFile(name)
 	if err != nil {
 		return Image{}, err
 	}

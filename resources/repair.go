@@ -23,9 +23,9 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	switch p.Kind {
 	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "put aside in " + damagedDir, l.pictures.quarantine(p.Path)
+			return "put aside in " + damagedDir, l.store.quarantine(p.Path)
 		}
-		return "deleted", l.pictures.remove(p.Path)
+		return "deleted", l.store.remove(p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
 	case Moved:
@@ -52,7 +52,7 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
 		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
-	return "given up; nothing was paid for it", l.catalog.failure("writing row "+p.ID, err)
+	return "given up; nothing was paid for it", l.catalog.storageError("writing row "+p.ID, err)
 }
 
 // Missing reports whether the file of a saved image is not at its place or has
@@ -74,7 +74,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	}
 	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
-		if err := l.pictures.quarantine(i.Path); err != nil {
+		if err := l.store.quarantine(i.Path); err != nil {
 			return false, err
 		}
 	}
@@ -84,7 +84,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 // findMoved looks for the file of a saved image elsewhere in the folder and, if
 // it is there unchanged, records its new place.
 func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
-	found, err := l.pictures.list()
+	found, err := l.store.list()
 	if err != nil {
 		return false, err
 	}
@@ -119,7 +119,7 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		switch {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
 			continue
-		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < beingRemoved:
+		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < removalGrace:
 			continue // it is being saved
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return deleted, err
@@ -144,7 +144,7 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	}
 	switch now.Kind { //nolint:exhaustive // nothing else can be wrong with a file
 	case Damaged:
-		if err := l.pictures.quarantine(i.Path); err != nil {
+		if err := l.store.quarantine(i.Path); err != nil {
 			return "", err
 		}
 		done = "put aside in " + damagedDir + "; "
@@ -181,7 +181,7 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	if err == nil {
 		err = l.previews.remove(previewName(p.Path))
 	}
-	return l.catalog.failure("reopening "+p.ID, err)
+	return l.catalog.storageError("reopening "+p.ID, err)
 }
 
 // putAside moves a file out of the way.

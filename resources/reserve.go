@@ -62,7 +62,7 @@ func (l *Library) Reserve(ctx context.Context, r Reservation) (Outcome, error) {
 		return Outcome{}, err
 	}
 	reserved, err := l.catalog.reserve(ctx, r, now)
-	return reserved, l.catalog.failure("reserving", err)
+	return reserved, l.catalog.storageError("reserving", err)
 }
 
 func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Outcome, error) {
@@ -143,7 +143,7 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		return nil, err
 	}
 	candidates.Close()
-	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed'
+	rows, err := tx.QueryContext(ctx, `SELECT `+imageColumns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed'
 		AND (state<>'failed' OR charged=1) ORDER BY id`, call, r.JoinKey)
 	if err != nil {
 		return nil, err
@@ -170,8 +170,8 @@ func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (
 	return len(images), nil
 }
 
-// milli is a time in the catalog, 0 for none.
-func milli(t time.Time) int64 {
+// unixMilli is a time in the catalog, 0 for none.
+func unixMilli(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
@@ -187,13 +187,13 @@ func (l *Library) ConfirmDelivery(ctx context.Context, ids []string) error {
 	}
 	tx, err := write.BeginTx(ctx, nil)
 	if err != nil {
-		return l.catalog.failure("delivering", err)
+		return l.catalog.storageError("delivering", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	for _, id := range ids {
 		if _, err := tx.ExecContext(ctx, `UPDATE images SET delivered_ms=? WHERE id=? AND delivered_ms=0`, l.now().UnixMilli(), id); err != nil {
-			return l.catalog.failure("delivering", err)
+			return l.catalog.storageError("delivering", err)
 		}
 	}
-	return l.catalog.failure("delivering", tx.Commit())
+	return l.catalog.storageError("delivering", tx.Commit())
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const columns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
+const imageColumns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
 	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, upstream_answer, delivered_ms <> 0`
 
 func scanImage(row interface{ Scan(...any) error }) (Image, error) {
@@ -44,7 +44,7 @@ func toJSON[T any](value T, empty bool) string {
 	return string(text)
 }
 
-func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+func utcDay(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // update writes what changes in an image's life until it is saved. A row that
 // has a link keeps it: a writer that knows of no link has stale data. With a
@@ -65,22 +65,22 @@ func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condi
 		AND (?='' OR state=? AND lease_owner=?)`,
 		i.State, now.UnixMilli(), i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
 		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, failure, i.UpstreamAnswer, failure, now.UnixMilli(),
-		only.state, milli(only.until), i.ID, i.State, only.state, only.state, only.process)
+		only.state, unixMilli(only.until), i.ID, i.State, only.state, only.state, only.process)
 	if err != nil {
-		return c.failure("writing row "+i.ID, err)
+		return c.storageError("writing row "+i.ID, err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n > 0 {
-		return c.failure("writing row "+i.ID, err)
+		return c.storageError("writing row "+i.ID, err)
 	}
 	var known bool
 	if err := write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, i.ID).Scan(&known); err != nil {
-		return c.failure("reading row "+i.ID, err)
+		return c.storageError("reading row "+i.ID, err)
 	}
 	if known {
 		return ErrSettled
 	}
 	c.log.WarnContext(ctx, "adding an image that the catalog does not know: it was replaced meanwhile", "id", i.ID)
-	return c.failure("writing row "+i.ID, insert(ctx, write, i, now, "", Lease{Process: only.process, Until: only.until}))
+	return c.storageError("writing row "+i.ID, insert(ctx, write, i, now, "", Lease{Process: only.process, Until: only.until}))
 }
 
 // insert adds a row. q is a connection or a transaction.
@@ -98,10 +98,10 @@ func insert(ctx context.Context, q interface {
 		sandbox, cost_micro_usd, charged, upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256,
 		failure, failed_ms, upstream_answer, join_key, lease_owner, lease_until_ms, delivered_ms)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), now.UnixMilli(), day(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality, i.UserID,
+		i.ID, i.CallID, i.Owner, i.State, i.CreatedAt.UnixMilli(), now.UnixMilli(), utcDay(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality, i.UserID,
 		i.Sandbox, i.CostMicroUSD, i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, toJSON(i.ContentFilter, len(i.ContentFilter) == 0),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), milli(failed), i.UpstreamAnswer,
-		joinKey, lease.Process, milli(lease.Until), milli(delivered))
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, toJSON(i.Failure, i.Failure == nil), unixMilli(failed), i.UpstreamAnswer,
+		joinKey, lease.Process, unixMilli(lease.Until), unixMilli(delivered))
 	return err
 }
 
@@ -122,7 +122,7 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) (
 	}
 	tx, err := write.BeginTx(ctx, nil)
 	if err != nil {
-		return "", c.failure("removing row "+id, err)
+		return "", c.storageError("removing row "+id, err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	err = tx.QueryRowContext(ctx, `SELECT path FROM images WHERE id=? AND owner=?`, id, owner).Scan(&name)
@@ -136,7 +136,7 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) (
 	if err == nil {
 		err = tx.Commit()
 	}
-	return name, c.failure("removing row "+id, err)
+	return name, c.storageError("removing row "+id, err)
 }
 
 // find is get without the check of the owner: callers must authorize in
@@ -149,7 +149,7 @@ func (c *catalog) getByID(ctx context.Context, id string) (Image, error) {
 	// A query by key is over before anybody could cancel it, and the driver
 	// watches a context that can be cancelled with a goroutine.
 	i, err := scanImage(db.byID.QueryRowContext(context.WithoutCancel(ctx), id))
-	return i, c.failure("reading row", err)
+	return i, c.storageError("reading row", err)
 }
 
 // setting reads a value that is kept with the catalog. The first process that
@@ -160,10 +160,10 @@ func (c *catalog) setting(ctx context.Context, name string, initial []byte) (val
 		return nil, err
 	}
 	if _, err := write.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, initial); err != nil {
-		return nil, c.failure("setting "+name, err)
+		return nil, c.storageError("setting "+name, err)
 	}
 	err = write.QueryRowContext(ctx, `SELECT value FROM settings WHERE name=?`, name).Scan(&value)
-	return value, c.failure("setting "+name, err)
+	return value, c.storageError("setting "+name, err)
 }
 
 func (c *catalog) getOwned(ctx context.Context, owner, id string) (Image, error) {
@@ -175,7 +175,7 @@ func (c *catalog) getOwned(ctx context.Context, owner, id string) (Image, error)
 }
 
 // selectByID finds a row that is not removed.
-const selectByID = `SELECT ` + columns + ` FROM images WHERE id=? AND state<>'removed'`
+const selectByID = `SELECT ` + imageColumns + ` FROM images WHERE id=? AND state<>'removed'`
 
 // page lists images in a state, newest first, that are older than the id
 // before ("" for the newest) and match the query ("" matches all).
@@ -185,19 +185,19 @@ func (c *catalog) page(ctx context.Context, owner, text, before string, limit in
 	}
 	if q := parseQuery(text); len(q.words) > 0 {
 		list, err := c.search(ctx, owner, q, before, limit, state)
-		return list, c.failure("searching", err)
+		return list, c.storageError("searching", err)
 	}
 	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.read.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC LIMIT ?`,
+	rows, err := db.read.QueryContext(ctx, `SELECT `+imageColumns+` FROM images WHERE owner=? AND state=? AND id<? ORDER BY id DESC LIMIT ?`,
 		owner, state, before, limit)
 	if err != nil {
-		return nil, c.failure("listing", err)
+		return nil, c.storageError("listing", err)
 	}
 	list, err := scanImages(rows)
-	return list, c.failure("listing", err)
+	return list, c.storageError("listing", err)
 }
 
 func scanImages(rows *sql.Rows) ([]Image, error) {
@@ -219,13 +219,13 @@ func (c *catalog) idsWithPrefix(ctx context.Context, owner, prefix string, limit
 	if err != nil {
 		return nil, err
 	}
-	ids, err := column[string](db.read.QueryContext(ctx, `SELECT id FROM images WHERE owner=? AND state=? AND id>=? AND id<? ORDER BY id DESC LIMIT ?`,
+	ids, err := scanColumn[string](db.read.QueryContext(ctx, `SELECT id FROM images WHERE owner=? AND state=? AND id>=? AND id<? ORDER BY id DESC LIMIT ?`,
 		owner, Saved, prefix, prefix+"~", limit))
-	return ids, c.failure("completing", err)
+	return ids, c.storageError("completing", err)
 }
 
 // column reads the only column of a result.
-func column[T any](rows *sql.Rows, err error) ([]T, error) {
+func scanColumn[T any](rows *sql.Rows, err error) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -79,17 +79,17 @@ func foldCase(text string) string {
 	}, text)
 }
 
-// recent is how many of the newest images a search reads before it asks the
+// recentImages is how many of the newest images a search reads before it asks the
 // index: a common word is found among them, and the index would list all the
 // other images that have it.
-const recent = 1000
+const recentImages = 1000
 
-// search returns the newest images of a page that match. Few searches run at
+// search returns the newest images of a page that match. Few searchSlots run at
 // once, so that they do not hold up lists.
 func (c *catalog) search(ctx context.Context, owner string, q query, before string, limit int, state State) ([]Image, error) {
 	select {
-	case c.searches <- struct{}{}:
-		defer func() { <-c.searches }()
+	case c.searchSlots <- struct{}{}:
+		defer func() { <-c.searchSlots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -98,8 +98,8 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 		return nil, err
 	}
 	const candidates = `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id<?`
-	found, read, last, err := q.filter(ctx, db.read, limit, candidates+` ORDER BY id DESC LIMIT ?`, owner, state, before, recent)
-	if err == nil && len(found) < limit && read == recent {
+	found, read, last, err := q.filter(ctx, db.read, limit, candidates+` ORDER BY id DESC LIMIT ?`, owner, state, before, recentImages)
+	if err == nil && len(found) < limit && read == recentImages {
 		statement, arguments := candidates+` ORDER BY id DESC`, []any{owner, state, last}
 		if q.trigrams != "" {
 			statement = candidates + ` AND rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?) ORDER BY id DESC`

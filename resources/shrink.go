@@ -20,9 +20,9 @@ func shrink(src image.Image, limit int) image.Image {
 		return shrinkYCbCr(ycc, width, height)
 	}
 	if same {
-		return flat(src)
+		return opaque(src)
 	}
-	rgba := flat(src)
+	rgba := opaque(src)
 	p := plane{pix: rgba.Pix, stride: rgba.Stride, width: b.Dx(), height: b.Dy(), channels: 4}
 	p = p.resize(width, height)
 	return &image.RGBA{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, width, height)}
@@ -37,8 +37,8 @@ func fit(width, height, limit int) (int, int) {
 	return max(1, (width*limit+long/2)/long), max(1, (height*limit+long/2)/long)
 }
 
-// flat gives an image without transparency, over white, as JPEG has none.
-func flat(src image.Image) *image.RGBA {
+// opaque gives an image without transparency, over white, as JPEG has none.
+func opaque(src image.Image) *image.RGBA {
 	b := src.Bounds()
 	if rgba, ok := src.(*image.RGBA); ok && b.Min == (image.Point{}) && rgba.Opaque() {
 		return rgba

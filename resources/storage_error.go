@@ -94,9 +94,9 @@ func isEscape(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
 }
 
-// failure marks an error of the database as ErrStorage. Errors that say
+// storageError marks an error of the database as ErrStorage. Errors that say
 // something about the image or the caller are returned unchanged.
-func (c *catalog) failure(doing string, err error) error {
+func (c *catalog) storageError(doing string, err error) error {
 	var storage *StorageError
 	switch {
 	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound), errors.As(err, &storage):

@@ -114,17 +114,17 @@ func (s *store) close() error {
 // path is where a file of the store lies on this machine.
 func (s *store) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// fromReader marks an error as the source's, not the disk's.
-type fromReader struct{ error }
+// sourceError marks an error as the source's, not the disk's.
+type sourceError struct{ error }
 
-func (e fromReader) Unwrap() error { return e.error }
+func (e sourceError) Unwrap() error { return e.error }
 
-type source struct{ io.Reader }
+type sourceReader struct{ io.Reader }
 
-func (s source) Read(b []byte) (int, error) {
+func (s sourceReader) Read(b []byte) (int, error) {
 	n, err := s.Reader.Read(b)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fromReader{err}
+		err = sourceError{err}
 	}
 	return n, err
 }
@@ -176,7 +176,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 	}
 	if err != nil {
 		_ = root.Remove(temp) // what remains is swept later
-		if source, ok := errors.AsType[fromReader](err); ok {
+		if source, ok := errors.AsType[sourceError](err); ok {
 			return "", 0, source.error
 		}
 		return "", 0, folderError(s.path(dir), withoutPath(err))
@@ -205,7 +205,7 @@ func (s *store) create(root *os.Root, dir, name string) (f *os.File, err error) 
 func (s *store) write(f *os.File, r io.Reader) (sha string, size int64, err error) {
 	defer f.Close()
 	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, hash), source{r})
+	size, err = io.Copy(io.MultiWriter(f, hash), sourceReader{r})
 	if err != nil {
 		return "", 0, err
 	}

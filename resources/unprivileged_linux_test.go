@@ -70,7 +70,7 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 	unprivileged(t, func() {
 		report, err := l.Check(t.Context(), true, nil)
 		require.NoError(t, err)
-		require.Equal(t, 1, report.Pictures)
+		require.Equal(t, 1, report.Images)
 		require.Equal(t, []resources.Problem{{Kind: resources.Unreadable, Path: "2020", Detail: "the folder cannot be read"}}, report.Problems)
 		_, err = l.Reindex(t.Context(), "local", nil)
 		require.NoError(t, err)

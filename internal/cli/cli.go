@@ -166,8 +166,11 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 	if err != nil {
 		return err
 	}
-	web.Links = &resources.Links{Base: web.Base(), Lifetime: c.LinkLifetime}
-	s.reach, s.counts = resources.Locator{Links: web.Links}, true
+	s.links = func(library *resources.Library) *resources.Links {
+		web.Links = resources.NewLinks(library, web.Base(), c.LinkLifetime)
+		return web.Links
+	}
+	s.counts = true
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return errors.Join(err, web.Listener.Close())
@@ -556,6 +559,7 @@ type setup struct {
 	quiet       bool // log warnings only
 	counts      bool // for Prometheus
 	reach       resources.Locator
+	links       func(*resources.Library) *resources.Links // nil for none
 }
 
 // server puts the program together.
@@ -581,8 +585,8 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.reach.Links != nil {
-		c.reach.Links.Library = library
+	if c.links != nil {
+		c.reach.Links = c.links(library)
 	}
 	telemetry, err := server.NewTelemetry(p.ctx, version, c.counts, p.env("OTEL_EXPORTER_OTLP_ENDPOINT") != "")
 	if err != nil {

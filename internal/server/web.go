@@ -125,7 +125,7 @@ func (s *Server) ServeOverHTTP(ctx context.Context, c HTTP) error {
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of broken connections
 		ConnState: limitConnections(c.Connections),
 	}
-	s.log.InfoContext(ctx, "listening", "address", c.Listener.Addr().String(), "mcp", h.Links.Base+"/mcp", "sse", c.SSE, "tokens", c.Tokens != nil)
+	s.log.InfoContext(ctx, "listening", "address", c.Listener.Addr().String(), "mcp", c.Base()+"/mcp", "sse", c.SSE, "tokens", c.Tokens != nil)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(c.Listener) }()
 	go h.keepHouse(stopping)

@@ -51,13 +51,12 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 		sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), log: &safeBuffer{}, ended: make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
 		base:   "http://" + web.Listener.Addr().String(),
-		links:  &resources.Links{Base: web.Base(), Lifetime: time.Hour},
 	}
 	telemetry, err := server.NewTelemetry(t.Context(), "1", true, false)
 	require.NoError(t, err)
 	r.Server = newServer(t, r.sandbox, r.log, func(c *server.Config) {
+		r.links = resources.NewLinks(c.Jobs.Library, web.Base(), time.Hour)
 		c.MaxMessage, c.Reach, c.Telemetry = 0, resources.Locator{Links: r.links}, telemetry
-		r.links.Library = c.Jobs.Library
 		if o.config != nil {
 			o.config(c)
 		}

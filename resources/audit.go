@@ -14,7 +14,7 @@ type auditRow struct {
 	leaseUntil, updatedAt time.Time
 }
 
-const auditColumns = `lease_until_ms, updated_ms, ` + columns
+const auditRowColumns = `lease_until_ms, updated_ms, ` + imageColumns
 
 func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
 	var lease, updated int64
@@ -22,7 +22,7 @@ func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
 	return auditRow{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
 }
 
-// leading scans more columns ahead of the others.
+// leading scans more imageColumns ahead of the others.
 type prefixScanner struct {
 	row   interface{ Scan(...any) error }
 	first []any
@@ -36,8 +36,8 @@ func (c *catalog) lookup(ctx context.Context, id string) (auditRow, error) {
 	if err != nil {
 		return auditRow{}, err
 	}
-	i, err := scanAuditRow(db.lookup.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id=?`, id))
-	return i, c.failure("reading row", err)
+	i, err := scanAuditRow(db.lookup.QueryRowContext(ctx, `SELECT `+auditRowColumns+` FROM images WHERE id=?`, id))
+	return i, c.storageError("reading row", err)
 }
 
 // everyone lists the rows in these states behind an id, oldest first; none
@@ -53,21 +53,21 @@ func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]au
 		arguments = append(arguments, s)
 	}
 	//nolint:gosec // the parts are constants
-	rows, err := db.read.QueryContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id>? AND state IN (?`+
+	rows, err := db.read.QueryContext(ctx, `SELECT `+auditRowColumns+` FROM images WHERE id>? AND state IN (?`+
 		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
 	if err != nil {
-		return nil, c.failure("looking through the catalog", err)
+		return nil, c.storageError("looking through the catalog", err)
 	}
 	defer rows.Close()
 	var list []auditRow
 	for rows.Next() {
 		i, err := scanAuditRow(rows)
 		if err != nil {
-			return nil, c.failure("looking through the catalog", err)
+			return nil, c.storageError("looking through the catalog", err)
 		}
 		list = append(list, i)
 	}
-	return list, c.failure("looking through the catalog", rows.Err())
+	return list, c.storageError("looking through the catalog", rows.Err())
 }
 
 func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
@@ -76,7 +76,7 @@ func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
 		return 0, err
 	}
 	err = db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM images WHERE state=?`, state).Scan(&n)
-	return n, c.failure("counting", err)
+	return n, c.storageError("counting", err)
 }
 
 // move notes that a saved image's file has another name now.
@@ -86,7 +86,7 @@ func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time)
 		return err
 	}
 	_, err = write.ExecContext(ctx, `UPDATE images SET path=?, updated_ms=? WHERE id=? AND state='saved' AND path=?`, name, now.UnixMilli(), i.ID, i.Path)
-	return c.failure("moving row "+i.ID, err)
+	return c.storageError("moving row "+i.ID, err)
 }
 
 // adopt adds the row of an image that nobody reserved.
@@ -95,5 +95,5 @@ func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return c.failure("adding "+i.ID, insert(ctx, write, i, now, "", Lease{}))
+	return c.storageError("adding "+i.ID, insert(ctx, write, i, now, "", Lease{}))
 }

@@ -16,33 +16,33 @@ import (
 // since is not hashed again for a while.
 type verifiedCache struct {
 	mu    sync.Mutex
-	files map[string]seen
+	files map[string]verifiedFile
 }
 
-type seen struct {
+type verifiedFile struct {
 	info os.FileInfo
 	at   time.Time
 }
 
 const (
-	trusted    = 10 * time.Minute // how long a hash stands, unless the file changes
-	maxTrusted = 10_000
+	verifyTTL   = 10 * time.Minute // how long a hash stands, unless the file changes
+	maxVerified = 10_000
 )
 
-func (s *verifiedCache) knows(id string, info os.FileInfo, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last, ok := s.files[id]
-	return ok && os.SameFile(last.info, info) && last.info.Size() == info.Size() && last.info.ModTime().Equal(info.ModTime()) && now.Sub(last.at) < trusted
+func (v *verifiedCache) contains(id string, info os.FileInfo, now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last, ok := v.files[id]
+	return ok && os.SameFile(last.info, info) && last.info.Size() == info.Size() && last.info.ModTime().Equal(info.ModTime()) && now.Sub(last.at) < verifyTTL
 }
 
-func (s *verifiedCache) remember(id string, info os.FileInfo, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.files == nil || len(s.files) >= maxTrusted {
-		s.files = map[string]seen{}
+func (v *verifiedCache) add(id string, info os.FileInfo, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.files == nil || len(v.files) >= maxVerified {
+		v.files = map[string]verifiedFile{}
 	}
-	s.files[id] = seen{info, now}
+	v.files[id] = verifiedFile{info, now}
 }
 
 // Open opens the file of a saved image for reading. A file that is not the
@@ -51,7 +51,7 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	file, err := l.pictures.openFile(i.Path)
+	file, err := l.store.openFile(i.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +71,14 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 		return fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
 	}
 	now := l.now()
-	if l.intact.knows(i.ID, info, now) {
+	if l.verified.contains(i.ID, info, now) {
 		return nil
 	}
 	if err := verify(file, i); err != nil {
 		l.log.ErrorContext(ctx, "an image file cannot be used", "id", i.ID, "error", err)
 		return err
 	}
-	l.intact.remember(i.ID, info, now)
+	l.verified.add(i.ID, info, now)
 	_, err = file.Seek(0, io.SeekStart)
 	return err
 }
