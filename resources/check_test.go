@@ -257,7 +257,7 @@ func TestRepairIsCareful(t *testing.T) {
 	for _, p := range report.Problems {
 		done, err := l.Repair(t.Context(), p)
 		require.NoError(t, err)
-		assert.Equal(t, map[resources.ProblemKind]string{resources.Unreadable: "", resources.Moved: "found again", resources.Damaged: "sound again"}[p.Kind], done)
+		assert.Equal(t, map[resources.ProblemKind]string{resources.Unreadable: "", resources.Moved: "found again", resources.Damaged: "intact again"}[p.Kind], done)
 	}
 	for _, id := range []string{linked.ID, moved.ID, mended.ID} {
 		i, err := l.Image(t.Context(), "local", id)
@@ -412,8 +412,8 @@ func TestReindexWhatTheCatalogKnows(t *testing.T) {
 	}
 	assert.Equal(t, "found again", notes[moved.ID])
 	assert.Equal(t, "completed", notes[unfinished.ID])
-	assert.Contains(t, notes[otherBytes.ID], "not what was saved")
-	assert.Contains(t, notes[replaced.ID], "not what was saved")
+	assert.Contains(t, notes[otherBytes.ID], "differs from what was saved")
+	assert.Contains(t, notes[replaced.ID], "differs from what was saved")
 	assert.Len(t, list, 4)
 	for _, id := range []string{moved.ID, unfinished.ID, copied.ID} {
 		i, err := l.Image(t.Context(), "local", id)

@@ -2,28 +2,22 @@ package resources
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"slices"
 )
 
-// damagedDir is where repair puts files that are not what was saved.
-const damagedDir = ".damaged"
-
-// Repair mends what can be mended in the folder and tells what it did; "" when
-// there was nothing it could do. An image whose file is missing or damaged
-// becomes one that is paid for and waits to be fetched again. Files that may
-// hold an image are put aside, not deleted.
+// Repair repairs a problem, if it can, and returns what it did, or "" for
+// nothing. An image whose file is missing or damaged goes back to Answered, to
+// be downloaded again free of charge. Files that may hold an image are moved to
+// .damaged and never deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "put aside in " + damagedDir, l.store.quarantine(p.Path)
+			return "moved to " + damagedDir, l.store.quarantine(p.Path)
 		}
 		return "deleted", l.store.remove(p.Path)
 	case Damaged, Missing:
@@ -37,8 +31,8 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	return "", nil
 }
 
-// repairSandbox gives up an image whose sandbox ended with its process. Real
-// images are left to recovery, which asks the service.
+// repairSandbox fails an image whose sandbox ended with its process. Real
+// images are left to the recovery, which asks the API.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
 	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
@@ -52,13 +46,14 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
 		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
-	return "given up; nothing was paid for it", l.catalog.storageError("writing row "+p.ID, err)
+	return "given up; it cost nothing", l.catalog.storageError("writing row "+p.ID, err)
 }
 
-// Missing reports whether the file of a saved image is not at its place or has
-// another size. A file that was moved within the folder is found again.
-// Otherwise the image becomes one that has to be fetched again, free of charge;
-// without a link it is lost.
+// Missing reports whether the file of a saved image is missing or has another
+// size than recorded, and fixes the row if so; read it again then. A file that
+// was moved within the folder is found. Otherwise the image goes back to
+// Answered, to be downloaded again free of charge; without a link it is lost and
+// becomes Failed.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -72,7 +67,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 			return moved, err
 		}
 	}
-	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
+	l.log.WarnContext(ctx, "downloading an image again: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
 		if err := l.store.quarantine(i.Path); err != nil {
 			return false, err
@@ -81,8 +76,8 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	return true, l.markForRefetch(ctx, *problem)
 }
 
-// findMoved looks for the file of a saved image elsewhere in the folder and, if
-// it is there unchanged, records its new place.
+// findMoved searches the folder for the file of a saved image and, if it is
+// there unchanged, records its new name.
 func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 	found, err := l.store.list()
 	if err != nil {
@@ -104,8 +99,61 @@ func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 	return false, nil
 }
 
-// SweepPreviews deletes the previews of images that are not in the library any
-// more and returns how many there were.
+// repairFile repairs a missing or damaged file. It checks the file again first:
+// the user may have restored it since the check.
+func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
+	i, err := l.catalog.getByID(ctx, p.ID)
+	if err != nil {
+		return "", err
+	}
+	current, err := l.checkFile(ctx, i, true)
+	if err != nil || current == nil {
+		return "intact again", err
+	}
+	switch current.Kind { //nolint:exhaustive // checkFile returns no other kinds
+	case Damaged:
+		if err := l.store.quarantine(i.Path); err != nil {
+			return "", err
+		}
+		done = "moved to " + damagedDir + "; "
+	case Missing:
+	default:
+		return "", nil
+	}
+	if err := l.markForRefetch(ctx, *current); err != nil {
+		return "", err
+	}
+	if i.UpstreamURL == "" {
+		return done + "lost, because its link is not known", nil
+	}
+	return done + "will be downloaded again", nil
+}
+
+// markForRefetch puts a saved image back to Answered, or to Failed if its link
+// is not known.
+func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
+	write, err := l.catalog.writer(ctx)
+	if err != nil {
+		return err
+	}
+	failure := &Failure{
+		Kind: "storage", Retryable: true,
+		Message: "The image's file was changed, damaged or removed after it was saved.",
+		Hint:    "Call get_image with id " + p.ID + " to fetch it again free of charge, as long as Z.AI keeps it.",
+	}
+	lost := *failure
+	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
+	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,
+		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
+		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
+	if err == nil {
+		err = l.previews.remove(previewName(p.Path))
+	}
+	return l.catalog.storageError("writing row "+p.ID, err)
+}
+
+// SweepPreviews deletes the previews of images that are no longer saved, and
+// returns how many it deleted.
 func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -130,75 +178,4 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		deleted++
 	}
 	return deleted, nil
-}
-
-// repairFile looks again first: since the check the file may have been mended.
-func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.getByID(ctx, p.ID)
-	if err != nil {
-		return "", err
-	}
-	now, err := l.checkFile(ctx, i, true)
-	if err != nil || now == nil {
-		return "sound again", err
-	}
-	switch now.Kind { //nolint:exhaustive // nothing else can be wrong with a file
-	case Damaged:
-		if err := l.store.quarantine(i.Path); err != nil {
-			return "", err
-		}
-		done = "put aside in " + damagedDir + "; "
-	case Missing:
-	default:
-		return "", nil
-	}
-	if err := l.markForRefetch(ctx, *now); err != nil {
-		return "", err
-	}
-	if i.UpstreamURL == "" {
-		return done + "lost, as its link is not known", nil
-	}
-	return done + "to be fetched again", nil
-}
-
-// reopen makes a saved image one that has to be fetched again. Without a
-// link it is lost.
-func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
-	write, err := l.catalog.writer(ctx)
-	if err != nil {
-		return err
-	}
-	failure := &Failure{
-		Kind: "storage", Retryable: true,
-		Message: "The image's file was changed, damaged or removed after it was saved.",
-		Hint:    "Call get_image with id " + p.ID + " to fetch it again free of charge, as long as Z.AI keeps it.",
-	}
-	lost := *failure
-	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
-	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,
-		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
-		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
-	if err == nil {
-		err = l.previews.remove(previewName(p.Path))
-	}
-	return l.catalog.storageError("reopening "+p.ID, err)
-}
-
-// putAside moves a file out of the way.
-func (s *store) quarantine(name string) error {
-	root, err := s.open()
-	if err != nil {
-		return err
-	}
-	err = root.MkdirAll(damagedDir, dirMode)
-	if err == nil {
-		err = root.Rename(name, path.Join(damagedDir, rand.Text()[:8]+"-"+path.Base(name)))
-	}
-	if err == nil {
-		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))
-	}
-	if err != nil {
-		return folderError(s.path(damagedDir), fmt.Errorf("putting a file aside: %w", withoutPath(err)))
-	}
-	return nil
 }

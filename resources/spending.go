@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Spending is what images of one owner and model cost on one UTC day.
+// Spending is the cost of an owner's images of one model on one UTC day.
 type Spending struct {
 	Day     string  `json:"day"`
 	Owner   string  `json:"owner"`
@@ -16,8 +16,8 @@ type Spending struct {
 	CostUSD float64 `json:"cost_usd"`
 }
 
-// Spending sums up what was spent since a day, newest day first, removed
-// images included; owner "" is for all of them.
+// Spending returns what was spent since the UTC day of a time, newest day
+// first, including removed images. The owner "" stands for all owners.
 func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -43,8 +43,8 @@ func (l *Library) Spending(ctx context.Context, owner string, since time.Time) (
 	return list, l.catalog.storageError("summing", rows.Err())
 }
 
-// SpentToday is what the owner's images of this UTC day cost, in US dollars.
-// The sandbox's play money counts apart.
+// SpentToday returns what the owner spent on this UTC day, in US dollars: real
+// money, or the sandbox's play money if sandbox is set.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -54,8 +54,7 @@ func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (f
 	return float64(sum) / 1e6, l.catalog.storageError("summing", err)
 }
 
-// spent sums what counts for the owner on the UTC day of t, real money and
-// the sandbox's apart.
+// spent returns what the owner spent on the UTC day of t, in 1e-6 US dollars.
 func spent(ctx context.Context, q interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }, owner string, t time.Time, sandbox bool) (int64, error) {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// intact remembers which files were found to be the ones that were saved. To
-// hash a file takes longer than to send it, so a file that did not change
-// since is not hashed again for a while.
+// verifiedCache holds the files that matched their recorded hash. Hashing a
+// file takes longer than sending it, so an unchanged file is hashed once per
+// verifyTTL.
 type verifiedCache struct {
 	mu    sync.Mutex
-	files map[string]verifiedFile
+	files map[string]verifiedFile // by image id
 }
 
 type verifiedFile struct {
@@ -25,8 +25,8 @@ type verifiedFile struct {
 }
 
 const (
-	verifyTTL   = 10 * time.Minute // how long a hash stands, unless the file changes
-	maxVerified = 10_000
+	verifyTTL   = 10 * time.Minute
+	maxVerified = 10_000 // entries; the cache is emptied when it is full
 )
 
 func (v *verifiedCache) contains(id string, info os.FileInfo, now time.Time) bool {
@@ -45,8 +45,8 @@ func (v *verifiedCache) add(id string, info os.FileInfo, now time.Time) {
 	v.files[id] = verifiedFile{info, now}
 }
 
-// Open opens the file of a saved image for reading. A file that is not the
-// one that was saved is ErrCorrupt.
+// Open opens the file of a saved image for reading. It fails with ErrCorrupt if
+// the file differs from what was saved.
 func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
@@ -55,14 +55,16 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.check(ctx, i, file); err != nil {
+	if err := l.verifyOnce(ctx, i, file); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
 }
 
-func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
+// verifyOnce compares a file with what was saved, unless that was done a short
+// time ago. It leaves the file at its beginning.
+func (l *Library) verifyOnce(ctx context.Context, i Image, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return fileError(i.Path, err)
@@ -74,8 +76,8 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 	if l.verified.contains(i.ID, info, now) {
 		return nil
 	}
-	if err := verify(file, i); err != nil {
-		l.log.ErrorContext(ctx, "an image file cannot be used", "id", i.ID, "error", err)
+	if err := verifyHash(file, i); err != nil {
+		l.log.ErrorContext(ctx, "failed to verify an image file", "id", i.ID, "error", err)
 		return err
 	}
 	l.verified.add(i.ID, info, now)
@@ -83,8 +85,9 @@ func (l *Library) check(ctx context.Context, i Image, file *os.File) error {
 	return err
 }
 
-// verify reads a file to its end and compares it with what was saved.
-func verify(file io.Reader, i Image) error {
+// verifyHash reads a file to its end and compares its hash with the recorded
+// one.
+func verifyHash(file io.Reader, i Image) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
 		return fileError(i.Path, err)
@@ -93,4 +96,28 @@ func verify(file io.Reader, i Image) error {
 		return fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
 	}
 	return nil
+}
+
+// Read returns the exact bytes of a saved image. It fails with ErrCorrupt if
+// the file differs from what was saved.
+func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
+	if i.State != Saved {
+		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
+	}
+	file, err := l.store.openFile(i.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
+		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
+	}
+	b := make([]byte, i.Bytes)
+	if _, err := io.ReadFull(file, b); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, redactName(i.Path), withoutPath(err))
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
+	}
+	return b, nil
 }
