@@ -171,8 +171,7 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 	if err != nil {
 		return err
 	}
-	links := &resources.Links{Base: endpoint.Base(), Lifetime: c.LinkLifetime}
-	s.reach, s.counts = resources.Locator{Links: links}, true
+	s.linkBase, s.linkLifetime, s.counts = endpoint.Base(), c.LinkLifetime, true
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return errors.Join(err, endpoint.Listener.Close())
@@ -185,7 +184,7 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 		defer signal.Stop(hangUp)
 	}
 	return web.Serve(p.ctx, web.Config{
-		Endpoint: endpoint, App: srv.Server, Links: links, Telemetry: srv.telemetry, Limits: limit.Default(), Grace: s.grace, Reload: hangUp,
+		Endpoint: endpoint, App: srv.Server, Links: srv.links, Telemetry: srv.telemetry, Limits: limit.Default(), Grace: s.grace, Reload: hangUp,
 		Now: time.Now, Log: p.log(all, false),
 	})
 }
@@ -564,12 +563,16 @@ type setup struct {
 	quiet       bool // log warnings only
 	counts      bool // for Prometheus
 	reach       resources.Locator
+
+	linkBase     string // of download links; empty for none
+	linkLifetime time.Duration
 }
 
-// mcpServer is the MCP server with the telemetry that it reports to.
+// mcpServer is the MCP server with the parts that it shares with the web server.
 type mcpServer struct {
 	*mcpserver.Server
 	telemetry *telemetry.Telemetry
+	links     *resources.Links // nil for none
 }
 
 // server puts the program together: library, client, pipeline, MCP server.
@@ -595,8 +598,8 @@ func (p *program) server(all *commands, c setup) (*mcpServer, *resources.Library
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.reach.Links != nil {
-		c.reach.Links.Library = library
+	if c.linkBase != "" {
+		c.reach.Links = resources.NewLinks(library, c.linkBase, c.linkLifetime)
 	}
 	metrics, err := telemetry.New(p.ctx, telemetry.Config{Version: version, Metrics: c.counts, Traces: p.env("OTEL_EXPORTER_OTLP_ENDPOINT") != ""})
 	if err != nil {
@@ -617,7 +620,7 @@ func (p *program) server(all *commands, c setup) (*mcpServer, *resources.Library
 		Inline: tools.Inline(c.inline), Structured: mcpserver.Structured(c.structured), Sandbox: c.upstream.Sandbox, Grace: c.grace, MaxMessage: c.maxMessage,
 		Locator: c.reach, Now: time.Now, Log: log,
 	})
-	return &mcpServer{s, metrics}, library, err
+	return &mcpServer{s, metrics, c.reach.Links}, library, err
 }
 
 const seeHelp = "See " + mcpserver.Name + " --help."

@@ -1,10 +1,11 @@
 package cli
 
 import (
+	"encoding/base64"
 	"encoding/json"
-	"os"
+	"net/url"
 	"path"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,11 +15,10 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// What a registry is told is about this version and every bundle of a release;
-// owner and hashes are filled in when there is one.
+// The registry entry names this version and every bundle of a release. The
+// release fills in owner and hashes.
 func TestRegistryEntry(t *testing.T) {
-	raw, err := os.ReadFile("packaging/server.json")
-	require.NoError(t, err)
+	raw := readFile(t, "packaging/server.json")
 	var entry struct {
 		Version  string
 		Packages []struct{ Identifier, FileSha256 string }
@@ -37,47 +37,107 @@ func TestRegistryEntry(t *testing.T) {
 	}, names)
 }
 
-// The newest changes are this version's.
+// The change log has the form of https://keepachangelog.com: what is not
+// released yet, then this version.
 func TestChangelog(t *testing.T) {
-	raw, err := os.ReadFile(".github/CHANGELOG.md")
-	require.NoError(t, err)
-	text := strings.Replace(string(raw), "\n## Unreleased\n", "\n", 1) // becomes a version when it is released
-	_, rest, _ := strings.Cut(text, "\n## ")
-	newest, _, _ := strings.Cut(rest, "\n")
-	assert.Equal(t, version, strings.TrimSpace(newest))
+	text := readPage(t, "CHANGELOG.md")
+	var versions []string
+	for _, heading := range regexp.MustCompile(`(?m)^## \[(.+?)\]`).FindAllStringSubmatch(text, -1) {
+		versions = append(versions, heading[1])
+	}
+	require.GreaterOrEqual(t, len(versions), 2)
+	assert.Equal(t, []string{"Unreleased", version}, versions[:2])
+	for _, heading := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(text, -1) {
+		assert.Contains(t, []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}, heading[1])
+	}
 }
 
-// Each host has a page, which shows what the command writes.
+// Each host has a page, which shows what the command writes, and the README
+// leads to it.
 func TestHostPages(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	pages, err := filepath.Glob("packaging/hosts/*.md")
-	require.NoError(t, err)
-	for _, page := range pages {
-		assert.Contains(t, string(readme), "("+filepath.ToSlash(page)+")", "the README leads to it")
+	readme := readPage(t, "README.md")
+	found := glob(t, "docs/hosts/*.md")
+	require.NotEmpty(t, found)
+	for _, page := range found {
+		assert.Contains(t, readme, "("+page+")", "the README leads to it")
 	}
 	for _, name := range hostconfig.Names() {
-		client, err := hostconfig.Find(name)
-		require.NoError(t, err)
-		entry, err := client.Entry(hostconfig.Server{Command: "/path/to/zai-image-mcp"})
-		require.NoError(t, err)
 		page := name
 		if name == "gemini" {
 			page = "gemini-cli"
 		}
-		raw, err := os.ReadFile("packaging/hosts/" + page + ".md")
-		require.NoError(t, err)
-		text := strings.ReplaceAll(string(raw), "\r\n", "\n")
-		assert.Contains(t, text, "\n"+entry+"```", page)
+		text := readPage(t, "docs/hosts/"+page+".md")
+		assert.Contains(t, text, "\n"+hostEntry(t, name, "/path/to/zai-image-mcp")+"```", page)
 		assert.Contains(t, text, "zai-image-mcp config "+name+" --write", page)
+		assert.Contains(t, readme, "`config "+name+"`", "the README names the command")
 	}
 }
 
-// The bundle for desktop hosts speaks of this version, these tools and these
+// hostEntry is the configuration that the command "config" prints.
+func hostEntry(t *testing.T, host, command string) string {
+	t.Helper()
+	client, err := hostconfig.Find(host)
+	require.NoError(t, err)
+	entry, err := client.Entry(hostconfig.Server{Command: command})
+	require.NoError(t, err)
+	return entry
+}
+
+// Install links hold the entry that the command "config" writes, with the
+// program's name in place of its path.
+func TestInstallLinks_Cursor(t *testing.T) {
+	var want struct {
+		Servers map[string]json.RawMessage `json:"mcpServers"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(hostEntry(t, "cursor", "zai-image-mcp")), &want))
+	require.Contains(t, want.Servers, hostconfig.ServerName)
+	count := 0
+	for _, page := range []string{"README.md", "docs/hosts/cursor.md"} {
+		// https://cursor.com/docs/mcp/install-links. GitHub removes cursor:// links.
+		for _, link := range installLinks(t, page, `(?:https://cursor\.com/en/install-mcp|cursor://anysphere\.cursor-deeplink/mcp/install)\?\S+`) {
+			count++
+			assert.Equal(t, hostconfig.ServerName, link.Get("name"), page)
+			config, err := base64.StdEncoding.DecodeString(link.Get("config"))
+			require.NoError(t, err, page)
+			assert.JSONEq(t, string(want.Servers[hostconfig.ServerName]), string(config), page)
+		}
+	}
+	assert.Equal(t, 3, count)
+}
+
+func TestInstallLinks_VSCode(t *testing.T) {
+	var want struct {
+		Inputs  json.RawMessage            `json:"inputs"`
+		Servers map[string]json.RawMessage `json:"servers"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(hostEntry(t, "vscode", "zai-image-mcp")), &want))
+	require.Contains(t, want.Servers, hostconfig.ServerName)
+	for _, page := range []string{"README.md", "docs/hosts/vscode.md"} {
+		links := installLinks(t, page, `https://insiders\.vscode\.dev/redirect/mcp/install\?\S+`)
+		require.Len(t, links, 1, page)
+		assert.Equal(t, hostconfig.ServerName, links[0].Get("name"), page)
+		assert.JSONEq(t, string(want.Inputs), links[0].Get("inputs"), page)
+		assert.JSONEq(t, string(want.Servers[hostconfig.ServerName]), links[0].Get("config"), page)
+	}
+}
+
+// installLinks returns the queries of a page's links that match a pattern.
+func installLinks(t *testing.T, page, pattern string) (queries []url.Values) {
+	t.Helper()
+	for _, link := range regexp.MustCompile(pattern).FindAllString(readPage(t, page), -1) {
+		u, err := url.Parse(link)
+		require.NoError(t, err, page)
+		query, err := url.ParseQuery(u.RawQuery)
+		require.NoError(t, err, page)
+		queries = append(queries, query)
+	}
+	return queries
+}
+
+// The bundle for desktop hosts names this version, these tools and these
 // settings.
 func TestBundleManifest(t *testing.T) {
-	raw, err := os.ReadFile("packaging/manifest.json")
-	require.NoError(t, err)
+	raw := readFile(t, "packaging/manifest.json")
 	var m struct {
 		Version string
 		Tools   []struct{ Name string }

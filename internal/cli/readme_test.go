@@ -5,11 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,22 +23,182 @@ import (
 var update = flag.Bool("update", false, "write the tables of the README")
 
 // The README's tables come from the code: they cannot be out of date.
-func TestREADMETables(t *testing.T) {
-	raw, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	readme := string(raw)
-	for name, table := range map[string]string{"flags": flagTable(t), "tools": toolTable(t), "models": modelTable()} {
-		begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
-		before, rest, found := strings.Cut(readme, begin)
-		require.True(t, found, name)
-		_, after, found := strings.Cut(rest, end)
-		require.True(t, found, name)
-		readme = before + begin + table + end + after
+func TestREADME_Tables(t *testing.T) {
+	readme := string(readFile(t, "README.md"))
+	for _, generated := range []struct{ name, table string }{
+		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()},
+	} {
+		before, table, after := section(t, readme, generated.name)
+		if !*update {
+			assert.Equal(t, generated.table, table, "run the test with -update")
+		}
+		readme = before + generated.table + after
 	}
 	if *update {
-		require.NoError(t, os.WriteFile("README.md", []byte(readme), 0o644))
+		require.NoError(t, os.WriteFile(inRepository(t, "README.md"), []byte(readme), 0o644))
 	}
-	assert.Equal(t, readme, string(raw), "run the test with -update")
+}
+
+// section splits a text at the markers "<!-- name -->" and "<!-- /name -->",
+// which stay with the text before and after.
+func section(t *testing.T, text, name string) (before, content, after string) {
+	t.Helper()
+	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	before, rest, found := strings.Cut(text, begin)
+	require.True(t, found, "%s is not in the README", begin)
+	content, after, found = strings.Cut(rest, end)
+	require.True(t, found, "%s is not in the README", end)
+	return before + begin, content, end + after
+}
+
+// Every error kind has one line in the README.
+func TestREADME_ErrorKinds(t *testing.T) {
+	_, table, _ := section(t, readPage(t, "README.md"), "errors")
+	var kinds []string
+	for _, line := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(table, -1) {
+		kinds = append(kinds, line[1])
+	}
+	assert.ElementsMatch(t, []string{
+		"invalid_argument", "no_api_key", "unauthorized", "wrong_region", "no_balance", "rate_limited", "quota", "content_blocked",
+		"budget_exceeded", "upstream", "outcome_unknown", "download", "storage", "not_found", "cancelled", "internal",
+	}, kinds)
+}
+
+// The first line of the sample result is what the program prints.
+func TestREADME_SampleResult(t *testing.T) {
+	_, stderr, exit := run(t, nil, "generate", "--sandbox", "--size", "512x512", "Ramen")
+	require.Zero(t, exit, stderr)
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	sample := lines[len(lines)-1]
+	require.Contains(t, sample, "sandbox")
+	for _, page := range []string{"README.md", "docs/sandbox.md"} {
+		assert.Contains(t, strings.Split(readPage(t, page), "\n"), sample, page)
+	}
+}
+
+// CI runs the README's test command, and newcomers start with its example.
+func TestREADME_Commands(t *testing.T) {
+	readme := readPage(t, "README.md")
+	assert.Contains(t, readme, "```sh\ngo test ./...\n```")
+	assert.Contains(t, readme, "```sh\ngo run . generate --sandbox \"A cute little kitten on a sunny windowsill\"\n```")
+}
+
+// pages are the documents of the repository.
+func pages(t *testing.T) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", ".github/*.md", "docs/*.md", "docs/*/*.md"} {
+		names = append(names, glob(t, pattern)...)
+	}
+	require.Contains(t, names, "README.md")
+	return names
+}
+
+// glob returns the files of the repository that match a pattern.
+func glob(t *testing.T, pattern string) (names []string) {
+	t.Helper()
+	found, err := filepath.Glob(inRepository(t, pattern))
+	require.NoError(t, err)
+	for _, full := range found {
+		name, err := filepath.Rel(inRepository(t, ""), full)
+		require.NoError(t, err)
+		names = append(names, filepath.ToSlash(name))
+	}
+	return names
+}
+
+var (
+	codeBlock      = regexp.MustCompile("(?ms)^```.*?^```$")
+	inlineCode     = regexp.MustCompile("`[^`\n]+`")
+	inlineLink     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	referenceLink  = regexp.MustCompile(`\]\[([^\]]+)\]`)
+	linkDefinition = regexp.MustCompile(`(?m)^\[([^\]]+)\]: (\S+)$`)
+)
+
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	return strings.ReplaceAll(string(readFile(t, name)), "\r\n", "\n")
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(inRepository(t, name))
+	require.NoError(t, err)
+	return raw
+}
+
+// inRepository returns the absolute name of a file of the repository. TestMain
+// changes to the repository's folder before the go command begins to record
+// which files a test opens: with relative names it would look for them in the
+// package's folder, and reuse results of before a document was changed.
+func inRepository(t *testing.T, name string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	return filepath.Join(root, filepath.FromSlash(name))
+}
+
+// Lines of prose have at most 100 characters, so that changes and quotations
+// can be read. Tables, code blocks and link definitions cannot be wrapped.
+func TestDocs_LineLength(t *testing.T) {
+	for _, page := range pages(t) {
+		prose := codeBlock.ReplaceAllString(readPage(t, page), "")
+		for line := range strings.SplitSeq(linkDefinition.ReplaceAllString(prose, ""), "\n") {
+			if !strings.HasPrefix(line, "|") {
+				assert.LessOrEqual(t, utf8.RuneCountInString(line), 100, "%s: %s", page, line)
+			}
+		}
+	}
+}
+
+// Links lead to files and headings that exist.
+func TestDocs_Links(t *testing.T) {
+	for _, page := range pages(t) {
+		prose := codeBlock.ReplaceAllString(readPage(t, page), "")
+		defined := map[string]bool{}
+		var targets []string
+		for _, definition := range linkDefinition.FindAllStringSubmatch(prose, -1) {
+			defined[definition[1]] = true
+			targets = append(targets, definition[2])
+		}
+		prose = inlineCode.ReplaceAllString(prose, "code")
+		for _, link := range inlineLink.FindAllStringSubmatch(prose, -1) {
+			targets = append(targets, link[1])
+		}
+		for _, link := range referenceLink.FindAllStringSubmatch(prose, -1) {
+			assert.True(t, defined[link[1]], "%s: [%s] is not defined", page, link[1])
+		}
+		for _, target := range targets {
+			checkLink(t, page, target)
+		}
+	}
+}
+
+// checkLink looks up a link to a file or heading of this repository. Two levels
+// above the README are the repository's pages on GitHub.
+func checkLink(t *testing.T, page, target string) {
+	t.Helper()
+	if strings.HasPrefix(target, "https://") || path.Dir(page) == "." && regexp.MustCompile(`^\.\./\.\./(releases|compare)/`).MatchString(target) {
+		return
+	}
+	file, heading, _ := strings.Cut(target, "#")
+	name := page
+	if file != "" {
+		name = path.Join(path.Dir(page), file)
+	}
+	if !assert.FileExists(t, inRepository(t, name), "%s: %s", page, target) || heading == "" {
+		return
+	}
+	assert.Contains(t, headings(readPage(t, name)), heading, "%s: %s", page, target)
+}
+
+// headings returns the anchors that GitHub gives to the headings of a page.
+func headings(text string) (anchors []string) {
+	text = codeBlock.ReplaceAllString(text, "")
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		anchor := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		anchors = append(anchors, strings.ReplaceAll(anchor, " ", "-"))
+	}
+	return anchors
 }
 
 func flagTable(t *testing.T) string {
@@ -72,14 +235,13 @@ func flagTable(t *testing.T) string {
 }
 
 // toolTable reads the golden definitions, which the tests of package tools
-// hold against the code.
+// compare with the code.
 func toolTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| tool | argument | type | meaning |\n|---|---|---|---|\n")
 	for _, name := range []string{"generate_image", "get_image", "list_images"} {
-		raw, err := os.ReadFile("tools/testdata/global/" + name + ".json")
-		require.NoError(t, err)
+		raw := readFile(t, "tools/testdata/global/"+name+".json")
 		var tool struct {
 			InputSchema toolSchema `json:"inputSchema"`
 		}
@@ -89,7 +251,7 @@ func toolTable(t *testing.T) string {
 	return b.String()
 }
 
-// toolSchema is what the table needs of a tool's arguments.
+// toolSchema is the part of a tool's input schema that the table shows.
 type toolSchema struct {
 	Properties map[string]struct {
 		Type, Description string
@@ -109,7 +271,9 @@ func argumentRows(tool string, schema toolSchema) string {
 			continue
 		}
 		meaning := []string{}
-		for _, part := range []string{p.Description, strings.Join(p.Enum, ", ")} {
+		// "above" is the tool's own description.
+		description := strings.ReplaceAll(p.Description, "see above", "see [the models](#models-and-prices)")
+		for _, part := range []string{description, strings.Join(p.Enum, ", ")} {
 			if part != "" {
 				meaning = append(meaning, part)
 			}
@@ -150,8 +314,7 @@ func modelTable() string {
 }
 
 func TestExampleConfiguration(t *testing.T) {
-	raw, err := os.ReadFile("mcp.json.example")
-	require.NoError(t, err)
+	raw := readFile(t, "mcp.json.example")
 	var config struct {
 		Servers map[string]struct {
 			Type, Command string

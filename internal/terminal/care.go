@@ -64,7 +64,7 @@ func (c Maintenance) problems(list []resources.Problem) {
 }
 
 func (c Maintenance) summary(r resources.Report) {
-	fmt.Fprintf(c.Out, "%d images of %.1f MB checked: ", r.Pictures, float64(r.Bytes)/1e6)
+	fmt.Fprintf(c.Out, "%d images of %.1f MB checked: ", r.Images, float64(r.Bytes)/1e6)
 	switch n := len(r.Problems); n {
 	case 0:
 		fmt.Fprintln(c.Out, "no problems.")
@@ -141,7 +141,7 @@ func allMissing(r resources.Report) bool {
 			missing++
 		}
 	}
-	return missing > 1 && missing == r.Pictures
+	return missing > 1 && missing == r.Images
 }
 
 // mend repairs what is wrong in the folder.
@@ -234,7 +234,7 @@ func (c Maintenance) Spend(ctx context.Context, owner string, since time.Time) e
 		} else {
 			sum += s.CostUSD
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, plaintext.Line(s.Owner, 0), plaintext.Line(model, 0), s.Pictures, s.CostUSD)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, plaintext.Line(s.Owner, 0), plaintext.Line(model, 0), s.Images, s.CostUSD)
 	}
 	if err := table.Flush(); err != nil {
 		return err

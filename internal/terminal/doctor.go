@@ -143,7 +143,7 @@ func (d Doctor) catalog(ctx context.Context, _ []host) (string, error) {
 		return "", err
 	}
 	if n := len(report.Problems); n > 0 {
-		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Pictures)
+		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Images)
 	}
-	return fmt.Sprintf("%d images, no problems", report.Pictures), nil
+	return fmt.Sprintf("%d images, no problems", report.Images), nil
 }
