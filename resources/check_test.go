@@ -86,7 +86,7 @@ func TestCheckFindsEverything(t *testing.T) {
 		assert.Equal(t, pictures, total)
 	})
 	require.NoError(t, err)
-	assert.Equal(t, pictures, report.Pictures)
+	assert.Equal(t, pictures, report.Images)
 	assert.Equal(t, pictures, steps)
 	assert.Empty(t, report.Problems, "no false alarm")
 
@@ -257,7 +257,7 @@ func TestRepairIsCareful(t *testing.T) {
 	for _, p := range report.Problems {
 		done, err := l.Repair(t.Context(), p)
 		require.NoError(t, err)
-		assert.Equal(t, map[resources.ProblemKind]string{resources.Unreadable: "", resources.Moved: "found again", resources.Damaged: "sound again"}[p.Kind], done)
+		assert.Equal(t, map[resources.ProblemKind]string{resources.Unreadable: "", resources.Moved: "found again", resources.Damaged: "intact again"}[p.Kind], done)
 	}
 	for _, id := range []string{linked.ID, moved.ID, mended.ID} {
 		i, err := l.Image(t.Context(), "local", id)
@@ -266,6 +266,38 @@ func TestRepairIsCareful(t *testing.T) {
 	}
 	_, err = os.Lstat(l.Path(linked))
 	require.NoError(t, err)
+}
+
+// A file that the user moved within the folder is found, whether or not it could
+// be fetched again; one with other bytes is not taken for it.
+func TestMissing_MovedFile(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	elsewhere := filepath.Join(folder, "favourites")
+	require.NoError(t, os.MkdirAll(elsewhere, 0o755))
+	for _, link := range []string{"", "https://images.example/x.png"} {
+		moved, changed := reserve(t, l, "moved"), reserve(t, l, "changed")
+		for _, i := range []*resources.Image{&moved, &changed} {
+			i.State, i.UpstreamURL = resources.Answered, link
+			saved, err := l.Save(t.Context(), *i, resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3})
+			require.NoError(t, err)
+			*i = saved
+			require.NoError(t, os.Rename(l.Path(saved), filepath.Join(elsewhere, filepath.Base(saved.Path))))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(elsewhere, filepath.Base(changed.Path)), tiny(t, 2), 0o600))
+		for i, want := range map[*resources.Image]bool{&moved: true, &changed: false} {
+			missing, err := l.Missing(t.Context(), *i)
+			require.NoError(t, err)
+			assert.True(t, missing)
+			now, err := l.Image(t.Context(), "local", i.ID)
+			require.NoError(t, err)
+			assert.Equal(t, want, now.State == resources.Saved)
+			if want {
+				_, err = l.Read(t.Context(), now)
+				require.NoError(t, err)
+			}
+		}
+	}
 }
 
 func TestAFolderThatIsNotThere(t *testing.T) {
@@ -380,8 +412,8 @@ func TestReindexWhatTheCatalogKnows(t *testing.T) {
 	}
 	assert.Equal(t, "found again", notes[moved.ID])
 	assert.Equal(t, "completed", notes[unfinished.ID])
-	assert.Contains(t, notes[otherBytes.ID], "not what was saved")
-	assert.Contains(t, notes[replaced.ID], "not what was saved")
+	assert.Contains(t, notes[otherBytes.ID], "differs from what was saved")
+	assert.Contains(t, notes[replaced.ID], "differs from what was saved")
 	assert.Len(t, list, 4)
 	for _, id := range []string{moved.ID, unfinished.ID, copied.ID} {
 		i, err := l.Image(t.Context(), "local", id)
@@ -416,10 +448,10 @@ func TestSpending(t *testing.T) {
 	all, err := l.Spending(t.Context(), "", now.AddDate(0, 0, -1))
 	require.NoError(t, err)
 	assert.Equal(t, []resources.Spending{
-		{Day: "2026-11-21", Owner: "local", Model: "glm-image", Pictures: 1, CostUSD: 0.015},
-		{Day: "2026-11-20", Owner: "alice", Model: "cogview-4-250304", Pictures: 1, CostUSD: 0.01},
-		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Pictures: 2, CostUSD: 0.03},
-		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Sandbox: true, Pictures: 1, CostUSD: 0.015},
+		{Day: "2026-11-21", Owner: "local", Model: "glm-image", Images: 1, CostUSD: 0.015},
+		{Day: "2026-11-20", Owner: "alice", Model: "cogview-4-250304", Images: 1, CostUSD: 0.01},
+		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Images: 2, CostUSD: 0.03},
+		{Day: "2026-11-20", Owner: "local", Model: "glm-image", Sandbox: true, Images: 1, CostUSD: 0.015},
 	}, all)
 	today, err := l.Spending(t.Context(), "local", now)
 	require.NoError(t, err)

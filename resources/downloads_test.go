@@ -42,7 +42,7 @@ func newDownloads(t *testing.T, folder string) *downloads {
 	now := time.Now()
 	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
-	return &downloads{library: l, now: &now, links: &resources.Links{Library: l, Base: "http://x.example", Lifetime: time.Hour}}
+	return &downloads{library: l, now: &now, links: resources.NewLinks(l, "http://x.example", time.Hour)}
 }
 
 func (d *downloads) get(t *testing.T, method, link string, headers ...string) download {
@@ -274,7 +274,7 @@ func FuzzDownloads(f *testing.F) {
 	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })
 	i := save(f, l, "x", []byte("PICTURE"))
-	links := &resources.Links{Library: l, Lifetime: time.Hour}
+	links := resources.NewLinks(l, "", time.Hour)
 	link, _, err := links.URL(f.Context(), i)
 	require.NoError(f, err)
 	handler := &resources.Downloads{Links: links, Owner: func(context.Context) (string, bool) { return "", false }}

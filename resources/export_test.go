@@ -7,8 +7,8 @@ var Shrink = shrink
 
 // ShrinkPNG lets tests compare the row by row way with the other.
 var (
-	ShrinkPNG   = shrinkPNG
-	ErrNotPlain = errNotPlain
+	ShrinkPNG         = shrinkPNG
+	ErrUnsupportedPNG = errUnsupportedPNG
 )
 
 // Pragma reads a setting of the connection that writes.
@@ -26,7 +26,7 @@ func (l *Library) MakePreview(ctx context.Context, i Image) ([]byte, error) {
 }
 
 // SetFreeSpace replaces what the disk of the images says of its free space.
-func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.pictures.free = free }
+func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.store.free = free }
 
 // SetNetwork makes the library see its folder on a network file system.
 func (l *Library) SetNetwork(kind string) {

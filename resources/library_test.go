@@ -313,6 +313,44 @@ func TestRemove(t *testing.T) {
 	assert.Empty(t, list)
 }
 
+// Nothing of an answer that was not understood stays: it may hold the prompt
+// and a link to the image.
+func TestRemove_UpstreamAnswer(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	i := reserve(t, l, "a secret plan")
+	i.State, i.Failure, i.UpstreamAnswer = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}, `{"echo":"a secret plan"}`
+	require.NoError(t, l.Record(t.Context(), i))
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	var kept string
+	row := openSQLite(t, filepath.Join(folder, ".catalog.db")).QueryRowContext(t.Context(), `SELECT upstream_answer || prompt || upstream_url || path FROM images WHERE id=?`, i.ID)
+	require.NoError(t, row.Scan(&kept))
+	assert.Empty(t, kept)
+}
+
+// An image that is saved while it is removed leaves no file.
+func TestRemove_BesideSave(t *testing.T) {
+	folder := t.TempDir()
+	l, other := open(t, folder), open(t, folder)
+	for range 150 {
+		i := reserve(t, l, "x")
+		i.State, i.UpstreamURL, i.Failure = resources.Answered, "https://images.example/x.png", &resources.Failure{Kind: "download"}
+		require.NoError(t, l.Record(t.Context(), i))
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, err := other.Save(context.Background(), i, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png"})
+			if err != nil {
+				assert.ErrorIs(t, err, resources.ErrNotFound)
+			}
+		})
+		both.Go(func() { assert.NoError(t, l.Remove(context.Background(), "local", i.ID)) })
+		both.Wait()
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 // Several hosts start a server each, all on one folder.
 func TestTwoProcessesOnOneFolder(t *testing.T) {
 	if os.Getenv("ZAI_TEST_SAVER") != "" {

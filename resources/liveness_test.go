@@ -106,6 +106,28 @@ func TestClaim_UnknownProcess(t *testing.T) {
 	}
 }
 
+// Old lock files of processes that were killed without open work are removed;
+// those of living processes and new ones stay.
+func TestLiveness_StaleLockFiles(t *testing.T) {
+	folder := t.TempDir()
+	processes := filepath.Join(folder, ".processes")
+	reserveFor(t, open(t, folder), "alive", time.Now().Add(time.Hour))
+	for name, age := range map[string]time.Duration{"killed": 25 * time.Hour, "young": time.Hour, "alive": 48 * time.Hour} {
+		path := filepath.Join(processes, name+".lock")
+		if name != "alive" {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+		}
+		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+	}
+	reserveFor(t, open(t, folder), "new", time.Now().Add(time.Hour))
+	left, err := filepath.Glob(filepath.Join(processes, "*"))
+	require.NoError(t, err)
+	for n := range left {
+		left[n] = filepath.Base(left[n])
+	}
+	assert.Equal(t, []string{"alive.lock", "new.lock", "young.lock"}, left)
+}
+
 // A lock file goes with its library.
 func TestLibrary_CloseReleasesLock(t *testing.T) {
 	folder := t.TempDir()

@@ -54,7 +54,7 @@ func TestOtherPNGsAreNotPlain(t *testing.T) {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, img))
 		_, err := resources.ShrinkPNG(&b, 512)
-		require.ErrorIs(t, err, resources.ErrNotPlain, name)
+		require.ErrorIs(t, err, resources.ErrUnsupportedPNG, name)
 	}
 }
 
@@ -77,7 +77,7 @@ func FuzzShrinkPNG(f *testing.F) {
 			return
 		}
 		img, err := resources.ShrinkPNG(bytes.NewReader(file), int(limit))
-		if errors.Is(err, resources.ErrNotPlain) {
+		if errors.Is(err, resources.ErrUnsupportedPNG) {
 			return
 		}
 		full, wantErr := png.Decode(bytes.NewReader(file))

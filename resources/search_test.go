@@ -104,6 +104,28 @@ func TestList_QueryPages(t *testing.T) {
 	}
 }
 
+// Queries that the index cannot answer, or not alone, still find what is behind
+// the newest images, and do not fail.
+func TestList_QueryIndexCannotAnswer(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	for _, prompt := range []string{"a sign that reads ᎣᏏᏲ ꭳꮟꮒ", "𞤀𞤣𞤤𞤢𞤥 𞤆𞤵𞤤𞤢𞤪", "nul\x00byte \xff fox", "ᲂ old letter"} {
+		save(t, l, prompt, []byte("x"))
+	}
+	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	_, err := db.ExecContext(t.Context(), `UPDATE images SET id='!' || rowid`)
+	require.NoError(t, err)
+	fill(t, folder, 1500) // newer
+	for query, want := range map[string]int{
+		"ᎣᏏᏲ": 1, "ꭳꮟᏺ": 1, "ꭳꮟꮒ": 1, "𞤀𞤣𞤤𞤢𞤥": 1, "𞤢𞤣𞤤𞤢𞤥": 1, "𞤆𞤵𞤤𞤢𞤪 𞤀𞤣𞤤": 1,
+		"l\x00b": 1, "a\x00b": 0, "\x00\x00\x00": 0, "nul\x00byte": 1, "\xff fox": 1, "ᲂ": 1, "letter": 1,
+	} {
+		page, _, err := l.List(t.Context(), "local", query, "", 10)
+		require.NoError(t, err, "%q", query)
+		assert.Len(t, page, want, "%q", query)
+	}
+}
+
 // A removed image's prompt leaves the index, too.
 func TestList_QueryAfterRemove(t *testing.T) {
 	folder := t.TempDir()
@@ -143,6 +165,8 @@ func FuzzQuery(f *testing.F) {
 	f.Add("一只可爱的小猫", "小猫")
 	folder := f.TempDir()
 	l := open(f, folder)
+	require.NoError(f, l.Ready(f.Context()))
+	fill(f, folder, 1500) // so that the index is asked
 	f.Fuzz(func(t *testing.T, prompt, query string) {
 		if len(query) > resources.MaxQuery {
 			return

@@ -122,6 +122,7 @@ func serve(t *testing.T, l *resources.Library) {
 	i.State = resources.Submitted
 	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
 	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
+	require.NoError(t, l.Renew(ctx, lease, nil), "a process without work")
 	_, err = l.NextClaim(ctx, other)
 	require.NoError(t, err)
 	_, err = l.Claim(ctx, other, 10, false)

@@ -70,7 +70,7 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 	unprivileged(t, func() {
 		report, err := l.Check(t.Context(), true, nil)
 		require.NoError(t, err)
-		require.Equal(t, 1, report.Pictures)
+		require.Equal(t, 1, report.Images)
 		require.Equal(t, []resources.Problem{{Kind: resources.Unreadable, Path: "2020", Detail: "the folder cannot be read"}}, report.Problems)
 		_, err = l.Reindex(t.Context(), "local", nil)
 		require.NoError(t, err)
@@ -97,6 +97,9 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		b, err := l.Read(t.Context(), i)
 		require.NoError(t, err)
 		require.Equal(t, "x", string(b))
+		report, err := l.Check(t.Context(), true, nil)
+		require.NoError(t, err)
+		require.Empty(t, report.Problems)
 		_, err = reserveOne(l, i, 0)
 		require.ErrorIs(t, err, resources.ErrStorage)
 		require.ErrorIs(t, l.ConfirmDelivery(t.Context(), []string{i.ID}), resources.ErrStorage)

@@ -17,34 +17,36 @@ import (
 	"zai-image-mcp/tools"
 )
 
-func TestProgress(t *testing.T) {
+func TestProgress_Messages(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
-	r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
-	require.Eventually(t, func() bool {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
+		require.Eventually(t, func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.progress) >= 3
+		}, time.Second, time.Millisecond)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.progress) >= 3
-	}, time.Second, time.Millisecond)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var messages []string
-	last := -1.0
-	for _, p := range r.progress {
-		assert.Equal(t, "p", p["progressToken"])
-		assert.Greater(t, p["progress"], last, "it must grow")
-		last = p["progress"].(float64)
-		assert.Less(t, last, p["total"])
-		messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
-	}
-	want := []string{"queued", "generating", "generating, some s of about 8", "downloading"}
-	assert.Equal(t, want[:min(len(messages), len(want))], messages, "a stage that is over is not told, and that it is saved is what the result says")
+		var messages []string
+		last := -1.0
+		for _, p := range r.progress {
+			assert.Equal(t, "p", p["progressToken"])
+			assert.Greater(t, p["progress"], last, "it must grow")
+			last = p["progress"].(float64)
+			assert.Less(t, last, p["total"])
+			messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
+		}
+		want := []string{"queued", "generating", "generating, some s of about 8", "downloading"}
+		assert.Equal(t, want[:min(len(messages), len(want))], messages, "a stage that is over is not told, and that it is saved is what the result says")
+	})
 }
 
 // With several images, stages are told while others end already.
-func TestProgress_GrowsAndNeverTellsTheEnd(t *testing.T) {
+func TestProgress_Increases(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
-	for call := range 12 {
+	for call := range 6 {
 		r.mu.Lock()
 		r.progress = nil
 		r.mu.Unlock()
@@ -63,7 +65,8 @@ func TestProgress_GrowsAndNeverTellsTheEnd(t *testing.T) {
 
 // The official TypeScript client handles a result at once and a notification
 // that came with it later, when its token is forgotten.
-func TestProgress_LastOneKeepsAwayFromTheResult(t *testing.T) {
+func TestProgress_PauseBeforeResult(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := server.NewMCPServer("test", "1")
 		s.AddTool(mcp.NewTool("paint"), func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -24,7 +25,8 @@ import (
 	"zai-image-mcp/tools"
 )
 
-func TestGenerate(t *testing.T) {
+func TestGenerate_Result(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"a fox sandbox:filtered","size":"512x640"}`)
 	require.False(t, result.IsError, text(t, result))
@@ -62,7 +64,8 @@ func TestGenerate(t *testing.T) {
 	assert.Equal(t, i.Bytes, *link.Size)
 }
 
-func TestArguments(t *testing.T) {
+func TestGenerate_Arguments(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	tests := []struct {
 		name, arguments string
@@ -115,7 +118,8 @@ func TestArguments(t *testing.T) {
 }
 
 // Every kind of error, as a caller sees it.
-func TestErrorKinds(t *testing.T) {
+func TestGenerate_ErrorKinds(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		kind, prompt string
 		accepted     int64
@@ -160,7 +164,8 @@ func TestErrorKinds(t *testing.T) {
 }
 
 // One refused, three kept.
-func TestEachPictureByItself(t *testing.T) {
+func TestGenerate_PartialFailure(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"a fox sandbox:content_blocked@2","n":4,"size":"512x512"}`)
 	require.False(t, result.IsError)
@@ -199,55 +204,62 @@ func TestEachPictureByItself(t *testing.T) {
 	assert.EqualValues(t, "content_blocked", s.Error.Kind)
 }
 
-func TestPicturesAreMadeSideBySide(t *testing.T) {
-	r := newRig(t, nil)
-	start := time.Now()
-	_, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=3s","n":4,"size":"512x512"}`)
-	require.Len(t, s.Images, 4)
-	assert.Less(t, time.Since(start), 11*time.Second, "twelve seconds one after the other")
+func TestGenerate_Concurrent(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		start := time.Now()
+		_, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=3s","n":4,"size":"512x512"}`)
+		require.Len(t, s.Images, 4)
+		assert.Less(t, time.Since(start), 6*time.Second, "twelve seconds one after the other")
+	})
 }
 
-func TestHandingOver(t *testing.T) {
-	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 300 * time.Millisecond })
-	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=1s","size":"512x512"}`)
-	require.False(t, result.IsError)
-	require.Equal(t, resources.StatusWorking, s.Images[0].Status)
-	id := s.Images[0].ID
-	assert.Contains(t, text(t, result), "call get_image with this id")
-	assert.Contains(t, text(t, result), id)
-	assert.Equal(t, []string{"Image " + id + " is still being made; call get_image with this id in a while."}, s.Notes, "for hosts that drop the text")
-	assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
-	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
-	require.False(t, result.IsError)
-	assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "it waits no longer than it may")
-	require.Eventually(t, func() bool {
-		_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
-		return s.Images[0].Status == resources.StatusSaved
-	}, 10*time.Second, 10*time.Millisecond)
-	assert.EqualValues(t, 1, r.sandbox.Posts())
+func TestGenerate_WaitEnds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
+		result, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=1s","size":"512x512"}`)
+		require.False(t, result.IsError)
+		require.Equal(t, resources.StatusWorking, s.Images[0].Status)
+		id := s.Images[0].ID
+		assert.Contains(t, text(t, result), "call get_image with this id")
+		assert.Contains(t, text(t, result), id)
+		assert.Equal(t, []string{"Image " + id + " is still being made; call get_image with this id in a while."}, s.Notes, "for hosts that drop the text")
+		assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
+		result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+		require.False(t, result.IsError)
+		assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "it waits no longer than it may")
+		require.Eventually(t, func() bool {
+			_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+			return s.Images[0].Status == resources.StatusSaved
+		}, 10*time.Second, 10*time.Millisecond)
+		assert.EqualValues(t, 1, r.sandbox.Posts())
+	})
 }
 
 // An image that another process on the same library is making.
-func TestGetWaitsForAnotherProcess(t *testing.T) {
-	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second })
-	reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
-		Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+func TestGet_RemoteImage(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
+		reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
+			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
+			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+		})
+		require.NoError(t, err)
+		remote := reserved.New[0]
+		time.AfterFunc(200*time.Millisecond, func() {
+			_, err := r.library.Save(context.Background(), remote, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+			assert.NoError(t, err)
+		})
+		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, remote.ID))
+		require.False(t, result.IsError)
+		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+		assert.Contains(t, text(t, result), "no preview could be made")
+		assert.Len(t, result.Content, 2, "an image without preview is still an image")
 	})
-	require.NoError(t, err)
-	row := reserved.New[0]
-	time.AfterFunc(200*time.Millisecond, func() {
-		_, err := r.library.Save(context.Background(), row, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
-		assert.NoError(t, err)
-	})
-	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, row.ID))
-	require.False(t, result.IsError)
-	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
-	assert.Contains(t, text(t, result), "no preview could be made")
-	assert.Len(t, result.Content, 2, "an image without preview is still an image")
 }
 
 func TestGet(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
 	for _, id := range []string{made.Images[0].ID, strings.ToUpper(made.Images[0].ID), made.Images[0].URI, made.Images[0].PreviewURI} {
@@ -266,7 +278,7 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestGetFetchesAgain(t *testing.T) {
+func TestGet_FetchesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
@@ -282,7 +294,7 @@ func TestGetFetchesAgain(t *testing.T) {
 }
 
 // All that was paid for is told, and can be had later.
-func TestEveryPaidPictureIsTold(t *testing.T) {
+func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","n":3,"size":"512x512"}`)
@@ -290,14 +302,15 @@ func TestEveryPaidPictureIsTold(t *testing.T) {
 	unsaved, err := r.library.Unsaved(t.Context(), "local", 10)
 	require.NoError(t, err)
 	require.Len(t, unsaved, 3)
-	for _, row := range unsaved {
-		assert.Contains(t, s.Error.Hint, row.ID)
-		assert.Contains(t, text(t, result), row.ID)
+	for _, i := range unsaved {
+		assert.Contains(t, s.Error.Hint, i.ID)
+		assert.Contains(t, text(t, result), i.ID)
 	}
 }
 
 // An image of the sandbox stays one.
-func TestSandboxPicturesSaySo(t *testing.T) {
+func TestGet_SandboxImage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
 	_, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
 	assert.True(t, *s.Sandbox)
@@ -308,6 +321,7 @@ func TestSandboxPicturesSaySo(t *testing.T) {
 
 // An image that the sandbox drew is never taken for one that Z.AI made.
 func TestList_SandboxImagesSaySo(t *testing.T) {
+	t.Parallel()
 	for _, drawn := range []bool{true, false} {
 		r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox, j.Sandbox = false, drawn })
 		_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
@@ -319,6 +333,7 @@ func TestList_SandboxImagesSaySo(t *testing.T) {
 }
 
 func TestList_TextIsSafeToPrint(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	_, made := r.call(t, "generate_image", `{"prompt":"red\u001b]0;owned\u0007 \u202efox\u009b2J","size":"512x512"}`)
 	require.Len(t, made.Images, 1)
@@ -328,6 +343,7 @@ func TestList_TextIsSafeToPrint(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	result, s := r.call(t, "list_images", `{}`)
 	require.False(t, result.IsError)
@@ -363,15 +379,16 @@ func TestList(t *testing.T) {
 }
 
 // The ceiling holds whatever is asked for; what is left out is said.
-func TestResultsStayUnderTheCeiling(t *testing.T) {
+func TestResult_Size(t *testing.T) {
 	t.Parallel()
 	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
-	for _, inline := range []tools.Inline{tools.InlinePreview, tools.InlineFull, tools.InlineNone} {
+	r := newRig(t, nil)
+	// Without a delivery, the equal calls after the first one get its images.
+	for _, inline := range []tools.Inline{tools.InlineFull, tools.InlinePreview, tools.InlineNone} {
 		t.Run(string(inline), func(t *testing.T) {
-			r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = inline })
-			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "1024x1024"})
+			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512"})
 			require.NoError(t, err)
-			result, s := r.call(t, "generate_image", string(arguments))
+			result, s := r.callWith(t, as(t.Context(), tools.Caller{Owner: "local", Inline: inline}), "generate_image", string(arguments))
 			require.False(t, result.IsError, text(t, result))
 			raw, err := json.Marshal(result)
 			require.NoError(t, err)
@@ -404,7 +421,8 @@ func TestResultsStayUnderTheCeiling(t *testing.T) {
 	}
 }
 
-func TestFullInline(t *testing.T) {
+func TestResult_FullInline(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineFull })
 	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
 	picture, ok := result.Content[1].(mcp.ImageContent)
@@ -415,15 +433,17 @@ func TestFullInline(t *testing.T) {
 	assert.Equal(t, base64.StdEncoding.EncodeToString(file), picture.Data)
 }
 
-func TestNoProgressUnasked(t *testing.T) {
-	r := newRig(t, nil)
-	request := mcp.CallToolRequest{}
-	request.Params.Name = "generate_image"
-	request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
-	_, err := r.CallTool(t.Context(), request)
-	require.NoError(t, err)
-	time.Sleep(10 * time.Millisecond)
-	assert.Empty(t, r.progress)
+func TestProgress_NotRequested(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		request := mcp.CallToolRequest{}
+		request.Params.Name = "generate_image"
+		request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
+		_, err := r.CallTool(t.Context(), request)
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Empty(t, r.progress)
+	})
 }
 
 // A result does not wait for a preview that takes too long.

@@ -134,9 +134,9 @@ func checkCatalog(ctx context.Context, library *resources.Library) (string, erro
 		return "", err
 	}
 	if n := len(report.Problems); n > 0 {
-		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Pictures)
+		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Images)
 	}
-	return fmt.Sprintf("%d images, no problems", report.Pictures), nil
+	return fmt.Sprintf("%d images, no problems", report.Images), nil
 }
 
 // warning is something that works but can go wrong.

@@ -55,7 +55,7 @@ func (p *program) printReport(r resources.Report) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", problem.Kind, problem.ID, plaintext.Line(problem.Path, 0), plaintext.Line(problem.Detail, 0))
 	}
 	_ = table.Flush() // there is nowhere to report that stdout fails
-	fmt.Fprintf(p.Stdout, "%d images of %.1f MB checked: ", r.Pictures, float64(r.Bytes)/1e6)
+	fmt.Fprintf(p.Stdout, "%d images of %.1f MB checked: ", r.Images, float64(r.Bytes)/1e6)
 	switch n := len(r.Problems); n {
 	case 0:
 		fmt.Fprintln(p.Stdout, "no problems.")

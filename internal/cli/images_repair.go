@@ -97,7 +97,7 @@ func allMissing(r resources.Report) bool {
 			missing++
 		}
 	}
-	return missing > 1 && missing == r.Pictures
+	return missing > 1 && missing == r.Images
 }
 
 // repairFolder repairs the files of the library.

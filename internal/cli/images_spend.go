@@ -51,7 +51,7 @@ func (p *program) printSpending(list []resources.Spending, since time.Time) erro
 		} else {
 			total += s.CostUSD
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, plaintext.Line(s.Owner, 0), plaintext.Line(model, 0), s.Pictures, s.CostUSD)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t$%.3f\n", s.Day, plaintext.Line(s.Owner, 0), plaintext.Line(model, 0), s.Images, s.CostUSD)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -73,7 +73,7 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 	if err != nil {
 		return err
 	}
-	links := &resources.Links{Library: library, Base: endpoint.Base(), Lifetime: c.LinkLifetime}
+	links := resources.NewLinks(library, endpoint.Base(), c.LinkLifetime)
 	settings.locator, settings.metrics = resources.Locator{Links: links}, true
 	s, err := p.newServer(ctx, settings, library, log)
 	if err != nil {

@@ -72,8 +72,10 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 
 // Wherever the way to the service breaks, a call is taken at most once, and is
 // sent again only where it was surely not taken; the money follows.
-func TestFailurePoints(t *testing.T) {
+func TestStart_ConnectionFailures(t *testing.T) {
+	t.Parallel()
 	const calls = 20
+	late := make(chan struct{})
 	text := func(status int, body string) func(http.ResponseWriter, func() *httptest.ResponseRecorder) {
 		return func(w http.ResponseWriter, _ func() *httptest.ResponseRecorder) {
 			w.WriteHeader(status)
@@ -107,9 +109,9 @@ func TestFailurePoints(t *testing.T) {
 		"busy":                     {text(429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
 		"the service's own error":  {text(500, `{"error":{"code":"1234","message":"Network error"}}`), 4, 0, resources.Failed},
 		"no balance":               {text(429, `{"error":{"code":"1113","message":"Insufficient balance"}}`), 1, 0, resources.Failed},
-		"answered, then late": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
+		"answered, then late": {func(_ http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			take()
-			time.Sleep(2 * time.Second)
+			<-late // until the client has given up
 		}, 1, 1, resources.Unknown},
 		"nothing fails, for a control": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			_, _ = w.Write(take().Body.Bytes())
@@ -125,6 +127,7 @@ func TestFailurePoints(t *testing.T) {
 			limit := time.Minute
 			if name == "answered, then late" {
 				limit = time.Second
+				defer close(late)
 			}
 			options := []zai.Option{zai.WithTimeouts(time.Minute, limit), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 })}
 			switch name {
@@ -146,9 +149,9 @@ func TestFailurePoints(t *testing.T) {
 			}
 			for n, call := range all {
 				<-call.Jobs[0].Done()
-				row := r.row(t, ids(call)[0])
-				assert.Equal(t, tt.state, row.State, "%+v", row.Failure)
-				assert.Equal(t, tt.state != resources.Failed, row.Charged)
+				image := r.image(t, ids(call)[0])
+				assert.Equal(t, tt.state, image.State, "%+v", image.Failure)
+				assert.Equal(t, tt.state != resources.Failed, image.Charged)
 				prompt := fmt.Sprint("call ", n)
 				f.mu.Lock()
 				assert.Equal(t, tt.came, f.came[prompt])

@@ -15,6 +15,7 @@ import (
 // call made again hears that, at any time in the fifteen minutes after it: a
 // second before its lease runs out and a second after, with no recovery between.
 func TestStart_AfterCrash(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		lease  string // the dead process's, as SQL
 		age    time.Duration
@@ -29,37 +30,38 @@ func TestStart_AfterCrash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dying := newRig(t, nil)
-			held := make(chan struct{})
-			call, err := dying.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
-				if s.Phase == jobs.PhaseGenerating {
-					<-held // the row says "submitted", nothing is sent yet
-				}
-			})
-			require.NoError(t, err)
-			defer func() { close(held); <-call.Jobs[0].Done() }()
-			age := tt.age.Milliseconds()
-			require.Eventually(t, func() bool { return call.Jobs[0].Stage().Phase == jobs.PhaseGenerating }, 10*time.Second, time.Millisecond)
-			dying.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=%s, updated_ms=updated_ms-%d, created_ms=created_ms-%d`, tt.lease, age, age)
-			heir := dying.another(t, nil)
-			if name == "recovered by somebody" {
-				taken, err := heir.Recover(t.Context(), true)
+			inBubble(t, nil, func(t *testing.T, dying *rig) {
+				held := make(chan struct{})
+				call, err := dying.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+					if s.Phase == jobs.PhaseGenerating {
+						<-held // the image says "submitted", nothing is sent yet
+					}
+				})
 				require.NoError(t, err)
-				require.Len(t, taken, 1)
-				<-taken[0].Done()
-			}
-			again, err := heir.Start(t.Context(), order("a fox"), nil)
-			require.NoError(t, err)
-			assert.Equal(t, tt.joined, again.Joined)
-			if name == "lease runs" { // its caller waits, and hears when the lease is over
-				dying.sqlf(t, `UPDATE images SET lease_until_ms=1`)
-			}
-			<-again.Jobs[0].Done()
-			if tt.joined == 1 {
-				assert.Equal(t, resources.Unknown, again.Jobs[0].Image().State)
-				assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
-			}
-			assert.Equal(t, tt.posts, dying.sandbox.Posts())
+				defer func() { close(held); <-call.Jobs[0].Done() }()
+				age := tt.age.Milliseconds()
+				require.Eventually(t, func() bool { return call.Jobs[0].Stage().Phase == jobs.PhaseGenerating }, 10*time.Second, time.Millisecond)
+				dying.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=%s, updated_ms=updated_ms-%d, created_ms=created_ms-%d`, tt.lease, age, age)
+				heir := dying.another(t, nil)
+				if name == "recovered by somebody" {
+					taken, err := heir.Recover(t.Context(), true)
+					require.NoError(t, err)
+					require.Len(t, taken, 1)
+					<-taken[0].Done()
+				}
+				again, err := heir.Start(t.Context(), order("a fox"), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.joined, again.Joined)
+				if name == "lease runs" { // its caller waits, and hears when the lease is over
+					dying.sqlf(t, `UPDATE images SET lease_until_ms=1`)
+				}
+				<-again.Jobs[0].Done()
+				if tt.joined == 1 {
+					assert.Equal(t, resources.Unknown, again.Jobs[0].Image().State)
+					assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+				}
+				assert.Equal(t, tt.posts, dying.sandbox.Posts())
+			})
 		})
 	}
 }
@@ -68,6 +70,7 @@ func TestStart_AfterCrash(t *testing.T) {
 // its first failure, however often it is tried in that time; later the call
 // makes a new one.
 func TestStart_JoinOfFailedImageEnds(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	watch, mend := r.breakFolder(t)
 	first, err := r.start(t.Context(), order("a fox"), watch)

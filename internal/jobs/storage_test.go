@@ -15,6 +15,7 @@ import (
 
 // An image that cannot be saved is not paid for.
 func TestStart_FolderUnusable(t *testing.T) {
+	t.Parallel()
 	today := func() string { return time.Now().UTC().Format("2006/01/02") }
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, folder string)
@@ -47,6 +48,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, nil)
 			r.make(t, "before")
 			posts := r.sandbox.Posts()
@@ -65,7 +67,8 @@ func TestStart_FolderUnusable(t *testing.T) {
 
 // A folder deleted while an image waits for its turn is noticed before the
 // image is paid for.
-func TestMake_FolderGoneInQueue(t *testing.T) {
+func TestRun_FolderGoneInQueue(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseQueued {
@@ -80,6 +83,7 @@ func TestMake_FolderGoneInQueue(t *testing.T) {
 
 // Today's folder may be cleared out at any time.
 func TestStart_DayFolderDeleted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	require.NoError(t, os.RemoveAll(filepath.Join(r.folder, time.Now().UTC().Format("2006"))))
@@ -88,7 +92,8 @@ func TestStart_DayFolderDeleted(t *testing.T) {
 
 // A folder that takes the other's place is used from then on; an image that is
 // being made is saved there and entered in its catalog.
-func TestFetch_FolderReplacedMeanwhile(t *testing.T) {
+func TestFetch_FolderReplaced(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	trash := t.TempDir() + "/trash"
@@ -101,10 +106,10 @@ func TestFetch_FolderReplacedMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	<-j.Done()
 	require.Nil(t, j.Image().Failure)
-	row := r.row(t, j.ID())
-	assert.Equal(t, resources.Saved, row.State)
-	assert.True(t, row.Charged)
-	_, err = r.Library.Read(t.Context(), row)
+	image := r.image(t, j.ID())
+	assert.Equal(t, resources.Saved, image.State)
+	assert.True(t, image.Charged)
+	_, err = r.Library.Read(t.Context(), image)
 	require.NoError(t, err)
 	list, _, err := r.Library.List(t.Context(), "local", "", "", 10)
 	require.NoError(t, err)
@@ -114,6 +119,7 @@ func TestFetch_FolderReplacedMeanwhile(t *testing.T) {
 // What became of an image while its folder was away is recorded when the
 // folder is back.
 func TestFetch_FolderAwayAndBack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
 	away := t.TempDir() + "/away"
@@ -128,30 +134,32 @@ func TestFetch_FolderAwayAndBack(t *testing.T) {
 	require.NoError(t, os.Rename(away, r.folder))
 	_, err = r.Recover(t.Context(), true)
 	require.NoError(t, err)
-	kept := r.row(t, j.ID())
+	kept := r.image(t, j.ID())
 	assert.NotEmpty(t, kept.UpstreamURL, "the link to the paid image")
 	again, err := r.Follow(t.Context(), kept, nil)
 	require.NoError(t, err)
 	<-again.Done()
-	assert.Equal(t, resources.Saved, r.row(t, j.ID()).State)
+	assert.Equal(t, resources.Saved, r.image(t, j.ID()).State)
 	assert.EqualValues(t, 2, r.sandbox.Accepted())
 }
 
 // An image whose file the user deleted is fetched again, free of charge.
 func TestFollow_FileMissing(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{
 		"deleted":   os.Remove,
 		"truncated": func(path string) error { return os.Truncate(path, 10) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, nil)
-			row := r.make(t, "a fox")
-			require.NoError(t, spoil(r.Library.Path(row)))
-			j, err := r.Follow(t.Context(), row, nil)
+			image := r.make(t, "a fox")
+			require.NoError(t, spoil(r.Library.Path(image)))
+			j, err := r.Follow(t.Context(), image, nil)
 			require.NoError(t, err)
 			<-j.Done()
 			assert.Equal(t, resources.Saved, j.Image().State)
-			_, err = r.Library.Read(t.Context(), r.row(t, row.ID))
+			_, err = r.Library.Read(t.Context(), r.image(t, image.ID))
 			require.NoError(t, err)
 			assert.EqualValues(t, 1, r.sandbox.Posts())
 		})
@@ -160,10 +168,11 @@ func TestFollow_FileMissing(t *testing.T) {
 
 // An image that came inside the answer has no link to fetch it from.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
-	row := r.make(t, "sandbox:b64")
-	require.NoError(t, os.Remove(r.Library.Path(row)))
-	j, err := r.Follow(t.Context(), row, nil)
+	image := r.make(t, "sandbox:b64")
+	require.NoError(t, os.Remove(r.Library.Path(image)))
+	j, err := r.Follow(t.Context(), image, nil)
 	require.NoError(t, err)
 	<-j.Done()
 	require.NotNil(t, j.Image().Failure)
@@ -173,9 +182,10 @@ func TestFollow_FileMissingWithoutLink(t *testing.T) {
 }
 
 // What the service answered and nobody understood is kept with the image.
-func TestMake_AnswerNotUnderstood(t *testing.T) {
+func TestRun_AnswerNotUnderstood(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
-	row := r.make(t, "sandbox:no_picture")
-	assert.Equal(t, resources.Unknown, row.State)
-	assert.Contains(t, row.UpstreamAnswer, `"data":[]`)
+	image := r.make(t, "sandbox:no_picture")
+	assert.Equal(t, resources.Unknown, image.State)
+	assert.Contains(t, image.UpstreamAnswer, `"data":[]`)
 }

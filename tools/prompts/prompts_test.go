@@ -43,7 +43,8 @@ func required(p server.ServerPrompt) string {
 
 // The definitions, and the words of a prompt with and without all its answers,
 // are a contract with users: a change must be meant.
-func TestPrompts(t *testing.T) {
+func TestAll_Golden(t *testing.T) {
+	t.Parallel()
 	var names []string
 	for _, p := range prompts.All(zai.Global, zai.DefaultModel) {
 		names = append(names, p.Prompt.Name)
@@ -79,7 +80,8 @@ var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)"
 
 // Whatever is asked for, the call that a prompt leads to is one that is
 // accepted.
-func TestPromptsAskForWhatThereIs(t *testing.T) {
+func TestAll_ValidCalls(t *testing.T) {
+	t.Parallel()
 	sizes := map[string]bool{}
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		for _, p := range prompts.All(region, zai.DefaultModel) {
@@ -115,7 +117,8 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 	assert.Greater(t, len(sizes), 8, "formats have sizes of their own")
 }
 
-func TestPromptsRefuse(t *testing.T) {
+func TestAll_InvalidArguments(t *testing.T) {
+	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[0]
 	for text, arguments := range map[string]map[string]string{
 		`"dish" of the prompt "food_promotion" is missing`: {"dish": "  ", "style": "rustic"},
@@ -133,7 +136,8 @@ func TestPromptsRefuse(t *testing.T) {
 
 // The words that have to be readable come word for word, in one language or
 // in both.
-func TestLettering(t *testing.T) {
+func TestAll_TextInImage(t *testing.T) {
+	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[1]
 	for want, arguments := range map[string]map[string]string{
 		"No words in the image.":                       {},
@@ -154,7 +158,8 @@ func TestLettering(t *testing.T) {
 	assert.Contains(t, text, `model "glm-image"`, "the server's own default")
 }
 
-func TestPromptCompletion(t *testing.T) {
+func TestCompletion(t *testing.T) {
+	t.Parallel()
 	c := prompts.Completion{Region: zai.Global}
 	for _, tt := range []struct{ prompt, argument, typed, want string }{
 		{"food_promotion", "style", "", "bright and fresh,dark and moody,rustic,minimalist,festive,street food"},

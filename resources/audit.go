@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// What looks at all owners' images: checking, repairing, reindexing.
+// This file has the queries over the images of all owners, for Check, Repair and
+// Reindex.
 
-// surveyed is a row with what only surveys want to know.
+// auditRow is an Image with columns that only audits need.
 type auditRow struct {
 	Image
 	leaseUntil, updatedAt time.Time
 }
 
-const auditColumns = `lease_until_ms, updated_ms, ` + columns
+const auditColumns = `lease_until_ms, updated_ms, ` + imageColumns
 
 func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
 	var lease, updated int64
@@ -22,26 +23,26 @@ func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
 	return auditRow{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
 }
 
-// leading scans more columns ahead of the others.
+// prefixScanner scans additional columns before those of the caller.
 type prefixScanner struct {
 	row   interface{ Scan(...any) error }
 	first []any
 }
 
-func (l prefixScanner) Scan(targets ...any) error { return l.row.Scan(append(l.first, targets...)...) }
+func (p prefixScanner) Scan(targets ...any) error { return p.row.Scan(append(p.first, targets...)...) }
 
-// any finds a row in any state.
+// lookup returns an image in any state, including Removed.
 func (c *catalog) lookup(ctx context.Context, id string) (auditRow, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return auditRow{}, err
 	}
 	i, err := scanAuditRow(db.lookup.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id=?`, id))
-	return i, c.failure("reading row", err)
+	return i, c.storageError("reading row", err)
 }
 
-// everyone lists the rows in these states behind an id, oldest first; none
-// when there are no more.
+// scan returns a page of the images in the given states, oldest first, with ids
+// greater than after. The page after the last one is empty.
 func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]auditRow, error) {
 	db, err := c.open(ctx)
 	if err != nil {
@@ -56,44 +57,26 @@ func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]au
 	rows, err := db.read.QueryContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id>? AND state IN (?`+
 		strings.Repeat(`,?`, len(states)-1)+`) ORDER BY id LIMIT ?`, append(arguments, page)...)
 	if err != nil {
-		return nil, c.failure("looking through the catalog", err)
+		return nil, c.storageError("scanning the catalog", err)
 	}
 	defer rows.Close()
 	var list []auditRow
 	for rows.Next() {
 		i, err := scanAuditRow(rows)
 		if err != nil {
-			return nil, c.failure("looking through the catalog", err)
+			return nil, c.storageError("scanning the catalog", err)
 		}
 		list = append(list, i)
 	}
-	return list, c.failure("looking through the catalog", rows.Err())
+	return list, c.storageError("scanning the catalog", rows.Err())
 }
 
+// count returns the number of images in a state.
 func (c *catalog) count(ctx context.Context, state State) (n int, err error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return 0, err
 	}
 	err = db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM images WHERE state=?`, state).Scan(&n)
-	return n, c.failure("counting", err)
-}
-
-// move notes that a saved image's file has another name now.
-func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time) error {
-	write, err := c.writer(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = write.ExecContext(ctx, `UPDATE images SET path=?, updated_ms=? WHERE id=? AND state='saved' AND path=?`, name, now.UnixMilli(), i.ID, i.Path)
-	return c.failure("moving row "+i.ID, err)
-}
-
-// adopt adds the row of an image that nobody reserved.
-func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
-	write, err := c.writer(ctx)
-	if err != nil {
-		return err
-	}
-	return c.failure("adding "+i.ID, insert(ctx, write, i, now, "", Lease{}))
+	return n, c.storageError("counting", err)
 }

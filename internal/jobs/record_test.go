@@ -18,39 +18,41 @@ const (
 
 // The catalog cannot be written for a while: what happened meanwhile is
 // written as soon as it can be.
-func TestStepsThatTheCatalogDidNotTake(t *testing.T) {
+func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond })
-	r.make(t, "a fox")
-	r.sql(t, breakCatalog)
-	call, err := r.Start(t.Context(), order("an owl"), nil)
-	require.NoError(t, err)
-	<-call.Jobs[0].Done()
-	lost := call.Jobs[0].Image()
-	require.NotNil(t, lost.Failure)
-	assert.EqualValues(t, "storage", lost.Failure.Kind)
-	assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
-	assert.Equal(t, resources.Submitted, r.row(t, lost.ID).State)
-	refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
-	require.NoError(t, err)
-	<-refused.Jobs[0].Done()
-	r.sql(t, mendCatalog)
-	require.Eventually(t, func() bool {
-		return r.row(t, lost.ID).UpstreamURL != "" && r.row(t, ids(refused)[0]).State == resources.Failed
-	}, 5*time.Second, 10*time.Millisecond)
-	assert.False(t, r.row(t, ids(refused)[0]).Charged, "the money is released")
-	j, err := r.Follow(t.Context(), r.row(t, lost.ID), nil)
-	require.NoError(t, err)
-	<-j.Done()
-	assert.Equal(t, resources.Saved, r.row(t, lost.ID).State)
-	assert.EqualValues(t, 3, r.sandbox.Posts())
+	inBubble(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
+		r.make(t, "a fox")
+		r.sql(t, breakCatalog)
+		call, err := r.Start(t.Context(), order("an owl"), nil)
+		require.NoError(t, err)
+		<-call.Jobs[0].Done()
+		lost := call.Jobs[0].Image()
+		require.NotNil(t, lost.Failure)
+		assert.EqualValues(t, "storage", lost.Failure.Kind)
+		assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
+		assert.Equal(t, resources.Submitted, r.image(t, lost.ID).State)
+		refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
+		require.NoError(t, err)
+		<-refused.Jobs[0].Done()
+		r.sql(t, mendCatalog)
+		require.Eventually(t, func() bool {
+			return r.image(t, lost.ID).UpstreamURL != "" && r.image(t, ids(refused)[0]).State == resources.Failed
+		}, 5*time.Second, 10*time.Millisecond)
+		assert.False(t, r.image(t, ids(refused)[0]).Charged, "the money is released")
+		j, err := r.Follow(t.Context(), r.image(t, lost.ID), nil)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.Equal(t, resources.Saved, r.image(t, lost.ID).State)
+		assert.EqualValues(t, 3, r.sandbox.Posts())
+	})
 }
 
 // The disk recovers, and the agent does at once what it was told to do.
-func TestGetRightAfterTheCatalogIsMended(t *testing.T) {
+func TestRecord_CatalogMended(t *testing.T) {
+	t.Parallel()
 	for name, goOn := range map[string]func(t *testing.T, r *rig, id string){
 		"the image is asked for": func(t *testing.T, r *rig, id string) {
-			j, err := r.Follow(t.Context(), r.row(t, id), nil)
+			j, err := r.Follow(t.Context(), r.image(t, id), nil)
 			require.NoError(t, err)
 			<-j.Done()
 		},
@@ -83,12 +85,12 @@ func TestGetRightAfterTheCatalogIsMended(t *testing.T) {
 				require.NoError(t, err)
 				<-call.Jobs[0].Done()
 				id := ids(call)[0]
-				require.Equal(t, resources.Submitted, r.row(t, id).State)
+				require.Equal(t, resources.Submitted, r.image(t, id).State)
 				r.sql(t, mendCatalog)
 				goOn(t, r, id)
-				row := r.another(t, nil).row(t, id)
-				assert.Equal(t, want, row.State)
-				assert.Equal(t, want == resources.Saved, row.Charged)
+				image := r.another(t, nil).image(t, id)
+				assert.Equal(t, want, image.State)
+				assert.Equal(t, want == resources.Saved, image.Charged)
 				assert.EqualValues(t, 2, r.sandbox.Posts())
 			})
 		}
