@@ -63,7 +63,7 @@ type ContentFilter struct {
 
 // Failure is a problem in words for whoever made the call, as kept in a row.
 type Failure struct {
-	Kind      string `json:"kind"`
+	Kind      Kind   `json:"kind"`
 	Message   string `json:"message"`
 	Hint      string `json:"hint"`
 	Retryable bool   `json:"retryable"`

@@ -4,13 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"testing"
 
-	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
@@ -36,17 +33,12 @@ func BenchmarkResourcesList(b *testing.B) {
 		l := open(b, folder)
 		require.NoError(b, l.Record(context.Background(), reserve(b, l, "x")))
 		fill(b, folder, n)
-		hooks := &server.Hooks{}
-		s := server.NewMCPServer("x", "1", server.WithHooks(hooks))
-		(&resources.MCP{Library: l, Owner: func(context.Context) string { return "local" }}).Register(s, hooks)
-		page := func(cursor mcp.Cursor) mcp.Cursor {
-			answer := s.HandleMessage(context.Background(), json.RawMessage(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{"cursor":%q}}`, cursor)))
-			response, ok := answer.(mcp.JSONRPCResponse)
-			require.True(b, ok)
-			result, ok := response.Result.(mcp.ListResourcesResult)
-			require.True(b, ok)
+		m := &resources.MCP{Library: l}
+		page := func(cursor string) string {
+			result, err := m.ListPage(context.Background(), "local", cursor)
+			require.NoError(b, err)
 			require.Len(b, result.Resources, resources.PageSize)
-			return result.NextCursor
+			return string(result.NextCursor)
 		}
 		b.Run(fmt.Sprintf("%d/first", n), func(b *testing.B) {
 			for b.Loop() {
@@ -55,7 +47,7 @@ func BenchmarkResourcesList(b *testing.B) {
 		})
 		later := page("")
 		if n > 1000 { // from the middle
-			later = mcp.Cursor(base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "before 00%024d", n/2)))
+			later = base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "before 00%024d", n/2))
 		}
 		b.Run(fmt.Sprintf("%d/later", n), func(b *testing.B) {
 			for b.Loop() {

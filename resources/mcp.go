@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,117 +8,67 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 )
 
-// PageSize is how many images a page of resources/list holds.
+// PageSize is the number of images in a page of resources/list.
 const PageSize = 50
 
-// MCP shows a library to agents as MCP resources. Images are not registered
-// with the server: lists and reads come straight from the catalog, so a
-// hundred thousand of them cost a page and not memory.
+// ErrBadCursor means that a client sent a cursor that the server did not issue.
+var ErrBadCursor = errors.New("unknown cursor")
+
+// MCP presents a library as MCP resources. Lists and reads come straight from
+// the catalog, so a hundred thousand images cost a page and not memory.
 type MCP struct {
 	Library *Library
-	// Owner tells whose images a request may see.
-	Owner func(context.Context) string
-	// Models is the JSON of zai-image://models.
-	Models []byte
-	// MaxMessage is the largest message the transport may carry, in bytes; 0
+	Models  []byte // JSON of zai-image://models
+	// MaxMessage is the largest message that the transport carries, in bytes; 0
 	// for no limit. An image that does not fit is re-encoded as JPEG.
 	MaxMessage int
-	// Reach says how callers get at files otherwise.
-	Reach Locator
-
-	pages sync.Map // *mcp.ListResourcesRequest -> listed
+	Locator    Locator // how callers reach files outside MCP
 }
 
-type listed struct {
-	images []Image
-	next   string
-	err    error
+// Templates returns the resource templates of an image.
+func (m *MCP) Templates() []mcp.ResourceTemplate {
+	return []mcp.ResourceTemplate{
+		mcp.NewResourceTemplate(imagesURI+"{id}", "image", mcp.WithTemplateDescription("An image, its exact bytes")),
+		mcp.NewResourceTemplate(imagesURI+"{id}/preview", "image preview",
+			mcp.WithTemplateDescription("A small JPEG of an image, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")),
+		mcp.NewResourceTemplate(imagesURI+"{id}/metadata", "image metadata",
+			mcp.WithTemplateDescription("Prompt, model, size, cost and file of an image"), mcp.WithTemplateMIMEType("application/json")),
+	}
 }
 
-// Register adds resources, templates and hooks. Call it once.
-func (m *MCP) Register(s *server.MCPServer, hooks *server.Hooks) {
-	s.AddResource(modelsResource(), m.readModels)
-	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}", "image",
-		mcp.WithTemplateDescription("An image, its exact bytes")), m.readOriginal)
-	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}/preview", "image preview",
-		mcp.WithTemplateDescription("A small JPEG of an image, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")), m.readPreview)
-	s.AddResourceTemplate(mcp.NewResourceTemplate(imagesURI+"{id}/metadata", "image metadata",
-		mcp.WithTemplateDescription("Prompt, model, size, cost and file of an image"), mcp.WithTemplateMIMEType("application/json")), m.readMetadata)
-	hooks.AddOnRequestInitialization(m.beforeAny)
-	hooks.AddBeforeListResources(m.beforeList)
-	hooks.AddAfterListResources(m.afterList)
-	hooks.AddBeforeReadResource(m.beforeRead)
-}
-
-// beforeAny refuses to list images when there is no catalog to read: an
-// empty list would be a lie, and this hook is the only one that can refuse.
-func (m *MCP) beforeAny(ctx context.Context, _ any, message any) error {
-	raw, ok := message.(json.RawMessage)
-	if !ok || !bytes.Contains(raw, []byte(mcp.MethodResourcesList)) {
-		return nil
-	}
-	var request struct {
-		Method mcp.MCPMethod `json:"method"`
-	}
-	if err := json.Unmarshal(raw, &request); err != nil || request.Method != mcp.MethodResourcesList {
-		return nil //nolint:nilerr // the server library answers what is no request
-	}
+// ListPage returns a page of an owner's images, newest first. The models follow
+// the oldest image, on a page of their own if the last one is full. It fails
+// with ErrBadCursor or ErrStorage.
+func (m *MCP) ListPage(ctx context.Context, owner, cursor string) (mcp.ListResourcesResult, error) {
+	var result mcp.ListResourcesResult
 	if err := m.Library.Ready(ctx); err != nil {
-		m.Library.log.ErrorContext(ctx, "images cannot be listed", "error", err)
-		return ErrStorage
+		return result, fmt.Errorf("%w: %w", ErrStorage, err)
 	}
-	return nil
-}
-
-// badCursor is no base64, so that the server library answers "invalid params".
-const badCursor = "!"
-
-// beforeList reads the page from the catalog, while the cursor can still be
-// refused.
-func (m *MCP) beforeList(ctx context.Context, _ any, request *mcp.ListResourcesRequest) {
-	before, ok := openCursor(string(request.Params.Cursor))
+	before, ok := decodeCursor(cursor)
 	if !ok {
-		request.Params.Cursor = badCursor
-		return
+		return result, ErrBadCursor
 	}
-	var page listed
-	page.images, page.next, page.err = m.Library.List(ctx, m.Owner(ctx), "", before, PageSize)
-	m.pages.Store(request, page)
-}
-
-// afterList puts the page in place of what the server library knows. Models
-// come behind the oldest image, on a page of their own when the last is full.
-func (m *MCP) afterList(ctx context.Context, _ any, request *mcp.ListResourcesRequest, result *mcp.ListResourcesResult) {
-	value, ok := m.pages.LoadAndDelete(request)
-	if !ok {
-		return
+	images, next, err := m.Library.List(ctx, owner, "", before, PageSize)
+	if err != nil {
+		return result, fmt.Errorf("%w: %w", ErrStorage, err)
 	}
-	page, ok := value.(listed)
-	if !ok {
-		return
+	result.Resources = make([]mcp.Resource, 0, len(images)+1)
+	for _, i := range images {
+		result.Resources = append(result.Resources, resourceOf(i))
 	}
-	if page.err != nil {
-		m.Library.log.ErrorContext(ctx, "images cannot be listed", "error", page.err)
-	}
-	list := make([]mcp.Resource, 0, len(page.images)+1)
-	for _, i := range page.images {
-		list = append(list, m.resource(i))
-	}
-	next := page.next
 	switch {
-	case next == "" && len(list) < PageSize:
-		list = append(list, modelsResource())
-	case next == "" && len(list) == PageSize:
-		next = page.images[len(list)-1].ID
+	case next == "" && len(images) < PageSize:
+		result.Resources = append(result.Resources, modelsResource())
+	case next == "":
+		next = images[len(images)-1].ID
 	}
-	result.Resources, result.NextCursor = list, mcp.Cursor(closeCursor(next))
+	result.NextCursor = mcp.Cursor(encodeCursor(next))
+	return result, nil
 }
 
 func modelsResource() mcp.Resource {
@@ -128,28 +77,30 @@ func modelsResource() mcp.Resource {
 		mcp.WithMIMEType("application/json"))
 }
 
-// closeCursor makes the opaque form of a cursor.
-func closeCursor(id string) string {
+const cursorPrefix = "before "
+
+// encodeCursor returns the opaque form of an image id; both may be empty.
+func encodeCursor(id string) string {
 	if id == "" {
 		return ""
 	}
-	return base64.StdEncoding.EncodeToString([]byte("before " + id))
+	return base64.StdEncoding.EncodeToString([]byte(cursorPrefix + id))
 }
 
-func openCursor(cursor string) (id string, ok bool) {
+func decodeCursor(cursor string) (id string, ok bool) {
 	if cursor == "" {
 		return "", true
 	}
 	text, err := base64.StdEncoding.DecodeString(cursor)
-	if err != nil || len(text) < len("before ") || string(text[:len("before ")]) != "before " {
+	if err != nil {
 		return "", false
 	}
-	id = string(text[len("before "):])
-	return id, ValidID(id)
+	id, ok = strings.CutPrefix(string(text), cursorPrefix)
+	return id, ok && ValidID(id)
 }
 
-// resource describes an image in lists.
-func (m *MCP) resource(i Image) mcp.Resource {
+// resourceOf describes an image in lists.
+func resourceOf(i Image) mcp.Resource {
 	size := i.Bytes
 	description := fmt.Sprintf("%dx%d, %s, %s", i.Width, i.Height, i.Model, i.CreatedAt.Format(time.DateTime))
 	if i.Sandbox {
@@ -162,40 +113,33 @@ func (m *MCP) resource(i Image) mcp.Resource {
 	return r
 }
 
-// beforeRead answers "not found" in the way of the protocol's version: a
-// handler's own error would always be "internal", while the server library
-// has the right code for a URI that nothing matches.
-func (m *MCP) beforeRead(ctx context.Context, _ any, request *mcp.ReadResourceRequest) {
-	uri := request.Params.URI
-	if !strings.HasPrefix(uri, imagesURI) {
-		return
+// Read returns the contents of one of an owner's resources. It fails with
+// ErrNotFound if there is none, or if the image is not saved.
+func (m *MCP) Read(ctx context.Context, owner, uri string) ([]mcp.ResourceContents, error) {
+	if uri == ModelsURI {
+		return []mcp.ResourceContents{mcp.TextResourceContents{URI: ModelsURI, MIMEType: "application/json", Text: string(m.Models)}}, nil
 	}
-	id, _, ok := ParseURI(uri)
-	if ok {
-		i, err := m.Library.Image(ctx, m.Owner(ctx), id)
-		ok = err == nil && i.State == Saved || err != nil && !errors.Is(err, ErrNotFound)
-	}
+	id, view, ok := ParseURI(uri)
 	if !ok {
-		request.Params.URI = "not-found:" + clip(uri, 200)
+		return nil, ErrNotFound
 	}
-}
-
-func (m *MCP) readModels(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-	return []mcp.ResourceContents{mcp.TextResourceContents{URI: ModelsURI, MIMEType: "application/json", Text: string(m.Models)}}, nil
-}
-
-// find is the image of a request that beforeRead let through.
-func (m *MCP) find(ctx context.Context, request mcp.ReadResourceRequest) (Image, error) {
-	id, _, _ := ParseURI(request.Params.URI)
-	return m.Library.Image(ctx, m.Owner(ctx), id)
-}
-
-func (m *MCP) readOriginal(ctx context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-	i, err := m.find(ctx, request)
-	if err != nil {
+	i, err := m.Library.Image(ctx, owner, id)
+	switch {
+	case err != nil:
 		return nil, err
+	case i.State != Saved:
+		return nil, ErrNotFound
+	case view == Preview:
+		return m.readPreview(ctx, i)
+	case view == Metadata:
+		return m.readMetadata(ctx, i)
+	default:
+		return m.readOriginal(ctx, i)
 	}
-	const envelope = 16 << 10 // everything around the image
+}
+
+func (m *MCP) readOriginal(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
+	const envelope = 16 << 10 // bytes around the image
 	if room := (m.MaxMessage - envelope) / 4 * 3; m.MaxMessage > 0 && i.Bytes > int64(room) {
 		return m.reencoded(ctx, i, room)
 	}
@@ -206,15 +150,15 @@ func (m *MCP) readOriginal(ctx context.Context, request mcp.ReadResourceRequest)
 	return []mcp.ResourceContents{blob(URI(i.ID, Original), i.MIMEType, b)}, nil
 }
 
-// reencoded answers with a JPEG in place of a file that is too large, and says
-// so to programs and to readers.
+// reencoded returns a JPEG in place of a file that is too large, marked as such
+// for programs and for readers.
 func (m *MCP) reencoded(ctx context.Context, i Image, room int) ([]mcp.ResourceContents, error) {
 	b, err := m.Library.Reencode(ctx, i, room)
 	if err != nil {
 		return nil, err
 	}
 	note := fmt.Sprintf("This is a JPEG copy: the original %s of %d bytes is larger than one message may be.", i.MIMEType, i.Bytes)
-	if entry := m.Library.Entry(ctx, i, m.Reach); entry.Path != "" {
+	if entry := m.Library.Entry(ctx, i, m.Locator); entry.Path != "" {
 		note += " The original is the file " + entry.Path
 	} else if entry.DownloadURL != "" {
 		note += " The original is at " + entry.DownloadURL
@@ -227,11 +171,7 @@ func (m *MCP) reencoded(ctx context.Context, i Image, room int) ([]mcp.ResourceC
 	}, nil
 }
 
-func (m *MCP) readPreview(ctx context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-	i, err := m.find(ctx, request)
-	if err != nil {
-		return nil, err
-	}
+func (m *MCP) readPreview(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
 	b, err := m.Library.Preview(ctx, i)
 	if err != nil {
 		return nil, err
@@ -243,15 +183,11 @@ func blob(uri, mimeType string, b []byte) mcp.BlobResourceContents {
 	return mcp.BlobResourceContents{URI: uri, MIMEType: mimeType, Blob: base64.StdEncoding.EncodeToString(b)}
 }
 
-func (m *MCP) readMetadata(ctx context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-	i, err := m.find(ctx, request)
-	if err != nil {
-		return nil, err
-	}
+func (m *MCP) readMetadata(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
 	data := struct {
 		Entry
 		Sandbox bool `json:"sandbox"`
-	}{m.Library.Entry(ctx, i, m.Reach), i.Sandbox}
+	}{m.Library.Entry(ctx, i, m.Locator), i.Sandbox}
 	text, err := json.MarshalIndent(data, "", "  ")
 	if err != nil {
 		return nil, err
@@ -259,19 +195,22 @@ func (m *MCP) readMetadata(ctx context.Context, request mcp.ReadResourceRequest)
 	return []mcp.ResourceContents{mcp.TextResourceContents{URI: URI(i.ID, Metadata), MIMEType: "application/json", Text: string(text)}}, nil
 }
 
-// CompleteResourceArgument completes the {id} of the templates with the newest
-// images whose id begins as typed. Anything else completes to nothing.
-func (m *MCP) CompleteResourceArgument(ctx context.Context, uri string, argument mcp.CompleteArgument, _ mcp.CompleteContext) (*mcp.Completion, error) {
-	none := &mcp.Completion{Values: []string{}}
+// Complete completes the {id} of the templates with the newest of an owner's
+// images whose id begins as typed. Anything else has no completions.
+func (m *MCP) Complete(ctx context.Context, owner, uri string, argument mcp.CompleteArgument) (mcp.Completion, error) {
+	none := mcp.Completion{Values: []string{}}
 	if argument.Name != "id" || uri != imagesURI+"{id}" && uri != imagesURI+"{id}/preview" && uri != imagesURI+"{id}/metadata" {
 		return none, nil
 	}
 	const most = 100 // the protocol's limit
-	ids, err := m.Library.catalog.idsWithPrefix(ctx, m.Owner(ctx), argument.Value, most+1)
+	ids, err := m.Library.catalog.idsWithPrefix(ctx, owner, argument.Value, most+1)
 	if err != nil {
 		return none, err
 	}
-	return &mcp.Completion{Values: ids[:min(len(ids), most)], HasMore: len(ids) > most}, nil
+	if len(ids) == 0 {
+		return none, nil
+	}
+	return mcp.Completion{Values: ids[:min(len(ids), most)], HasMore: len(ids) > most}, nil
 }
 
 func clip(text string, runes int) string {

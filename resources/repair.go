@@ -46,7 +46,7 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	if err != nil {
 		return "", err
 	}
-	failure := Failure{Kind: "cancelled", Retryable: true, Message: "The sandbox ended before this image was made.", Hint: "Nothing was charged; call again if the image is still wanted."}
+	failure := NewFailure(KindCancelled, "The sandbox ended before this image was made.", HintNotCharged)
 	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
 		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
@@ -137,11 +137,7 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	if err != nil {
 		return err
 	}
-	failure := &Failure{
-		Kind: "storage", Retryable: true,
-		Message: "The image's file was changed, damaged or removed after it was saved.",
-		Hint:    "Call get_image with id " + p.ID + " to fetch it again free of charge, as long as Z.AI keeps it.",
-	}
+	failure := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
 	lost := *failure
 	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
 	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,

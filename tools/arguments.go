@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
+
+	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/resources"
 )
 
 // argumentError is a problem with the arguments, in words that let a model
@@ -18,13 +21,19 @@ type argumentError struct{ message, hint string }
 
 func (e *argumentError) Error() string { return e.message + " " + e.hint }
 
-// decodeArguments reads a call's arguments into a struct of strings and
-// integers that holds the defaults. Unknown names are refused with the known
-// ones. What models often get wrong is repaired: a number written as text is
-// one, and null or a blank text means left out.
+// Failure describes the error for the caller; see jobs.Describe.
+func (e *argumentError) Failure() *resources.Failure {
+	return &resources.Failure{Kind: resources.KindInvalidArgument, Message: e.message, Hint: e.hint}
+}
+
+// decodeArguments decodes the arguments of a call into a struct of strings and
+// integers that holds the defaults. It rejects unknown names with the list of
+// known ones. It accepts what models often get wrong: an integer as a string, a
+// number for a string, and null or a blank string for an argument that is left
+// out.
 func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
 	given := map[string]json.RawMessage{}
-	raw := bytes.Trim(request.Params.RawArguments, " \t\r\n") // what JSON calls white space
+	raw := bytes.Trim(request.Params.RawArguments, " \t\r\n") // JSON's white space
 	if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
 		if err := json.Unmarshal(raw, &given); err != nil {
 			return arguments, &argumentError{"The arguments are not a JSON object.", "Pass an object like {" + example[T]() + "}."}
@@ -50,12 +59,13 @@ func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error)
 	return arguments, nil
 }
 
-// leftOut reports whether a value stands for none.
+// leftOut reports whether a value counts as left out.
 func leftOut(value json.RawMessage) bool {
-	text := "" // null leaves it as it is
+	text := "" // null does not change it
 	return json.Unmarshal(value, &text) == nil && strings.TrimSpace(text) == ""
 }
 
+// example returns a JSON member with the first argument.
 func example[T any]() string {
 	name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(0).Tag.Get("json"), ",")
 	return fmt.Sprintf("%q: \"...\"", name)
@@ -69,7 +79,7 @@ func unknownArguments(given map[string]json.RawMessage, known []string) error {
 		}
 	}
 	hint := "Known arguments are: " + strings.Join(known, ", ") + "."
-	return &argumentError{fmt.Sprintf("Unknown argument %q.", shorten(unknown, 60)), hint}
+	return &argumentError{fmt.Sprintf("Unknown argument %q.", plaintext.Truncate(unknown, 60)), hint}
 }
 
 func setArgument(field reflect.Value, name string, value json.RawMessage) error {
@@ -103,12 +113,4 @@ func wholeNumber(value json.RawMessage) (int64, bool) {
 		return 0, false
 	}
 	return int64(number), true
-}
-
-// shorten cuts text to a number of characters.
-func shorten(text string, runes int) string {
-	if r := []rune(text); len(r) > runes {
-		return string(r[:runes-1]) + "…"
-	}
-	return text
 }

@@ -16,11 +16,11 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// maxPictures is the largest n; each image is billed.
-const maxPictures = 4
+// maxImages is the largest n; each image is billed.
+const maxImages = 4
 
-// generateArguments are the arguments of generate_image. The API's own names
-// are used where it has them.
+// generateArguments are the arguments of generate_image. They have the API's
+// names where the API has them.
 type generateArguments struct {
 	Prompt  string `json:"prompt" jsonschema:"minLength=1,maxLength=10000" jsonschema_description:"What to show: subject, setting, style, light. Chinese or English; put words that must be readable in the picture in quotes."`
 	Model   string `json:"model,omitempty"`
@@ -31,37 +31,31 @@ type generateArguments struct {
 }
 
 func (t *tools) generateImage() (server.ServerTool, error) {
-	input, err := inputSchema(&generateArguments{}, func(s *jsonschema.Schema) {
-		model, _ := s.Properties.Get("model")
-		for _, m := range zai.Models(t.Region) {
-			model.Enum = append(model.Enum, m.ID)
-		}
-		model.Default = t.DefaultModel
-	})
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	output, err := outputSchema(false)
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	tool := definition("generate_image", "Generate image", t.describeGenerate(), input, output, false)
-	return server.ServerTool{Tool: tool, Handler: t.generate}, nil
+	return define(t, definition{
+		name: "generate_image", title: "Generate image", description: describeModels(t.Region),
+		adaptInput: func(s *jsonschema.Schema) {
+			model, _ := s.Properties.Get("model")
+			for _, m := range zai.Models(t.Region) {
+				model.Enum = append(model.Enum, m.ID)
+			}
+			model.Default = t.DefaultModel
+		},
+	}, generateArguments{Model: t.DefaultModel, N: 1}, t.generate)
 }
 
-// describeGenerate tells an agent what it needs to choose well, from the table
-// of models. Models with the same sizes share a line for them.
-func (t *tools) describeGenerate() string {
+// describeModels returns the description of generate_image, with what an agent
+// needs to choose a model. Models with equal sizes share a line of them.
+func describeModels(region zai.Region) string {
 	var b strings.Builder
 	b.WriteString("Make pictures from text with Z.AI; each costs money. Returns a preview, the file and a zai-image:// resource of the original.")
 	var order []string
 	models := map[string]string{}
-	for _, m := range zai.Models(t.Region) {
+	for _, m := range zai.Models(region) {
 		sizes := describeSizes(m)
 		if models[sizes] == "" {
 			order = append(order, sizes)
 		}
-		models[sizes] += fmt.Sprintf("\n%s: $%g, %s%s.", m.ID, m.PriceUSD, m.Summary, durations(m))
+		models[sizes] += fmt.Sprintf("\n%s: $%g, %s%s.", m.ID, m.PriceUSD, m.Summary, describeDurations(m))
 	}
 	for _, sizes := range order {
 		b.WriteString(models[sizes] + "\n" + sizes)
@@ -78,7 +72,7 @@ func describeSizes(m zai.Model) string {
 		strings.Join(list, ", "), m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels)
 }
 
-func durations(m zai.Model) string {
+func describeDurations(m zai.Model) string {
 	var parts []string
 	for _, quality := range m.Qualities {
 		parts = append(parts, fmt.Sprintf("%s ~%d s", quality, int(m.TypicalDurations[quality].Seconds())))
@@ -89,47 +83,54 @@ func durations(m zai.Model) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-func (t *tools) generate(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	order, err := t.parseRequest(ctx, request)
+// maxStarts bounds how often a call starts over because the equal call that it
+// joined was cancelled in another process.
+const maxStarts = 5
+
+func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArguments) (*mcp.CallToolResult, error) {
+	request, err := t.parseRequest(c.caller, arguments)
 	if err != nil {
-		return t.failed(err), nil
+		return nil, err
 	}
-	report := newProgressReporter(ctx, request, t.Now, order.N, t.usual(order.Model, order.Quality))
-	defer report.close()
-	call, err := t.Pipeline.Start(ctx, order, report.watch)
-	if err != nil {
-		t.Log.WarnContext(ctx, "images not begun", "error", err)
-		return t.failed(err), nil
+	progress := newProgressReporter(ctx, c.request, t.Now, request.N, t.typicalDuration(request.Model, request.Quality))
+	defer progress.close()
+	for start := 1; ; start++ {
+		call, err := t.Pipeline.Start(ctx, request, progress.watch)
+		if err != nil {
+			t.Log.WarnContext(ctx, "failed to start a call", "error", err)
+			return nil, err
+		}
+		if err := t.await(ctx, call, progress); err != nil {
+			return nil, err
+		}
+		var images []resources.Image
+		for _, job := range call.Jobs {
+			images = append(images, job.Image())
+		}
+		if call.Joined == len(images) && neverSent(images) && ctx.Err() == nil && start < maxStarts {
+			continue
+		}
+		for range request.N - len(images) {
+			images = append(images, notStarted(request, call.Refused, t.Now(), t.Sandbox))
+		}
+		return t.imagesResult(ctx, c.caller, images, joinedNote(call)), nil
 	}
-	if left := t.await(ctx, call, report); left != nil {
-		return failureResult(left), nil
-	}
-	var rows []resources.Image
-	for _, job := range call.Jobs {
-		rows = append(rows, job.Image())
-	}
-	if call.Joined == len(rows) && givenUp(rows) && ctx.Err() == nil {
-		return t.generate(ctx, request) // by its caller in another process, which is not ours
-	}
-	for range order.N - len(rows) {
-		rows = append(rows, notStarted(order, call.Refused, t.Now(), t.Sandbox))
-	}
-	return t.imagesResult(ctx, rows, joined(call)), nil
 }
 
-// givenUp tells of images that were cancelled before anything was sent.
-func givenUp(rows []resources.Image) bool {
-	for _, row := range rows {
-		if row.State != resources.Failed || row.Charged || row.Failure == nil || row.Failure.Kind != string(zai.KindCancelled) {
+// neverSent reports whether all images were cancelled before their requests were
+// sent.
+func neverSent(images []resources.Image) bool {
+	for _, i := range images {
+		if i.State != resources.Failed || i.Charged || i.Failure == nil || i.Failure.Kind != resources.KindCancelled {
 			return false
 		}
 	}
 	return true
 }
 
-// joined returns a note for a call whose images belong to an equal call made
-// before, which this call did not pay for.
-func joined(call *jobs.Call) string {
+// joinedNote returns the note for a call that joined an earlier equal call and
+// so did not pay for its images; "" if it joined none.
+func joinedNote(call *jobs.Call) string {
 	const before = "The same call was made before, and was under way or had not got its answer: "
 	switch {
 	case call.Joined == 0:
@@ -145,19 +146,15 @@ func joined(call *jobs.Call) string {
 	return before + "this one hears what became of it, and nothing was charged a second time."
 }
 
-// order turns arguments into a checked request.
-func (t *tools) parseRequest(ctx context.Context, request mcp.CallToolRequest) (jobs.Request, error) {
-	arguments, err := decodeArguments(request, generateArguments{Model: t.DefaultModel, N: 1})
-	if err != nil {
-		return jobs.Request{}, err
-	}
+// parseRequest checks the arguments and fills in defaults.
+func (t *tools) parseRequest(caller Caller, arguments generateArguments) (jobs.Request, error) {
 	model, err := zai.FindModel(t.Region, arguments.Model)
 	if err != nil {
 		return jobs.Request{}, err
 	}
 	n := arguments.N
-	if n < 1 || n > maxPictures {
-		return jobs.Request{}, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxPictures), "Ask for the rest in another call."}
+	if n < 1 || n > maxImages {
+		return jobs.Request{}, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxImages), "Ask for the rest in another call."}
 	}
 	if arguments.Size == "" {
 		arguments.Size = model.DefaultSize
@@ -170,13 +167,13 @@ func (t *tools) parseRequest(ctx context.Context, request mcp.CallToolRequest) (
 		return jobs.Request{}, err
 	}
 	return jobs.Request{
-		Owner: t.Owner(ctx), Client: t.Client(ctx), Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
+		Owner: caller.Owner, Client: caller.Client, Model: model.ID, Prompt: arguments.Prompt, Size: size, Quality: quality,
 		UserID: arguments.UserID, PriceUSD: model.PriceUSD, N: n,
 	}, nil
 }
 
-// usual is how long an image takes, 0 when that is not known.
-func (t *tools) usual(name, quality string) time.Duration {
+// typicalDuration returns how long an image takes, or 0 if that is not known.
+func (t *tools) typicalDuration(name, quality string) time.Duration {
 	model, err := zai.FindModel(t.Region, name)
 	if err != nil {
 		return 0
@@ -184,43 +181,9 @@ func (t *tools) usual(name, quality string) time.Duration {
 	return model.TypicalDuration(quality)
 }
 
-// unbegun stands for an image of which there is no row.
+// notStarted returns an image that stands in for one that was never reserved.
 func notStarted(r jobs.Request, err error, now time.Time, sandbox bool) resources.Image {
 	return resources.Image{
 		State: resources.Failed, CreatedAt: now, Sandbox: sandbox, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),
 	}
-}
-
-// await waits until all jobs are done, the longest wait is over, or the caller
-// leaves. A caller that leaves gives up what was not sent yet and is told so.
-func (t *tools) await(ctx context.Context, call *jobs.Call, report *progressReporter) *resources.Failure {
-	defer report.settle()
-	list := call.Jobs
-	limit := time.NewTimer(t.Wait)
-	defer limit.Stop()
-	beat := time.NewTicker(beatEvery)
-	defer beat.Stop()
-	for _, job := range list {
-		for waiting := true; waiting; {
-			select {
-			case <-job.Done():
-				waiting = false
-			case <-beat.C:
-				report.heartbeat(list)
-			case stage := <-report.stages:
-				report.stageChanged(stage, list)
-			case <-limit.C:
-				return nil
-			case <-t.StopWaiting:
-				return nil
-			case <-ctx.Done():
-				call.Abandon()
-				return &resources.Failure{
-					Kind: string(zai.KindCancelled), Message: "The call was cancelled.",
-					Hint: "What was sent already is finished and kept: the same call made again within 15 minutes gets it. Nothing else was charged.",
-				}
-			}
-		}
-	}
-	return nil
 }

@@ -16,47 +16,35 @@ type getArguments struct {
 }
 
 func (t *tools) getImage() (server.ServerTool, error) {
-	input, err := inputSchema(&getArguments{}, nil)
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	output, err := outputSchema(true)
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	tool := definition("get_image", "Get image",
-		"Get a picture made earlier, like the result of generate_image. Waits for one that is still being made and fetches again one whose download failed. Free of charge.",
-		input, output, true)
-	return server.ServerTool{Tool: tool, Handler: t.get}, nil
+	return define(t, definition{
+		name: "get_image", title: "Get image", readOnly: true, shortOutput: true,
+		description: "Get a picture made earlier, like the result of generate_image. Waits for one that is still being made and fetches again one whose download failed. Free of charge.",
+	}, getArguments{}, t.get)
 }
 
-func (t *tools) get(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	arguments, err := decodeArguments(request, getArguments{})
-	if err != nil {
-		return t.failed(err), nil
-	}
+func (t *tools) get(ctx context.Context, c toolCall, arguments getArguments) (*mcp.CallToolResult, error) {
 	id := strings.ToLower(strings.TrimSpace(arguments.ID))
 	if fromURI, _, ok := resources.ParseURI(id); ok {
 		id = fromURI
 	}
+	if id == "" {
+		return nil, &argumentError{"The argument \"id\" is missing.", "Pass the id of an image; list_images shows them."}
+	}
 	if !resources.ValidID(id) {
-		if id == "" {
-			return t.failed(&argumentError{"The argument \"id\" is missing.", "Pass the id of an image; list_images shows them."}), nil
-		}
-		return t.failed(resources.ErrNotFound), nil
+		return nil, resources.ErrNotFound
 	}
-	row, err := t.Library.Image(ctx, t.Owner(ctx), id)
+	i, err := t.Library.Image(ctx, c.caller.Owner, id)
 	if err != nil {
-		return t.failed(err), nil
+		return nil, err
 	}
-	report := newProgressReporter(ctx, request, t.Now, 1, t.usual(row.Model, row.Quality))
-	defer report.close()
-	job, err := t.Pipeline.Follow(ctx, row, report.watch)
+	progress := newProgressReporter(ctx, c.request, t.Now, 1, t.typicalDuration(i.Model, i.Quality))
+	defer progress.close()
+	job, err := t.Pipeline.Follow(ctx, i, progress.watch)
 	if err != nil {
-		return t.failed(err), nil
+		return nil, err
 	}
-	if left := t.await(ctx, &jobs.Call{Jobs: []*jobs.Job{job}}, report); left != nil {
-		return failureResult(left), nil
+	if err := t.await(ctx, &jobs.Call{Jobs: []*jobs.Job{job}}, progress); err != nil {
+		return nil, err
 	}
-	return t.imagesResult(ctx, []resources.Image{job.Image()}, ""), nil
+	return t.imagesResult(ctx, c.caller, []resources.Image{job.Image()}, ""), nil
 }

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -11,63 +12,53 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// previewWait is the default of Config.PreviewWait.
-const previewWait = 5 * time.Second
+// defaultPreviewWait is the default of Config.PreviewWait.
+const defaultPreviewWait = 5 * time.Second
 
-// images is what the result carries of each saved image itself, nil for
-// nothing, within room bytes of base64 for all. It steps down by itself from
-// the file to a copy to the preview to nothing, and says so in notes.
-func (t *tools) images(ctx context.Context, rows []resources.Image, room int) (images []*mcp.ImageContent, notes []string) {
-	// The answer does not wait longer for what the images look like.
+// inlineImages returns the content of each saved image that the result carries,
+// within room bytes of base64 for all; an element is nil if the result carries
+// nothing of that image. If the wanted form is too large, a smaller one takes its
+// place (the file, a JPEG copy, the preview, nothing), and notes say so.
+func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resources.Image, room int) (contents []*mcp.ImageContent, notes []string) {
 	ctx, cancel := context.WithTimeout(ctx, t.PreviewWait)
 	defer cancel()
 	saved := 0
-	for _, row := range rows {
-		if row.State == resources.Saved {
+	for _, i := range images {
+		if i.State == resources.Saved {
 			saved++
 		}
 	}
-	for _, row := range rows {
-		if row.State != resources.Saved {
+	inline := cmp.Or(caller.Inline, t.Inline)
+	for _, i := range images {
+		if i.State != resources.Saved {
 			continue
 		}
-		if t.inline(ctx) == InlineNone {
-			images = append(images, nil)
+		if inline == InlineNone {
+			contents = append(contents, nil)
 			continue
 		}
-		share := room / saved
-		image, note := t.image(ctx, row, share)
+		content, note := t.inlineImage(ctx, i, inline, room/saved)
 		if note != "" {
-			notes = append(notes, fmt.Sprintf("Image %s: %s", row.ID, note))
+			notes = append(notes, fmt.Sprintf("Image %s: %s", i.ID, note))
 		}
-		images = append(images, image)
+		contents = append(contents, content)
 	}
-	return images, notes
+	return contents, notes
 }
 
-// inline is what the caller's results carry of images.
-func (t *tools) inline(ctx context.Context) Inline {
-	if t.InlineFor != nil {
-		if wanted := t.InlineFor(ctx); wanted != "" {
-			return wanted
-		}
-	}
-	return t.Inline
-}
-
-// image fits one image into share bytes of base64.
-func (t *tools) image(ctx context.Context, row resources.Image, share int) (image *mcp.ImageContent, note string) {
-	const envelope = 200
-	limit := (share - envelope) / 4 * 3
-	if t.inline(ctx) == InlineFull {
-		if b, mimeType, note := t.full(ctx, row, limit); b != nil {
+// inlineImage returns the content of one image in at most size bytes of JSON.
+func (t *tools) inlineImage(ctx context.Context, i resources.Image, inline Inline, size int) (content *mcp.ImageContent, note string) {
+	const envelope = 200 // bytes of JSON around the base64
+	limit := (size - envelope) / 4 * 3
+	if inline == InlineFull {
+		if b, mimeType, note := t.fullImage(ctx, i, limit); b != nil {
 			return imageContent(b, mimeType), note
 		}
 		note = "too large to be shown here in full, so this is the preview. "
 	}
-	b, err := t.Library.Preview(ctx, row)
+	b, err := t.Library.Preview(ctx, i)
 	if err != nil {
-		t.Log.WarnContext(ctx, "no preview", "id", row.ID, "error", err)
+		t.Log.WarnContext(ctx, "failed to make a preview", "id", i.ID, "error", err)
 		return nil, "it is saved, but no preview could be made of it."
 	}
 	if len(b) > limit {
@@ -76,24 +67,25 @@ func (t *tools) image(ctx context.Context, row resources.Image, share int) (imag
 	return imageContent(b, "image/jpeg"), note
 }
 
-// full is the file itself or the best JPEG copy that fits.
-func (t *tools) full(ctx context.Context, row resources.Image, limit int) (b []byte, mimeType, note string) {
-	if row.Bytes <= int64(limit) {
-		b, err := t.Library.Read(ctx, row)
+// fullImage returns the file itself, or the best JPEG copy of at most limit
+// bytes. b is nil if neither can be had.
+func (t *tools) fullImage(ctx context.Context, i resources.Image, limit int) (b []byte, mimeType, note string) {
+	if i.Bytes <= int64(limit) {
+		b, err := t.Library.Read(ctx, i)
 		if err == nil {
-			return b, row.MIMEType, ""
+			return b, i.MIMEType, ""
 		}
-		t.Log.WarnContext(ctx, "image cannot be read", "id", row.ID, "error", err)
+		t.Log.WarnContext(ctx, "failed to read an image", "id", i.ID, "error", err)
 		return nil, "", ""
 	}
 	if limit < resources.PreviewBytes {
 		return nil, "", ""
 	}
-	b, err := t.Library.Reencode(ctx, row, limit)
+	b, err := t.Library.Reencode(ctx, i, limit)
 	if err != nil {
 		return nil, "", ""
 	}
-	return b, "image/jpeg", fmt.Sprintf("the original of %s is too large to be shown here, so this is a JPEG copy.", bytesText(row.Bytes))
+	return b, "image/jpeg", fmt.Sprintf("the original of %s is too large to be shown here, so this is a JPEG copy.", formatBytes(i.Bytes))
 }
 
 func imageContent(b []byte, mimeType string) *mcp.ImageContent {

@@ -17,6 +17,13 @@ const (
 	maxListed     = 50
 )
 
+// Longest prompt of a listed image in characters. A page of long prompts would
+// fill the agent's context.
+const (
+	maxListedPrompt = 300 // in the structured content
+	maxLinePrompt   = 80  // in the text
+)
+
 type listArguments struct {
 	Query  string `json:"query,omitempty" jsonschema_description:"Words that all occur in the prompt, in any order and case"`
 	Limit  int    `json:"limit,omitempty" jsonschema:"minimum=1,maximum=50,default=10"`
@@ -24,61 +31,50 @@ type listArguments struct {
 }
 
 func (t *tools) listImages() (server.ServerTool, error) {
-	input, err := inputSchema(&listArguments{}, nil)
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	output, err := outputSchema(true)
-	if err != nil {
-		return server.ServerTool{}, err
-	}
-	tool := definition("list_images", "List images", "List pictures made earlier, newest first. Free of charge.", input, output, true)
-	return server.ServerTool{Tool: tool, Handler: t.list}, nil
+	return define(t, definition{
+		name: "list_images", title: "List images", readOnly: true, shortOutput: true,
+		description: "List pictures made earlier, newest first. Free of charge.",
+	}, listArguments{Limit: defaultListed}, t.list)
 }
 
-func (t *tools) list(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	arguments, err := decodeArguments(request, listArguments{Limit: defaultListed})
-	if err != nil {
-		return t.failed(err), nil
-	}
+func (t *tools) list(ctx context.Context, c toolCall, arguments listArguments) (*mcp.CallToolResult, error) {
 	limit := arguments.Limit
 	if limit < 1 || limit > maxListed {
-		return t.failed(&argumentError{fmt.Sprintf("limit is %d, which is not between 1 and %d.", limit, maxListed), "Use next_cursor as cursor for further pages."}), nil
+		return nil, &argumentError{fmt.Sprintf("limit is %d, which is not between 1 and %d.", limit, maxListed), "Use next_cursor as cursor for further pages."}
 	}
-	cursor := strings.TrimSpace(arguments.Cursor)
+	cursor, query := strings.TrimSpace(arguments.Cursor), strings.TrimSpace(arguments.Query)
 	if cursor != "" && !resources.ValidID(cursor) {
-		return t.failed(&argumentError{"The cursor is not one of this tool.", "Pass next_cursor of the page before, or leave it out."}), nil
+		return nil, &argumentError{"The cursor does not come from list_images.", "Pass next_cursor of the previous page, or leave it out."}
 	}
-	rows, next, err := t.Library.List(ctx, t.Owner(ctx), strings.TrimSpace(arguments.Query), cursor, limit)
+	images, next, err := t.Library.List(ctx, c.caller.Owner, query, cursor, limit)
 	if err != nil {
-		return t.failed(err), nil
+		return nil, err
 	}
-	return t.listing(ctx, strings.TrimSpace(arguments.Query), rows, next), nil
+	return t.listResult(ctx, c.caller, query, images, next), nil
 }
 
-// listing returns a page as text and as data.
-func (t *tools) listing(ctx context.Context, query string, rows []resources.Image, next string) *mcp.CallToolResult {
+// listResult returns a page as text and as structured content.
+func (t *tools) listResult(ctx context.Context, caller Caller, query string, images []resources.Image, next string) *mcp.CallToolResult {
+	structured := t.structuredResult(ctx, caller, nil)
+	structured.Images, structured.NextCursor = []resources.Entry{}, next
 	var b strings.Builder
 	switch {
-	case len(rows) > 0:
+	case len(images) > 0:
 	case query != "":
-		fmt.Fprintf(&b, "No images whose prompt has all of the words: %s\n", plaintext.Line(query, 80))
+		fmt.Fprintf(&b, "No images whose prompt has all of the words: %s\n", plaintext.Line(query, maxLinePrompt))
 	default:
 		b.WriteString("No images found.\n")
 	}
-	structured := t.structured(ctx, nil)
-	structured.Images, structured.NextCursor = []resources.Entry{}, next
-	for _, row := range rows {
-		// A page of long prompts would fill the agent's context.
-		row.Prompt = shorten(row.Prompt, 300)
-		entry := t.Library.Entry(ctx, row, t.Reach)
+	for _, i := range images {
+		i.Prompt = plaintext.Truncate(i.Prompt, maxListedPrompt)
+		entry := t.Library.Entry(ctx, i, t.Locator)
 		structured.Images = append(structured.Images, entry)
 		mark := ""
-		if row.Sandbox {
+		if i.Sandbox {
 			mark = "(sandbox) "
 		}
-		fmt.Fprintf(&b, "%s  %s  %dx%d  %s  %s%s\n", row.ID, row.CreatedAt.Format("2006-01-02 15:04"), row.Width, row.Height,
-			row.Model, mark, plaintext.Line(row.Prompt, 80))
+		fmt.Fprintf(&b, "%s  %s  %dx%d  %s  %s%s\n", i.ID, i.CreatedAt.Format("2006-01-02 15:04"), i.Width, i.Height,
+			i.Model, mark, plaintext.Line(i.Prompt, maxLinePrompt))
 		switch {
 		case entry.Path != "":
 			fmt.Fprintf(&b, "  file: %s\n", entry.Path)

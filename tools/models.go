@@ -7,8 +7,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// ModelsDocument is the JSON of the resource zai-image://models: the table of
-// models as data.
+// ModelsDocument returns the JSON of the resource zai-image://models: the
+// table of a region's models.
 func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 	type size struct {
 		Size string `json:"size"`

@@ -12,45 +12,35 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai"
 )
 
-// maxResult is the largest result in bytes of JSON, base64 included: hosts cut
-// or refuse results from 1 MiB on.
+// maxResult is the largest result in bytes of JSON, base64 included: hosts
+// truncate or reject results from 1 MiB on.
 const maxResult = 996_147 // 0.95 MiB
+
+// resultReserve is kept free for what is added to a result last: notes about
+// images, and the JSON around the content.
+const resultReserve = 4096
 
 // OutcomeOK is the outcome of a call that did not fail.
 const OutcomeOK = "ok"
 
-// Outcome sums a result up in a word: OutcomeOK or the kind of failure.
+// Outcome returns OutcomeOK or the kind of failure.
 func Outcome(r *mcp.CallToolResult) string {
 	switch {
 	case r == nil:
-		return jobs.KindInternal
+		return string(resources.KindInternal)
 	case !r.IsError:
 		return OutcomeOK
 	}
 	if failed, ok := r.StructuredContent.(result); ok && failed.Error != nil {
-		return failed.Error.Kind
+		return string(failed.Error.Kind)
 	}
-	return jobs.KindInternal
+	return string(resources.KindInternal)
 }
 
-// Failed is the result of a call that did not get as far as its tool.
+// ErrorResult returns the result of a call that failed.
 func ErrorResult(err error) *mcp.CallToolResult { return failureResult(jobs.Describe(err)) }
-
-// failed is the result of a call that made nothing.
-func (t *tools) failed(err error) *mcp.CallToolResult {
-	failure := jobs.Describe(err)
-	var argument *argumentError
-	switch {
-	case errors.As(err, &argument):
-		failure = &resources.Failure{Kind: string(zai.KindInvalidArgument), Message: argument.message, Hint: argument.hint}
-	case failure.Kind == jobs.KindInternal:
-		t.Log.Error("tool failed", "error", err)
-	}
-	return failureResult(failure)
-}
 
 func failureResult(f *resources.Failure) *mcp.CallToolResult {
 	return &mcp.CallToolResult{
@@ -60,87 +50,89 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 	}
 }
 
-// images is the result of a call about images, with a note to the text
-// unless it is empty. It is a failure only when none of them is there or on
-// its way.
-func (t *tools) imagesResult(ctx context.Context, rows []resources.Image, note string) (made *mcp.CallToolResult) {
-	// At the very end: what fails before has not given the images to anybody.
-	defer func() {
-		if made != nil {
-			t.beginDelivery(ctx, rows)
-		}
-	}()
-	failures := 0
-	for _, row := range rows {
-		if status := row.Status(); status == resources.StatusFailed || status == resources.StatusUnknown {
-			failures++
-		}
-	}
-	if failures == len(rows) && failures > 0 {
-		failure := aggregateFailure(rows)
+// imagesResult returns the result of a call that made or found images. The note
+// is added to the text unless it is empty. The result is a failure only if all
+// images failed.
+func (t *tools) imagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
+	built := t.buildImagesResult(ctx, caller, images, note)
+	// Last, so that a panic before leaves the images undelivered.
+	caller.Delivery.Begin(finalIDs(images)...)
+	return built
+}
+
+func (t *tools) buildImagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
+	if allFailed(images) {
+		failure := aggregateFailure(images)
 		if note != "" {
 			failure = new(*failure)
 			failure.Message = note + " " + failure.Message
 		}
 		return failureResult(failure)
 	}
-	structured := t.structured(ctx, rows)
+	structured := t.structuredResult(ctx, caller, images)
 	var links []mcp.Content
-	for _, row := range rows {
-		if row.State == resources.Saved {
-			links = append(links, t.link(row))
+	for _, i := range images {
+		if i.State == resources.Saved {
+			links = append(links, resourceLink(i))
 		}
 	}
-	lines := []string{t.text(rows, structured)}
-	structured.Notes = stillWorking(rows)
+	lines := []string{summaryText(images, structured)}
+	structured.Notes = workingNotes(images)
 	if note != "" {
 		lines, structured.Notes = append(lines, note), append(structured.Notes, note)
 	}
-	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(lines) - 4096
-	images, stepped := t.images(ctx, rows, room)
-	lines, structured.Notes = append(lines, stepped...), append(structured.Notes, stepped...)
+	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(lines) - resultReserve
+	inlined, notes := t.inlineImages(ctx, caller, images, room)
+	lines, structured.Notes = append(lines, notes...), append(structured.Notes, notes...)
 	content := []mcp.Content{mcp.NewTextContent(strings.Join(lines, "\n"))}
-	// One image and its link stand together.
-	for i := range links {
-		if images[i] != nil {
-			content = append(content, *images[i])
+	// Each image is followed by its link.
+	for n := range links {
+		if inlined[n] != nil {
+			content = append(content, *inlined[n])
 		}
-		content = append(content, links[i])
+		content = append(content, links[n])
 	}
 	return &mcp.CallToolResult{Content: content, StructuredContent: structured}
 }
 
-// handOut notes what the answer tells of images of which nothing more will
-// come. One that may still be brought home waits for the same call to be made
-// again.
-func (t *tools) beginDelivery(ctx context.Context, rows []resources.Image) {
-	var ids []string
-	for _, row := range rows {
-		comes := row.Working() || row.State == resources.Answered && row.UpstreamURL != "" || row.State == resources.Unknown && row.TaskID != ""
-		if row.ID != "" && !row.Delivered && !comes {
-			ids = append(ids, row.ID)
+func allFailed(images []resources.Image) bool {
+	for _, i := range images {
+		if status := i.Status(); status != resources.StatusFailed && status != resources.StatusUnknown {
+			return false
 		}
 	}
-	if len(ids) > 0 {
-		t.BeginDelivery(ctx, ids)
-	}
+	return len(images) > 0
 }
 
-// worst is what to tell when several images failed: the one that cost money,
-// with the ids of all that did, else the first.
-func aggregateFailure(rows []resources.Image) *resources.Failure {
+// finalIDs returns the ids of the images that the call delivers: those whose
+// result is final. One that may still be fetched stays joinable for a repeat of
+// the call.
+func finalIDs(images []resources.Image) []string {
+	var ids []string
+	for _, i := range images {
+		recoverable := i.Working() || i.State == resources.Answered && i.UpstreamURL != "" || i.State == resources.Unknown && i.TaskID != ""
+		if i.ID != "" && !i.Delivered && !recoverable {
+			ids = append(ids, i.ID)
+		}
+	}
+	return ids
+}
+
+// aggregateFailure returns one failure for images that all failed: the first
+// that cost money, with the ids of all that did; without one, the first.
+func aggregateFailure(images []resources.Image) *resources.Failure {
 	var paid *resources.Failure
 	var others []string
-	for _, row := range rows {
+	for _, i := range images {
 		switch {
-		case row.Failure == nil || !row.Charged:
+		case i.Failure == nil || !i.Charged:
 		case paid == nil:
-			paid = new(*row.Failure)
-			if !strings.Contains(paid.Hint, row.ID) {
-				paid.Hint += " The image's id is " + row.ID + "."
+			paid = new(*i.Failure)
+			if !strings.Contains(paid.Hint, i.ID) {
+				paid.Hint += " The image's id is " + i.ID + "."
 			}
 		default:
-			others = append(others, row.ID)
+			others = append(others, i.ID)
 		}
 	}
 	if paid != nil {
@@ -149,15 +141,15 @@ func aggregateFailure(rows []resources.Image) *resources.Failure {
 		}
 		return paid
 	}
-	for _, row := range rows {
-		if row.Failure != nil {
-			return row.Failure
+	for _, i := range images {
+		if i.Failure != nil {
+			return i.Failure
 		}
 	}
 	return jobs.Describe(errors.New("failed without a reason"))
 }
 
-// jsonSize is what a value takes in the message, escapes included.
+// jsonSize returns the size of a value in the message, escapes included.
 func jsonSize(value any) int {
 	b, err := json.Marshal(value)
 	if err != nil {
@@ -166,101 +158,35 @@ func jsonSize(value any) int {
 	return len(b)
 }
 
-func (t *tools) structured(ctx context.Context, rows []resources.Image) result {
-	r := result{Sandbox: new(t.Sandbox && len(rows) == 0)}
-	for _, row := range rows {
-		*r.Sandbox = *r.Sandbox || row.Sandbox
-		r.Images = append(r.Images, t.Library.Entry(ctx, row, t.Reach))
+// structuredResult returns the structured content about images.
+func (t *tools) structuredResult(ctx context.Context, caller Caller, images []resources.Image) result {
+	r := result{Sandbox: new(t.Sandbox && len(images) == 0)}
+	for _, i := range images {
+		*r.Sandbox = *r.Sandbox || i.Sandbox
+		r.Images = append(r.Images, t.Library.Entry(ctx, i, t.Locator))
 	}
-	spent, err := t.Library.SpentToday(ctx, t.Owner(ctx), t.Sandbox)
+	spent, err := t.Library.SpentToday(ctx, caller.Owner, t.Sandbox)
 	if err != nil {
-		t.Log.WarnContext(ctx, "spending is not known", "error", err)
+		t.Log.WarnContext(ctx, "failed to read today's spending", "error", err)
 		return r
 	}
 	r.SpentTodayUSD = &spent
 	return r
 }
 
-func (t *tools) link(row resources.Image) mcp.ResourceLink {
-	size := row.Bytes
-	link := mcp.NewResourceLink(resources.URI(row.ID, resources.Original), path.Base(row.Path),
-		fmt.Sprintf("The original image, %dx%d, %s", row.Width, row.Height, bytesText(row.Bytes)), row.MIMEType)
-	link.Size = &size
+func resourceLink(i resources.Image) mcp.ResourceLink {
+	link := mcp.NewResourceLink(resources.URI(i.ID, resources.Original), path.Base(i.Path),
+		fmt.Sprintf("The original image, %dx%d, %s", i.Width, i.Height, formatBytes(i.Bytes)), i.MIMEType)
+	link.Size = new(i.Bytes)
 	return link
 }
 
-// stillWorking says what to do about images that come later.
-func stillWorking(rows []resources.Image) (notes []string) {
-	for _, row := range rows {
-		if row.Status() == resources.StatusWorking {
-			notes = append(notes, fmt.Sprintf("Image %s is still being made; call get_image with this id in a while.", row.ID))
+// workingNotes returns a note for each image that is not done.
+func workingNotes(images []resources.Image) (notes []string) {
+	for _, i := range images {
+		if i.Status() == resources.StatusWorking {
+			notes = append(notes, fmt.Sprintf("Image %s is still being made; call get_image with this id in a while.", i.ID))
 		}
 	}
 	return notes
-}
-
-// text must be enough for a host that drops everything else.
-func (t *tools) text(rows []resources.Image, r result) string {
-	var b strings.Builder
-	cost, saved := 0.0, 0
-	for _, row := range rows {
-		if row.Charged {
-			cost += row.CostUSD()
-		}
-		if row.State == resources.Saved {
-			saved++
-		}
-	}
-	fmt.Fprintf(&b, "%d of %d images saved, cost $%.3f", saved, len(rows), cost)
-	if r.SpentTodayUSD != nil {
-		fmt.Fprintf(&b, " ($%.3f spent today)", *r.SpentTodayUSD)
-	}
-	b.WriteString(".")
-	if *r.Sandbox {
-		b.WriteString(" This is the sandbox: drawn locally, nothing was really charged.")
-	}
-	for i, row := range rows {
-		fmt.Fprintf(&b, "\n%d. ", i+1)
-		line(&b, row, r.Images[i])
-	}
-	return b.String()
-}
-
-// line tells of one image.
-func line(b *strings.Builder, row resources.Image, entry resources.Entry) {
-	switch row.Status() {
-	case resources.StatusSaved:
-		fmt.Fprintf(b, "id %s, %dx%d, %s, %s, %s %s", row.ID, row.Width, row.Height, row.MIMEType, bytesText(row.Bytes), row.Model, row.Quality)
-		if entry.Path != "" {
-			fmt.Fprintf(b, "\n   file: %s", entry.Path)
-		}
-		if entry.DownloadURL != "" {
-			fmt.Fprintf(b, "\n   download: %s (until %s)", entry.DownloadURL, entry.DownloadExpiresAt)
-		}
-		fmt.Fprintf(b, "\n   resource: %s", resources.URI(row.ID, resources.Original))
-		if asked := fmt.Sprintf("%dx%d", row.Width, row.Height); asked != row.Size {
-			fmt.Fprintf(b, "\n   note: %s was asked for", row.Size)
-		}
-		for _, f := range row.ContentFilter {
-			fmt.Fprintf(b, "\n   note: content filter remark, role %s, level %d (0 is most severe)", f.Role, f.Level)
-		}
-	case resources.StatusWorking:
-		fmt.Fprintf(b, "id %s is still being made, $%.3f; call get_image with this id in a while. It will be %s",
-			row.ID, row.CostUSD(), resources.URI(row.ID, resources.Original))
-	default:
-		b.WriteString("not made")
-		if row.ID != "" {
-			fmt.Fprintf(b, " (id %s)", row.ID)
-		}
-		if f := row.Failure; f != nil {
-			fmt.Fprintf(b, ": %s %s (kind: %s)", f.Message, f.Hint, f.Kind)
-		}
-	}
-}
-
-func bytesText(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KB", (n+1023)/1024)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
 }

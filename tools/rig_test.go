@@ -47,20 +47,22 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	jc := jobs.Config{Client: c, Library: r.library, Process: "test", MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
 		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, PreviewWait: time.Minute, Inline: tools.InlinePreview,
-		Sandbox: true, Reach: resources.Locator{Path: true}, Owner: func(context.Context) string { return "local" }, Client: func(context.Context) string { return "" }, Now: time.Now, Log: quiet,
+		Sandbox: true, Locator: resources.Locator{Path: true}, Now: time.Now, Log: quiet,
 	}
 	if change != nil {
 		change(&tc, &jc)
 	}
 	tc.Pipeline = jobs.New(jc)
-	tc.BeginDelivery = func(ctx context.Context, ids []string) {
-		tc.Pipeline.BeginDelivery(ids)
-		tc.Pipeline.ConfirmDelivery(ctx, ids)
-	}
 	t.Cleanup(func() { _ = tc.Pipeline.Drain(context.Background()) })
 	list, err := tools.New(tc)
 	require.NoError(t, err)
-	s := server.NewMCPServer("test", "1")
+	s := server.NewMCPServer("test", "1", server.WithToolHandlerMiddleware(func(next server.ToolHandlerFunc) server.ToolHandlerFunc {
+		return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			delivery := tc.Pipeline.NewDelivery()
+			defer delivery.Confirm(ctx)
+			return next(tools.WithCaller(ctx, tools.Caller{Owner: "local", Delivery: delivery}), request)
+		}
+	}))
 	s.AddTools(list...)
 	r.Client, err = client.NewInProcessClient(s)
 	require.NoError(t, err)

@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 
 	"github.com/invopop/jsonschema"
-	"github.com/mark3labs/mcp-go/mcp"
 
 	"zai-image-mcp/resources"
 )
 
-// inputSchema reflects a struct of arguments. Every property must have a type:
-// some model providers refuse a schema without one.
+// inputSchema returns the JSON Schema of a struct of arguments. Every property
+// must have a type: some model providers reject a schema without one.
 func inputSchema(arguments any, adapt func(*jsonschema.Schema)) (json.RawMessage, error) {
 	s := reflector().Reflect(arguments)
 	s.Version = ""
@@ -25,7 +24,7 @@ func reflector() *jsonschema.Reflector {
 	return &jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
 }
 
-// plainJSON is json.Marshal without its \u003c for <.
+// plainJSON is json.Marshal without escaping <, > and & for HTML.
 func plainJSON(value any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -34,14 +33,15 @@ func plainJSON(value any) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// outputSchema reflects the structured result. Nothing is required and nothing
-// forbidden in it, as a failure has another form than a success. The short
-// form leaves out what an entry holds: it is told once, by generate_image, and
-// every byte of it is paid for in each conversation.
+// outputSchema returns the JSON Schema of the structured result. It requires no
+// properties and forbids none, because failures and successes have different
+// ones. The short form omits the properties of images and errors:
+// generate_image declares them once, and every conversation pays for each byte
+// of the definitions.
 func outputSchema(short bool) (json.RawMessage, error) {
 	s := reflector().Reflect(&result{})
 	s.Version = ""
-	loosen(s)
+	makeOptional(s)
 	if images, ok := s.Properties.Get("images"); ok && short {
 		images.Items.Properties = nil
 	}
@@ -51,39 +51,29 @@ func outputSchema(short bool) (json.RawMessage, error) {
 	return plainJSON(s)
 }
 
-func loosen(s *jsonschema.Schema) {
+// makeOptional lets a schema and all schemas in it miss or add properties.
+func makeOptional(s *jsonschema.Schema) {
 	if s == nil {
 		return
 	}
 	s.AdditionalProperties, s.Required = nil, nil
 	if s.Properties != nil {
 		for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
-			loosen(pair.Value)
+			makeOptional(pair.Value)
 		}
 	}
-	loosen(s.Items)
+	makeOptional(s.Items)
 }
 
-// result is the structured content of all tools.
+// result is the structured content of the results of all tools.
 type result struct {
 	Images        []resources.Entry `json:"images,omitzero"`
 	SpentTodayUSD *float64          `json:"spent_today_usd,omitempty"`
 	Sandbox       *bool             `json:"sandbox,omitempty"`
 	NextCursor    string            `json:"next_cursor,omitempty"`
-	// Notes are what the text says beside the images' fields, for hosts that
-	// put the structured content in the text's place, as Claude Code does. They
-	// are not in the schema, which is as short as it can be.
+	// Notes repeat what only the text tells otherwise, for hosts that show the
+	// structured content instead of the text, as Claude Code does. The schema
+	// omits them to stay short.
 	Notes []string           `json:"notes,omitempty" jsonschema:"-"`
 	Error *resources.Failure `json:"error,omitempty"`
-}
-
-// definition puts a tool together. All hints are explicit: hosts decide by
-// them whether to ask the user.
-func definition(name, title, description string, input, output json.RawMessage, readOnly bool) mcp.Tool {
-	return mcp.Tool{
-		Name: name, Title: title, Description: description, RawInputSchema: input, RawOutputSchema: output,
-		Annotations: mcp.ToolAnnotation{
-			ReadOnlyHint: new(readOnly), DestructiveHint: new(false), IdempotentHint: new(readOnly), OpenWorldHint: new(!readOnly),
-		},
-	}
 }

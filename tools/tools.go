@@ -1,9 +1,6 @@
-// Package tools holds the MCP tools: what agents can ask for, in which words
-// they are told about it, and in which form they get it.
 package tools
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -14,49 +11,45 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Inline says what a result carries of an image itself.
+// Inline selects what a result carries of an image itself.
 type Inline string
 
-// The choices for Inline.
+// The values of Inline.
 const (
 	InlinePreview Inline = "preview"
 	InlineFull    Inline = "full"
 	InlineNone    Inline = "none"
 )
 
-// Config is what the tools need.
+// Config configures the tools.
 type Config struct {
-	Pipeline      *jobs.Pipeline
-	Library       *resources.Library
-	Region        zai.Region
-	DefaultModel  string // one of the region's
-	Wait          time.Duration
-	PreviewWait   time.Duration // how long a result waits for what it shows of its images; 5 s when zero
-	Inline        Inline
-	InlineFor     func(context.Context) Inline // what a caller wants instead, "" for nothing else; may be nil
-	Sandbox       bool
-	Reach         resources.Locator
-	Owner         func(context.Context) string            // whose images a call makes and sees
-	Client        func(context.Context) string            // who takes turns with others when calls have to wait
-	BeginDelivery func(ctx context.Context, ids []string) // told of the images in a result that is about to be given
-	StopWaiting   <-chan struct{}                         // closed when calls shall not wait any longer; may be nil
-	Now           func() time.Time
-	Log           *slog.Logger
+	Pipeline     *jobs.Pipeline
+	Library      *resources.Library
+	Region       zai.Region
+	DefaultModel string        // one of the region's models
+	Wait         time.Duration // longest time a call waits for an image
+	PreviewWait  time.Duration // longest time a result waits for its previews; 5 s if zero
+	Inline       Inline        // for callers that choose nothing else
+	Sandbox      bool
+	Locator      resources.Locator // how callers reach files outside MCP
+	Now          func() time.Time
+	Log          *slog.Logger
 }
 
+// tools has the handlers as methods.
 type tools struct{ Config }
 
-// New makes the three tools.
+// New returns the three tools.
 func New(c Config) ([]server.ServerTool, error) {
-	t := &tools{c}
 	model, err := zai.FindModel(c.Region, c.DefaultModel)
 	if err != nil {
 		return nil, err
 	}
-	t.DefaultModel = model.ID
-	if t.PreviewWait <= 0 {
-		t.PreviewWait = previewWait
+	c.DefaultModel = model.ID
+	if c.PreviewWait <= 0 {
+		c.PreviewWait = defaultPreviewWait
 	}
+	t := &tools{c}
 	var list []server.ServerTool
 	for _, build := range []func() (server.ServerTool, error){t.generateImage, t.getImage, t.listImages} {
 		tool, err := build()

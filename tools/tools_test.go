@@ -105,7 +105,7 @@ func TestArguments(t *testing.T) {
 				return
 			}
 			require.True(t, result.IsError)
-			assert.Equal(t, "invalid_argument", s.Error.Kind)
+			assert.EqualValues(t, "invalid_argument", s.Error.Kind)
 			assert.False(t, s.Error.Retryable)
 			assert.Contains(t, text(t, result), tt.want)
 			assert.True(t, strings.HasSuffix(text(t, result), "(kind: invalid_argument)"))
@@ -142,7 +142,7 @@ func TestErrorKinds(t *testing.T) {
 			result, s := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":%q,"size":"512x512"}`, tt.prompt))
 			require.True(t, result.IsError)
 			require.NotNil(t, s.Error)
-			assert.Equal(t, tt.kind, s.Error.Kind)
+			assert.EqualValues(t, tt.kind, s.Error.Kind)
 			assert.NotEmpty(t, s.Error.Message)
 			assert.NotEmpty(t, s.Error.Hint)
 			words := text(t, result)
@@ -171,7 +171,7 @@ func TestEachPictureByItself(t *testing.T) {
 		count[i.Status]++
 		seen[i.ID] = true
 		if i.Status == resources.StatusFailed {
-			assert.Equal(t, "content_blocked", i.Error.Kind)
+			assert.EqualValues(t, "content_blocked", i.Error.Kind)
 			assert.Zero(t, i.CostUSD)
 			assert.Empty(t, i.URI)
 		}
@@ -196,7 +196,7 @@ func TestEachPictureByItself(t *testing.T) {
 
 	result, s = r.call(t, "generate_image", `{"prompt":"sandbox:content_blocked","n":4}`)
 	require.True(t, result.IsError, "all of them")
-	assert.Equal(t, "content_blocked", s.Error.Kind)
+	assert.EqualValues(t, "content_blocked", s.Error.Kind)
 }
 
 func TestPicturesAreMadeSideBySide(t *testing.T) {
@@ -262,7 +262,7 @@ func TestGet(t *testing.T) {
 	} {
 		result, s := r.call(t, "get_image", arguments)
 		require.True(t, result.IsError, arguments)
-		assert.Equal(t, kind, s.Error.Kind, arguments)
+		assert.EqualValues(t, kind, s.Error.Kind, arguments)
 	}
 }
 
@@ -271,13 +271,13 @@ func TestGetFetchesAgain(t *testing.T) {
 	r := newRig(t, nil)
 	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
 	require.True(t, result.IsError)
-	assert.Equal(t, "download", s.Error.Kind)
+	assert.EqualValues(t, "download", s.Error.Kind)
 	assert.True(t, s.Error.Retryable)
 	_, id, found := strings.Cut(s.Error.Hint, "get_image with id ")
 	require.True(t, found, s.Error.Hint)
 	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id[:26]))
 	require.True(t, result.IsError, "the link still answers 404")
-	assert.Equal(t, "download", s.Error.Kind)
+	assert.EqualValues(t, "download", s.Error.Kind)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
@@ -358,7 +358,7 @@ func TestList(t *testing.T) {
 	for _, arguments := range []string{`{"limit":0}`, `{"limit":51}`, `{"cursor":"x"}`, `{"page":2}`} {
 		result, s = r.call(t, "list_images", arguments)
 		require.True(t, result.IsError, arguments)
-		assert.Equal(t, "invalid_argument", s.Error.Kind)
+		assert.EqualValues(t, "invalid_argument", s.Error.Kind)
 	}
 }
 

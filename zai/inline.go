@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// dataURL gives the base64 of a data URL (RFC 2397). What type it claims does
-// not matter.
-func dataURL(text string) (inline string, ok bool) {
+// cutDataURL returns the base64 of a data URL (RFC 2397). The declared type is
+// ignored.
+func cutDataURL(text string) (inline string, ok bool) {
 	const scheme = "data:"
 	if len(text) < len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
 		return "", false
@@ -17,7 +17,7 @@ func dataURL(text string) (inline string, ok bool) {
 	return inline, ok && len(head) <= 200 && strings.HasSuffix(strings.ToLower(head), ";base64")
 }
 
-// decodeInline reads base64 with and without padding, in both alphabets.
+// decodeInline decodes base64 with or without padding, in both alphabets.
 func decodeInline(inline string) io.Reader {
 	inline = strings.TrimRight(inline, "= \r\n")
 	if strings.ContainsAny(inline, "-_") {
@@ -26,7 +26,7 @@ func decodeInline(inline string) io.Reader {
 	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(inline))
 }
 
-// isInlineImage tells the base64 of an image file by its beginning.
+// isInlineImage reports whether a text begins like the base64 of an image file.
 func isInlineImage(text string) bool {
 	if len(text) < 64 {
 		return false
@@ -39,18 +39,18 @@ func isInlineImage(text string) bool {
 	return err == nil
 }
 
-// openInline opens an image that came as base64 in the answer.
+// openInline opens an image that came as base64 in the response.
 func openInline(inline string) (*Image, error) {
 	inline = strings.TrimSpace(inline)
-	if content, ok := dataURL(inline); ok {
+	if content, ok := cutDataURL(inline); ok {
 		inline = content
 	}
-	if base64.StdEncoding.DecodedLen(len(inline)) > MaxPictureBytes+2 {
-		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooLong}
+	if base64.StdEncoding.DecodedLen(len(inline)) > MaxImageBytes+2 {
+		return nil, &Error{Kind: KindDownload, Message: "the image is too large", cause: errTooManyBytes}
 	}
-	picture, err := OpenImage(decodeInline(inline))
+	image, err := OpenImage(decodeInline(inline))
 	if err != nil {
-		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable image", cause: err}
+		return nil, &Error{Kind: KindDownload, Message: "the response contains no readable image", cause: err}
 	}
-	return picture, nil
+	return image, nil
 }

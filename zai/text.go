@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// clip makes untrusted text safe to show: no control characters, one line, at
-// most limit characters.
+// clip makes untrusted text safe to show: one line without control characters,
+// cut to limit characters.
 func clip(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -28,8 +28,9 @@ func clip(text string, limit int) string {
 	return string([]rune(text)[:limit]) + "…"
 }
 
-// word is an id or a code, which has neither blanks nor markup.
-func word(text string, limit int) string {
+// identifier cleans an id or a code, which has neither blanks nor markup, and
+// cuts it to limit characters.
+func identifier(text string, limit int) string {
 	return clip(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@+=", r) {
 			return r
@@ -38,8 +39,8 @@ func word(text string, limit int) string {
 	}, head(text, limit*utf8.UTFMax*2)), limit)
 }
 
-// longest is how much of a message of the service is kept, in characters.
-const longest = 300
+// maxMessage is how much of a message of the service is kept, in characters.
+const maxMessage = 300
 
 var (
 	markupBlock = regexp.MustCompile(`(?is)<script\b.*?(</script\s*>|$)|<style\b.*?(</style\s*>|$)|<!--.*?(-->|$)`)
@@ -47,12 +48,11 @@ var (
 	markdown    = regexp.MustCompile(`(?s)!?\[([^\[\]]*)\](\([^()]*(\)|$)|:\s*\S*://\S*)`)
 )
 
-// words is what a text of the service says, without markup: whoever reads a
-// message may be a model or a program that renders it. It has at most longest
-// characters.
-func words(text string) string {
+// plainText removes the markup from a message of the service, which may be read
+// by a model or rendered by a host, and cuts it to maxMessage characters.
+func plainText(text string) string {
 	const enough = 8 << 10
-	text = clip(text, enough) // first, as markup may be hidden by characters that are dropped
+	text = clip(text, enough) // first, because the characters that it drops can hide markup
 	text = markupBlock.ReplaceAllString(text, " ")
 	for stripped := ""; stripped != text; {
 		stripped = text
@@ -60,16 +60,15 @@ func words(text string) string {
 		text = markdown.ReplaceAllString(text, "$1")
 	}
 	text = strings.ReplaceAll(text, "](", "] (")
-	return clip(strings.Join(strings.Fields(text), " "), longest)
+	return clip(strings.Join(strings.Fields(text), " "), maxMessage)
 }
 
-// maxKeptAnswer is how much is kept of an answer that was not understood, in
-// bytes.
-const maxKeptAnswer = 4 << 10
+// maxExcerpt is how much of a response that was not understood is kept, in bytes.
+const maxExcerpt = 4 << 10
 
-// printable is the beginning of an answer as it can be stored.
+// printable removes what cannot be stored or shown from the text of a response.
 func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || unicode.IsPrint(r) && r != utf8.RuneError:
 			return r
@@ -79,8 +78,7 @@ func printable(text string) string {
 			return -1
 		}
 	}, text)
-	return strings.ToValidUTF8(head(text, maxKeptAnswer), "")
 }
 
-// head is the beginning of a text, at most limit bytes long.
+// head returns the beginning of a text, at most limit bytes.
 func head[T ~string | ~[]byte](text T, limit int) string { return string(text[:min(len(text), limit)]) }

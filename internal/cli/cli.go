@@ -25,11 +25,16 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/internal/hostconfig"
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/mcpserver"
 	"zai-image-mcp/internal/plaintext"
-	"zai-image-mcp/internal/server"
+	"zai-image-mcp/internal/telemetry"
 	"zai-image-mcp/internal/terminal"
+	"zai-image-mcp/internal/transport"
+	"zai-image-mcp/internal/web"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
@@ -142,7 +147,7 @@ func (c *serveCommand) Run(p *program, all *commands) error {
 	if c.Transport != "stdio" {
 		return p.serveWeb(all, c.webFlags, c.Transport == "sse", s)
 	}
-	s.maxMessage, s.reach = server.StdioMaxMessage, resources.Locator{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
+	s.maxMessage, s.reach = limit.StdioMaxAnswer, resources.Locator{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
 	srv, library, err := p.server(all, s)
 	if err != nil {
 		return err
@@ -157,29 +162,32 @@ func (p *program) serveWeb(all *commands, c webFlags, sse bool, s setup) error {
 	if c.LinkLifetime <= 0 {
 		return &usageError{"--link-lifetime must be positive", seeHelp}
 	}
-	web, err := server.Listen(p.ctx, server.Address{
+	endpoint, err := web.Listen(p.ctx, web.ListenConfig{
 		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), AllowOrigins: c.AllowOrigin, SSE: sse,
 	})
-	if setting, ok := errors.AsType[*server.SettingError](err); ok {
+	if setting, ok := errors.AsType[*web.ConfigError](err); ok {
 		return &usageError{setting.Error(), setting.Hint}
 	}
 	if err != nil {
 		return err
 	}
-	web.Links = &resources.Links{Base: web.Base(), Lifetime: c.LinkLifetime}
-	s.reach, s.counts = resources.Locator{Links: web.Links}, true
+	links := &resources.Links{Base: endpoint.Base(), Lifetime: c.LinkLifetime}
+	s.reach, s.counts = resources.Locator{Links: links}, true
 	srv, library, err := p.server(all, s)
 	if err != nil {
-		return errors.Join(err, web.Listener.Close())
+		return errors.Join(err, endpoint.Listener.Close())
 	}
 	defer library.Close()
-	if web.Tokens != nil {
-		hangUp := make(chan os.Signal, 1)
+	var hangUp chan os.Signal
+	if c.AuthTokens != "" {
+		hangUp = make(chan os.Signal, 1)
 		signal.Notify(hangUp, syscall.SIGHUP)
 		defer signal.Stop(hangUp)
-		web.Reload = hangUp
 	}
-	return srv.ServeOverHTTP(p.ctx, web)
+	return web.Serve(p.ctx, web.Config{
+		Endpoint: endpoint, App: srv.Server, Links: links, Telemetry: srv.telemetry, Limits: limit.Default(), Grace: s.grace, Reload: hangUp,
+		Now: time.Now, Log: p.log(all, false),
+	})
 }
 
 type generateCommand struct {
@@ -208,7 +216,7 @@ func (c *generateCommand) Run(p *program, all *commands) error {
 	}
 	defer library.Close()
 	defer s.Close()
-	session, err := s.Client(context.WithoutCancel(p.ctx), server.Name+"-generate", version)
+	session, err := s.Client(context.WithoutCancel(p.ctx), mcpserver.Name+"-generate", version)
 	if err != nil {
 		return err
 	}
@@ -294,7 +302,7 @@ func (c *imagesCommand) Run(p *program, all *commands, parsed *kong.Context) err
 	if found, err := c.find(library, selected); err != nil || !found {
 		return err
 	}
-	owner := cmp.Or(c.Owner, server.LocalOwner)
+	owner := cmp.Or(c.Owner, auth.LocalOwner)
 	images := terminal.Images{Library: library, Owner: owner, Out: p.out}
 	care := terminal.Maintenance{Library: library, Out: p.out, Messages: p.err, IsTerminal: isTerminal(p.err), JSON: c.Spend.JSON || c.Check.JSON || c.Repair.JSON || c.Reindex.JSON}
 	switch selected {
@@ -447,7 +455,7 @@ func (c *doctorCommand) Run(p *program, all *commands) error {
 			if err != nil {
 				return nil, err
 			}
-			options := []zai.Option{zai.WithRegion(r), zai.WithLogger(log), zai.WithUserAgent(server.Name + "/" + version)}
+			options := []zai.Option{zai.WithRegion(r), zai.WithLogger(log), zai.WithUserAgent(mcpserver.Name + "/" + version)}
 			if baseURL != "" {
 				options = append(options, zai.WithBaseURL(baseURL))
 			}
@@ -509,7 +517,7 @@ func (e *usageError) Error() string { return e.what }
 func (p *program) run(ctx context.Context, args []string) int {
 	p.ctx = ctx
 	var c commands
-	parser, err := kong.New(&c, kong.Name(server.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c), kong.Vars{"version": version},
+	parser, err := kong.New(&c, kong.Name(mcpserver.Name), kong.Writers(p.out, p.err), kong.Bind(p, &c), kong.Vars{"version": version},
 		kong.Description("An MCP server that makes images with Z.AI (CogView-4, GLM-Image) and keeps them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
@@ -531,15 +539,15 @@ func (p *program) run(ctx context.Context, args []string) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.err, "%s: %s\n%s\n", server.Name, plaintext.Text(usage.what), usage.hint)
+		fmt.Fprintf(p.err, "%s: %s\n%s\n", mcpserver.Name, plaintext.Text(usage.what), usage.hint)
 		return 2
 	case errors.As(err, &parse):
-		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", server.Name, plaintext.Text(parse.Error()), server.Name)
+		fmt.Fprintf(p.err, "%s: %s\nSee %s --help.\n", mcpserver.Name, plaintext.Text(parse.Error()), mcpserver.Name)
 		return 2
 	case errors.Is(err, terminal.ErrProblems):
 		return 3
 	case !errors.Is(err, terminal.ErrFailed):
-		fmt.Fprintf(p.err, "%s: %s\n", server.Name, plaintext.Text(err.Error()))
+		fmt.Fprintf(p.err, "%s: %s\n", mcpserver.Name, plaintext.Text(err.Error()))
 	}
 	return 1
 }
@@ -558,8 +566,14 @@ type setup struct {
 	reach       resources.Locator
 }
 
-// server puts the program together.
-func (p *program) server(all *commands, c setup) (*server.Server, *resources.Library, error) {
+// mcpServer is the MCP server with the telemetry that it reports to.
+type mcpServer struct {
+	*mcpserver.Server
+	telemetry *telemetry.Telemetry
+}
+
+// server puts the program together: library, client, pipeline, MCP server.
+func (p *program) server(all *commands, c setup) (*mcpServer, *resources.Library, error) {
 	log := p.log(all, c.quiet)
 	region, err := zai.ParseRegion(string(c.upstream.Region))
 	if err != nil {
@@ -584,28 +598,29 @@ func (p *program) server(all *commands, c setup) (*server.Server, *resources.Lib
 	if c.reach.Links != nil {
 		c.reach.Links.Library = library
 	}
-	telemetry, err := server.NewTelemetry(p.ctx, version, c.counts, p.env("OTEL_EXPORTER_OTLP_ENDPOINT") != "")
+	metrics, err := telemetry.New(p.ctx, telemetry.Config{Version: version, Metrics: c.counts, Traces: p.env("OTEL_EXPORTER_OTLP_ENDPOINT") != ""})
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := p.client(region, c.upstream, log, zai.WithObserver(telemetry.Attempt))
+	client, err := p.client(region, c.upstream, log, zai.WithObserver(metrics.Attempt))
 	badKey, isBadKey := errors.AsType[*jobs.KeyError](err)
 	if err != nil && !isBadKey {
 		return nil, nil, err
 	}
 	p.warnOfProxy(client, c.quiet, log)
-	s, err := server.New(server.Config{
-		Version: version, Region: region, DefaultModel: c.model, Wait: c.wait, Inline: tools.Inline(c.inline), Structured: server.Structured(c.structured), Grace: c.grace, MaxMessage: c.maxMessage,
-		Reach: c.reach, Telemetry: telemetry,
-		Jobs: jobs.Config{
-			Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: int(c.upstream.MaxConcurrent), BudgetUSD: float64(c.upstream.DailyBudget),
-			Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log,
-		},
+	pipeline := jobs.New(jobs.Config{
+		Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: int(c.upstream.MaxConcurrent), BudgetUSD: float64(c.upstream.DailyBudget),
+		Sandbox: c.upstream.Sandbox, Now: time.Now, Log: log, Tracer: metrics.Tracer(),
 	})
-	return s, library, err
+	s, err := mcpserver.New(mcpserver.Config{
+		Version: version, Pipeline: pipeline, Library: library, Telemetry: metrics, Region: region, DefaultModel: c.model, Wait: c.wait,
+		Inline: tools.Inline(c.inline), Structured: mcpserver.Structured(c.structured), Sandbox: c.upstream.Sandbox, Grace: c.grace, MaxMessage: c.maxMessage,
+		Locator: c.reach, Now: time.Now, Log: log,
+	})
+	return &mcpServer{s, metrics}, library, err
 }
 
-const seeHelp = "See " + server.Name + " --help."
+const seeHelp = "See " + mcpserver.Name + " --help."
 
 func usageOf(flag string, err error) error {
 	if service, ok := errors.AsType[*zai.Error](err); ok {
@@ -642,7 +657,7 @@ func (p *program) log(all *commands, quiet bool) *slog.Logger {
 		level = max(level, slog.LevelError)
 	}
 	key, _, _ := p.key() // what is wrong with it is told by whoever needs it
-	return server.NewLogger(p.err, level, all.LogFormat == "json", key)
+	return telemetry.NewLogger(p.err, level, all.LogFormat == "json", key, transport.LogAttrs)
 }
 
 func (p *program) serveSandbox(c *sandboxCommand, log *slog.Logger) error {

@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"zai-image-mcp/internal/jobs"
-	"zai-image-mcp/internal/server"
+	"zai-image-mcp/internal/mcpserver"
 	"zai-image-mcp/internal/textfile"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -19,7 +19,7 @@ import (
 // a *jobs.KeyError when a key is set that cannot be used: a server starts all
 // the same, and explains at the first call what is wrong.
 func (p *program) client(region zai.Region, c upstreamFlags, log *slog.Logger, options ...zai.Option) (*zai.Client, error) {
-	options = append(options, zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(server.Name+"/"+version))
+	options = append(options, zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(mcpserver.Name+"/"+version))
 	key, source, err := p.key()
 	if c.Sandbox {
 		base, startErr := sandbox.Start(context.WithoutCancel(p.ctx), "127.0.0.1:0", sandbox.Options{Delay: sandbox.Realistic(8)})

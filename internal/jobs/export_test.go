@@ -24,7 +24,7 @@ func (p *place) HasSlot() bool { return p.hasSlot() }
 func (p *place) Leave() { p.leave() }
 
 // Before is how many come first.
-func (p *place) Before() int { return p.before() }
+func (p *place) Ahead() int { return p.before() }
 
 // NextTry is when a download is tried again.
 func NextTry(now, created time.Time) time.Time { return nextTry(now, created) }

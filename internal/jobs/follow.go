@@ -52,9 +52,7 @@ func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(S
 		j.enter(PhaseGenerating)
 		row := p.look(ctx, j)
 		j.finish(row)
-		if p.Elsewhere != nil && !row.Working() {
-			p.Elsewhere(row)
-		}
+		p.publish(Event{Image: row, Remote: true})
 	})
 	return j, nil
 }

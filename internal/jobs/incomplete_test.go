@@ -39,7 +39,7 @@ func TestPipeline_IncompleteDownload(t *testing.T) {
 	assert.True(t, row.Charged)
 	assert.Contains(t, row.UpstreamURL, "/files/", "the link is kept")
 	require.NotNil(t, row.Failure)
-	assert.Equal(t, string(zai.KindDownload), row.Failure.Kind)
+	assert.EqualValues(t, string(zai.KindDownload), row.Failure.Kind)
 	assert.EqualValues(t, 3, downloads.Load())
 	assert.EqualValues(t, 1, service.Accepted())
 }

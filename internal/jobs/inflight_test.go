@@ -92,7 +92,7 @@ func TestMake_TooManyInFlightAbandoned(t *testing.T) {
 	assert.Equal(t, resources.Queued, r.row(t, j.ID()).State)
 	j.Abandon()
 	<-j.Done()
-	assert.Equal(t, "cancelled", j.Image().Failure.Kind)
+	assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
 	assert.False(t, j.Image().Charged)
 	assert.EqualValues(t, 1, busy.refused.Load())
 }

@@ -69,7 +69,7 @@ func (j *Job) Stage() Stage {
 }
 
 // Before is how many images get their turn before this one.
-func (j *Job) Before() int {
+func (j *Job) Ahead() int {
 	if j.place == nil {
 		return 0
 	}

@@ -109,7 +109,7 @@ func (p *Pipeline) ask(j *Job, row resources.Image) (*zai.ImageResponse, error) 
 	defer span.End()
 	response, err := p.request(ctx, j, row)
 	if err != nil {
-		span.SetStatus(codes.Error, Describe(err).Kind)
+		span.SetStatus(codes.Error, string(Describe(err).Kind))
 	}
 	return response, err
 }
@@ -198,7 +198,7 @@ func (p *Pipeline) failOrphan(row resources.Image, err error) resources.Image {
 	switch err := p.recordIf(row, was); {
 	case err == nil:
 		p.Log.Warn("no image", "id", row.ID, "kind", row.Failure.Kind, "state", string(row.State))
-	case errors.Is(err, errTaken):
+	case errors.Is(err, errLeaseLost):
 		return p.reload(row)
 	}
 	return row
@@ -245,7 +245,7 @@ func (p *Pipeline) download(ctx context.Context, row resources.Image, data zai.I
 	defer span.End()
 	picture, err := p.Client.Download(ctx, data)
 	if err != nil {
-		span.SetStatus(codes.Error, Describe(err).Kind)
+		span.SetStatus(codes.Error, string(Describe(err).Kind))
 		return row, err
 	}
 	defer picture.Close()
@@ -283,7 +283,7 @@ func (p *Pipeline) write(row resources.Image) error {
 func (p *Pipeline) recordIf(row resources.Image, was resources.State) error {
 	err := p.Library.RecordIf(context.WithoutCancel(p.base), row, was, p.lease())
 	if errors.Is(err, resources.ErrSettled) {
-		return errTaken
+		return errLeaseLost
 	}
 	if err != nil {
 		p.Log.Error("a step is not recorded", "id", row.ID, "state", string(row.State), "error", err)

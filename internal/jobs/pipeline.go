@@ -33,9 +33,7 @@ type Config struct {
 	Lease         time.Duration // after which others take up what this process left; 30 s when zero
 	BusyPause     time.Duration // first pause after a refusal for too many requests in flight; 1 s when zero
 	Log           *slog.Logger
-	Tracer        trace.Tracer                        // nil for no traces
-	Settled       func(i resources.Image, again bool) // called with what became of each image, again for one that was begun before; may be nil
-	Elsewhere     func(resources.Image)               // called with what another process made of an image that is waited for here; may be nil
+	Tracer        trace.Tracer // nil for no traces
 }
 
 // Pipeline makes images. It is safe for concurrent use.
@@ -48,11 +46,15 @@ type Pipeline struct {
 	stop    context.CancelFunc
 	refused chan struct{} // closed when no new work is taken
 
+	detach   func() // closes detached, once
+	detached chan struct{}
+
 	writing       sync.Mutex // one step is recorded after the other; comes before mu
 	mu            sync.Mutex
 	running       map[string]*Job
 	pendingWrites map[string]resources.Image // rows as they should be, when the catalog could not be written
 	delivering    map[string]int             // answers on their way that hold an image
+	subscribers   []*subscriber
 	work          sync.WaitGroup
 	closing       bool
 }
@@ -89,7 +91,9 @@ func New(c Config) *Pipeline {
 	p := &Pipeline{
 		Config: c, fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
 		refused: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, delivering: map[string]int{},
+		detached: make(chan struct{}),
 	}
+	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
 	if p.BusyPause <= 0 {
 		p.BusyPause = defaultBusyPause
@@ -173,8 +177,6 @@ func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (row resour
 	return work()
 }
 
-var errPanic = errors.New("panic")
-
 // finish settles what became of a job.
 func (p *Pipeline) finish(j *Job, row resources.Image) {
 	p.mu.Lock()
@@ -182,14 +184,7 @@ func (p *Pipeline) finish(j *Job, row resources.Image) {
 	p.mu.Unlock()
 	j.leave()
 	j.finish(row)
-	if p.Settled != nil && !row.Working() {
-		defer func() {
-			if value := recover(); value != nil {
-				p.Log.Error("panic about a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
-			}
-		}()
-		p.Settled(row, j.place == nil)
-	}
+	p.publish(Event{Image: row, Resumed: j.place == nil})
 }
 
 // Refuse takes no new work from now on and gives up what waits and was not

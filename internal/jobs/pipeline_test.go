@@ -102,8 +102,9 @@ func (r *rig) make(t *testing.T, prompt string) resources.Image {
 
 func (r *rig) deliver(t *testing.T, ids ...string) {
 	t.Helper()
-	r.BeginDelivery(ids)
-	r.ConfirmDelivery(t.Context(), ids)
+	d := r.NewDelivery()
+	d.Begin(ids...)
+	d.Confirm(t.Context())
 }
 
 // left writes a row as a process that died left it.
@@ -163,7 +164,7 @@ func TestOutcomes(t *testing.T) {
 				return
 			}
 			require.NotNil(t, row.Failure)
-			assert.Equal(t, tt.kind, row.Failure.Kind)
+			assert.EqualValues(t, tt.kind, row.Failure.Kind)
 			assert.NotEmpty(t, row.Failure.Message)
 			assert.NotEmpty(t, row.Failure.Hint)
 		})
@@ -177,7 +178,7 @@ func TestRefetch(t *testing.T) {
 	r := newRig(t, nil)
 	row := r.make(t, "sandbox:download")
 	assert.Equal(t, resources.Answered, row.State)
-	assert.Equal(t, "download", row.Failure.Kind)
+	assert.EqualValues(t, "download", row.Failure.Kind)
 	assert.True(t, row.Charged)
 	assert.True(t, row.Failure.Retryable)
 	assert.Contains(t, row.Failure.Hint, row.ID)
@@ -321,7 +322,7 @@ func TestAbandonedAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		j.Abandon()
 		<-j.Done()
-		assert.Equal(t, "cancelled", j.Image().Failure.Kind)
+		assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
 		assert.False(t, j.Image().Charged)
 	}
 	assert.Zero(t, r.sandbox.Posts())
@@ -348,7 +349,7 @@ func TestFetch_InlineImageNotSaved(t *testing.T) {
 	require.NoError(t, err)
 	<-j.Done()
 	row := j.Image()
-	assert.Equal(t, "storage", row.Failure.Kind)
+	assert.EqualValues(t, "storage", row.Failure.Kind)
 	assert.False(t, row.Failure.Retryable)
 	assert.NotContains(t, row.Failure.Hint, "get_image", "that would not help")
 	assert.Contains(t, row.Failure.Message, r.folder, "the folder is named")
@@ -368,7 +369,7 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	<-first.Done()
 	row := first.Image()
 	assert.Equal(t, resources.Answered, row.State)
-	assert.Equal(t, "storage", row.Failure.Kind)
+	assert.EqualValues(t, "storage", row.Failure.Kind)
 	assert.Contains(t, row.Failure.Hint, row.UpstreamURL)
 	assert.True(t, row.Charged)
 	mend()
@@ -385,7 +386,7 @@ func TestNothingIsSentWithoutARow(t *testing.T) {
 	_, err := r.start(t.Context(), order("a fox"), nil)
 	require.ErrorIs(t, err, resources.ErrStorage)
 	assert.Zero(t, r.sandbox.Posts())
-	assert.Equal(t, "storage", jobs.Describe(err).Kind)
+	assert.EqualValues(t, "storage", jobs.Describe(err).Kind)
 }
 
 func TestBudgetStopsBeforeThePost(t *testing.T) {
@@ -397,7 +398,7 @@ func TestBudgetStopsBeforeThePost(t *testing.T) {
 	var budget *jobs.BudgetError
 	require.ErrorAs(t, err, &budget)
 	f := jobs.Describe(err)
-	assert.Equal(t, "budget_exceeded", f.Kind)
+	assert.EqualValues(t, "budget_exceeded", f.Kind)
 	assert.Contains(t, f.Message, "$0.020 of $0.02")
 	assert.Contains(t, f.Hint, "--daily-budget")
 	assert.Contains(t, f.Hint, "T00:00:00Z")
@@ -409,7 +410,7 @@ func TestNoKey(t *testing.T) {
 	_, err := r.start(t.Context(), order("a fox"), nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 	f := jobs.Describe(err)
-	assert.Equal(t, "no_api_key", f.Kind)
+	assert.EqualValues(t, "no_api_key", f.Kind)
 	assert.Contains(t, f.Hint, "ZAI_API_KEY")
 	_, err = r.Follow(t.Context(), resources.Image{State: resources.Answered, UpstreamURL: "https://x.example/a.png", Failure: &resources.Failure{}}, nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
@@ -441,7 +442,7 @@ func TestQueue(t *testing.T) {
 	<-waiting[1].Done()
 	given := waiting[1].Image()
 	assert.Equal(t, resources.Failed, given.State)
-	assert.Equal(t, "cancelled", given.Failure.Kind)
+	assert.EqualValues(t, "cancelled", given.Failure.Kind)
 	assert.False(t, given.Charged)
 	first.Abandon() // too late: it is paid for
 	for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
@@ -480,14 +481,12 @@ func TestStages(t *testing.T) {
 func TestDrain(t *testing.T) {
 	var mu sync.Mutex
 	var saved []string
-	r := newRig(t, func(c *jobs.Config) {
-		c.MaxConcurrent = 2
-		c.Settled = func(i resources.Image, _ bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			if i.State == resources.Saved {
-				saved = append(saved, i.ID)
-			}
+	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 2 })
+	r.Subscribe(func(e jobs.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Image.State == resources.Saved {
+			saved = append(saved, e.Image.ID)
 		}
 	})
 	var list []*jobs.Job
@@ -527,7 +526,7 @@ func TestAPanicStaysInItsJob(t *testing.T) {
 	require.NoError(t, err)
 	<-j.Done()
 	row := j.Image()
-	assert.Equal(t, "internal", row.Failure.Kind)
+	assert.EqualValues(t, "internal", row.Failure.Kind)
 	assert.NotContains(t, row.Failure.Message+row.Failure.Hint, "secret")
 	assert.True(t, row.Charged)
 	assert.Equal(t, resources.Saved, r.make(t, "the next").State)

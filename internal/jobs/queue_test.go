@@ -51,13 +51,13 @@ func TestClientsTakeTurns(t *testing.T) {
 	list = append(list, start("late", "late 0"))
 	var before []int
 	for _, j := range list {
-		before = append(before, j.Before())
+		before = append(before, j.Ahead())
 	}
 	assert.Equal(t, []int{0, 3, 5, 6, 7, 1, 4, 2}, before)
 	assert.Equal(t, 8, r.Waiting())
 	list[1].Abandon() // greedy 1 leaves, those behind it move up
 	<-list[1].Done()
-	assert.Equal(t, []int{3, 5, 6}, []int{list[2].Before(), list[3].Before(), list[4].Before()})
+	assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
 	for _, j := range list {
 		<-j.Done()
 	}
@@ -74,7 +74,7 @@ func TestTheQueueKeepsItsWord(t *testing.T) {
 	for step := range 5000 {
 		switch {
 		case random(3) == 0 && len(slots) > 0:
-			first := slices.IndexFunc(waiting, func(p *jobs.Place) bool { return p.Before() == 0 })
+			first := slices.IndexFunc(waiting, func(p *jobs.Place) bool { return p.Ahead() == 0 })
 			slots[0].Leave()
 			slots[0].Leave() // twice gives no second slot back
 			slots = slots[1:]
@@ -111,7 +111,7 @@ func TestTheQueueKeepsItsWord(t *testing.T) {
 
 func numbers(waiting []*jobs.Place) (list []int) {
 	for _, p := range waiting {
-		list = append(list, p.Before())
+		list = append(list, p.Ahead())
 	}
 	slices.Sort(list)
 	return list
@@ -156,7 +156,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	require.ErrorIs(t, err, jobs.ErrBusy)
 	assert.Len(t, all, 251, "one at work, 250 waiting")
 	failure := jobs.Describe(err)
-	assert.Equal(t, "rate_limited", failure.Kind)
+	assert.EqualValues(t, "rate_limited", failure.Kind)
 	assert.True(t, failure.Retryable)
 	more, err := enter("modest", 1)
 	require.NoError(t, err, "others still have room")
@@ -179,9 +179,8 @@ func TestTheQueueIsBounded(t *testing.T) {
 func TestChargedOnce(t *testing.T) {
 	t.Parallel()
 	charged := make(chan bool, 10)
-	r := newRig(t, func(c *jobs.Config) {
-		c.Settled = func(i resources.Image, again bool) { charged <- i.Charged && !again }
-	})
+	r := newRig(t, nil)
+	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
 	row := r.make(t, "sandbox:page*8")
 	require.Equal(t, resources.Answered, row.State)
 	assert.True(t, <-charged)

@@ -57,7 +57,7 @@ func TestStart_AfterCrash(t *testing.T) {
 			<-again.Jobs[0].Done()
 			if tt.joined == 1 {
 				assert.Equal(t, resources.Unknown, again.Jobs[0].Image().State)
-				assert.Equal(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+				assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
 			}
 			assert.Equal(t, tt.posts, dying.sandbox.Posts())
 		})
@@ -73,7 +73,7 @@ func TestStart_JoinOfFailedImageEnds(t *testing.T) {
 	first, err := r.start(t.Context(), order("a fox"), watch)
 	require.NoError(t, err)
 	<-first.Done()
-	require.Equal(t, "storage", first.Image().Failure.Kind)
+	require.EqualValues(t, "storage", first.Image().Failure.Kind)
 	mend()
 	r.sqlf(t, `UPDATE images SET upstream_url='http://127.0.0.1:1/gone.png', updated_ms=updated_ms-%d, failed_ms=failed_ms-%d`, 14*60_000, 14*60_000)
 	again, err := r.Start(t.Context(), order("a fox"), nil)

@@ -47,7 +47,7 @@ func TestAnUnknownOutcomeIsToldBeforeItIsRepeated(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, ids(first), ids(again))
 	<-again.Jobs[0].Done()
-	assert.Equal(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+	assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 	r.deliver(t, ids(again)...)
 	deliberate, err := r.Start(t.Context(), order(prompt), nil)

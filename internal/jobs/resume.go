@@ -135,13 +135,13 @@ func (p *Pipeline) resume(row resources.Image, watch func(Stage)) (j *Job, begun
 func (p *Pipeline) resumeFrom(j *Job, row resources.Image) resources.Image {
 	switch {
 	case row.State == resources.Queued:
-		return p.failOrphan(row, errLeftQueued)
+		return p.failOrphan(row, errEndedQueued)
 	case row.State == resources.Answered && row.UpstreamURL == "":
-		return p.failOrphan(row, errLeftInside)
+		return p.failOrphan(row, errEndedAnswered)
 	case row.State == resources.Answered:
 		return p.withSlot(p.fetches, row, func() resources.Image { return p.fetch(j, zai.ImageData{URL: row.UpstreamURL}) })
 	case row.TaskID == "":
-		return p.failOrphan(row, errLeftSubmitted)
+		return p.failOrphan(row, errEndedSubmitted)
 	}
 	return p.withSlot(p.polls, row, func() resources.Image {
 		j.enter(PhaseGenerating)

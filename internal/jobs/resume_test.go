@@ -75,7 +75,7 @@ func TestWhatIsLeftBehind(t *testing.T) {
 			continue
 		}
 		require.NotNil(t, row.Failure, name)
-		assert.Equal(t, tt.kind, row.Failure.Kind, name)
+		assert.EqualValues(t, tt.kind, row.Failure.Kind, name)
 	}
 	assert.Equal(t, posts, r.sandbox.Posts(), "to go on costs nothing")
 	again, err := r.Recover(t.Context(), false)

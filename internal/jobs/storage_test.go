@@ -55,7 +55,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 				_, err := r.Start(t.Context(), order("after"), nil)
 				require.ErrorIs(t, err, resources.ErrStorage)
 				failure := jobs.Describe(err)
-				assert.Equal(t, "storage", failure.Kind)
+				assert.EqualValues(t, "storage", failure.Kind)
 				assert.Contains(t, failure.Message, tt.named(r.folder))
 			}
 			assert.Equal(t, posts, r.sandbox.Posts(), "nothing is sent")
@@ -74,7 +74,7 @@ func TestMake_FolderGoneInQueue(t *testing.T) {
 	})
 	require.NoError(t, err)
 	<-j.Done()
-	assert.Equal(t, "storage", j.Image().Failure.Kind)
+	assert.EqualValues(t, "storage", j.Image().Failure.Kind)
 	assert.Zero(t, r.sandbox.Posts())
 }
 
@@ -124,7 +124,7 @@ func TestFetch_FolderAwayAndBack(t *testing.T) {
 	})
 	require.NoError(t, err)
 	<-j.Done()
-	assert.Equal(t, "storage", j.Image().Failure.Kind)
+	assert.EqualValues(t, "storage", j.Image().Failure.Kind)
 	require.NoError(t, os.Rename(away, r.folder))
 	_, err = r.Recover(t.Context(), true)
 	require.NoError(t, err)
@@ -167,7 +167,7 @@ func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	require.NoError(t, err)
 	<-j.Done()
 	require.NotNil(t, j.Image().Failure)
-	assert.Equal(t, "storage", j.Image().Failure.Kind)
+	assert.EqualValues(t, "storage", j.Image().Failure.Kind)
 	assert.Contains(t, j.Image().Failure.Hint, "generated again")
 	assert.False(t, j.Image().Failure.Retryable)
 }

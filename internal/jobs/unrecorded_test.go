@@ -28,7 +28,7 @@ func TestStepsThatTheCatalogDidNotTake(t *testing.T) {
 	<-call.Jobs[0].Done()
 	lost := call.Jobs[0].Image()
 	require.NotNil(t, lost.Failure)
-	assert.Equal(t, "storage", lost.Failure.Kind)
+	assert.EqualValues(t, "storage", lost.Failure.Kind)
 	assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
 	assert.Equal(t, resources.Submitted, r.row(t, lost.ID).State)
 	refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)

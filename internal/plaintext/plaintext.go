@@ -17,7 +17,16 @@ import (
 // like \x1b.
 func Line(text string, most int) string {
 	text = Text(strings.Join(strings.Fields(text), " "))
-	if r := []rune(text); most > 0 && len(r) > most {
+	if most > 0 {
+		text = Truncate(text, most)
+	}
+	return text
+}
+
+// Truncate returns text of at most so many characters, the last of which is an
+// ellipsis if something was cut off. most is at least 1.
+func Truncate(text string, most int) string {
+	if r := []rune(text); len(r) > most {
 		return string(r[:most-1]) + "…"
 	}
 	return text

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// fault is what a prompt asks for; the package comment lists them.
+// fault is the fault that a prompt requests. The package comment lists them.
 type fault struct {
 	name  string
 	delay time.Duration
@@ -16,8 +16,8 @@ type fault struct {
 
 var faultWord = regexp.MustCompile(`sandbox:([a-z_0-9]+)(?:=([0-9a-z.]+))?(?:([*@])(\d+))?`)
 
-// faultFor finds the fault for the turn-th request with this prompt.
-func (s *Sandbox) faultFor(prompt string, turn int) fault {
+// faultFor returns the fault for the n-th request with a prompt.
+func (s *Sandbox) faultFor(prompt string, nth int) fault {
 	text := prompt
 	if s.options.Fault != "" {
 		text += " sandbox:" + s.options.Fault
@@ -26,7 +26,7 @@ func (s *Sandbox) faultFor(prompt string, turn int) fault {
 	for _, m := range faultWord.FindAllStringSubmatch(text, -1) {
 		count, _ := strconv.Atoi(m[4])
 		switch {
-		case m[3] == "*" && turn > count, m[3] == "@" && turn != count:
+		case m[3] == "*" && nth > count, m[3] == "@" && nth != count:
 		case m[1] == "delay":
 			d, err := time.ParseDuration(m[2])
 			if err == nil {
@@ -39,9 +39,9 @@ func (s *Sandbox) faultFor(prompt string, turn int) fault {
 	return f
 }
 
-// refuse answers the faults that take no request, in the recorded words of the
-// real service.
-func (f fault) refuse(w http.ResponseWriter) bool {
+// reject sends the response of a fault that refuses the request, as recorded from
+// the real service. It returns false for other faults.
+func (f fault) reject(w http.ResponseWriter) bool {
 	var status int
 	var body string
 	switch f.name {
@@ -69,11 +69,12 @@ func (f fault) refuse(w http.ResponseWriter) bool {
 		return false
 	}
 	w.Header().Set("X-Log-Id", "sandbox")
-	answer(w, status, body)
+	respond(w, status, body)
 	return true
 }
 
-// lose plays the faults after which the caller has paid and holds nothing.
+// lose sends the response of a fault that bills the request and returns no image.
+// It returns false for other faults.
 func (f fault) lose(w http.ResponseWriter) bool {
 	switch f.name {
 	case "outcome_unknown":
@@ -83,9 +84,9 @@ func (f fault) lose(w http.ResponseWriter) bool {
 	case "hangup":
 		panic(http.ErrAbortHandler) // net/http closes the connection silently
 	case "no_picture":
-		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[]}`, time.Now().Unix()))
+		respond(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[]}`, time.Now().Unix()))
 	case "broken_json":
-		answer(w, http.StatusOK, `{"created":1760335349,"data":[{"url":"https://`)
+		respond(w, http.StatusOK, `{"created":1760335349,"data":[{"url":"https://`)
 	default:
 		return false
 	}

@@ -1,57 +1,3 @@
-// Package sandbox serves the Z.AI image API locally, without key, network or
-// cost: for trying the program out, for demonstrations and for tests. It
-// speaks the wire contract of the real service, errors included, and draws
-// images that show their prompt.
-//
-// # Limits
-//
-// Like the service it takes only so many requests of a model at once, five of
-// the CogView models and one of glm-image, and refuses more with code 1302. A
-// task counts until it is finished. Options.MaxConcurrent changes that.
-//
-// # Faults
-//
-// A fault is asked for by a word in the prompt, "sandbox:NAME", anywhere in
-// it. "sandbox:NAME*2" hits only the first two requests with that prompt,
-// "sandbox:NAME@2" only the second. "sandbox:delay=3s" takes that long.
-//
-// Refused, nothing is billed:
-//
-//	unauthorized            401, code 401
-//	wrong_region            200 with the gateway's soft 404
-//	no_balance              429, code 1113
-//	rate_limited            429, code 1302, too many in flight
-//	too_frequent            429, code 1303, too many in a short time
-//	quota                   429, code 1308
-//	content_blocked         400, code 1301, the prompt was refused
-//	content_blocked_output  400, code 1301, the image was refused
-//	invalid_argument        400, code 1214
-//	upstream                500, code 1234
-//	no_async                400, code 1222, from the asynchronous endpoint only
-//
-// Billed, but the answer is of no use:
-//
-//	outcome_unknown         502 with a gateway's HTML page
-//	hangup                  the connection closes without an answer
-//	no_picture              200 without an image
-//	broken_json             200 with half an answer
-//
-// Taken by the asynchronous endpoint, but there is no image:
-//
-//	task_failed             the task fails, code 1301
-//	task_gone               nobody knows the task, code 1214
-//
-// Billed and answered, but the image is special:
-//
-//	download                the link answers 404 for ever
-//	late                    the link answers 404 twice, then serves
-//	page                    the link answers a web page for ever
-//	truncated               the link breaks off half way, once
-//	cut                     the link serves half the file and tells no length
-//	jpeg                    a JPEG whose name ends in .png
-//	b64                     the image comes inside the answer
-//	filtered                the answer carries a content_filter remark
-//	huge                    a PNG of more than 9 MiB
 package sandbox
 
 import (
@@ -71,44 +17,46 @@ import (
 // BasePath is where the handler serves the API, as the real service does.
 const BasePath = "/api/paas/v4"
 
-// Options change how the sandbox behaves.
+// Options configure a sandbox. The zero value is like the real service, without
+// its delays.
 type Options struct {
-	// Key that callers must send; any key is taken when it is empty.
+	// Key is the key that callers must send. If empty, any key is accepted.
 	Key string
-	// Delay before an image is answered, by model and quality. Nil answers
-	// at once; Realistic imitates the service.
+	// Delay returns how long an image takes, by model and quality; nil is no
+	// time. Realistic imitates the service.
 	Delay func(model, quality string) time.Duration
-	// JPEG serves images as JPEG files under names that end in .png, as the
-	// service was seen to do.
+	// JPEG serves images as JPEG files whose names end in .png, as the service
+	// was seen to do.
 	JPEG bool
-	// Fault applies to every request, in the words of the prompt faults,
-	// without their prefix: "no_balance", "rate_limited*2".
+	// Fault applies to every request. It is written like the faults in prompts,
+	// without "sandbox:": "no_balance", "rate_limited*2".
 	Fault string
-	// Seed varies the images; equal prompts with equal seeds look alike only
-	// in the first request.
+	// Seed varies the images. With equal seeds, the first images of a prompt are
+	// equal, and so are the second ones.
 	Seed uint64
-	// MaxConcurrent is how many requests of a model are taken at once; more
-	// are refused with code 1302. 0 stands for the limits of the real service,
-	// which differ by model. Unlimited refuses none.
+	// MaxConcurrent is how many requests of a model are accepted at the same
+	// time; more are refused with code 1302. 0 stands for the limits of the
+	// real service, which differ by model. Unlimited refuses none.
 	MaxConcurrent int
 	Log           *slog.Logger // nil: no log
 }
 
-// Realistic is the time the real service takes, shortened by the divisor.
+// Realistic returns a Delay with the times of the real service, divided by
+// divisor.
 func Realistic(divisor int) func(model, quality string) time.Duration {
 	return func(model, quality string) time.Duration {
-		usual := 8 * time.Second
+		typical := 8 * time.Second
 		switch {
 		case strings.HasPrefix(model, "glm"):
-			usual = 45 * time.Second
+			typical = 45 * time.Second
 		case quality == "hd":
-			usual = 20 * time.Second
+			typical = 20 * time.Second
 		}
-		return usual / time.Duration(max(divisor, 1))
+		return typical / time.Duration(max(divisor, 1))
 	}
 }
 
-// Sandbox is the handler. It is safe for concurrent use.
+// Sandbox is the handler that serves the API. It is safe for concurrent use.
 type Sandbox struct {
 	options  Options
 	mux      *http.ServeMux
@@ -116,33 +64,37 @@ type Sandbox struct {
 	accepted atomic.Int64
 	refused  atomic.Int64
 	load     load
+	closed   chan struct{} // ends delays
+	close    func()
 
 	mu       sync.Mutex
-	requests map[string]int // by prompt, for faults that count
-	pictures map[string]*picture
-	order    []string
-	tasks    map[string]string
+	requests map[string]int         // number by prompt, for faults that count
+	images   map[string]*generation // by id
+	order    []string               // ids of images, oldest first
+	tasks    map[string]string      // id of the image by id of the task
 }
 
-// keptPictures bounds how many links stay alive.
-const keptPictures = 10_000
+// maxImages is how many links are kept.
+const maxImages = 10_000
 
-// New makes a sandbox.
+// New returns a sandbox.
 func New(options Options) *Sandbox {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Sandbox{
 		options: options, mux: http.NewServeMux(),
-		requests: map[string]int{}, pictures: map[string]*picture{}, tasks: map[string]string{},
-		load: load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		requests: map[string]int{}, images: map[string]*generation{}, tasks: map[string]string{},
+		load:   load{flights: map[string]map[*flight]struct{}{}, most: map[string]int{}},
+		closed: make(chan struct{}),
 	}
+	s.close = sync.OnceFunc(func() { close(s.closed) })
 	s.mux.HandleFunc("POST "+BasePath+"/images/generations", s.generate)
 	s.mux.HandleFunc("POST "+BasePath+"/async/images/generations", s.generateAsync)
 	s.mux.HandleFunc("GET "+BasePath+"/async-result/{id}", s.asyncResult)
 	s.mux.HandleFunc("GET /files/{name}", s.file)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, `{"code":500,"msg":"404 NOT_FOUND","success":false}`)
+		respond(w, http.StatusOK, `{"code":500,"msg":"404 NOT_FOUND","success":false}`)
 	})
 	return s
 }
@@ -150,11 +102,25 @@ func New(options Options) *Sandbox {
 // ServeHTTP implements http.Handler.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Posts counts requests for images, refused ones included.
+// Posts returns the number of requests for images, including refused ones.
 func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
-// Accepted counts requests that were taken and would have been billed.
+// Accepted returns the number of requests that were accepted, which the service
+// would have billed.
 func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
+
+// Close ends all delays: requests in flight are answered at once, tasks are
+// finished, and later requests do not wait. It is idempotent.
+func (s *Sandbox) Close() { s.close() }
+
+func (s *Sandbox) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // request is the body of both endpoints.
 type request struct {
@@ -174,58 +140,58 @@ func (r *request) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// generate is POST images/generations.
+// generate handles POST images/generations.
 func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
-	p := s.take(w, r, false)
-	if p == nil {
+	g := s.accept(w, r, false)
+	if g == nil {
 		return
 	}
-	if p.fault.name == "b64" {
-		answer(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`, p.created.Unix(), p.base64()))
+	if g.fault.name == "b64" {
+		respond(w, http.StatusOK, fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`, g.created.Unix(), g.base64()))
 		return
 	}
-	answer(w, http.StatusOK, fmt.Sprintf(
+	respond(w, http.StatusOK, fmt.Sprintf(
 		`{"created":%d,"data":[{"url":%q}],"id":%q,"request_id":%q,"usage":{"tokens":0,"price":0,"cost":0.0,"duration":%d},"timestamp":%d,"model":%q%s}`,
-		p.created.Unix(), p.link(r), p.id, p.id, int(p.delay.Seconds()), p.created.UnixMilli(), p.model, p.remark()))
+		g.created.Unix(), g.link(r), g.id, g.id, int(g.delay.Seconds()), g.created.UnixMilli(), g.model, g.remark()))
 }
 
-// generateAsync is POST async/images/generations, which exists for glm-image
-// only.
+// generateAsync handles POST async/images/generations, which exists for
+// glm-image only.
 func (s *Sandbox) generateAsync(w http.ResponseWriter, r *http.Request) {
-	p := s.take(w, r, true)
-	if p == nil {
+	g := s.accept(w, r, true)
+	if g == nil {
 		return
 	}
-	task := fmt.Sprint(binary.BigEndian.Uint64(p.sum[:8]) >> 1)
+	task := fmt.Sprint(binary.BigEndian.Uint64(g.sum[:8]) >> 1)
 	s.mu.Lock()
-	s.tasks[task] = p.id
+	s.tasks[task] = g.id
 	s.mu.Unlock()
-	answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, p.model, task, p.id))
+	respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, g.model, task, g.id))
 }
 
-// asyncResult is GET async-result/{id}.
+// asyncResult handles GET async-result/{id}.
 func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(w, r) {
 		return
 	}
 	s.mu.Lock()
-	p := s.pictures[s.tasks[r.PathValue("id")]]
+	g := s.images[s.tasks[r.PathValue("id")]]
 	s.mu.Unlock()
 	switch {
-	case p == nil || p.fault.name == "task_gone":
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
-	case time.Since(p.created) < p.delay:
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, p.model, p.id))
-	case p.fault.name == "task_failed":
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, p.model, p.id))
+	case g == nil || g.fault.name == "task_gone":
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1214","message":"task does not exist"}}`)
+	case time.Since(g.created) < g.delay && !s.isClosed():
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"PROCESSING","request_id":%q}`, g.model, g.id))
+	case g.fault.name == "task_failed":
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"FAIL","error":{"code":"1301","message":"System detected potentially unsafe or sensitive content in input or generation."},"request_id":%q}`, g.model, g.id))
 	default:
-		answer(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, p.model, p.link(r), p.id))
+		respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"task_status":"SUCCESS","image_result":[{"url":%q}],"request_id":%q}`, g.model, g.link(r), g.id))
 	}
 }
 
-// take checks a request, plays its fault and makes its image. It has answered
-// when it returns nil.
-func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *picture {
+// accept checks a request, applies its fault and makes its image. It returns nil
+// after it has sent a response itself.
+func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *generation {
 	s.posts.Add(1)
 	req := s.read(w, r, async)
 	if req == nil {
@@ -234,50 +200,50 @@ func (s *Sandbox) take(w http.ResponseWriter, r *http.Request, async bool) *pict
 	inFlight := s.load.enter(req.Model, s.limit(req.Model), time.Now())
 	if inFlight == nil {
 		s.refused.Add(1)
-		fault{name: "rate_limited"}.refuse(w)
+		fault{name: "rate_limited"}.reject(w)
 		return nil
 	}
-	// It leaves before net/http sends the answer: whoever has that can send the
-	// next request.
+	// The request leaves before net/http sends the response: a caller that has
+	// the response can send the next request.
 	var end time.Time
 	defer func() { s.load.leave(inFlight, end) }()
-	p := s.serve(w, *req, async)
-	if p != nil && async {
-		end = p.created.Add(p.delay)
+	g := s.serve(w, *req, async)
+	if g != nil && async {
+		end = g.created.Add(g.delay)
 	}
-	return p
+	return g
 }
 
-// read gives the request, or nil when it was refused.
+// read returns the request, or nil after it has refused it.
 func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *request {
 	if !s.authorized(w, r) {
 		return nil
 	}
 	var req request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&req); err != nil {
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`)
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1210","message":"Invalid API parameter, please check the documentation."}}`)
 		return nil
 	}
 	if code, message := req.check(async); code != "" {
-		answer(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
+		respond(w, http.StatusBadRequest, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, code, message))
 		return nil
 	}
 	return &req
 }
 
-// serve makes the image of an admissible request, unless its fault says
-// otherwise; then it has answered and returns nil.
-func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture {
+// serve makes the image of a valid request. It returns nil after it has sent the
+// response of a fault.
+func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generation {
 	s.mu.Lock()
 	s.requests[req.Prompt]++
-	turn := s.requests[req.Prompt]
+	nth := s.requests[req.Prompt]
 	s.mu.Unlock()
-	f := s.faultFor(req.Prompt, turn)
+	f := s.faultFor(req.Prompt, nth)
 	if async && f.name == "no_async" {
-		answer(w, http.StatusBadRequest, `{"error":{"code":"1222","message":"The API does not exist"}}`)
+		respond(w, http.StatusBadRequest, `{"error":{"code":"1222","message":"The API does not exist"}}`)
 		return nil
 	}
-	if f.refuse(w) {
+	if f.reject(w) {
 		return nil
 	}
 	s.accepted.Add(1)
@@ -286,33 +252,44 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *picture
 		delay = s.options.Delay(req.Model, req.Quality)
 	}
 	if !async {
-		// The service goes on when the caller leaves; it is billed all the same.
-		time.Sleep(delay)
+		s.wait(delay)
 	}
 	if f.lose(w) {
 		return nil
 	}
-	p := s.keep(req, f, turn, delay)
-	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", p.id)
-	return p
+	g := s.keep(req, f, nth, delay)
+	s.options.Log.Info("made an image", "model", req.Model, "size", req.Size, "id", g.id)
+	return g
 }
 
-// keep stores what is needed to draw the image when its link is fetched.
-func (s *Sandbox) keep(req request, f fault, turn int, delay time.Duration) *picture {
-	p := &picture{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
+// wait waits for d or for Close. It does not end with the request: the service
+// goes on and bills when the caller has left.
+func (s *Sandbox) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closed:
+	}
+}
+
+// keep stores what is needed to draw the image when its link is fetched, and
+// forgets the oldest image if there are too many.
+func (s *Sandbox) keep(req request, f fault, nth int, delay time.Duration) *generation {
+	g := &generation{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
 	hash := fnv.New64a()
-	fmt.Fprint(hash, req.Prompt, req.Size, turn)
-	p.seed = hash.Sum64() ^ s.options.Seed
-	p.sum = sha256.Sum256(fmt.Appendf(nil, "%d %d %d", p.seed, p.created.UnixNano(), turn))
-	p.id = fmt.Sprintf("%s%x", p.created.UTC().Format("20060102150405"), p.sum[:8])
+	fmt.Fprint(hash, req.Prompt, req.Size, nth)
+	g.seed = hash.Sum64() ^ s.options.Seed
+	g.sum = sha256.Sum256(fmt.Appendf(nil, "%d %d %d", g.seed, g.created.UnixNano(), nth))
+	g.id = fmt.Sprintf("%s%x", g.created.UTC().Format("20060102150405"), g.sum[:8])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pictures[p.id] = p
-	if s.order = append(s.order, p.id); len(s.order) > keptPictures {
-		delete(s.pictures, s.order[0])
+	s.images[g.id] = g
+	if s.order = append(s.order, g.id); len(s.order) > maxImages {
+		delete(s.images, s.order[0])
 		s.order = s.order[1:]
 	}
-	return p
+	return g
 }
 
 func (s *Sandbox) authorized(w http.ResponseWriter, r *http.Request) bool {
@@ -320,16 +297,16 @@ func (s *Sandbox) authorized(w http.ResponseWriter, r *http.Request) bool {
 	key, isBearer := strings.CutPrefix(header, "Bearer ")
 	switch {
 	case header == "":
-		answer(w, http.StatusUnauthorized, `{"error":{"code":"1001","message":"Authentication parameter not received in Header, unable to authenticate"}}`)
+		respond(w, http.StatusUnauthorized, `{"error":{"code":"1001","message":"Authentication parameter not received in Header, unable to authenticate"}}`)
 	case !isBearer || strings.TrimSpace(key) == "" || s.options.Key != "" && key != s.options.Key:
-		answer(w, http.StatusUnauthorized, `{"error":{"code":"401","message":"token expired or incorrect"}}`)
+		respond(w, http.StatusUnauthorized, `{"error":{"code":"401","message":"token expired or incorrect"}}`)
 	default:
 		return true
 	}
 	return false
 }
 
-func answer(w http.ResponseWriter, status int, body string) {
+func respond(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))

@@ -8,16 +8,20 @@ import (
 	"time"
 )
 
-// Start serves a sandbox on address until ctx ends, and gives the base URL for
-// clients. Port 0 takes a free one.
+// Start serves a sandbox on address until ctx ends, and returns the base URL for
+// clients. Port 0 selects a free port.
 func Start(ctx context.Context, address string, options Options) (baseURL string, err error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
-	s := &http.Server{Handler: New(options), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.Serve(listener) }() // ends with Close
-	context.AfterFunc(ctx, func() { _ = s.Close() })
+	service := New(options)
+	server := &http.Server{Handler: service, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }() // ends with Close
+	context.AfterFunc(ctx, func() {
+		service.Close()
+		_ = server.Close()
+	})
 	return "http://" + listener.Addr().String() + BasePath, nil
 }

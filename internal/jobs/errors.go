@@ -1,0 +1,82 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"zai-image-mcp/resources"
+)
+
+// ErrNoKey reports that there is no API key to generate images with.
+var ErrNoKey = errors.New("no API key")
+
+// ErrClosing reports that the program is shutting down and takes no new work.
+var ErrClosing = errors.New("the program is shutting down")
+
+// ErrManyCalls reports that too many calls are in progress.
+var ErrManyCalls = errors.New("too many calls are in progress")
+
+// ErrCallCancelled reports that the caller of a tool cancelled its call.
+var ErrCallCancelled = errors.New("the call was cancelled")
+
+var (
+	// errPanic stands for a panic in a job.
+	errPanic = errors.New("panic")
+	// errLeaseLost reports that another process took over an image because this
+	// one did not renew its lease.
+	errLeaseLost = errors.New("lease lost to another process")
+)
+
+// Why an image that a dead process left behind cannot be finished, by the step
+// at which the process ended.
+var (
+	errEndedQueued    = errors.New("its process ended before the request was sent")
+	errEndedSubmitted = errors.New("its process ended while the request was in flight")
+	errEndedAnswered  = errors.New("its process ended before the image in the answer was saved")
+)
+
+// KeyError reports why the configured API key cannot be used, and what to do. It
+// matches ErrNoKey.
+type KeyError struct{ Problem, Hint string } // one sentence each
+
+func (e *KeyError) Error() string { return e.Problem + " " + e.Hint }
+
+// Is reports whether target is ErrNoKey.
+func (*KeyError) Is(target error) bool { return target == ErrNoKey }
+
+// Failure describes the error for the caller.
+func (e *KeyError) Failure() *resources.Failure {
+	return resources.NewFailure(resources.KindNoAPIKey, e.Problem, e.Hint)
+}
+
+// InternalError reports a defect. Callers only get a reference to the log.
+type InternalError struct{ Reference string }
+
+func (e *InternalError) Error() string { return "internal error, reference " + e.Reference }
+
+// Failure describes the error for the caller.
+func (e *InternalError) Failure() *resources.Failure {
+	f := internalFailure()
+	f.Hint += " Reference " + e.Reference + "."
+	return f
+}
+
+// BudgetError reports that an image would exceed the daily budget.
+type BudgetError struct {
+	SpentUSD, PriceUSD, BudgetUSD float64
+	Resets                        time.Time
+}
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("daily budget: %.3f of %.3f US dollars spent", e.SpentUSD, e.BudgetUSD)
+}
+
+// Failure describes the error for the caller.
+func (e *BudgetError) Failure() *resources.Failure {
+	return resources.NewFailure(resources.KindBudgetExceeded,
+		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%.2f are spent today and the image costs $%.3f.",
+			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
+		fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
+			e.Resets.Format(time.RFC3339)))
+}

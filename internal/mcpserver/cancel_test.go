@@ -1,0 +1,92 @@
+package mcpserver_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Queued calls that their client cancels are not sent, whatever the transport;
+// cancels of a stranger have no effect.
+func TestCancel_ManyQueuedCalls(t *testing.T) {
+	const calls = 50
+	for _, transport := range []string{"streamable", "modern", "sse"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
+			mine, stranger := r.session(t), r.session(t)
+			s, other := r.openSSE(t), r.openSSE(t)
+			first := make(chan struct{})
+			go func() {
+				defer close(first)
+				r.ask(t, "POST", "/mcp", generate(1000, "sandbox:delay=1h first"), mine...)
+			}()
+			require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+			ctx, leave := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			for id := range calls {
+				switch transport {
+				case "sse":
+					s.send(t, generate(id, fmt.Sprint("waits ", id)))
+				case "streamable":
+					all.Go(func() { r.ask(t, "POST", "/mcp", generate(id, fmt.Sprint("waits ", id)), mine...) })
+				case "modern":
+					all.Go(func() {
+						r.postUntil(ctx, t, modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"waits %d"}`, id)))
+					})
+				}
+			}
+			require.Eventually(t, func() bool { return r.Waiting() == calls }, 10*time.Second, time.Millisecond)
+			for id := range calls {
+				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
+				r.ask(t, "POST", "/mcp", cancel, stranger...)
+				other.send(t, cancel)
+				r.ask(t, "POST", "/mcp", strings.Replace(cancel, `{"requestId"`, "{"+modern+`,"requestId"`, 1), modernHeaders("notifications/cancelled", "")...)
+			}
+			require.Equal(t, calls, r.Waiting(), "a stranger's cancel has no effect")
+			for id := range calls {
+				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
+				switch transport {
+				case "sse":
+					s.send(t, cancel)
+				case "streamable":
+					r.ask(t, "POST", "/mcp", cancel, mine...)
+				}
+			}
+			leave()
+			require.Eventually(t, func() bool { return r.Waiting() == 0 }, 10*time.Second, time.Millisecond)
+			all.Wait()
+			r.sandbox.Close() // ends the delay
+			<-first
+			assert.EqualValues(t, 1, r.sandbox.Posts(), "none of them was sent")
+			_, text := r.ask(t, "POST", "/mcp", call(1, "list_images", "{}"), mine...)
+			assert.Contains(t, text, `"spent_today_usd":0.01`, "nor charged")
+		})
+	}
+}
+
+// postUntil posts a modern call and leaves when ctx ends.
+func (r *webRig) postUntil(ctx context.Context, t *testing.T, body string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/mcp", strings.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	request.Header.Set("Content-Type", "application/json")
+	headers := modernHeaders("tools/call", "generate_image")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	if response, err := r.client.Do(request); err == nil {
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+}

@@ -1,0 +1,74 @@
+package testrig
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// Message is any JSON-RPC message of the server.
+type Message struct {
+	ID     json.RawMessage
+	Method string // "" in responses
+	Params map[string]any
+	Result json.RawMessage
+	Error  *Error
+}
+
+// Error is the error of a JSON-RPC response.
+type Error struct {
+	Code    int
+	Message string
+	Data    any
+}
+
+// ParseMessage decodes a JSON-RPC message.
+func ParseMessage(t testing.TB, text []byte) Message {
+	t.Helper()
+	var m Message
+	require.NoError(t, json.Unmarshal(text, &m), string(text))
+	return m
+}
+
+// ToolResult is the result of tools/call.
+type ToolResult struct {
+	Content []struct {
+		Type, Text, Data, URI, MIMEType string
+	}
+	StructuredContent Structured
+	IsError           bool
+}
+
+// ToolResult decodes the result of a call of a tool. It fails the test if the
+// response is a protocol error.
+func (m Message) ToolResult(t testing.TB) ToolResult {
+	t.Helper()
+	require.Nil(t, m.Error)
+	var r ToolResult
+	require.NoError(t, json.Unmarshal(m.Result, &r), string(m.Result))
+	return r
+}
+
+// Structured is the structured content of the tools' results.
+type Structured struct {
+	Images        []resources.Entry  `json:"images"`
+	SpentTodayUSD float64            `json:"spent_today_usd"`
+	Sandbox       *bool              `json:"sandbox"`
+	NextCursor    string             `json:"next_cursor"`
+	Notes         []string           `json:"notes"`
+	Error         *resources.Failure `json:"error"`
+}
+
+// StructuredContent converts the structured content that an MCP client
+// decoded; nil becomes the zero value.
+func StructuredContent(t testing.TB, content any) Structured {
+	t.Helper()
+	raw, err := json.Marshal(content)
+	require.NoError(t, err)
+	var s Structured
+	require.NoError(t, json.Unmarshal(raw, &s))
+	return s
+}

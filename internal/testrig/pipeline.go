@@ -1,0 +1,72 @@
+package testrig
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+)
+
+// Library returns a library in a folder of its own. Nil functions are skipped.
+func Library(t testing.TB, configure ...func(*resources.Options)) *resources.Library {
+	t.Helper()
+	o := resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
+	for _, f := range configure {
+		if f != nil {
+			f(&o)
+		}
+	}
+	library := resources.New(o)
+	t.Cleanup(func() { assert.NoError(t, library.Close()) })
+	return library
+}
+
+// Rig is a pipeline with its service and its library.
+type Rig struct {
+	*jobs.Pipeline
+	API     *Service
+	Library *resources.Library
+	Folder  string // of the library, "" if Options.Library was set
+}
+
+// Options configure Pipeline. The zero value is a pipeline on a service and a
+// library of its own.
+type Options struct {
+	API     *Service             // nil: API(t)
+	Library *resources.Library   // nil: Library(t)
+	Jobs    func(c *jobs.Config) // changes the configuration; may be nil
+	Log     *slog.Logger         // of the pipeline and of a library made here; nil: no log
+}
+
+// Pipeline starts a pipeline that sends at most 5 requests of a model at a time
+// and has no budget. The cleanup of the test waits for its work.
+func Pipeline(t testing.TB, o Options) *Rig {
+	t.Helper()
+	r := &Rig{API: o.API, Library: o.Library}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if r.API == nil {
+		r.API = API(t)
+	}
+	if r.Library == nil {
+		r.Folder = t.TempDir()
+		r.Library = Library(t, func(l *resources.Options) { l.Folder, l.Log = r.Folder, o.Log })
+	}
+	c := jobs.Config{Client: r.API.Client, Library: r.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
+	if o.Jobs != nil {
+		o.Jobs(&c)
+	}
+	r.Pipeline = jobs.New(c)
+	t.Cleanup(func() {
+		r.API.Close()                     // ends delays
+		_ = r.Drain(context.Background()) // an error means that work was cut off, which a test may want
+	})
+	return r
+}

@@ -1,0 +1,98 @@
+package testrig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package from its TestMain. It fails if goroutines are
+// left that the options do not ignore, and removes what Program built.
+func Main(m *testing.M, options ...goleak.Option) {
+	goleak.VerifyTestMain(m, append(options, goleak.Cleanup(func(status int) {
+		RemoveProgram()
+		os.Exit(status)
+	}))...)
+}
+
+// Program returns the path of the program. The first call of a process builds
+// it, with the race detector if the tests have it.
+func Program(t testing.TB) string {
+	t.Helper()
+	path, err := built.build()
+	require.NoError(t, err)
+	return path
+}
+
+// RemoveProgram removes what Program built, for a TestMain that does not call
+// Main.
+func RemoveProgram() { built.remove() }
+
+// Command returns a command that runs the program with the given environment
+// variables in addition to PATH and a HOME of its own. It is killed at the end
+// of the test.
+func Command(t testing.TB, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	home := t.TempDir()
+	c := exec.CommandContext(t.Context(), Program(t), args...)
+	c.Env = append([]string{"HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH")}, env...)
+	c.WaitDelay = 10 * time.Second
+	return c
+}
+
+// program is a binary that is built when it is first needed.
+type program struct {
+	mu   sync.Mutex
+	path string
+	err  error
+}
+
+var built program // by all tests of the process
+
+func (p *program) build() (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path != "" || p.err != nil {
+		return p.path, p.err
+	}
+	dir, err := os.MkdirTemp("", "zai-image-mcp-test-")
+	if err != nil {
+		p.err = err
+		return "", err
+	}
+	path := filepath.Join(dir, "zai-image-mcp")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	// Without -trimpath the packages come from the build cache of go test.
+	arguments := []string{"build", "-ldflags=-s -w", "-o", path}
+	if raceEnabled {
+		arguments = []string{"build", "-race", "-o", path}
+	}
+	out, err := exec.CommandContext(context.Background(), "go", append(arguments, "zai-image-mcp")...).CombinedOutput()
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		p.err = fmt.Errorf("go build: %w: %s", err, out)
+		return "", p.err
+	}
+	p.path = path
+	return path, nil
+}
+
+func (p *program) remove() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path != "" {
+		_ = os.RemoveAll(filepath.Dir(p.path))
+		p.path = ""
+	}
+}

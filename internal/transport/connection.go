@@ -1,0 +1,119 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"zai-image-mcp/internal/limit"
+)
+
+// connection is a client for which all messages go into one stream: stdio and
+// HTTP+SSE.
+type connection struct {
+	lifecycle
+	session *session
+	out     *messageWriter
+	base    context.Context //nolint:containedctx // the life of the connection; carries its caller
+	work    sync.WaitGroup  // requests that are not answered yet
+}
+
+// connect opens a connection that lives as long as base.
+func connect(base context.Context, l lifecycle, s *session, out sink) (*connection, error) {
+	if err := l.handler.OpenSession(base, s); err != nil {
+		return nil, err
+	}
+	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base}
+	c.running = &c.work
+	return c, nil
+}
+
+// weight returns how many bytes a request counts.
+func weight(m *Message) int { return max(len(m.Raw), limit.MinWeight) }
+
+// dispatch takes one message. While too much is in flight it blocks until wait
+// ends; an error means that the message was not taken. It does not wait for the
+// client to read the answer.
+func (c *connection) dispatch(wait context.Context, line []byte) error {
+	m, err := ParseMessage(line)
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.is(mcp.MethodNotificationCancelled):
+		c.session.requests.cancel(m.CancelID)
+		return nil
+	case m.Method == "":
+		return nil // a response, but the server sends no requests
+	case !m.isRequest():
+		c.notification(c.base, m, c.session)
+		return nil
+	}
+	run, err := c.begin(wait, incoming{
+		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.base,
+	})
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	c.work.Go(func() {
+		defer close(done)
+		run()
+	})
+	if m.is(mcp.MethodInitialize) {
+		// The next message may rely on the handshake. A client that does not read
+		// its answer delays that only until wait ends.
+		select {
+		case <-done:
+		case <-wait.Done():
+		}
+	}
+	return nil
+}
+
+// refuse answers a message that violates the protocol.
+func (c *connection) refuse(wait context.Context, e *ProtocolError) {
+	release, err := c.admit(wait, &Request{Caller: callerFrom(c.base)})
+	if err != nil {
+		return // the connection ends
+	}
+	c.work.Go(func() {
+		defer release()
+		_ = c.out.respond(e.response()) // a client that is gone needs no answer
+	})
+}
+
+// forwardNotifications writes the notifications of the session until ctx ends.
+func (c *connection) forwardNotifications(ctx context.Context) {
+	for {
+		select {
+		case n := <-c.session.notifications:
+			streamResponder{c.out, c.log}.notify(n)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// streamResponder answers a request in the stream of its connection.
+type streamResponder struct {
+	*messageWriter
+	log *slog.Logger
+}
+
+func (s streamResponder) notify(n mcp.JSONRPCNotification) {
+	if err := s.messageWriter.notify(n); err != nil {
+		s.log.Debug("failed to write a notification", "error", err)
+	}
+}
+
+func (s streamResponder) respond(id json.RawMessage, response mcp.JSONRPCMessage) error {
+	return s.messageWriter.respond(id, response)
+}
+
+func (streamResponder) heartbeat()   {} // the connection has its own
+func (streamResponder) flush() error { return nil }
+func (streamResponder) finish()      {}

@@ -1,0 +1,12 @@
+// Package transport carries MCP messages over stdio, Streamable HTTP (with
+// sessions, and stateless from protocol 2026-07-28 on) and HTTP+SSE, between
+// clients and a Handler. It knows the protocol and the limits of clients, but
+// nothing of images.
+//
+// mcp-go's own transports are not used: over stdio they run at most a hundred
+// calls, answer cancelled ones, lose a cancel that follows its call directly,
+// end calls at the end of input and write progress after the answer. Over HTTP
+// they read bodies of any size, keep sessions and streams without a bound, let
+// one client cancel another's call, lose the last notification before a
+// result, and accept requests of any web page.
+package transport

@@ -1,0 +1,189 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"golang.org/x/sync/semaphore"
+
+	"zai-image-mcp/internal/auth"
+	"zai-image-mcp/internal/limit"
+)
+
+// HTTPConfig configures an HTTP.
+type HTTPConfig struct {
+	Handler       Handler
+	Limits        limit.Limits
+	SeveralOwners bool          // one owner may use only its share of sessions and streams
+	BasePath      string        // that a proxy in front removes, without a slash at the end
+	RetryAfter    time.Duration // when clients come back after the end of the server
+	Now           func() time.Time
+	Log           *slog.Logger
+}
+
+// HTTP serves MCP over HTTP: Streamable HTTP and HTTP+SSE. Its handlers expect
+// a Caller in the context of each request.
+type HTTP struct {
+	lifecycle
+	limits      limit.Limits
+	basePath    string
+	retryAfter  time.Duration
+	now         func() time.Time
+	sessions    *sessions
+	streams     *streams
+	connections connections
+	large       *semaphore.Weighted // large bodies being read or parsed
+
+	mu      sync.Mutex
+	work    sync.WaitGroup // requests that are not answered yet
+	stopped bool           // no request is taken any more
+}
+
+// NewHTTP returns an HTTP without sessions and streams.
+func NewHTTP(c HTTPConfig) *HTTP {
+	share := func(n int) int {
+		if !c.SeveralOwners {
+			return n
+		}
+		return max(n/limit.Share, 1)
+	}
+	h := &HTTP{
+		limits: c.Limits, basePath: c.BasePath, retryAfter: c.RetryAfter, now: c.Now,
+		sessions: &sessions{
+			handler: c.Handler, limit: c.Limits.Sessions, perOwner: share(c.Limits.Sessions), idle: c.Limits.SessionIdle, halfOpen: c.Limits.HalfOpen,
+			byID: map[string]*webSession{},
+		},
+		streams: newStreams(c.Limits.Streams, share(c.Limits.Streams)),
+		large:   semaphore.NewWeighted(limit.LargeBodies),
+	}
+	inFlight := limit.NewQuota(limit.MaxInFlight, limit.MaxInFlight/limit.Share)
+	h.lifecycle = lifecycle{
+		handler: c.Handler, reads: limit.NewQueue(limit.WebReads, limit.WebReads/limit.Share), heartbeat: c.Limits.Heartbeat, running: &h.work, log: c.Log,
+		admit: func(_ context.Context, r *Request) (func(), error) {
+			release, ok := inFlight.Take(r.Client, weight(&r.Message))
+			if !ok {
+				return nil, errOverloaded
+			}
+			return release, nil
+		},
+	}
+	return h
+}
+
+// forStreamable returns the lifecycle for Streamable HTTP: only requests that
+// take time need room.
+func (h *HTTP) forStreamable() *lifecycle {
+	l := h.lifecycle
+	l.admit = func(wait context.Context, r *Request) (func(), error) {
+		if r.is(mcp.MethodToolsCall) || r.is(mcp.MethodResourcesRead) {
+			return h.admit(wait, r)
+		}
+		return func() {}, nil
+	}
+	return &l
+}
+
+// Sessions returns how many sessions are open.
+func (h *HTTP) Sessions() int { return h.sessions.count() }
+
+// Streams returns how many streams are open.
+func (h *HTTP) Streams() int { return h.streams.count() }
+
+// Sweep closes sessions that are idle, and sessions and streams of principals
+// that are not valid any more.
+func (h *HTTP) Sweep(valid func(auth.Principal) bool) {
+	h.streams.end(func(s *stream) bool { return !valid(s.principal) })
+	h.sessions.sweep(h.now(), valid)
+}
+
+// addWork counts a request that must be answered before the server ends. It
+// reports false if requests are no longer taken.
+func (h *HTTP) addWork() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return false
+	}
+	h.work.Add(1)
+	return true
+}
+
+// Stopped reports whether StopAccepting was called.
+func (h *HTTP) Stopped() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopped
+}
+
+// StopAccepting takes no further requests and ends streams that carry no
+// responses, which would never end otherwise.
+func (h *HTTP) StopAccepting() {
+	h.mu.Lock()
+	h.stopped = true
+	h.mu.Unlock()
+	h.streams.close()
+	for _, c := range h.connections.all() {
+		c.session.requests.endSubscriptions()
+	}
+}
+
+// Finish waits until all requests are answered, at most until ctx ends, and
+// then ends all streams.
+func (h *HTTP) Finish(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.work.Wait()
+		for _, c := range h.connections.all() {
+			c.work.Wait()
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		h.log.WarnContext(ctx, "cut off calls at the end of the grace period")
+	}
+	h.streams.end(func(*stream) bool { return true })
+}
+
+// connections are the open connections of HTTP+SSE by session id.
+type connections struct {
+	mu   sync.Mutex
+	byID map[string]*connection
+}
+
+func (t *connections) add(c *connection) (remove func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID == nil {
+		t.byID = map[string]*connection{}
+	}
+	t.byID[c.session.id] = c
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.byID, c.session.id)
+	}
+}
+
+// find returns the connection with this id if it belongs to the owner.
+func (t *connections) find(owner, id string) *connection {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.byID[id]; c != nil && c.session.owner == owner {
+		return c
+	}
+	return nil
+}
+
+func (t *connections) all() (list []*connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.byID {
+		list = append(list, c)
+	}
+	return list
+}

@@ -1,0 +1,255 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/internal/limit"
+)
+
+var (
+	errOverloaded = errors.New("too many requests are under way")
+	errEnding     = errors.New("the server is ending")
+)
+
+// admitFunc reserves room for a request in flight and may block until wait
+// ends. release returns the room.
+type admitFunc func(wait context.Context, r *Request) (release func(), err error)
+
+// responder carries what belongs to one request to its client.
+type responder interface {
+	// notify writes a notification that precedes the response.
+	notify(n mcp.JSONRPCNotification)
+	// heartbeat shows that the request is still being worked on.
+	heartbeat()
+	// respond writes the response.
+	respond(id json.RawMessage, response mcp.JSONRPCMessage) error
+	// flush fails if it is known that what was written did not reach the client.
+	flush() error
+	// finish ends the answer to a request that gets no response.
+	finish()
+}
+
+// lifecycle is the life of a request, the same for all transports:
+//
+//	admit, register its id, wait for a turn (resources/read), handle and relay
+//	notifications, unregister, write the response unless it was cancelled, settle
+//	the delivery
+type lifecycle struct {
+	handler   Handler
+	admit     admitFunc
+	reads     *limit.Queue    // resources/read in progress
+	heartbeat time.Duration   // 0 for none
+	running   *sync.WaitGroup // handlers at work
+	log       *slog.Logger
+}
+
+// incoming is a request as its transport received it.
+type incoming struct {
+	*Request
+	session *session
+	out     responder
+	client  context.Context //nolint:containedctx // ends when nobody can receive the response any more
+	wanted  context.Context //nolint:containedctx // ends when the client wants nothing more; client if nil
+}
+
+// begin admits and registers a request. run answers it and returns the
+// response, nil if there was none. An error means that the request was not
+// taken; wait bounds only the admission.
+func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSONRPCMessage, err error) {
+	release, err := l.admit(wait, in.Request)
+	if err != nil {
+		response := l.handler.Overloaded(in.Request)
+		if response == nil || !errors.Is(err, errOverloaded) {
+			return nil, err
+		}
+		return func() mcp.JSONRPCMessage { return in.reject(response) }, nil
+	}
+	if in.wanted == nil {
+		in.wanted = in.client
+	}
+	ctx, cancel := context.WithCancel(in.wanted)
+	registered := in.session.requests.add(&in.Message, cancel)
+	if registered == nil {
+		cancel()
+		return func() mcp.JSONRPCMessage { defer release(); return in.reject(duplicateID()) }, nil
+	}
+	p := &pending{lifecycle: l, incoming: in, registered: registered, release: func() { cancel(); release() }}
+	return func() mcp.JSONRPCMessage { return p.run(ctx) }, nil
+}
+
+// reject answers a request that is not handled. It returns nil, as there is no
+// response of the handler.
+func (in incoming) reject(response mcp.JSONRPCMessage) mcp.JSONRPCMessage {
+	_ = in.out.respond(in.ID, response) // a client that is gone needs no answer
+	return nil
+}
+
+// pending is a request that was admitted and registered.
+type pending struct {
+	*lifecycle
+	incoming
+	registered *inFlight
+	release    func()
+	filter     func(*mcp.JSONRPCNotification) (wanted bool) // nil for no filter
+	own        chan mcp.JSONRPCNotification
+}
+
+func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
+	closeSession, err := p.openSession(ctx)
+	if err != nil {
+		p.end()
+		p.log.ErrorContext(ctx, "failed to register a subscription", "error", err)
+		return p.reject(errorResponse(mcp.INTERNAL_ERROR, "internal error"))
+	}
+	defer closeSession()
+	if p.is(mcp.MethodResourcesRead) {
+		done, err := p.reads.Acquire(ctx, p.Client)
+		if err != nil {
+			p.end()
+			p.finish()
+			return nil
+		}
+		defer done()
+	}
+	call := p.handler.Begin(p.Request)
+	ctx = WithRequest(ctx, p.Request)
+	done := p.handle(ctx, call)
+	response, answered := p.relay(done)
+	switch {
+	case answered:
+		p.unregister()
+	case p.is(mcp.MethodResourcesRead):
+		<-done // what is read is in memory until then
+		p.unregister()
+	default:
+		p.running.Go(func() {
+			<-done
+			p.unregister()
+		})
+	}
+	if p.write(ctx, response) {
+		call.Confirm(context.WithoutCancel(ctx))
+	} else {
+		call.Cancel()
+	}
+	return response
+}
+
+// openSession makes the session of this request: one whose notifications
+// precede the response. A subscription's is known to the handler.
+func (p *pending) openSession(ctx context.Context) (closeSession func(), err error) {
+	if p.is(mcp.MethodSubscriptionsListen) {
+		s := newSubscription(p.ID, p.session.owner)
+		p.Session, p.own, p.filter = s, s.own, s.tag
+		return func() { p.handler.CloseSession(ctx, s) }, p.handler.OpenSession(ctx, s)
+	}
+	buffer := limit.RequestNotifications
+	if p.is(mcp.MethodToolsCall) {
+		buffer = limit.CallNotifications
+	}
+	p.own = make(chan mcp.JSONRPCNotification, buffer)
+	p.Session = &requestSession{p.session, p.own}
+	return func() {}, nil
+}
+
+// handle runs the handler beside the connection that waits for it: a client
+// that hangs up does not wait until the handler notices.
+func (p *pending) handle(ctx context.Context, call Call) <-chan mcp.JSONRPCMessage {
+	done := make(chan mcp.JSONRPCMessage, 1)
+	p.running.Go(func() {
+		defer p.release()
+		done <- call.Run(ctx)
+	})
+	return done
+}
+
+// unregister frees the id of a request. It comes before the response, so that a
+// client that has read that may use the id again, and after all notifications,
+// so that a client can cancel the request until then.
+func (p *pending) unregister() { p.session.requests.remove(p.ID, p.registered) }
+
+// end ends a request that is not handled.
+func (p *pending) end() {
+	p.unregister()
+	p.release()
+}
+
+// relay passes on the notifications of a request, with signs of life, and
+// returns the response. answered is false if the client left before.
+func (p *pending) relay(done <-chan mcp.JSONRPCMessage) (response mcp.JSONRPCMessage, answered bool) {
+	var beats <-chan time.Time
+	if p.heartbeat > 0 {
+		ticker := time.NewTicker(p.heartbeat)
+		defer ticker.Stop()
+		beats = ticker.C
+	}
+	for {
+		select {
+		case n := <-p.own:
+			p.notify(n)
+		case <-beats:
+			p.out.heartbeat()
+		case response := <-done:
+			p.drain()
+			return response, true
+		case <-p.client.Done():
+			return nil, false
+		}
+	}
+}
+
+// drain passes on what was sent before the response.
+func (p *pending) drain() {
+	for {
+		select {
+		case n := <-p.own:
+			p.notify(n)
+		default:
+			return
+		}
+	}
+}
+
+func (p *pending) notify(n mcp.JSONRPCNotification) {
+	if p.filter == nil || p.filter(&n) {
+		p.out.notify(n)
+	}
+}
+
+// write writes the response, unless the request was cancelled. It reports
+// whether the client got it, as far as that can be known.
+func (p *pending) write(ctx context.Context, response mcp.JSONRPCMessage) (written bool) {
+	if response == nil || p.session.requests.isCancelled(p.registered) {
+		p.finish()
+		return false
+	}
+	err := p.out.respond(p.ID, response)
+	if err == nil && p.is(mcp.MethodToolsCall) {
+		err = errors.Join(p.out.flush(), p.client.Err())
+	}
+	if err != nil {
+		p.log.InfoContext(ctx, "failed to write a response", "error", err)
+	}
+	return err == nil
+}
+
+// finish ends the answer to a cancelled request, if somebody waits for it.
+func (p *pending) finish() {
+	if p.client.Err() == nil {
+		p.out.finish()
+	}
+}
+
+// notification hands a notification to the handler.
+func (l *lifecycle) notification(ctx context.Context, m Message, session server.ClientSession) {
+	r := &Request{Caller: callerFrom(ctx), Message: m, Session: session}
+	l.handler.Notify(WithRequest(ctx, r), r)
+}

@@ -1,0 +1,90 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// sink writes single messages to a client. A message comes in parts, so that
+// large ones are not copied.
+type sink interface {
+	message(parts ...string) error
+}
+
+// lineSink writes one message a line.
+type lineSink struct{ io.Writer }
+
+func (s lineSink) message(parts ...string) error {
+	for _, part := range append(parts, "\n") {
+		if _, err := io.WriteString(s.Writer, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messageWriter writes whole messages one after the other. After the first
+// error it drops all messages.
+type messageWriter struct {
+	mu  sync.Mutex
+	out sink
+	err error
+}
+
+func (w *messageWriter) write(parts ...string) error {
+	return w.do(func() error { return w.out.message(parts...) })
+}
+
+// do calls f while nothing else is written.
+func (w *messageWriter) do(f func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = f()
+	}
+	return w.err
+}
+
+var errStreamEnded = errors.New("the stream has ended")
+
+// end drops later messages. It waits for the message that is being written.
+func (w *messageWriter) end() { _ = w.do(func() error { return errStreamEnded }) }
+
+// notify writes a notification.
+func (w *messageWriter) notify(n mcp.JSONRPCNotification) error {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return w.write(string(text))
+}
+
+// respond writes the response to a request under the id as the client wrote
+// it: mcp-go rounds large numbers.
+func (w *messageWriter) respond(id json.RawMessage, response mcp.JSONRPCMessage) error {
+	head := `{"jsonrpc":"2.0","id":` + string(id)
+	switch r := response.(type) {
+	case mcp.JSONRPCResponse:
+		result, err := encodeResult(r.Result)
+		if err != nil {
+			return err
+		}
+		return w.write(head, `,"result":`, result.before, result.blob, result.after, "}")
+	case mcp.JSONRPCError:
+		text, err := json.Marshal(r.Error)
+		if err != nil {
+			return err
+		}
+		return w.write(head, `,"error":`, string(text), "}")
+	default:
+		text, err := json.Marshal(response)
+		if err != nil {
+			return err
+		}
+		return w.write(string(text))
+	}
+}

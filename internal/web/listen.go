@@ -1,0 +1,175 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"zai-image-mcp/internal/auth"
+)
+
+// ListenConfig says how the server is reached, in the words of its user.
+type ListenConfig struct {
+	Listen       string // host:port
+	PublicURL    string // empty for the address of Listen
+	AuthTokens   string // token file, empty for none
+	AllowOrigins []string
+	SSE          bool // serve HTTP+SSE too, the transport of protocol 2024-11-05
+}
+
+// ConfigError is a setting with which the server does not start.
+type ConfigError struct{ Setting, What, Hint string }
+
+func (e *ConfigError) Error() string { return e.Setting + ": " + e.What }
+
+// Endpoint is an open listener and who may use it.
+type Endpoint struct {
+	Listener     net.Listener
+	PublicURL    *url.URL // at which clients reach the server, nil for the listener's address
+	AllowOrigins []string // of browser pages, as browsers send them
+	Auth         auth.Authenticator
+	SSE          bool
+}
+
+// Listen opens the listener before anything else is set up, so that a taken
+// address is found first. Without a token file it listens only on loopback. A
+// wrong setting is a *ConfigError.
+func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
+	e := Endpoint{Auth: auth.Anonymous{}, SSE: c.SSE}
+	var err error
+	if e.PublicURL, err = parsePublicURL(c.PublicURL); err != nil {
+		return e, err
+	}
+	if e.AllowOrigins, err = parseOrigins(c.AllowOrigins); err != nil {
+		return e, err
+	}
+	anonymous := c.AuthTokens == ""
+	if !anonymous {
+		if e.Auth, err = auth.LoadTokenFile(c.AuthTokens); err != nil {
+			return e, &ConfigError{"--auth-tokens", err.Error(), "Name a file of lines like alice:TOKEN that only its owner may read (chmod 600)."}
+		}
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return e, &ConfigError{"--listen", err.Error(), "Name an address like 127.0.0.1:8787."}
+	}
+	if ip := net.ParseIP(host); anonymous && host != "localhost" && !ip.IsLoopback() {
+		return e, exposed(c.Listen)
+	}
+	if e.Listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.Listen); err != nil {
+		return e, fmt.Errorf("--listen: %w", err)
+	}
+	// localhost means what the machine's configuration says.
+	if address, ok := e.Listener.Addr().(*net.TCPAddr); anonymous && (!ok || !address.IP.IsLoopback()) {
+		return e, errors.Join(exposed(e.Listener.Addr().String()), e.Listener.Close())
+	}
+	return e, nil
+}
+
+func exposed(address string) error {
+	return &ConfigError{
+		"--listen", "other machines could reach " + address + ", and there are no tokens to tell who may",
+		"Name a file of name:token lines with --auth-tokens, or listen on 127.0.0.1.",
+	}
+}
+
+func parsePublicURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	u, err := url.Parse(text)
+	if err == nil {
+		u.Host, err = canonicalHost(u)
+	}
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, &ConfigError{"--public-url", fmt.Sprintf("%q is not a base address", text), "Give scheme, host and perhaps a path, like https://images.example.com."}
+	}
+	return u, nil
+}
+
+// parseOrigins returns origins as browsers send them. It rejects patterns, since
+// a star would let every page in.
+func parseOrigins(list []string) ([]string, error) {
+	origins := make([]string, 0, len(list))
+	for _, text := range list {
+		u, err := url.Parse(text)
+		if err == nil {
+			u.Host, err = canonicalHost(u)
+		}
+		if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			return nil, &ConfigError{"--allow-origin", fmt.Sprintf("%q is not an origin", text), "Give scheme, host and port of each page, like https://app.example.com."}
+		}
+		origins = append(origins, u.Scheme+"://"+u.Host)
+	}
+	return origins, nil
+}
+
+// canonicalHost returns host and port of a URL as browsers send them: in lower
+// case and ASCII, without the port that the scheme implies.
+// https://url.spec.whatwg.org/#host-parsing
+func canonicalHost(u *url.URL) (string, error) {
+	name, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == impliedPort(u.Scheme) {
+		port = ""
+	}
+	if strings.Contains(name, ":") { // IPv6
+		name = "[" + name + "]"
+	} else {
+		var err error
+		if name, err = idna.New(idna.MapForLookup(), idna.StrictDomainName(false)).ToASCII(name); err != nil {
+			return "", err
+		}
+	}
+	if port != "" {
+		name += ":" + port
+	}
+	return name, nil
+}
+
+// impliedPort returns the port of URLs without one, "" for unknown schemes.
+func impliedPort(scheme string) string {
+	switch scheme {
+	case "http":
+		return "80"
+	case "https":
+		return "443"
+	default:
+		return ""
+	}
+}
+
+// Base returns the URL at which clients reach the server, without a slash at the
+// end.
+func (e Endpoint) Base() string {
+	if e.PublicURL != nil {
+		return strings.TrimSuffix(e.PublicURL.String(), "/")
+	}
+	address, ok := e.Listener.Addr().(*net.TCPAddr)
+	if ok && address.IP.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			return fmt.Sprintf("http://%s:%d", name, address.Port)
+		}
+	}
+	return "http://" + e.Listener.Addr().String()
+}
+
+// basePath returns the path of the public URL, which a proxy in front may
+// remove, without a slash at the end.
+func (e Endpoint) basePath() string {
+	if e.PublicURL == nil {
+		return ""
+	}
+	return strings.TrimSuffix(e.PublicURL.Path, "/")
+}
+
+// tellsOwnersApart reports whether callers authenticate.
+func (e Endpoint) tellsOwnersApart() bool {
+	_, anonymous := e.Auth.(auth.Anonymous)
+	return !anonymous
+}

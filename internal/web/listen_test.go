@@ -1,0 +1,63 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/web"
+)
+
+// Listen opens only what the settings allow, and names the wrong setting.
+func TestListen(t *testing.T) {
+	tokens := tokensFile(t, "alice:"+aliceToken)
+	for _, tt := range []struct {
+		address web.ListenConfig
+		setting string
+		base    string
+	}{
+		{web.ListenConfig{Listen: "127.0.0.1:0"}, "", "http://127.0.0.1:"},
+		{web.ListenConfig{Listen: "localhost:0"}, "", "http://127.0.0.1:"},
+		{web.ListenConfig{Listen: "[::1]:0"}, "", "http://[::1]:"},
+		{web.ListenConfig{Listen: "0.0.0.0:0"}, "--listen", ""},
+		{web.ListenConfig{Listen: ":0"}, "--listen", ""},
+		{web.ListenConfig{Listen: "[::]:0"}, "--listen", ""},
+		{web.ListenConfig{Listen: "192.0.2.1:0"}, "--listen", ""},
+		{web.ListenConfig{Listen: "example.com:0"}, "--listen", ""},
+		{web.ListenConfig{Listen: "8787"}, "--listen", ""},
+		{web.ListenConfig{Listen: "0.0.0.0:0", AuthTokens: tokens}, "", "http://"},
+		{web.ListenConfig{Listen: "127.0.0.1:0", AuthTokens: "/none"}, "--auth-tokens", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", PublicURL: "https://x.example/zai/"}, "", "https://x.example/zai"},
+		{web.ListenConfig{Listen: "127.0.0.1:0", PublicURL: "x.example"}, "--public-url", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", PublicURL: "ftp://x.example"}, "--public-url", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", PublicURL: "https://u:p@x.example"}, "--public-url", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", AllowOrigins: []string{"*"}}, "--allow-origin", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", AllowOrigins: []string{"https://*.example.com"}}, "--allow-origin", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", AllowOrigins: []string{"null"}}, "--allow-origin", ""},
+		{web.ListenConfig{Listen: "127.0.0.1:0", AllowOrigins: []string{"https://example.com/path"}}, "--allow-origin", ""},
+	} {
+		c, err := web.Listen(t.Context(), tt.address)
+		if tt.setting == "" {
+			if err != nil && strings.Contains(tt.address.Listen, "::1") {
+				continue // a machine without IPv6
+			}
+			require.NoError(t, err, tt.address)
+			assert.True(t, strings.HasPrefix(c.Base(), tt.base), c.Base())
+			c.Listener.Close()
+			continue
+		}
+		var setting *web.ConfigError
+		require.ErrorAs(t, err, &setting, "%v", tt.address)
+		assert.Equal(t, tt.setting, setting.Setting)
+		assert.NotEmpty(t, setting.Hint)
+	}
+	taken, err := web.Listen(t.Context(), web.ListenConfig{Listen: "127.0.0.1:0"})
+	require.NoError(t, err)
+	defer taken.Listener.Close()
+	_, err = web.Listen(t.Context(), web.ListenConfig{Listen: taken.Listener.Addr().String()})
+	require.ErrorContains(t, err, "in use")
+	var setting *web.ConfigError
+	assert.NotErrorAs(t, err, &setting, "the setting is not wrong")
+}

@@ -1,0 +1,39 @@
+package tools
+
+import (
+	"context"
+	"time"
+
+	"zai-image-mcp/internal/jobs"
+)
+
+// await waits until all jobs are done, the longest wait is over, the pipeline
+// detaches its callers, or ctx ends. Only the last is an error: the call then
+// abandons its jobs.
+func (t *tools) await(ctx context.Context, call *jobs.Call, progress *progressReporter) error {
+	defer progress.settle()
+	limit := time.NewTimer(t.Wait)
+	defer limit.Stop()
+	heartbeat := time.NewTicker(heartbeatInterval)
+	defer heartbeat.Stop()
+	for _, job := range call.Jobs {
+		for waiting := true; waiting; {
+			select {
+			case <-job.Done():
+				waiting = false
+			case <-heartbeat.C:
+				progress.heartbeat(call.Jobs)
+			case stage := <-progress.stages:
+				progress.stageChanged(stage, call.Jobs)
+			case <-limit.C:
+				return nil
+			case <-t.Pipeline.Detached():
+				return nil
+			case <-ctx.Done():
+				call.Abandon()
+				return jobs.ErrCallCancelled
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/invopop/jsonschema"
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"zai-image-mcp/resources"
+)
+
+// definition is what tools/list shows of a tool, beside its schemas.
+type definition struct {
+	name, title, description string
+
+	readOnly    bool                     // costs nothing and changes nothing
+	adaptInput  func(*jsonschema.Schema) // completes the input schema; may be nil
+	shortOutput bool                     // see outputSchema
+}
+
+// tool returns the definition with its schemas. All hints are explicit: hosts
+// use them to decide whether to ask the user.
+func (d definition) tool(input, output json.RawMessage) mcp.Tool {
+	return mcp.Tool{
+		Name: d.name, Title: d.title, Description: d.description, RawInputSchema: input, RawOutputSchema: output,
+		Annotations: mcp.ToolAnnotation{
+			ReadOnlyHint: new(d.readOnly), DestructiveHint: new(false), IdempotentHint: new(d.readOnly), OpenWorldHint: new(!d.readOnly),
+		},
+	}
+}
+
+// toolCall is one call of a tool.
+type toolCall struct {
+	caller  Caller
+	request mcp.CallToolRequest
+}
+
+// define returns a tool whose handler receives decoded arguments. In is a
+// struct of strings and integers; defaults holds the values of arguments that a
+// call leaves out. An error of the handler becomes a result that describes it.
+func define[In any](t *tools, d definition, defaults In, handle func(context.Context, toolCall, In) (*mcp.CallToolResult, error)) (server.ServerTool, error) {
+	input, err := inputSchema(new(In), d.adaptInput)
+	if err != nil {
+		return server.ServerTool{}, err
+	}
+	output, err := outputSchema(d.shortOutput)
+	if err != nil {
+		return server.ServerTool{}, err
+	}
+	run := func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		caller, err := callerFrom(ctx)
+		if err != nil {
+			return nil, err
+		}
+		arguments, err := decodeArguments(request, defaults)
+		if err != nil {
+			return nil, err
+		}
+		return handle(ctx, toolCall{caller, request}, arguments)
+	}
+	handler := func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		result, err := run(ctx, request)
+		if err == nil {
+			return result, nil
+		}
+		failed := ErrorResult(err)
+		if Outcome(failed) == string(resources.KindInternal) {
+			t.Log.ErrorContext(ctx, "failed to run a tool", "tool", request.Params.Name, "error", err)
+		}
+		return failed, nil
+	}
+	return server.ServerTool{Tool: d.tool(input, output), Handler: handler}, nil
+}
