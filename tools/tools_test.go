@@ -69,12 +69,12 @@ func TestGenerate_Arguments(t *testing.T) {
 	r := newRig(t, nil)
 	tests := []struct {
 		name, arguments string
-		want            string // part of the refusal, "" when accepted
+		want            string // part of the error, "" if accepted
 	}{
 		{"repaired number", `{"prompt":"x","n":"1","size":"512x512"}`, ""},
 		{"repaired float", `{"prompt":"x","n":1.0,"size":"512x512"}`, ""},
-		{"null is left out", `{"prompt":"x","n":null,"model":null,"size":"512x512"}`, ""},
-		{"empty is left out", `{"prompt":"x","n":"","model":"","size":"","quality":" ","user_id":""}`, ""},
+		{"null counts as left out", `{"prompt":"x","n":null,"model":null,"size":"512x512"}`, ""},
+		{"empty counts as left out", `{"prompt":"x","n":"","model":"","size":"","quality":" ","user_id":""}`, ""},
 		{"number as user", `{"prompt":"x","user_id":123456,"size":"512x512"}`, ""},
 		{"spelling", `{"prompt":"x","model":"cogView-4-250304","size":"512×512","quality":"HD"}`, ""},
 		{"star", `{"prompt":"x","size":"512*512"}`, ""},
@@ -99,7 +99,7 @@ func TestGenerate_Arguments(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.name == "no object" {
-				return // the protocol itself wants an object; see FuzzArguments
+				return // mcp-go rejects it already; see FuzzArguments
 			}
 			before := r.sandbox.Posts()
 			result, s := r.call(t, "generate_image", tt.arguments)
@@ -117,7 +117,7 @@ func TestGenerate_Arguments(t *testing.T) {
 	}
 }
 
-// Every kind of error, as a caller sees it.
+// Every kind of failure, as a caller sees it.
 func TestGenerate_ErrorKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -163,7 +163,7 @@ func TestGenerate_ErrorKinds(t *testing.T) {
 	}
 }
 
-// One refused, three kept.
+// One image of four is rejected; the call succeeds with the rest.
 func TestGenerate_PartialFailure(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -227,7 +227,7 @@ func TestGenerate_WaitEnds(t *testing.T) {
 		assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
 		result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 		require.False(t, result.IsError)
-		assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "it waits no longer than it may")
+		assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "the wait is bounded again")
 		require.Eventually(t, func() bool {
 			_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 			return s.Images[0].Status == resources.StatusSaved
@@ -254,7 +254,7 @@ func TestGet_RemoteImage(t *testing.T) {
 		require.False(t, result.IsError)
 		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
 		assert.Contains(t, text(t, result), "no preview could be made")
-		assert.Len(t, result.Content, 2, "an image without preview is still an image")
+		assert.Len(t, result.Content, 2, "an image without a preview is still returned")
 	})
 }
 
@@ -293,7 +293,7 @@ func TestGet_FetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
-// All that was paid for is told, and can be had later.
+// When all images fail after they were paid for, the failure names all of them.
 func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -308,7 +308,7 @@ func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	}
 }
 
-// An image of the sandbox stays one.
+// An image of the sandbox is marked as such also by a server without sandbox.
 func TestGet_SandboxImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
@@ -319,7 +319,7 @@ func TestGet_SandboxImage(t *testing.T) {
 	assert.Contains(t, text(t, result), "sandbox")
 }
 
-// An image that the sandbox drew is never taken for one that Z.AI made.
+// The list marks images of the sandbox.
 func TestList_SandboxImagesSaySo(t *testing.T) {
 	t.Parallel()
 	for _, drawn := range []bool{true, false} {
@@ -339,7 +339,7 @@ func TestList_TextIsSafeToPrint(t *testing.T) {
 	require.Len(t, made.Images, 1)
 	result, s := r.call(t, "list_images", `{}`)
 	assert.Contains(t, text(t, result), `red\x1b]0;owned\a \u202efox\u009b2J`)
-	assert.Equal(t, "red\x1b]0;owned\a \u202efox\u009b2J", s.Images[0].Prompt, "data stays as it is")
+	assert.Equal(t, "red\x1b]0;owned\a \u202efox\u009b2J", s.Images[0].Prompt, "structured content is not changed")
 }
 
 func TestList(t *testing.T) {
@@ -378,7 +378,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// The ceiling holds whatever is asked for; what is left out is said.
+// A result stays below the limit whatever the call requests, and notes what it
+// leaves out.
 func TestResult_Size(t *testing.T) {
 	t.Parallel()
 	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
@@ -393,10 +394,10 @@ func TestResult_Size(t *testing.T) {
 			raw, err := json.Marshal(result)
 			require.NoError(t, err)
 			assert.Less(t, len(raw), 996_147)
-			pictures := 0
+			contents := 0
 			for _, c := range result.Content {
 				if c, ok := c.(mcp.ImageContent); ok {
-					pictures++
+					contents++
 					b, err := base64.StdEncoding.DecodeString(c.Data)
 					require.NoError(t, err)
 					_, _, err = image.Decode(bytes.NewReader(b))
@@ -405,16 +406,16 @@ func TestResult_Size(t *testing.T) {
 			}
 			switch inline {
 			case tools.InlineNone:
-				assert.Zero(t, pictures)
+				assert.Zero(t, contents)
 			case tools.InlineFull:
-				assert.Equal(t, 4, pictures)
+				assert.Equal(t, 4, contents)
 				assert.Contains(t, text(t, result), "JPEG copy")
 				require.Len(t, s.Notes, 4)
 				for _, note := range s.Notes {
 					assert.Contains(t, text(t, result), note)
 				}
 			default:
-				assert.Equal(t, 4, pictures)
+				assert.Equal(t, 4, contents)
 			}
 			assert.Len(t, s.Images, 4)
 		})
@@ -425,12 +426,12 @@ func TestResult_FullInline(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineFull })
 	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-	picture, ok := result.Content[1].(mcp.ImageContent)
+	content, ok := result.Content[1].(mcp.ImageContent)
 	require.True(t, ok)
-	assert.Equal(t, "image/png", picture.MIMEType)
+	assert.Equal(t, "image/png", content.MIMEType)
 	file, err := os.ReadFile(s.Images[0].Path)
 	require.NoError(t, err)
-	assert.Equal(t, base64.StdEncoding.EncodeToString(file), picture.Data)
+	assert.Equal(t, base64.StdEncoding.EncodeToString(file), content.Data)
 }
 
 func TestProgress_NotRequested(t *testing.T) {
@@ -446,7 +447,7 @@ func TestProgress_NotRequested(t *testing.T) {
 	})
 }
 
-// A result does not wait for a preview that takes too long.
+// A result does not wait longer than PreviewWait for its previews.
 func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.PreviewWait = time.Nanosecond })

@@ -12,7 +12,7 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// Equal calls at once are one, in one process and in several.
+// Concurrent equal calls share their images, in one process and in several.
 func TestStart_EqualCallsJoin(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 3} {
@@ -24,7 +24,7 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 				request.N = n
 				var mu sync.Mutex
 				var all sync.WaitGroup
-				seen, begun := map[string]int{}, 0
+				seen, started := map[string]int{}, 0
 				for i := range 100 {
 					all.Go(func() {
 						call, err := processes[i%len(processes)].Start(t.Context(), request, nil)
@@ -37,13 +37,13 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 						defer mu.Unlock()
 						seen[fmt.Sprint(ids(call))]++
 						if call.Joined == 0 {
-							begun++
+							started++
 						}
 					})
 				}
 				all.Wait()
-				assert.Len(t, seen, 1, "all have the same images")
-				assert.Equal(t, 1, begun)
+				assert.Len(t, seen, 1, "all calls have the same images")
+				assert.Equal(t, 1, started)
 				assert.EqualValues(t, n, r.sandbox.Posts())
 				spent, err := r.Library.SpentToday(t.Context(), "local", false)
 				require.NoError(t, err)
@@ -83,9 +83,9 @@ func TestStart_EqualArguments(t *testing.T) {
 	}
 }
 
-// The caller left after the request was sent. Its image waits for the same
-// call to be made again, in this process and in others, until it is delivered
-// and no longer than it should.
+// An image that was abandoned after its request was sent is kept for a repeat of
+// the call, in this process and in others, until it is delivered and for at most
+// fifteen minutes.
 func TestStart_RepeatedCallJoins(t *testing.T) {
 	t.Parallel()
 	for name, elsewhere := range map[string]bool{"here": false, "in another process": true} {
@@ -128,8 +128,7 @@ func TestStart_RepeatedCallJoins(t *testing.T) {
 	}
 }
 
-// The process died when the image was answered: the same call made again
-// brings it home.
+// A repeated call fetches the image of a process that died before the download.
 func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -145,8 +144,8 @@ func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// While an answer is on its way its images are not given to an equal call,
-// unless it turns out that it did not arrive.
+// An equal call does not join images that are being delivered, unless their
+// delivery is cancelled.
 func TestDelivery_InProgress(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -167,8 +166,8 @@ func TestDelivery_InProgress(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// One of two callers who want the same image leaves: the other gets it. When
-// both leave before anything is sent, nothing is.
+// An image that one of two callers abandons is made for the other. It is not made
+// if both abandon it before its request is sent.
 func TestAbandon_OneOfTwoCallers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -187,19 +186,19 @@ func TestAbandon_OneOfTwoCallers(t *testing.T) {
 		calls[3].Abandon()
 		<-calls[3].Jobs[0].Done()
 		assert.EqualValues(t, "cancelled", calls[1].Jobs[0].Image().Failure.Kind)
-		begun, err := r.Start(t.Context(), order("wanted by nobody"), nil)
+		started, err := r.Start(t.Context(), order("wanted by nobody"), nil)
 		require.NoError(t, err)
-		assert.Zero(t, begun.Joined, "what was given up is begun anew")
-		begun.Abandon()
+		assert.Zero(t, started.Joined, "an abandoned image is not joined")
+		started.Abandon()
 		wait(t, slow)
 		assert.Equal(t, ids(calls[0]), ids(calls[2]))
 		wait(t, calls[2])
-		<-begun.Jobs[0].Done()
+		<-started.Jobs[0].Done()
 		assert.EqualValues(t, 2, r.sandbox.Posts())
 	})
 }
 
-// Joining in the moment in which the last caller leaves.
+// A call that joins while the last caller abandons the image gets an image.
 func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -224,7 +223,8 @@ func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	})
 }
 
-// An equal call for which there was not enough money tries the rest.
+// A call that joins one for which the budget did not suffice tries to make the
+// rest.
 func TestStart_JoinsCallCutByBudget(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 }, func(t *testing.T, r *rig) {

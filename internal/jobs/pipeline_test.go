@@ -24,7 +24,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// What became of an image, its money and its requests, for each way it can go.
+// The final state, the charge and the number of requests of each kind of
+// response.
 func TestStart_Outcomes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -76,8 +77,8 @@ func TestStart_Outcomes(t *testing.T) {
 	}
 }
 
-// An image that cannot be fetched is paid for: it stays charged, its link is
-// kept, and it can be fetched again without paying.
+// An image whose download fails stays charged and keeps its link, and can be
+// fetched again free of charge.
 func TestFollow_FetchesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -88,7 +89,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 	assert.True(t, image.Failure.Retryable)
 	assert.Contains(t, image.Failure.Hint, image.ID)
 	assert.Contains(t, image.Failure.Hint, image.UpstreamURL)
-	for _, early := range []bool{false, true} { // not before its time, unless somebody asks for it
+	for _, early := range []bool{false, true} { // only early recovery ignores the time of the next attempt
 		list, err := r.Recover(t.Context(), early)
 		require.NoError(t, err)
 		assert.Equal(t, early, len(list) == 1)
@@ -96,7 +97,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 			<-j.Done()
 		}
 	}
-	image.UpstreamURL = r.make(t, "a fox").UpstreamURL // the link that works now
+	image.UpstreamURL = r.make(t, "a fox").UpstreamURL // a link that works
 	require.NoError(t, r.Library.Record(t.Context(), image))
 	j, err := r.Follow(t.Context(), image, nil)
 	require.NoError(t, err)
@@ -105,7 +106,8 @@ func TestFollow_FetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Several callers want the same lost image, and some read its image too early.
+// Callers that want the same lost image share one job, even if they read the
+// image before it was saved.
 func TestFollow_OneJobPerImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -136,7 +138,7 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 		j, err := r.Follow(t.Context(), stale, nil)
 		require.NoError(t, err)
 		<-j.Done()
-		assert.Equal(t, resources.Saved, j.Image().State, "an image that is saved stays saved")
+		assert.Equal(t, resources.Saved, j.Image().State, "a saved image stays saved")
 		now, err := r.Library.Image(t.Context(), "local", lost.ID)
 		require.NoError(t, err)
 		assert.Equal(t, resources.Saved, now.State)
@@ -150,7 +152,7 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 	}
 }
 
-// Neither its money nor its file can be told while an image is being made.
+// An image cannot be removed while it is being made.
 func TestRemove_WhileWorking(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -165,7 +167,7 @@ func TestRemove_WhileWorking(t *testing.T) {
 	})
 }
 
-// The image says what is about to be done, durably, before it is done.
+// Each step is recorded before the request that it announces.
 func TestStart_RecordsBeforeRequests(t *testing.T) {
 	t.Parallel()
 	var db *sql.DB
@@ -219,14 +221,14 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 	assert.Contains(t, states["queued"], "GET answered true")
 }
 
-// Up to the last moment a call can be given up for nothing.
+// A call that is abandoned before its request is sent is free.
 func TestAbandon_BeforeSend(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		for range 20 {
 			j, err := r.start(t.Context(), order("sandbox:upstream"), func(s jobs.Stage) {
 				if s.Phase == jobs.PhaseQueued {
-					time.Sleep(2 * time.Millisecond) // the caller is quicker
+					time.Sleep(2 * time.Millisecond) // lets the caller abandon it first
 				}
 			})
 			require.NoError(t, err)
@@ -239,8 +241,9 @@ func TestAbandon_BeforeSend(t *testing.T) {
 	})
 }
 
-// breakFolder makes an image impossible to save once it is paid for: a file
-// takes the place of the year's folder. It returns how to mend that.
+// breakFolder returns a watch function that makes an image impossible to save
+// once it is paid for, by putting a file in the place of the year's folder, and
+// a function that repairs that.
 func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
 	t.Helper()
 	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
@@ -263,14 +266,14 @@ func TestFetch_InlineImageNotSaved(t *testing.T) {
 	image := j.Image()
 	assert.EqualValues(t, "storage", image.Failure.Kind)
 	assert.False(t, image.Failure.Retryable)
-	assert.NotContains(t, image.Failure.Hint, "get_image", "that would not help")
+	assert.NotContains(t, image.Failure.Hint, "get_image", "which would not help")
 	assert.Contains(t, image.Failure.Message, r.folder, "the folder is named")
 	unsaved, err := r.Library.Unsaved(t.Context(), "local", 10)
 	require.NoError(t, err)
 	assert.Len(t, unsaved, 1)
 	list, err := r.Recover(t.Context(), true)
 	require.NoError(t, err)
-	assert.Empty(t, list, "nothing can fetch it, so its failure stays as it is")
+	assert.Empty(t, list, "it cannot be fetched, so its failure stays")
 }
 
 func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
@@ -332,28 +335,28 @@ func TestStart_NoKey(t *testing.T) {
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 }
 
-// At most MaxConcurrent requests are under way; others wait in their order,
-// and one that is given up while it waits is neither sent nor charged.
+// At most MaxConcurrent requests are in flight; the rest wait in order, and one
+// that is abandoned while it waits is neither sent nor charged.
 func TestQueue_Order(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
 		first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
 		require.NoError(t, err)
 		var mu sync.Mutex
-		var begun []string
+		var started []string
 		var waiting []*jobs.Job
 		for n := range 4 {
 			j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
 				if s.Phase == jobs.PhaseGenerating {
 					mu.Lock()
-					begun = append(begun, s.ID)
+					started = append(started, s.ID)
 					mu.Unlock()
 				}
 			})
 			require.NoError(t, err)
 			assert.Equal(t, resources.Queued, j.Image().State)
 			waiting = append(waiting, j)
-			time.Sleep(5 * time.Millisecond) // lets it take its place
+			time.Sleep(5 * time.Millisecond) // lets it enter the queue
 		}
 		waiting[1].Abandon()
 		<-waiting[1].Done()
@@ -361,17 +364,17 @@ func TestQueue_Order(t *testing.T) {
 		assert.Equal(t, resources.Failed, given.State)
 		assert.EqualValues(t, "cancelled", given.Failure.Kind)
 		assert.False(t, given.Charged)
-		first.Abandon() // too late: it is paid for
+		first.Abandon() // too late: its request was sent
 		for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
 			<-j.Done()
 			assert.Equal(t, resources.Saved, j.Image().State)
 		}
-		assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, begun)
+		assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, started)
 		assert.EqualValues(t, 4, r.sandbox.Posts())
 	})
 }
 
-// The caller's context ends, its image is brought home all the same.
+// The image is saved even if the caller's context ends.
 func TestStart_ContextEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -419,8 +422,8 @@ func TestDrain_FinishesSentRequests(t *testing.T) {
 		}
 		require.Eventually(t, func() bool { return r.sandbox.Posts() == 2 }, 5*time.Second, time.Millisecond)
 		require.NoError(t, r.Drain(t.Context()))
-		assert.Len(t, saved, 2, "what was sent is finished")
-		assert.Equal(t, resources.Failed, list[2].Image().State, "what was not sent is given up")
+		assert.Len(t, saved, 2, "images whose requests were sent are finished")
+		assert.Equal(t, resources.Failed, list[2].Image().State, "an image whose request was not sent is abandoned")
 		_, err := r.start(t.Context(), order("late"), nil)
 		require.ErrorIs(t, err, jobs.ErrClosing)
 		assert.EqualValues(t, 2, r.sandbox.Accepted())

@@ -16,7 +16,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// What becomes of a image in each state in which a process can leave it.
+// Recovery of an image in each state in which a process can leave it.
 func TestRecover_States(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -32,14 +32,14 @@ func TestRecover_States(t *testing.T) {
 		charged bool
 		kind    string
 	}{
-		"queued":                  {resources.Image{State: resources.Queued}, resources.Failed, false, "cancelled"},
-		"submitted":               {resources.Image{State: resources.Submitted}, resources.Unknown, true, "outcome_unknown"},
-		"submitted, with a task":  {resources.Image{State: resources.Submitted, TaskID: task.ID}, resources.Saved, true, ""},
-		"the task failed":         {resources.Image{State: resources.Submitted, TaskID: failed.ID}, resources.Failed, false, "content_blocked"},
-		"answered":                {resources.Image{State: resources.Answered, UpstreamURL: link}, resources.Saved, true, ""},
-		"answered, without link":  {resources.Image{State: resources.Answered}, resources.Unknown, true, "outcome_unknown"},
-		"could not be fetched":    {resources.Image{State: resources.Answered, UpstreamURL: link, Failure: &resources.Failure{Kind: "download"}}, resources.Saved, true, ""},
-		"unknown, nobody's fault": {resources.Image{State: resources.Unknown, Failure: &resources.Failure{Kind: "outcome_unknown"}}, resources.Unknown, true, "outcome_unknown"},
+		"queued":                 {resources.Image{State: resources.Queued}, resources.Failed, false, "cancelled"},
+		"submitted":              {resources.Image{State: resources.Submitted}, resources.Unknown, true, "outcome_unknown"},
+		"submitted, with a task": {resources.Image{State: resources.Submitted, TaskID: task.ID}, resources.Saved, true, ""},
+		"the task failed":        {resources.Image{State: resources.Submitted, TaskID: failed.ID}, resources.Failed, false, "content_blocked"},
+		"answered":               {resources.Image{State: resources.Answered, UpstreamURL: link}, resources.Saved, true, ""},
+		"answered, without link": {resources.Image{State: resources.Answered}, resources.Unknown, true, "outcome_unknown"},
+		"could not be fetched":   {resources.Image{State: resources.Answered, UpstreamURL: link, Failure: &resources.Failure{Kind: "download"}}, resources.Saved, true, ""},
+		"unknown":                {resources.Image{State: resources.Unknown, Failure: &resources.Failure{Kind: "outcome_unknown"}}, resources.Unknown, true, "outcome_unknown"},
 	}
 	want := map[string]string{}
 	for name, tt := range tests {
@@ -65,21 +65,21 @@ func TestRecover_States(t *testing.T) {
 		require.NotNil(t, image.Failure, name)
 		assert.EqualValues(t, tt.kind, image.Failure.Kind, name)
 	}
-	assert.Equal(t, posts, r.sandbox.Posts(), "to go on costs nothing")
+	assert.Equal(t, posts, r.sandbox.Posts(), "recovery is free")
 	again, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
 	assert.Empty(t, again)
 }
 
-// The work of a process that lives is never taken, however long it takes; the
-// work of one that died is, soon after.
+// Images of a live process are never taken over, however long they take; those
+// of a dead one are, once its lease expires.
 func TestLeases_AliveAndDead(t *testing.T) {
 	t.Parallel()
 	const lease = 600 * time.Millisecond
 	inBubble(t, func(c *jobs.Config) { c.Lease, c.MaxConcurrent = lease, 2 }, func(t *testing.T, alive *rig) {
 		other := alive.another(t, func(c *jobs.Config) { c.Lease = lease })
 		var calls []*jobs.Call
-		for n := range 4 { // two of them wait
+		for n := range 4 { // two of them are queued
 			call, err := alive.Start(t.Context(), order(fmt.Sprint("sandbox:delay=2s ", n)), nil)
 			require.NoError(t, err)
 			calls = append(calls, call)
@@ -102,14 +102,14 @@ func TestLeases_AliveAndDead(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.RunRecovery(ctx)
-		begun := time.Now()
+		started := time.Now()
 		require.Eventually(t, func() bool { return other.image(t, reserved.New[0].ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
-		assert.Greater(t, time.Since(begun), lease/2, "not while it may live")
+		assert.Greater(t, time.Since(started), lease/2, "not before its lease expires")
 	})
 }
 
-// A process that was stopped for long, as by a laptop's lid, was taken for
-// dead. What it had not sent it does not send afterwards.
+// A process that was suspended for long, as by a laptop's lid, lost its images
+// to another one. It sends no request afterwards that it had not sent before.
 func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -122,7 +122,7 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 		r.sql(t, `UPDATE images SET lease_until_ms=1`)
 		taken, err := other.Recover(t.Context(), false)
 		require.NoError(t, err)
-		require.Empty(t, taken, "it still holds the lock of its name")
+		require.Empty(t, taken, "the process still holds its lock file")
 		require.NoError(t, os.RemoveAll(filepath.Join(r.folder, ".processes")))
 		taken, err = other.Recover(t.Context(), false)
 		require.NoError(t, err)
@@ -131,8 +131,8 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 			<-j.Done()
 		}
 		assert.Equal(t, resources.Unknown, r.image(t, ids(first)[0]).State)
-		wait(t, first) // it had been sent, and the answer came
-		assert.Equal(t, resources.Saved, r.image(t, ids(first)[0]).State, "an image that is there is there")
+		wait(t, first) // its request had been sent, and the response came
+		assert.Equal(t, resources.Saved, r.image(t, ids(first)[0]).State, "the downloaded image counts")
 		<-waits.Jobs[0].Done()
 		assert.Equal(t, resources.Failed, r.image(t, ids(waits)[0]).State)
 		assert.False(t, r.image(t, ids(waits)[0]).Charged)
@@ -140,7 +140,8 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	})
 }
 
-// It was stopped right before it sent something.
+// A process that was suspended right before it sends a request checks that it
+// still has the image.
 func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond }, func(t *testing.T, r *rig) {
@@ -157,12 +158,12 @@ func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	})
 }
 
-// The program ends before the service does: the next one goes on.
+// The next process resumes images that a shutdown cut off.
 func TestDrain_NextProcessResumes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		request jobs.Request
-		state   resources.State // in which it is left
+		state   resources.State // after the shutdown
 		end     resources.State
 	}{
 		"one long request": {order("sandbox:delay=2s a fox"), resources.Unknown, resources.Unknown},
@@ -188,7 +189,7 @@ func TestDrain_NextProcessResumes(t *testing.T) {
 				image := next.image(t, j.ID())
 				assert.Equal(t, tt.state, image.State)
 				assert.True(t, image.Charged)
-				assert.Equal(t, tt.state != resources.Unknown, j.Image().Working(), "callers hear that it goes on")
+				assert.Equal(t, tt.state != resources.Unknown, j.Image().Working(), "for its callers the image is still in progress")
 				list, err := next.Recover(t.Context(), false)
 				require.NoError(t, err)
 				for _, j := range list {
@@ -201,7 +202,8 @@ func TestDrain_NextProcessResumes(t *testing.T) {
 	}
 }
 
-// An endpoint for tasks that does not exist, and one that loses them.
+// The outcomes of images that are made as tasks, with an endpoint that does not
+// exist, and one that loses tasks.
 func TestStart_Tasks(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -236,14 +238,14 @@ func TestStart_Tasks(t *testing.T) {
 				j, err := r.Follow(t.Context(), image, nil)
 				require.NoError(t, err)
 				<-j.Done()
-				assert.Greater(t, len(r.attempts()), polls, "it is asked for again")
+				assert.Greater(t, len(r.attempts()), polls, "the task is polled again")
 				assert.EqualValues(t, 1, r.sandbox.Posts())
 			}
 		})
 	}
 }
 
-// A download that failed is tried again, ever more rarely.
+// The time between attempts at a download grows with the age of the image.
 func TestNextTry(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -252,5 +254,5 @@ func TestNextTry(t *testing.T) {
 	} {
 		assert.Equal(t, wait, jobs.NextTry(now, now.Add(-age)).Sub(now), age)
 	}
-	assert.Greater(t, jobs.NextTry(now, now.Add(-32*24*time.Hour)).Sub(now), 365*24*time.Hour, "no link lives that long")
+	assert.Greater(t, jobs.NextTry(now, now.Add(-32*24*time.Hour)).Sub(now), 365*24*time.Hour, "the link must have expired")
 }

@@ -13,8 +13,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// A call is given up after it was sent and made again while it is under way:
-// it is joined at once, and its outcome, whatever it is, is told.
+// A call that is abandoned after its request was sent can be repeated while the
+// request is in flight: the repeat joins it and gets its result or its error.
 func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
 	t.Parallel()
 	for prompt, want := range map[string]resources.State{"sandbox:delay=1s a fox": resources.Saved, "sandbox:delay=1s sandbox:outcome_unknown": resources.Unknown} {
@@ -36,8 +36,8 @@ func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
 	}
 }
 
-// Nobody was told that an outcome is unknown: the same call made again is, and
-// pays only when it is made once more.
+// An unknown outcome that was not delivered is the result of a repeat of the
+// call. Only the next repeat is paid for.
 func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -59,8 +59,8 @@ func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Of several images some were sent and some not when the caller left: the
-// same call made again gets those and makes the others, once.
+// The caller abandoned several images when only some requests were sent: a
+// repeat of the call gets those images and makes the rest, once.
 func TestStart_JoinsPartlySentCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -87,8 +87,8 @@ func TestStart_JoinsPartlySentCall(t *testing.T) {
 	})
 }
 
-// A process that was asleep finds its own queued image left behind. It does
-// not count as a caller of its own: who asked for it can still give it up.
+// A process that was suspended finds its own queued image in recovery. It does
+// not count as a caller: the caller can still abandon the image.
 func TestRecover_OwnWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -107,8 +107,7 @@ func TestRecover_OwnWork(t *testing.T) {
 	})
 }
 
-// While one process takes a image for left behind, the other wakes up and knows
-// better.
+// A writer with an outdated view of an image does not overwrite newer state.
 func TestRecord_StaleWriter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -120,13 +119,13 @@ func TestRecord_StaleWriter(t *testing.T) {
 	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
 	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
 	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
-	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "a link is never forgotten")
+	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
 	other := r.abandoned(t, resources.Image{State: resources.Queued})
 	other.State = resources.Submitted
-	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "it is not this process's")
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "the image is not leased by this process")
 }
 
-// Tasks that never end keep nothing else from being brought home.
+// Tasks that never end do not delay downloads.
 func TestRecover_StuckTasks(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -141,8 +140,8 @@ func TestRecover_StuckTasks(t *testing.T) {
 	})
 }
 
-// A task of which the service does not want to know becomes unknown, and is
-// asked about again later, by whoever works on that backend.
+// A task that the service does not know becomes unknown and is polled again
+// later, only by processes of the same backend.
 func TestRecover_UnknownTask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -160,10 +159,10 @@ func TestRecover_UnknownTask(t *testing.T) {
 		next, err := r.Library.NextClaim(t.Context(), resources.Lease{Process: "another"})
 		require.NoError(t, err)
 		assert.WithinDuration(t, time.Now().Add(time.Minute), next, 10*time.Second)
-		play := r.another(t, func(c *jobs.Config) { c.Sandbox = true })
-		list, err = play.Recover(t.Context(), true)
+		sandboxed := r.another(t, func(c *jobs.Config) { c.Sandbox = true })
+		list, err = sandboxed.Recover(t.Context(), true)
 		require.NoError(t, err)
-		assert.Empty(t, list, "the sandbox knows nothing of real tasks")
+		assert.Empty(t, list, "the sandbox does not have real tasks")
 		list, err = r.Recover(t.Context(), true)
 		require.NoError(t, err)
 		require.Len(t, list, 1)

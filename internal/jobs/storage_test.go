@@ -13,7 +13,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// An image that cannot be saved is not paid for.
+// No request is sent if the image could not be saved.
 func TestStart_FolderUnusable(t *testing.T) {
 	t.Parallel()
 	today := func() string { return time.Now().UTC().Format("2006/01/02") }
@@ -65,8 +65,8 @@ func TestStart_FolderUnusable(t *testing.T) {
 	}
 }
 
-// A folder deleted while an image waits for its turn is noticed before the
-// image is paid for.
+// A folder that is deleted while an image waits for a slot fails the image before
+// its request is sent.
 func TestRun_FolderGoneInQueue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -81,7 +81,7 @@ func TestRun_FolderGoneInQueue(t *testing.T) {
 	assert.Zero(t, r.sandbox.Posts())
 }
 
-// Today's folder may be cleared out at any time.
+// The folders below the library's may be deleted at any time.
 func TestStart_DayFolderDeleted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -90,8 +90,8 @@ func TestStart_DayFolderDeleted(t *testing.T) {
 	assert.Equal(t, resources.Saved, r.make(t, "second").State)
 }
 
-// A folder that takes the other's place is used from then on; an image that is
-// being made is saved there and entered in its catalog.
+// The folder is replaced by an empty one while an image is being made: the image
+// is saved there and added to its new catalog.
 func TestFetch_FolderReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -113,11 +113,11 @@ func TestFetch_FolderReplaced(t *testing.T) {
 	require.NoError(t, err)
 	list, _, err := r.Library.List(t.Context(), "local", "", "", 10)
 	require.NoError(t, err)
-	assert.Len(t, list, 1, "the first image is in the other folder")
+	assert.Len(t, list, 1, "the first image is in the old folder")
 }
 
-// What became of an image while its folder was away is recorded when the
-// folder is back.
+// Steps that could not be recorded while the folder was away are recorded when
+// it is back.
 func TestFetch_FolderAwayAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -143,7 +143,7 @@ func TestFetch_FolderAwayAndBack(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Accepted())
 }
 
-// An image whose file the user deleted is fetched again, free of charge.
+// An image whose file is missing or damaged is fetched again, free of charge.
 func TestFollow_FileMissing(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{
@@ -166,7 +166,7 @@ func TestFollow_FileMissing(t *testing.T) {
 	}
 }
 
-// An image that came inside the answer has no link to fetch it from.
+// An image that came in the response itself has no link to fetch it from.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -181,7 +181,7 @@ func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	assert.False(t, j.Image().Failure.Retryable)
 }
 
-// What the service answered and nobody understood is kept with the image.
+// A response that could not be understood is kept with the image.
 func TestRun_AnswerNotUnderstood(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
