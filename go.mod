@@ -3,6 +3,7 @@ module zai-image-mcp
 go 1.26.8
 
 require (
+	code.dny.dev/ssrf v0.3.0
 	github.com/adrg/xdg v0.5.3
 	github.com/alecthomas/kong v1.17.0
 	github.com/creack/pty v1.1.24

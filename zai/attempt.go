@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Operation is what a request to the service is for.
+// Operation is the purpose of a request to the service.
 type Operation string
 
 // The operations.
@@ -17,15 +17,16 @@ const (
 	OperationDownload Operation = "download" // GET of an image
 )
 
-// Attempt is one request to the service, as an observer sees it.
+// Attempt describes one request to the service, for WithObserver.
 type Attempt struct {
 	Operation Operation
 	Number    int           // 1 for the first; more are retries
-	Status    int           // HTTP status, 0 without an answer
-	Duration  time.Duration // until the answer was read; of downloads, until the image begins
+	Status    int           // HTTP status, 0 without a response
+	Duration  time.Duration // until the response was read; of downloads, until the image begins
 }
 
-// status is what was answered to an attempt that failed so; nil did not fail.
+// status returns the HTTP status of an attempt that ended with e. A nil e is a
+// success.
 func (e *Error) status() int {
 	if e == nil {
 		return http.StatusOK

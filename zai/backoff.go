@@ -15,8 +15,8 @@ const (
 	retryAfterMax = 30 * time.Second
 )
 
-// backoff is how long to wait after the given attempt: what the server asked
-// for, else a random part of a limit that doubles ("full jitter").
+// backoff returns how long to wait after the given attempt: the time the server
+// asked for, or else a random part of a limit that doubles ("full jitter").
 func (c *Client) backoff(attempt int, asked time.Duration) time.Duration {
 	if asked > 0 {
 		return min(asked, retryAfterMax)
@@ -24,8 +24,8 @@ func (c *Client) backoff(attempt int, asked time.Duration) time.Duration {
 	return c.jitter(min(backoffBase<<(attempt-1), backoffMax))
 }
 
-// retryAfter reads the header in both its forms (RFC 9110, 10.2.3), 0 when it
-// is absent or makes no sense.
+// retryAfter reads the header in both its forms (RFC 9110, 10.2.3). It returns
+// 0 if the header is absent or invalid.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {
@@ -40,7 +40,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// withoutURL drops the address from an error of net/http: image links carry
+// withoutURL removes the address from an error of net/http: image links carry
 // signatures.
 func withoutURL(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {

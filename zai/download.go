@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// downloadLimits bound one fetch of an image.
+// downloadLimits limit the download of an image.
 type downloadLimits struct {
 	maxBytes int64
-	total    time.Duration // for one attempt, headers and body
-	window   time.Duration // in each of these ...
-	minBytes int64         // ... at least so much must arrive
-	waits    []time.Duration
+	total    time.Duration   // for one attempt, headers and body
+	window   time.Duration   // in each of which ...
+	minBytes int64           // ... this much must arrive
+	waits    []time.Duration // before each further attempt
 }
 
 func defaultDownloadLimits() downloadLimits {
@@ -31,18 +31,18 @@ func defaultDownloadLimits() downloadLimits {
 	}
 }
 
-// MaxImageBytes is the largest image file that is fetched.
+// MaxImageBytes is the largest image file that is downloaded.
 const MaxImageBytes = 32 << 20
 
-// Download opens the image of an answer: it fetches the link, or decodes the
-// bytes that came with the answer. A link is often not there yet for some
-// seconds after the API gave it, so "not found" and answers that are no
-// image are tried again after 1, 2 and 4 seconds, as are server errors and
-// broken connections. The caller reads the image and closes it; a read error
-// may be cured by calling Download again, which costs nothing.
+// Download opens the image of a response: it fetches the link, or decodes the
+// bytes that came with the response. Links often work only some seconds after
+// the API returned them. Download therefore tries again after 1, 2 and 4 seconds
+// if the host responds with "not found", a server error or something that is
+// not an image, or if the connection breaks.
 //
-// All errors are *Error of kind KindDownload or KindCancelled. ctx must live
-// until the image is read.
+// The caller reads the image and closes it. If reading fails, Download can be
+// called again, which costs nothing. ctx must last until the image is read. All
+// errors are *Error of KindDownload.
 func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	if data.URL == "" {
 		return openInline(data.B64JSON)
@@ -66,38 +66,39 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 			return image, nil
 		}
 		if ctx.Err() == nil && attempt < len(c.download.waits) && retryable(err) {
-			c.log.InfoContext(ctx, "failed to fetch an image, trying again", "attempt", attempt+1, "error", c.sanitize(err).Error())
+			c.log.InfoContext(ctx, "failed to download an image, retrying", "attempt", attempt+1, "error", c.sanitize(err).Error())
 			if sleep(ctx, c.download.waits[attempt]) {
 				continue
 			}
 		}
-		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "fetching the image failed", cause: c.sanitize(err)}
+		return nil, &Error{Kind: KindDownload, URL: data.URL, Message: "downloading the image failed", cause: c.sanitize(err)}
 	}
 }
 
-// link parses a link and tells whether it may be fetched.
+// parseLink parses a link. It fails if the link must not be fetched.
 func (c *Client) parseLink(raw string) (*url.URL, error) {
 	if len(raw) > maxLink {
 		return nil, fmt.Errorf("%w: it has %d bytes, more than %d", errBadLink, len(raw), maxLink)
 	}
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
-		return nil, fmt.Errorf("%w: no plain address", errBadLink)
+		return nil, fmt.Errorf("%w: not a plain address", errBadLink)
 	}
 	return u, checkLink(u, originOf(c.base))
 }
 
+// fetchable reports whether a link may be fetched.
 func (c *Client) fetchable(link string) bool {
 	_, err := c.parseLink(link)
 	return err == nil
 }
 
-// statusError is an answer to an image link other than 200.
+// statusError is the status of a response to an image link, other than 200.
 type statusError int
 
 func (s statusError) Error() string { return fmt.Sprintf("HTTP %d", int(s)) }
 
-// worthAnother tells failures that pass from those that stay.
+// retryable reports whether a failed download may succeed if it is repeated.
 func retryable(err error) bool {
 	var status statusError
 	switch {
@@ -136,7 +137,7 @@ func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.Can
 	}
 	request.Header.Set("User-Agent", c.userAgent)
 	request.Header.Set("Accept", "image/*")
-	// The size must be the file's own; a compressed transfer would also hide a bomb.
+	// The limits are for the file itself; compression would also hide a bomb.
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := c.images.Do(request)
 	if err != nil {
@@ -155,8 +156,8 @@ func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.Can
 
 var errTooSlow = errors.New("the download is too slow")
 
-// meteredBody ends a download that is too long or too slow. A timer watches
-// the rate, so that a body which sends nothing at all is caught too.
+// meteredBody ends a download that is too large or too slow. A timer checks the
+// rate, so that it also ends a body that sends nothing at all.
 type meteredBody struct {
 	body   io.ReadCloser
 	limits downloadLimits
@@ -211,7 +212,7 @@ func (m *meteredBody) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close releases connection and timer.
+// Close releases the connection and the timer.
 func (m *meteredBody) Close() error {
 	m.mu.Lock()
 	m.closed = true

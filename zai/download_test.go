@@ -48,7 +48,7 @@ func gifOf(t testing.TB, width, height int) []byte {
 	return b.Bytes()
 }
 
-// webpOf is a lossless file of one colour: only its header matters here.
+// webpOf returns a lossless file of one colour. Only its header is read here.
 func webpOf(width, height uint32) []byte {
 	chunk := []byte{0x2f}
 	chunk = binary.LittleEndian.AppendUint32(chunk, (width-1)|(height-1)<<14)
@@ -59,7 +59,7 @@ func webpOf(width, height uint32) []byte {
 	return append(b, chunk...)
 }
 
-// bombOf is a small PNG that claims and holds a huge image.
+// bombOf returns a small PNG with the header of a huge image.
 func bombOf(width, height uint32) []byte {
 	var b bytes.Buffer
 	b.WriteString("\x89PNG\r\n\x1a\n")
@@ -95,15 +95,16 @@ func bytesHandler(contentType string, b []byte) http.Handler {
 	})
 }
 
-func TestDownloadTrustsBytesNotNames(t *testing.T) {
+// The format comes from the first bytes of the file, not from its type or name.
+func TestDownload_FormatFromBytes(t *testing.T) {
 	for _, tt := range []struct {
 		name, header string
 		file         []byte
 		mime, ext    string
 	}{
 		{"png", "image/png", pngOf(t, 40, 30), "image/png", ".png"},
-		{"jpeg that claims png", "image/png", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
-		{"jpeg as octets", "application/octet-stream", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
+		{"jpeg served as png", "image/png", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
+		{"jpeg served as octets", "application/octet-stream", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
 		{"gif", "image/gif", gifOf(t, 40, 30), "image/gif", ".gif"},
 		{"webp", "text/html", webpOf(40, 30), "image/webp", ".webp"},
 	} {
@@ -118,7 +119,7 @@ func TestDownloadTrustsBytesNotNames(t *testing.T) {
 			defer p.Close()
 			all, err := io.ReadAll(p)
 			require.NoError(t, err)
-			assert.Equal(t, tt.file, all, "every byte, the header's too")
+			assert.Equal(t, tt.file, all, "including the bytes of the header")
 			assert.Equal(t, tt.mime, p.MIMEType)
 			assert.Equal(t, tt.ext, p.Extension)
 			assert.Equal(t, [2]int{40, 30}, [2]int{p.Width, p.Height})
@@ -127,7 +128,7 @@ func TestDownloadTrustsBytesNotNames(t *testing.T) {
 	}
 }
 
-func TestDownloadInline(t *testing.T) {
+func TestDownload_Inline(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1")
 	file := pngOf(t, 20, 10)
 	p, err := c.Download(t.Context(), zai.ImageData{B64JSON: base64.StdEncoding.EncodeToString(file)})
@@ -139,8 +140,9 @@ func TestDownloadInline(t *testing.T) {
 	require.ErrorIs(t, err, zai.KindDownload)
 }
 
-func TestDownloadWaitsForThePicture(t *testing.T) {
-	notYet := map[string]func(w http.ResponseWriter){
+// Links work only some seconds after the response that contains them.
+func TestDownload_RetriesUntilImageExists(t *testing.T) {
+	responses := map[string]func(w http.ResponseWriter){
 		"404": func(w http.ResponseWriter) {
 			w.WriteHeader(404)
 			_, _ = io.WriteString(w, `{"RetCode":-148654, "ErrMsg":"file not exist"}`)
@@ -148,14 +150,14 @@ func TestDownloadWaitsForThePicture(t *testing.T) {
 		"page": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>wait</html>") },
 		"503":  func(w http.ResponseWriter) { w.WriteHeader(503) },
 	}
-	for name, answer := range notYet {
+	for name, respond := range responses {
 		for _, after := range []int{0, 1, 3, 4} {
 			t.Run(fmt.Sprintf("%s %d times", name, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					n := 0
 					c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 						if n++; n <= after {
-							answer(w)
+							respond(w)
 							return
 						}
 						_, _ = w.Write(pngOf(t, 20, 10))
@@ -174,14 +176,14 @@ func TestDownloadWaitsForThePicture(t *testing.T) {
 			})
 		}
 	}
-	t.Run("403 is final", func(t *testing.T) {
+	t.Run("403 not retried", func(t *testing.T) {
 		h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) })}
 		s := serve(t, h)
 		_, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
 		require.ErrorIs(t, err, zai.KindDownload)
 		assert.EqualValues(t, 1, h.n.Load())
 	})
-	t.Run("the caller leaves", func(t *testing.T) {
+	t.Run("context cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			cancel()
@@ -192,8 +194,8 @@ func TestDownloadWaitsForThePicture(t *testing.T) {
 	})
 }
 
-func TestDownloadLimits(t *testing.T) {
-	t.Run("announced size", func(t *testing.T) {
+func TestDownload_Limits(t *testing.T) {
+	t.Run("Content-Length", func(t *testing.T) {
 		file := append(pngOf(t, 9, 9), make([]byte, 5000)...)
 		h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(file)))
@@ -221,7 +223,7 @@ func TestDownloadLimits(t *testing.T) {
 		require.ErrorContains(t, err, "larger than")
 		assert.LessOrEqual(t, n, int64(1<<20+64<<10))
 	})
-	for name, pause := range map[string]time.Duration{"drip": time.Second, "silence": time.Hour} {
+	for name, pause := range map[string]time.Duration{"few bytes": time.Second, "no bytes": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -246,7 +248,7 @@ func TestDownloadLimits(t *testing.T) {
 			})
 		})
 	}
-	t.Run("steady but endless", func(t *testing.T) {
+	t.Run("total time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = w.Write(pngOf(t, 9, 9))
@@ -275,7 +277,7 @@ func TestDownloadLimits(t *testing.T) {
 		_, err := newClient(t, "http://api.test").Download(t.Context(), zai.ImageData{B64JSON: strings.Repeat("A", 48<<20)})
 		require.ErrorContains(t, err, "too large")
 	})
-	t.Run("encoding", func(t *testing.T) {
+	t.Run("Accept-Encoding", func(t *testing.T) {
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
 			_, _ = w.Write(pngOf(t, 9, 9))
@@ -288,7 +290,7 @@ func TestDownloadLimits(t *testing.T) {
 		_, err := zai.OpenImage(bytes.NewReader(bombOf(1<<24, 1)))
 		require.ErrorContains(t, err, "too large")
 	})
-	t.Run("bomb", func(t *testing.T) {
+	t.Run("many pixels in a small file", func(t *testing.T) {
 		bomb := bombOf(30000, 30000)
 		assert.Less(t, len(bomb), 100<<10)
 		s := serve(t, bytesHandler("image/png", bomb))
@@ -296,7 +298,7 @@ func TestDownloadLimits(t *testing.T) {
 		require.ErrorIs(t, err, zai.KindDownload)
 		require.ErrorContains(t, err, "30000x30000")
 	})
-	t.Run("broken off", func(t *testing.T) {
+	t.Run("cut off", func(t *testing.T) {
 		file := jpegOf(t, 500, 500)
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(file)))
@@ -310,7 +312,7 @@ func TestDownloadLimits(t *testing.T) {
 	})
 }
 
-func TestPolyglotsAreNoPictures(t *testing.T) {
+func TestOpenImage_NotAnImage(t *testing.T) {
 	for name, file := range map[string]string{
 		"svg": `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`, "html": "<!doctype html><script>",
 		"pdf": "%PDF-1.7\n", "zip": "PK\x03\x04", "js": "GIF=1;alert(1)", "empty": "", "riff": "RIFF\x00\x00\x00\x00WAVE", "bmp": "BM",
@@ -321,7 +323,7 @@ func TestPolyglotsAreNoPictures(t *testing.T) {
 	}
 }
 
-func FuzzPictureHeaders(f *testing.F) {
+func FuzzOpenImage(f *testing.F) {
 	for _, file := range [][]byte{pngOf(f, 7, 5), jpegOf(f, 7, 5), gifOf(f, 7, 5), webpOf(7, 5), bombOf(30000, 30000), []byte("<svg/>")} {
 		f.Add(file)
 		f.Add(file[:len(file)/2])

@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// Explain puts a failure into two sentences for whoever made the call: what
-// went wrong, and what to do. They hold no key and no untrusted text beyond
-// the vendor's own capped message.
+// Explain describes the failure to the caller in two sentences: what went wrong,
+// and what to do. They contain neither the key nor any untrusted text except
+// the vendor's own short message.
 func (e *Error) Explain() (message, hint string) {
 	message, hint = e.describe()
 	if e.Hint != "" {
 		hint = e.Hint
 	}
-	if said := e.details(); said != "" && !strings.Contains(message, e.Message) {
-		message += said
+	if details := e.details(); details != "" && !strings.Contains(message, e.Message) {
+		message += details
 	}
 	return message + ".", hint
 }
 
-// said quotes the vendor, with what support will ask for.
+// details quotes the vendor's message, with the identifiers that support asks
+// for.
 func (e *Error) details() string {
 	var parts []string
 	if e.HTTPStatus != 0 && e.HTTPStatus != 200 {
@@ -41,6 +42,7 @@ func (e *Error) details() string {
 	return " (" + strings.Join(parts, ", ") + ")" + quoted
 }
 
+// describe returns the two sentences for the kind.
 func (e *Error) describe() (message, hint string) {
 	switch e.Kind {
 	case KindInvalidArgument:
@@ -71,7 +73,7 @@ func (e *Error) describe() (message, hint string) {
 	}
 }
 
-// blockedPart tells which side of the conversation the content check stopped.
+// blockedPart names what the content check refused.
 func (e *Error) blockedPart() string {
 	for _, f := range e.ContentFilter {
 		if f.Role == "assistant" {

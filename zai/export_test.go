@@ -2,11 +2,10 @@ package zai
 
 import (
 	"net/http"
-	"net/netip"
 	"time"
 )
 
-// WithDownloadLimits lets tests reach the limits quickly.
+// WithDownloadLimits replaces the limits of downloads.
 func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes int64) Option {
 	return func(s *settings) error {
 		s.download = downloadLimits{maxBytes, total, window, minBytes, defaultDownloadLimits().waits}
@@ -14,33 +13,28 @@ func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes in
 	}
 }
 
-// MaxDownload is the byte limit and the time limit of one download.
+// MaxDownload returns the limits of one download.
 func MaxDownload() (int64, time.Duration) {
 	limits := defaultDownloadLimits()
 	return limits.maxBytes, limits.total
 }
 
-// UsesProxy tells whether images of foreign hosts come through a proxy,
-// behind which the guard would see nothing.
+// UsesProxy reports whether images of foreign hosts are downloaded through a
+// proxy, where the address cannot be checked.
 func (c *Client) UsesProxy() bool {
 	return c.images.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
 }
 
-// Forbidden tells what the guard says of an address that is dialled.
-func Forbidden(network, address string) error {
-	return addressGuard{forbidden: specialRanges()}.control(network, address, nil)
+// CheckAddress checks an address that is about to be dialled.
+func CheckAddress(network, address string) error { return checkAddress()(network, address, nil) }
+
+// ResponseError returns the error for a response without an image.
+func ResponseError(status int, header http.Header, body []byte) *Error {
+	return responseError(newResponse(status, header, body))
 }
 
-// SpecialRanges is the guard's table.
-func SpecialRanges() []netip.Prefix { return specialRanges() }
-
-// AnswerError judges an answer without an image.
-func AnswerError(status int, header http.Header, body []byte) *Error {
-	return responseError(&response{status: status, header: header, body: body})
-}
-
-// BilledTransport tells what requests that cost money are sent over, and
-// whether their connections are used again.
+// BilledTransport returns the protocols of billed requests, and whether their
+// connections are reused.
 func (c *Client) BilledTransport() (protocols string, reused bool) {
 	t := c.billed.Transport.(*http.Transport)
 	return t.Protocols.String(), !t.DisableKeepAlives

@@ -15,10 +15,13 @@ import (
 
 const testKey = "0123456789abcdef0123456789abcdef.ABCDEFGHIJKLMNOP"
 
-// atOnce makes waits between attempts as short as they can be.
+// atOnce removes the waits between attempts.
 func atOnce() zai.Option {
 	return zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 })
 }
+
+// quickPolls keeps Await from waiting.
+func quickPolls() zai.Option { return zai.WithPolling(time.Millisecond, 10*time.Millisecond) }
 
 func newClient(t *testing.T, baseURL string, options ...zai.Option) *zai.Client {
 	t.Helper()
@@ -43,8 +46,8 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.Handler.ServeHTTP(w, r)
 }
 
-// memory serves HTTP inside a synctest bubble, where real sockets would keep
-// the clock from moving.
+// memory is a listener without sockets, for a synctest bubble: a goroutine that
+// waits for a socket keeps the bubble's clock from advancing.
 type memory struct {
 	connections chan net.Conn
 	done        chan struct{}

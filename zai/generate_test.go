@@ -25,23 +25,24 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// recorded is an answer of the real service, with what must become of it.
+// recorded is a response of the real service or its gateways, with the expected
+// result.
 type recorded struct {
 	name   string
 	status int
 	body   string
 	kind   zai.Kind // "" for an image
 	code   string
-	posts  int64 // how often the request may be sent
+	posts  int64 // number of requests sent
 	text   string
 }
 
-const pictureOfGLM = `{"created":1768451303,"data":[{"url":"https://mfile.z.ai/1768451374203-b334959408a643a8a6c74eb104746dcb.png?ufileattname=202601151228236805d575507d4570_watermark.png"}],
+const responseOfGLM = `{"created":1768451303,"data":[{"url":"https://mfile.z.ai/1768451374203-b334959408a643a8a6c74eb104746dcb.png?ufileattname=202601151228236805d575507d4570_watermark.png"}],
 "id":"202601151228236805d575507d4570","request_id":"202601151228236805d575507d4570","usage":{"tokens":0,"price":0,"cost":0.0,"duration":71},"timestamp":1768451374519,"model":"GLM-Image"}`
 
-func recordedAnswers() []recorded {
+func recordedResponses() []recorded {
 	return []recorded{
-		{"glm-image", 200, pictureOfGLM, "", "", 1, ""},
+		{"glm-image", 200, responseOfGLM, "", "", 1, ""},
 		{"cogview on bigmodel", 200, `{"created":1762240925,"data":[{"url":"https://maas-watermark-prod.cn-wlcb.ufileos.com/1762240933358_watermark.png?UCloudPublicKey=TOKEN_x&Signature=y&Expires=1762327333"}]}`, "", "", 1, ""},
 		{"documented", 200, `{"created":1760335349,"data":[{"url":"https://x.example/a.png"}],"content_filter":[{"role":"assistant","level":1}]}`, "", "", 1, ""},
 		{"data as an object", 200, `{"created":1760335349,"data":{"url":"https://x.example/a.png"}}`, "", "", 1, ""},
@@ -99,8 +100,8 @@ func recordedAnswers() []recorded {
 	}
 }
 
-func TestRecordedAnswers(t *testing.T) {
-	for _, tt := range recordedAnswers() {
+func TestGenerateImage_RecordedResponses(t *testing.T) {
+	for _, tt := range recordedResponses() {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Log-Id", "log-1")
@@ -131,19 +132,26 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 }
 
-// A redirect that net/http would follow sends the request a second time.
-func TestAPostIsNotRedirected(t *testing.T) {
-	target := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, pictureOfGLM) })}
+// net/http would follow a redirect by sending the request a second time.
+func TestGenerateImage_RedirectNotFollowed(t *testing.T) {
+	target := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, responseOfGLM) })}
 	s := serve(t, target)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		from := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.URL, status) }))
-		_, err := newClient(t, from.URL).GenerateImage(t.Context(), kitten())
-		require.ErrorIs(t, err, zai.KindWrongRegion, status)
+	for status, kind := range map[int]zai.Kind{
+		301: zai.KindWrongRegion, 302: zai.KindWrongRegion, 307: zai.KindWrongRegion, 308: zai.KindWrongRegion,
+		303: zai.KindOutcomeUnknown, // the request was processed, the result is elsewhere (RFC 9110, 15.4.4)
+	} {
+		from := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, s.URL, status) })}
+		c := newClient(t, serve(t, from).URL)
+		_, err := c.GenerateImage(t.Context(), kitten())
+		require.ErrorIs(t, err, kind, status)
+		_, err = c.Submit(t.Context(), poster())
+		assert.Equal(t, kind == zai.KindWrongRegion, errors.Is(err, zai.ErrNoAsync), "%d: the caller sends the request again", status)
+		assert.EqualValues(t, 2, from.n.Load())
 	}
 	assert.Zero(t, target.n.Load())
 }
 
-func TestResponseFields(t *testing.T) {
+func TestGenerateImage_ResponseFields(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"created":1760335349,"data":[{"url":"https://x.example/a.png"}],"content_filter":[{"role":"assistant","level":1}],"request_id":"r1","model":"CogView"}`)
 	}))
@@ -156,13 +164,13 @@ func TestResponseFields(t *testing.T) {
 	}, response)
 }
 
-func TestRequestOnTheWire(t *testing.T) {
+func TestGenerateImage_RequestFields(t *testing.T) {
 	var got *http.Request
 	var body map[string]any
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
-		_, _ = io.WriteString(w, pictureOfGLM)
+		_, _ = io.WriteString(w, responseOfGLM)
 	}))
 	defer s.Close()
 	for _, base := range []string{s.URL + "/api/paas/v4", s.URL + "/api/paas/v4/", s.URL + "/api/paas/v4/images/generations"} {
@@ -172,12 +180,12 @@ func TestRequestOnTheWire(t *testing.T) {
 		assert.Equal(t, "/api/paas/v4/images/generations", got.URL.Path)
 		assert.Equal(t, "Bearer "+testKey, got.Header.Get("Authorization"))
 		assert.Equal(t, "test/1", got.UserAgent())
-		assert.Empty(t, got.Header.Get("Idempotency-Key"), "net/http would send a request with it again by itself")
+		assert.Empty(t, got.Header.Get("Idempotency-Key"), "net/http would repeat a request that has it")
 		assert.Equal(t, map[string]any{"model": "cogview-4-250304", "prompt": "x", "size": "1024x768"}, body, "only what is set")
 	}
 }
 
-func TestInvalidRequestsAreNotSent(t *testing.T) {
+func TestGenerateImage_InvalidRequestNotSent(t *testing.T) {
 	h := &counter{Handler: http.NotFoundHandler()}
 	s := httptest.NewServer(h)
 	defer s.Close()
@@ -197,11 +205,11 @@ func TestInvalidRequestsAreNotSent(t *testing.T) {
 	assert.Zero(t, h.n.Load())
 }
 
-func TestQualityIsNotSentToModelsWithoutIt(t *testing.T) {
+func TestGenerateImage_QualityOmittedForModelWithoutIt(t *testing.T) {
 	var body map[string]any
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
-		_, _ = io.WriteString(w, pictureOfGLM)
+		_, _ = io.WriteString(w, responseOfGLM)
 	}))
 	defer s.Close()
 	c := newClient(t, s.URL, zai.WithRegion(zai.China))
@@ -210,9 +218,9 @@ func TestQualityIsNotSentToModelsWithoutIt(t *testing.T) {
 	assert.NotContains(t, body, "quality")
 }
 
-// A request that was not fully written cannot have been accepted; one that
-// was, may.
-func TestConnectionFailures(t *testing.T) {
+// A request that was not written in full cannot have been accepted. One that was
+// may have been.
+func TestGenerateImage_ConnectionFailures(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -227,7 +235,7 @@ func TestConnectionFailures(t *testing.T) {
 		require.ErrorIs(t, err, zai.KindUpstream)
 		assert.Equal(t, 4, dials, "nothing was sent, so it is tried again")
 	})
-	t.Run("hangup after the request", func(t *testing.T) {
+	t.Run("connection closed after the request", func(t *testing.T) {
 		h := &counter{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })}
 		s := httptest.NewServer(h)
 		defer s.Close()
@@ -235,7 +243,7 @@ func TestConnectionFailures(t *testing.T) {
 		require.ErrorIs(t, err, zai.KindOutcomeUnknown)
 		assert.EqualValues(t, 1, h.n.Load())
 	})
-	t.Run("answer breaks off", func(t *testing.T) {
+	t.Run("response cut off", func(t *testing.T) {
 		h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"created":`)
@@ -246,8 +254,8 @@ func TestConnectionFailures(t *testing.T) {
 		require.ErrorIs(t, err, zai.KindOutcomeUnknown)
 		assert.EqualValues(t, 1, h.n.Load())
 	})
-	t.Run("write fails half way", func(t *testing.T) {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, pictureOfGLM) }))
+	t.Run("request written in part", func(t *testing.T) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, responseOfGLM) }))
 		defer s.Close()
 		dials := 0
 		hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -273,7 +281,7 @@ func TestConnectionFailures(t *testing.T) {
 	})
 }
 
-// brokenConn takes a part of what is written and fails.
+// brokenConn writes half of the first write and fails.
 type brokenConn struct{ net.Conn }
 
 func (c brokenConn) Write(b []byte) (int, error) {
@@ -281,7 +289,7 @@ func (c brokenConn) Write(b []byte) (int, error) {
 	return n, &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
 }
 
-func TestCancelled(t *testing.T) {
+func TestGenerateImage_Cancelled(t *testing.T) {
 	h := &counter{Handler: http.NotFoundHandler()}
 	s := httptest.NewServer(h)
 	defer s.Close()
@@ -292,7 +300,7 @@ func TestCancelled(t *testing.T) {
 	assert.Zero(t, h.n.Load())
 }
 
-func TestWaits(t *testing.T) {
+func TestGenerateImage_RetryWaits(t *testing.T) {
 	const rate = `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`
 	tests := []struct {
 		name       string
@@ -340,7 +348,7 @@ func TestWaits(t *testing.T) {
 			assert.InDelta(t, 15, time.Since(start).Seconds(), 3)
 		})
 	})
-	t.Run("never past the deadline", func(t *testing.T) {
+	t.Run("no wait beyond the deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", "20")
@@ -350,12 +358,12 @@ func TestWaits(t *testing.T) {
 			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, h)), zai.WithTimeouts(time.Second, 40*time.Second))
 			start := time.Now()
 			_, err := c.GenerateImage(t.Context(), kitten())
-			require.ErrorIs(t, err, zai.KindRateLimited, "the last answer, not a timeout")
+			require.ErrorIs(t, err, zai.KindRateLimited, "the last response, not a timeout")
 			assert.Equal(t, 20*time.Second, time.Since(start))
 			assert.EqualValues(t, 2, h.n.Load())
 		})
 	})
-	t.Run("no answer in time", func(t *testing.T) {
+	t.Run("no response in time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &counter{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -371,7 +379,7 @@ func TestWaits(t *testing.T) {
 	})
 }
 
-func TestJitterStaysWithinItsLimit(t *testing.T) {
+func TestGenerateImage_JitterWithinLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
@@ -391,7 +399,9 @@ func TestJitterStaysWithinItsLimit(t *testing.T) {
 	})
 }
 
-func TestTheKeyStaysInside(t *testing.T) {
+// A service that repeats the key in its errors brings it neither into errors nor
+// into the log.
+func TestClient_KeyRedacted(t *testing.T) {
 	var log bytes.Buffer
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -412,21 +422,21 @@ func TestTheKeyStaysInside(t *testing.T) {
 	}
 }
 
-func TestNewClientRefuses(t *testing.T) {
+func TestNewClient_InvalidSettings(t *testing.T) {
 	for name, tt := range map[string]struct {
 		key    string
 		option zai.Option
 	}{
-		"empty key":       {" ", nil},
-		"key of two":      {"a b", nil},
-		"region":          {"k", zai.WithRegion("mars")},
-		"base URL scheme": {"k", zai.WithBaseURL("ftp://x")},
-		"base URL user":   {"k", zai.WithBaseURL("https://u:p@x/")},
-		"base URL query":  {"k", zai.WithBaseURL("https://x/?a=b")},
-		"nil client":      {"k", zai.WithHTTPClient(nil)},
-		"nil logger":      {"k", zai.WithLogger(nil)},
-		"timeouts":        {"k", zai.WithTimeouts(0, time.Second)},
-		"clock":           {"k", zai.WithClock(nil, nil)},
+		"empty key":        {" ", nil},
+		"key with a blank": {"a b", nil},
+		"region":           {"k", zai.WithRegion("mars")},
+		"base URL scheme":  {"k", zai.WithBaseURL("ftp://x")},
+		"base URL user":    {"k", zai.WithBaseURL("https://u:p@x/")},
+		"base URL query":   {"k", zai.WithBaseURL("https://x/?a=b")},
+		"nil client":       {"k", zai.WithHTTPClient(nil)},
+		"nil logger":       {"k", zai.WithLogger(nil)},
+		"timeouts":         {"k", zai.WithTimeouts(0, time.Second)},
+		"clock":            {"k", zai.WithClock(nil, nil)},
 	} {
 		options := []zai.Option{}
 		if tt.option != nil {
@@ -437,7 +447,7 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-func TestRegions(t *testing.T) {
+func TestNewClient_BaseURLOfRegion(t *testing.T) {
 	c, err := zai.NewClient("k")
 	require.NoError(t, err)
 	assert.Equal(t, "https://api.z.ai/api/paas/v4", c.BaseURL())
@@ -447,24 +457,24 @@ func TestRegions(t *testing.T) {
 	assert.Equal(t, zai.China, c.Region())
 }
 
-func TestTheCallersHTTPClientIsNotChanged(t *testing.T) {
+func TestWithHTTPClient_NotChanged(t *testing.T) {
 	hc := &http.Client{Timeout: time.Minute}
 	_, err := zai.NewClient("k", zai.WithHTTPClient(hc))
 	require.NoError(t, err)
 	assert.Equal(t, &http.Client{Timeout: time.Minute}, hc)
 }
 
-func FuzzAnswers(f *testing.F) {
-	for _, r := range recordedAnswers() {
+func FuzzError_AnyResponse(f *testing.F) {
+	for _, r := range recordedResponses() {
 		f.Add(r.status, []byte(r.body))
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		e := zai.AnswerError(status, http.Header{}, body)
+		e := zai.ResponseError(status, http.Header{}, body)
 		if e.Kind == "" {
-			t.Fatal("an error without kind")
+			t.Fatal("error without a kind")
 		}
 		if e.Kind == zai.KindOutcomeUnknown && e.NotAccepted {
-			t.Fatal("unknown and yet sure not to be accepted")
+			t.Fatal("unknown outcome, but not accepted")
 		}
 		message, hint := e.Explain()
 		if message == "" || hint == "" || strings.ContainsAny(message+hint, "\n\r\x00\x1b") {
@@ -474,7 +484,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("markup in %q %q %q", message, hint, e.Error())
 		}
 		if len(e.Answer) > 8<<10 {
-			t.Fatal("the kept answer is too long")
+			t.Fatal("Answer is too long")
 		}
 		if len(message)+len(hint) > 4000 {
 			t.Fatal("the explanation is too long")

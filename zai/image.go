@@ -13,19 +13,19 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// MaxPixels bounds an image that is accepted for later decoding: twice the
-// largest that any model makes.
+// MaxPixels is the largest image that is accepted, because it is decoded later:
+// twice the largest that any model makes.
 const MaxPixels = 1 << 23
 
-// maxSide is the longest side of an image in pixels.
+// maxSide is the longest accepted side of an image, in pixels.
 const maxSide = 1 << 14
 
-// headerLimit is how far into a file its dimensions are looked for. JPEGs may
-// carry colour profiles and previews before them.
+// headerLimit is how many bytes of a file are read to find its dimensions. JPEGs
+// may have colour profiles and previews before them.
 const headerLimit = 1 << 20
 
-// Format is an image file type that is recognized by its first bytes. What a
-// server calls the file is not believed: JPEGs were served as image/png.
+// Format is an image file type, recognized by the first bytes. The name and type
+// that a server declares are ignored: JPEGs were served as image/png.
 type Format struct {
 	MIMEType  string
 	Extension string // with the dot
@@ -33,10 +33,11 @@ type Format struct {
 	track     func() *tracker
 }
 
-// ErrNotImage says that bytes are none of the accepted formats.
+// ErrNotImage means that a file has none of the accepted formats.
 var ErrNotImage = errors.New("not a PNG, JPEG, WebP or GIF image")
 
-// DetectFormat looks at the first bytes of a file; 12 are enough.
+// DetectFormat returns the format of a file from its first bytes, of which 12
+// suffice. It fails with ErrNotImage.
 func DetectFormat(head []byte) (Format, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
@@ -52,7 +53,7 @@ func DetectFormat(head []byte) (Format, error) {
 	}
 }
 
-// Image is an image on its way in: type and dimensions are known from its
+// Image is an image being downloaded: type and dimensions are known from its
 // header, the bytes are still to be read.
 type Image struct {
 	Format
@@ -62,8 +63,8 @@ type Image struct {
 	track         *tracker
 }
 
-// Read reads the file from its first byte. A file that ends before its image
-// does ends with an error of KindDownload instead of io.EOF.
+// Read reads the file from its first byte. If the file ends before its image
+// does, the error is of KindDownload instead of io.EOF.
 func (i *Image) Read(b []byte) (int, error) {
 	n, err := i.body.Read(b)
 	i.track.advance(b[:n])
@@ -73,7 +74,7 @@ func (i *Image) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the download.
+// Close ends the download and releases its connection.
 func (i *Image) Close() error {
 	if i.closer == nil {
 		return nil
@@ -81,8 +82,8 @@ func (i *Image) Close() error {
 	return i.closer.Close()
 }
 
-// OpenPicture recognizes the file that r delivers and reads its dimensions,
-// without decoding any pixels. Images over MaxPixels are refused.
+// OpenImage detects the format of the file in r and reads its dimensions, without
+// decoding any pixels. It fails for images over MaxPixels.
 func OpenImage(r io.Reader) (*Image, error) {
 	head := make([]byte, 12)
 	n, err := io.ReadFull(r, head)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// cutDataURL gives the base64 of a data URL (RFC 2397). What type it claims does
-// not matter.
+// cutDataURL returns the base64 of a data URL (RFC 2397). The declared type is
+// ignored.
 func cutDataURL(text string) (inline string, ok bool) {
 	const scheme = "data:"
 	if len(text) < len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
@@ -17,7 +17,7 @@ func cutDataURL(text string) (inline string, ok bool) {
 	return inline, ok && len(head) <= 200 && strings.HasSuffix(strings.ToLower(head), ";base64")
 }
 
-// decodeInline reads base64 with and without padding, in both alphabets.
+// decodeInline decodes base64 with or without padding, in both alphabets.
 func decodeInline(inline string) io.Reader {
 	inline = strings.TrimRight(inline, "= \r\n")
 	if strings.ContainsAny(inline, "-_") {
@@ -26,7 +26,7 @@ func decodeInline(inline string) io.Reader {
 	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(inline))
 }
 
-// isInlineImage tells the base64 of an image file by its beginning.
+// isInlineImage reports whether a text begins like the base64 of an image file.
 func isInlineImage(text string) bool {
 	if len(text) < 64 {
 		return false
@@ -39,7 +39,7 @@ func isInlineImage(text string) bool {
 	return err == nil
 }
 
-// openInline opens an image that came as base64 in the answer.
+// openInline opens an image that came as base64 in the response.
 func openInline(inline string) (*Image, error) {
 	inline = strings.TrimSpace(inline)
 	if content, ok := cutDataURL(inline); ok {
@@ -50,7 +50,7 @@ func openInline(inline string) (*Image, error) {
 	}
 	image, err := OpenImage(decodeInline(inline))
 	if err != nil {
-		return nil, &Error{Kind: KindDownload, Message: "the answer holds no readable image", cause: err}
+		return nil, &Error{Kind: KindDownload, Message: "the response contains no readable image", cause: err}
 	}
 	return image, nil
 }

@@ -9,43 +9,43 @@ import (
 	"time"
 )
 
-// Qualities a request can name.
+// Qualities of images.
 const (
 	Standard = "standard"
 	HD       = "hd"
 )
 
-// Model is what is known of one image model. Validation, the text of the tool
-// and the list of models offered to agents all read the same table.
+// Model describes an image model. Validation, the tool descriptions and the list
+// of models for agents all use the same table.
 type Model struct {
 	ID          string
 	Regions     []Region
-	Summary     string // what it is good at, for whoever chooses
+	Summary     string // what it is good at, for agents and users
 	DefaultSize string
 	Sizes       []RecommendedSize
-	CustomSizes SizeRule // sizes beside the recommended ones
-	// Qualities that can be asked for, the default first. Empty when the model
+	CustomSizes SizeRule // sizes other than the recommended ones
+	// Qualities are the accepted values, the default first. If empty, the model
 	// has no such parameter and the field must not be sent.
 	Qualities []string
 	PriceUSD  float64 // per image (docs.z.ai pricing; the yuan prices are no higher)
-	// Usual is how long an image takes, by quality; the empty key is for
-	// models without the parameter.
+	// TypicalDurations is how long an image takes, by quality. The key is empty
+	// for models without that parameter.
 	TypicalDurations map[string]time.Duration
-	// Async models can be asked for at the asynchronous endpoint.
+	// Async is set if the asynchronous endpoint supports the model.
 	Async bool
-	// MaxConcurrent is how many requests of an account the service takes at
-	// once, tasks that are not finished included. It refuses more with code
-	// 1302, see Error.TooManyInFlight.
+	// MaxConcurrent is how many requests of an account the service accepts at
+	// the same time, including unfinished tasks. It refuses more with code 1302,
+	// see Error.TooManyInFlight.
 	MaxConcurrent int
 }
 
-// RecommendedSize is a size the vendor lists, and what it suits: in one word
-// and in some more.
+// RecommendedSize is a size that the vendor lists, with its purpose in one word
+// and in a few.
 type RecommendedSize struct {
 	Size, Category, Use string
 }
 
-// SizeRule limits sizes that are not in the recommended list, in pixels.
+// SizeRule limits the sizes that are not recommended ones, in pixels.
 type SizeRule struct {
 	Min, Max, Divisor, MaxPixels int
 }
@@ -74,13 +74,15 @@ func glmSizes() []RecommendedSize {
 	}
 }
 
-// catalogue is the table. MaxConcurrent is what the vendor's page of rate limits
-// (z.ai/manage-apikey/rate-limits, after login) shows for cogview-4-250304 and
-// glm-image; that the models of region China alone take as many as the former
-// is assumed, no number is published. Sizes and prices: docs.z.ai/guides/image and
-// docs.bigmodel.cn, image generation pages. The pages contradict one another
-// on the smallest side of glm-image (1024 excludes two of their own
-// recommended sizes); 512 is what the service was seen to accept.
+// models returns the table of all models.
+//
+// MaxConcurrent of cogview-4-250304 and glm-image is from the vendor's page of
+// rate limits (z.ai/manage-apikey/rate-limits, after login). No number is
+// published for the models that exist in region China only; the value of
+// cogview-4-250304 is assumed. Sizes and prices are from docs.z.ai/guides/image
+// and the image generation pages of docs.bigmodel.cn. The pages contradict each
+// other on the smallest side of glm-image (1024 excludes two of their own
+// recommended sizes); the service accepts 512.
 func models() []Model {
 	cogview := SizeRule{Min: 512, Max: 2048, Divisor: 16, MaxPixels: 1 << 21}
 	return []Model{
@@ -118,17 +120,17 @@ func models() []Model {
 	}
 }
 
-// Models lists what a region offers, the default model first.
+// Models returns the models of a region, the default model first.
 func Models(region Region) []Model {
 	return slices.DeleteFunc(models(), func(m Model) bool { return !slices.Contains(m.Regions, region) })
 }
 
-// DefaultModel is used when a call names none.
+// DefaultModel is the model of requests that name none.
 const DefaultModel = "cogview-4-250304"
 
-// FindModel looks a model up by its id in any spelling of upper and lower
-// case: the vendor's own examples say cogView-4-250304. The error is an
-// *Error of kind KindInvalidArgument that names what there is.
+// FindModel returns the model with an id. Case is ignored, because the vendor's
+// own examples use cogView-4-250304. The error is an *Error of kind
+// KindInvalidArgument that lists the models of the region.
 func FindModel(region Region, id string) (Model, error) {
 	name := strings.ToLower(strings.TrimSpace(id))
 	var here []string
@@ -159,13 +161,13 @@ func modelIDs(region Region) []string {
 
 var sizePattern = regexp.MustCompile(`^(\d{1,5})x(\d{1,5})$`)
 
-// NormalizeSize writes a size as the API wants it: the vendor's Chinese pages
-// print ×, other services use * and people type X.
+// NormalizeSize returns a size in the API's form: the vendor's Chinese pages use
+// ×, other services use *, and users type X.
 func NormalizeSize(size string) string {
 	return strings.NewReplacer("×", "x", "X", "x", "*", "x", " ", "").Replace(strings.TrimSpace(size))
 }
 
-// ParseSize splits a normalized size.
+// ParseSize splits a normalized size. ok is false if it has another form.
 func ParseSize(size string) (width, height int, ok bool) {
 	m := sizePattern.FindStringSubmatch(size)
 	if m == nil {
@@ -176,8 +178,8 @@ func ParseSize(size string) (width, height int, ok bool) {
 	return width, height, width > 0 && height > 0
 }
 
-// CheckSize tells whether the model accepts a normalized size. The error is an
-// *Error of kind KindInvalidArgument that says what is allowed.
+// CheckSize fails if the model does not accept a normalized size. The error is an
+// *Error of kind KindInvalidArgument that lists what is allowed.
 func (m Model) CheckSize(size string) error {
 	if slices.ContainsFunc(m.Sizes, func(s RecommendedSize) bool { return s.Size == size }) {
 		return nil
@@ -199,7 +201,7 @@ func (m Model) CheckSize(size string) error {
 	return nil
 }
 
-// SizeNames are the recommended sizes, the default first.
+// SizeNames returns the recommended sizes, the default first.
 func (m Model) SizeNames() []string {
 	var names []string
 	for _, s := range m.Sizes {
@@ -208,12 +210,12 @@ func (m Model) SizeNames() []string {
 	return names
 }
 
-// String says the rule in words.
+// String returns the rule in words.
 func (r SizeRule) String() string {
 	return fmt.Sprintf("any size with sides of %d to %d divisible by %d and at most %d pixels", r.Min, r.Max, r.Divisor, r.MaxPixels)
 }
 
-// DefaultQuality is what a call without quality gets.
+// DefaultQuality returns the quality of requests that name none.
 func (m Model) DefaultQuality() string {
 	if len(m.Qualities) == 0 {
 		return Standard
@@ -221,7 +223,8 @@ func (m Model) DefaultQuality() string {
 	return m.Qualities[0]
 }
 
-// CheckQuality tells whether the model knows the quality.
+// CheckQuality fails if the model does not support the quality. The error is an
+// *Error of kind KindInvalidArgument.
 func (m Model) CheckQuality(quality string) error {
 	if quality == m.DefaultQuality() || slices.Contains(m.Qualities, quality) {
 		return nil
@@ -233,8 +236,8 @@ func (m Model) CheckQuality(quality string) error {
 	return invalidArgument(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
 }
 
-// UsualDuration is how long an image of the quality takes; the empty quality is
-// the model's default.
+// TypicalDuration returns how long an image of the quality takes. The empty
+// quality is the model's default.
 func (m Model) TypicalDuration(quality string) time.Duration {
 	switch {
 	case len(m.Qualities) == 0:

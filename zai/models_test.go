@@ -9,7 +9,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-func TestSizes(t *testing.T) {
+func TestModel_CheckSize(t *testing.T) {
 	tests := []struct {
 		model, size string
 		refused     string // part of the message, "" when accepted
@@ -52,7 +52,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-func TestEveryModelAcceptsItsOwnTable(t *testing.T) {
+func TestModels_AcceptOwnTable(t *testing.T) {
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		models := zai.Models(region)
 		require.NotEmpty(t, models)
@@ -94,7 +94,7 @@ func TestNormalizeSize(t *testing.T) {
 	}
 }
 
-func TestQualities(t *testing.T) {
+func TestModel_CheckQuality(t *testing.T) {
 	for _, tt := range []struct {
 		model, quality string
 		ok             bool

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// payload is an answer of the service, or of a gateway in front of it that
-// has a form of its own. An image that was paid for must not be lost to a
-// field of an unexpected type, so that nothing is decoded into types.
+// payload is the decoded body of a response, which may come from the service or
+// from a gateway with a form of its own. Nothing is decoded into Go types: an
+// image that was paid for must not be lost to a field of an unexpected type.
 type payload struct {
 	tree   any            // the JSON, as encoding/json represents it
 	fields map[string]any // of the outermost object
@@ -25,10 +25,10 @@ type payload struct {
 	success, refused                bool // "success": true and false
 }
 
-var errNotObject = errors.New("the answer is no JSON object")
+var errNotObject = errors.New("the response is not a JSON object")
 
-// parsePayload reads an answer. The error means that it is no JSON object; the
-// tree may be there all the same.
+// parsePayload decodes a body. It fails if the body is not a JSON object; the
+// tree of another JSON value is still returned.
 func parsePayload(body []byte) (payload, error) {
 	tree, err := decodeJSON(body)
 	if err != nil {
@@ -55,7 +55,7 @@ func parsePayload(body []byte) (payload, error) {
 	return p, nil
 }
 
-// largeBody is the size from which on an answer must hold an image.
+// largeBody is the size in bytes above which a response must contain an image.
 const largeBody = 1 << 20
 
 // decodeJSON decodes the first JSON value of a text.
@@ -71,7 +71,7 @@ func decodeJSON(body []byte) (tree any, err error) {
 	return tree, err
 }
 
-// object is the outermost object of a tree, which may be wrapped in a list.
+// object returns the outermost object of a tree, which may be wrapped in a list.
 func object(tree any) map[string]any {
 	switch v := tree.(type) {
 	case map[string]any:
@@ -86,8 +86,8 @@ func object(tree any) map[string]any {
 	return nil
 }
 
-// scalar is a value as text, of a list its first scalar: codes and ids come as
-// strings and as numbers.
+// scalar returns a value as text, and the first scalar of a list: codes and ids
+// come as strings and as numbers.
 func scalar(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -111,8 +111,8 @@ func scalar(value any) string {
 	return ""
 }
 
-// text is the first of the named fields that holds something, of the answer or
-// of the object that a gateway wraps it in.
+// text returns the first of the named fields that is not empty, from the body or
+// from the object that a gateway wraps it in.
 func (p payload) text(names ...string) string {
 	for _, fields := range []map[string]any{p.fields, object(p.fields["data"]), object(p.fields["result"])} {
 		for _, name := range names {
@@ -138,13 +138,14 @@ func contentFilters(value any) (filter []ContentFilter) {
 	return filter
 }
 
-// failed reports that the answer says of itself that something went wrong.
+// reportsFailure reports whether the response itself states a failure.
 func (p payload) reportsFailure() bool {
 	kind, _ := kindOfCode(p.code)
 	return p.refused || present(p.fields["error"]) || kind != "" && !p.success
 }
 
-// present tells a value from the forms in which a gateway leaves it out.
+// present reports whether a value is set. Gateways leave values out in several
+// forms.
 func present(value any) bool {
 	switch v := value.(type) {
 	case nil:
@@ -159,13 +160,13 @@ func present(value any) bool {
 	}
 }
 
-// maxLink is the longest link that is kept, in bytes.
+// maxLink is the longest image link that is accepted, in bytes.
 const maxLink = 4 << 10
 
-// image finds the image of an answer: where the service puts it, where its
-// relatives do, and at last a link to an image file anywhere, if there is just
-// one. fetchable tells the links that can be fetched; others are taken only
-// if there is nothing better, for the user to try.
+// image returns the image of a response. It looks at the service's own fields,
+// then at those of similar APIs, and last for a link to an image file anywhere,
+// if there is only one. fetchable reports whether a link can be downloaded;
+// other links are returned only if there is nothing better, for the user to try.
 func (p payload) image(fetchable func(link string) bool) (ImageData, bool) {
 	found := imagesIn(p.tree, 0)
 	if p.reportsFailure() {
@@ -191,8 +192,8 @@ func (p payload) image(fetchable func(link string) bool) (ImageData, bool) {
 	return ImageData{}, false
 }
 
-// imagesIn collects the images of a value in the order of preference: itself,
-// then the fields that hold images, the documented ones first.
+// imagesIn returns the images of a value in order of preference: the value
+// itself, then the fields for images, the documented ones first.
 func imagesIn(value any, depth int) (found []ImageData) {
 	const deepest = 8
 	switch v := value.(type) {
@@ -226,8 +227,8 @@ func imagesIn(value any, depth int) (found []ImageData) {
 	return found
 }
 
-// imageOf takes a text for an image: a link, a data URL, or base64 of an image
-// file.
+// imageOf returns the image that a text is: a link, a data URL, or the base64 of
+// an image file.
 func imageOf(text string) (ImageData, bool) {
 	text = strings.TrimSpace(text)
 	if inline, ok := cutDataURL(text); ok {
@@ -242,8 +243,8 @@ func imageOf(text string) (ImageData, bool) {
 	return ImageData{B64JSON: text}, isInlineImage(text)
 }
 
-// fileLink is an https link within a text. It is all ASCII, and does not end in
-// the punctuation of the sentence around it.
+// fileLink matches an https link within a text, with the punctuation that
+// follows it. Links are ASCII, even in Chinese text.
 var fileLink = regexp.MustCompile(`https://[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]+`)
 
 // linksIn adds all links to image files that a value holds.
@@ -270,7 +271,7 @@ func linksIn(value any, links map[string]bool) {
 	}
 }
 
-// isImageFileLink tells a link to a file that is called an image.
+// isImageFileLink reports whether a link leads to a file named as an image.
 func isImageFileLink(link string) bool {
 	u, err := url.Parse(link)
 	if err != nil {

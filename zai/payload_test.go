@@ -19,51 +19,51 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// answering is a service that gives the same answer to everything.
-func answering(t *testing.T, status int, body string) (*zai.Client, *counter) {
+// respondingClient returns a client of a service with one response for all requests.
+func respondingClient(t *testing.T, status int, body string, options ...zai.Option) (*zai.Client, *counter) {
 	t.Helper()
 	h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	})}
-	return newClient(t, serve(t, h).URL), h
+	return newClient(t, serve(t, h).URL, options...), h
 }
 
 const link = "https://x.example/a.png"
 
-// An image that was paid for is not lost to the form of its answer, on any of
-// the three ways it can come.
-func TestGenerateImage_FormsOfAnAnswer(t *testing.T) {
+// An image that was paid for is found in a response of any form, from any of the
+// three operations.
+func TestGenerateImage_ResponseForms(t *testing.T) {
 	for name, body := range map[string]string{
-		"blanks around the link":          `{"data":[{"url":" https://x.example/a.png\n"}]}`,
-		"revised_prompt as a list":        `{"data":[{"url":"https://x.example/a.png","revised_prompt":["a","b"]}]}`,
-		"revised_prompt as a number":      `{"data":[{"url":"https://x.example/a.png","revised_prompt":7}]}`,
-		"b64_json false":                  `{"data":[{"url":"https://x.example/a.png","b64_json":false}]}`,
-		"b64_json an object":              `{"data":[{"url":"https://x.example/a.png","b64_json":{}}]}`,
-		"url as a list":                   `{"data":[{"url":["https://x.example/a.png"]}]}`,
-		"url as an object":                `{"data":[{"image_url":{"url":"https://x.example/a.png"}}]}`,
-		"link in second element":          `{"data":[{"url":""},{"url":"https://x.example/a.png"}]}`,
-		"null before it":                  `{"data":[null,7,{"url":null},{"url":"https://x.example/a.png"}]}`,
-		"second can be fetched":           `{"data":[{"url":"http://x.example/a.png"},{"url":"https://x.example/a.png"}]}`,
-		"images":                          `{"images":[{"url":"https://x.example/a.png"}]}`,
-		"image_result":                    `{"image_result":[{"url":"https://x.example/a.png"}]}`,
-		"a list of links":                 `{"images":["https://x.example/a.png"]}`,
-		"data is the link":                `{"data":"https://x.example/a.png"}`,
-		"data within data":                `{"code":200,"msg":"ok","success":true,"data":{"data":[{"url":"https://x.example/a.png"}]}}`,
-		"image_result within data":        `{"data":{"image_result":[{"url":"https://x.example/a.png"}]}}`,
-		"a list around everything":        `[{"created":1762240925,"data":[{"url":"https://x.example/a.png"}]}]`,
-		"a byte order mark":               "\ufeff" + `{"data":[{"url":"https://x.example/a.png"}]}`,
-		"nothing but the link":            `"https://x.example/a.png"`,
-		"an error that is empty":          `{"error":{},"data":[{"url":"https://x.example/a.png"}]}`,
-		"a chat's answer":                 `{"choices":[{"message":{"content":"Here it is: ![fox](https://x.example/a.png)."}}]}`,
-		"a link at the end of a sentence": `{"choices":[{"message":{"content":"Your image: https://x.example/a.png."}}]}`,
-		"a link in a Chinese sentence":    `{"choices":[{"message":{"content":"图片：https://x.example/a.png，请查收。"}}]}`,
-		"a link in bold":                  `{"choices":[{"message":{"content":"**https://x.example/a.png**"}}]}`,
-		"fields of its own":               `{"outcome":{"picture":{"href":"https://x.example/a.png","thumb_of":"https://x.example/a.png"}}}`,
+		"blanks around the link":        `{"data":[{"url":" https://x.example/a.png\n"}]}`,
+		"revised_prompt as a list":      `{"data":[{"url":"https://x.example/a.png","revised_prompt":["a","b"]}]}`,
+		"revised_prompt as a number":    `{"data":[{"url":"https://x.example/a.png","revised_prompt":7}]}`,
+		"b64_json false":                `{"data":[{"url":"https://x.example/a.png","b64_json":false}]}`,
+		"b64_json an object":            `{"data":[{"url":"https://x.example/a.png","b64_json":{}}]}`,
+		"url as a list":                 `{"data":[{"url":["https://x.example/a.png"]}]}`,
+		"url as an object":              `{"data":[{"image_url":{"url":"https://x.example/a.png"}}]}`,
+		"link in second element":        `{"data":[{"url":""},{"url":"https://x.example/a.png"}]}`,
+		"null before the link":          `{"data":[null,7,{"url":null},{"url":"https://x.example/a.png"}]}`,
+		"second can be fetched":         `{"data":[{"url":"http://x.example/a.png"},{"url":"https://x.example/a.png"}]}`,
+		"images":                        `{"images":[{"url":"https://x.example/a.png"}]}`,
+		"image_result":                  `{"image_result":[{"url":"https://x.example/a.png"}]}`,
+		"list of links":                 `{"images":["https://x.example/a.png"]}`,
+		"data as a link":                `{"data":"https://x.example/a.png"}`,
+		"data within data":              `{"code":200,"msg":"ok","success":true,"data":{"data":[{"url":"https://x.example/a.png"}]}}`,
+		"image_result within data":      `{"data":{"image_result":[{"url":"https://x.example/a.png"}]}}`,
+		"list around the body":          `[{"created":1762240925,"data":[{"url":"https://x.example/a.png"}]}]`,
+		"byte order mark":               "\ufeff" + `{"data":[{"url":"https://x.example/a.png"}]}`,
+		"link alone":                    `"https://x.example/a.png"`,
+		"empty error":                   `{"error":{},"data":[{"url":"https://x.example/a.png"}]}`,
+		"chat response":                 `{"choices":[{"message":{"content":"Here it is: ![fox](https://x.example/a.png)."}}]}`,
+		"link at the end of a sentence": `{"choices":[{"message":{"content":"Your image: https://x.example/a.png."}}]}`,
+		"link in a Chinese sentence":    `{"choices":[{"message":{"content":"图片：https://x.example/a.png，请查收。"}}]}`,
+		"link in bold":                  `{"choices":[{"message":{"content":"**https://x.example/a.png**"}}]}`,
+		"unknown fields":                `{"outcome":{"picture":{"href":"https://x.example/a.png","thumb_of":"https://x.example/a.png"}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, h := answering(t, 200, body)
+			c, h := respondingClient(t, 200, body)
 			response, err := c.GenerateImage(t.Context(), kitten())
 			require.NoError(t, err)
 			require.Len(t, response.Data, 1)
@@ -71,7 +71,7 @@ func TestGenerateImage_FormsOfAnAnswer(t *testing.T) {
 
 			task, err := c.Submit(t.Context(), poster())
 			require.NoError(t, err)
-			require.NotNil(t, task.Response, "the image, and no task that nobody knows")
+			require.NotNil(t, task.Response, "the image, not a task")
 			assert.Equal(t, link, task.Response.Data[0].URL)
 			assert.EqualValues(t, 2, h.n.Load())
 
@@ -99,15 +99,15 @@ func TestGenerateImage_InlineForms(t *testing.T) {
 		"data URL beside a bad link": `{"data":[{"url":"nowhere"},{"url":"data:image/png;base64,` + std + `"}]}`,
 		"list of base64":             `{"images":["` + std + `"]}`,
 		"without padding":            `{"data":[{"b64_json":"` + strings.TrimRight(std, "=") + `"}]}`,
-		"the other alphabet":         `{"data":[{"b64_json":"` + base64.URLEncoding.EncodeToString(file) + `"}]}`,
+		"URL-safe alphabet":          `{"data":[{"b64_json":"` + base64.URLEncoding.EncodeToString(file) + `"}]}`,
 		"in lines":                   `{"data":[{"b64_json":"` + wrapped + `\n"}]}`,
 		"escaped":                    `{"data":[{"b64_json":"` + strings.ReplaceAll(std, "/", `\/`) + `"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := answering(t, 200, body)
+			c, _ := respondingClient(t, 200, body)
 			response, err := c.GenerateImage(t.Context(), kitten())
 			require.NoError(t, err)
-			require.Empty(t, response.Data[0].URL, "it is no link")
+			require.Empty(t, response.Data[0].URL, "not a link")
 			p, err := c.Download(t.Context(), response.Data[0])
 			require.NoError(t, err)
 			all, err := io.ReadAll(p)
@@ -115,32 +115,32 @@ func TestGenerateImage_InlineForms(t *testing.T) {
 			assert.Equal(t, file, all)
 		})
 	}
-	c, _ := answering(t, 200, "")
+	c, _ := respondingClient(t, 200, "")
 	p, err := c.Download(t.Context(), zai.ImageData{URL: "data:image/png;base64," + std})
-	require.NoError(t, err, "a row of an earlier version may hold one")
+	require.NoError(t, err, "catalogs of earlier versions may contain one")
 	assert.Equal(t, "image/png", p.MIMEType)
 }
 
-// What is no image stays an error, and is kept for the user.
-func TestGenerateImage_AnswersWithoutAnImage(t *testing.T) {
+// A response without an image is an error, which keeps its beginning for the user.
+func TestGenerateImage_ResponseWithoutImage(t *testing.T) {
 	key := testKey
 	for name, tt := range map[string]struct {
 		status int
 		body   string
 		kind   zai.Kind
 	}{
-		"two links to choose from": {200, `{"a":"https://x.example/a.png","b":"https://x.example/b.png"}`, zai.KindOutcomeUnknown},
-		"a link to a page":         {200, `{"docs":"https://x.example/help"}`, zai.KindOutcomeUnknown},
-		"a refusal with a drawing": {200, `{"code":401,"msg":"see https://x.example/help.png","success":false}`, zai.KindUnauthorized},
-		"a refusal with a page":    {200, `{"success":false,"code":1113,"data":{"url":"https://x.example/recharge"}}`, zai.KindNoBalance},
-		"a failure with a link":    {502, `{"data":[{"url":"https://x.example/a.png"}]}`, zai.KindOutcomeUnknown},
-		"the key in it":            {200, `{"you":"sent ` + key + ` to me"}`, zai.KindOutcomeUnknown},
-		"no text at all":           {200, "\xff\xfe\x00\x01\x1b[2J{", zai.KindOutcomeUnknown},
-		"a novel":                  {200, `{"novel":"` + strings.Repeat("字", 100_000) + key + `"}`, zai.KindOutcomeUnknown},
-		"the key at the cut":       {200, `{"x":"` + strings.Repeat("y", 4<<10-20) + key + `"}`, zai.KindOutcomeUnknown},
+		"two links to choose from":     {200, `{"a":"https://x.example/a.png","b":"https://x.example/b.png"}`, zai.KindOutcomeUnknown},
+		"a link to a page":             {200, `{"docs":"https://x.example/help"}`, zai.KindOutcomeUnknown},
+		"a refusal with an image link": {200, `{"code":401,"msg":"see https://x.example/help.png","success":false}`, zai.KindUnauthorized},
+		"a refusal with a page":        {200, `{"success":false,"code":1113,"data":{"url":"https://x.example/recharge"}}`, zai.KindNoBalance},
+		"a failure with a link":        {502, `{"data":[{"url":"https://x.example/a.png"}]}`, zai.KindOutcomeUnknown},
+		"the key in it":                {200, `{"you":"sent ` + key + ` to me"}`, zai.KindOutcomeUnknown},
+		"binary data":                  {200, "\xff\xfe\x00\x01\x1b[2J{", zai.KindOutcomeUnknown},
+		"long text":                    {200, `{"novel":"` + strings.Repeat("字", 100_000) + key + `"}`, zai.KindOutcomeUnknown},
+		"the key at the cut":           {200, `{"x":"` + strings.Repeat("y", 4<<10-20) + key + `"}`, zai.KindOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, h := answering(t, tt.status, tt.body)
+			c, h := respondingClient(t, tt.status, tt.body)
 			_, err := c.GenerateImage(t.Context(), kitten())
 			e, ok := errors.AsType[*zai.Error](err)
 			require.True(t, ok)
@@ -154,7 +154,7 @@ func TestGenerateImage_AnswersWithoutAnImage(t *testing.T) {
 			assert.Less(t, len(err.Error()), 2000)
 		})
 	}
-	t.Run("broken off", func(t *testing.T) {
+	t.Run("cut off", func(t *testing.T) {
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"created":1,"data":[{"url":"https://x.example/a.png`)
@@ -165,7 +165,7 @@ func TestGenerateImage_AnswersWithoutAnImage(t *testing.T) {
 		assert.Contains(t, e.Answer, link, "the image can be fetched by hand")
 	})
 	t.Run("task without an image", func(t *testing.T) {
-		c, _ := answering(t, 200, `{"task_status":"SUCCESS","elsewhere":"ftp://x/a.png"}`)
+		c, _ := respondingClient(t, 200, `{"task_status":"SUCCESS","elsewhere":"ftp://x/a.png"}`, quickPolls())
 		_, err := c.Await(t.Context(), "1")
 		e, ok := errors.AsType[*zai.Error](err)
 		require.True(t, ok)
@@ -173,31 +173,32 @@ func TestGenerateImage_AnswersWithoutAnImage(t *testing.T) {
 	})
 }
 
-// A response that reports success is none of the refusals whose code it has.
-func TestGenerateImage_SuccessWithTheCodeOfARefusal(t *testing.T) {
-	c, _ := answering(t, 200, `{"code":1000,"msg":"success","success":true,"data":{"url":"https://x.example/i/1"}}`)
+// A response that reports success is a success, even if its code is that of a
+// refusal.
+func TestGenerateImage_SuccessWithCodeOfRefusal(t *testing.T) {
+	c, _ := respondingClient(t, 200, `{"code":1000,"msg":"success","success":true,"data":{"url":"https://x.example/i/1"}}`)
 	response, err := c.GenerateImage(t.Context(), kitten())
 	require.NoError(t, err)
 	assert.Equal(t, "https://x.example/i/1", response.Data[0].URL)
 
-	c, _ = answering(t, 200, `{"code":1000,"msg":"success","success":true,"data":{}}`)
+	c, _ = respondingClient(t, 200, `{"code":1000,"msg":"success","success":true,"data":{}}`)
 	_, err = c.GenerateImage(t.Context(), kitten())
 	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
 }
 
-// Only the gateways' own words say that nothing serves the address. Other
-// responses may come from a service that made an image and lost its file.
-func TestSubmit_NotFoundOfSomethingElse(t *testing.T) {
-	c, h := answering(t, 200, `{"code":9,"msg":"FILE_NOT_FOUND","success":false}`)
+// Only the gateways' own message means that nothing serves the address. Similar
+// ones may come from a service that made an image and lost its file.
+func TestSubmit_NotFoundMessageOfOtherResponse(t *testing.T) {
+	c, h := respondingClient(t, 200, `{"code":9,"msg":"FILE_NOT_FOUND","success":false}`)
 	_, err := c.Submit(t.Context(), poster())
 	require.ErrorIs(t, err, zai.KindOutcomeUnknown, "the caller must not send it again")
 	assert.EqualValues(t, 1, h.n.Load())
 }
 
-// Characters that are dropped must not hide the key from its redaction.
-func TestError_KeyAmongDroppedCharacters(t *testing.T) {
+// Characters that are dropped must not hide the key from the redaction.
+func TestError_KeySplitByControlCharacter(t *testing.T) {
 	split := testKey[:4] + "\x00" + testKey[4:]
-	c, _ := answering(t, 200, `{"you":"sent `+split+` to me"`)
+	c, _ := respondingClient(t, 200, `{"you":"sent `+split+` to me"`)
 	_, err := c.GenerateImage(t.Context(), kitten())
 	e, ok := errors.AsType[*zai.Error](err)
 	require.True(t, ok)
@@ -217,10 +218,10 @@ func TestError_KeyAmongDroppedCharacters(t *testing.T) {
 	assert.NotContains(t, err.Error(), testKey[:8])
 }
 
-// A link is repeated in errors and rows, so that it has to have an end.
-func TestLinksWithoutEnd(t *testing.T) {
+// Links are repeated in errors and in the catalog, so their length is limited.
+func TestError_LongLinksBounded(t *testing.T) {
 	long := "https://x.example/" + strings.Repeat("a", 8<<20) + ".png"
-	c, _ := answering(t, 200, `{"data":[{"url":"`+long+`"}]}`)
+	c, _ := respondingClient(t, 200, `{"data":[{"url":"`+long+`"}]}`)
 	_, err := c.GenerateImage(t.Context(), kitten())
 	e, ok := errors.AsType[*zai.Error](err)
 	require.True(t, ok)
@@ -251,9 +252,8 @@ func bounded(t *testing.T, e *zai.Error) {
 	}
 }
 
-// Nothing that the service sends reaches the log without an end or with the
-// key in it, not even through net/http.
-func TestGenerateImage_AnswerThatIsNoHTTP(t *testing.T) {
+// Errors of net/http, too, are limited in length and do not contain the key.
+func TestGenerateImage_MalformedHTTPResponse(t *testing.T) {
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
@@ -268,8 +268,9 @@ func TestGenerateImage_AnswerThatIsNoHTTP(t *testing.T) {
 	assert.Less(t, len(err.Error()), 2000)
 }
 
-// Markup of the service never reaches whoever reads or renders a message.
-func TestError_ExplainHasNoMarkup(t *testing.T) {
+// Messages contain no markup of the service, because models read them and hosts
+// render them.
+func TestError_ExplainWithoutMarkup(t *testing.T) {
 	for sent, want := range map[string]string{
 		`Prompt too long`: "Prompt too long", `sides < 2048 and > 512`: "sides < 2048 and > 512", `[1113][no balance][2026]`: "[1113][no balance][2026]",
 		`<b>bad</b> <img src=x onerror=alert(1)>size`: "bad size", `<script>alert("x")</script>bad`: "bad", `a<!-- hidden -->b`: "a b", `open <img src=x`: "open",
@@ -280,37 +281,37 @@ func TestError_ExplainHasNoMarkup(t *testing.T) {
 		message, err := json.Marshal(sent)
 		require.NoError(t, err)
 		body := fmt.Sprintf(`{"error":{"code":"1214<b>","message":%s},"request_id":"r<img src=x>1"}`, message)
-		c, _ := answering(t, 400, body)
+		c, _ := respondingClient(t, 400, body)
 		_, err = c.GenerateImage(t.Context(), kitten())
 		e, ok := errors.AsType[*zai.Error](err)
 		require.True(t, ok)
 		assert.Equal(t, want, e.Message)
-		told, _ := e.Explain()
-		assert.NotRegexp(t, `<[a-zA-Z/!]|\]\(|<img`, told)
+		explained, _ := e.Explain()
+		assert.NotRegexp(t, `<[a-zA-Z/!]|\]\(|<img`, explained)
 	}
-	c, _ := answering(t, 502, `<html><head><title>502 Bad Gateway</title><style>p{}</style></head><body><h1>502 Bad Gateway</h1></body></html>`)
+	c, _ := respondingClient(t, 502, `<html><head><title>502 Bad Gateway</title><style>p{}</style></head><body><h1>502 Bad Gateway</h1></body></html>`)
 	_, err := c.GenerateImage(t.Context(), kitten())
 	message, _ := explain(t, err)
 	assert.Contains(t, message, "“502 Bad Gateway 502 Bad Gateway”")
 	assert.NotContains(t, message, "<")
 }
 
-// The largest image that can come inside an answer is copied once.
-func TestGenerateImage_MemoryOfAnInlineImage(t *testing.T) {
+// The memory for a response with a large inline image is limited.
+func TestGenerateImage_InlineImageMemory(t *testing.T) {
 	const size = 16 << 20
 	body := `{"data":[{"b64_json":"` + strings.Repeat("iVBORw0K", size/8) + `"}]}`
-	c, _ := answering(t, 200, body)
+	c, _ := respondingClient(t, 200, body)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	response, err := c.GenerateImage(t.Context(), kitten())
 	runtime.ReadMemStats(&after)
 	require.NoError(t, err)
 	assert.Len(t, response.Data[0].B64JSON, size)
-	t.Logf("%d bytes of answer, %d allocated", size, after.TotalAlloc-before.TotalAlloc)
+	t.Logf("%d bytes of response, %d allocated", size, after.TotalAlloc-before.TotalAlloc)
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(6*size))
 
-	c, _ = answering(t, 200, `{"data":[{"b64_json":"`+strings.Repeat("iVBORw0K", 4<<20)+`"}]}`)
+	c, _ = respondingClient(t, 200, `{"data":[{"b64_json":"`+strings.Repeat("iVBORw0K", 4<<20)+`"}]}`)
 	_, err = c.GenerateImage(t.Context(), kitten())
-	require.ErrorIs(t, err, zai.KindOutcomeUnknown, "32 MiB are more than any model makes")
+	require.ErrorIs(t, err, zai.KindOutcomeUnknown, "no model makes 32 MiB")
 	assert.ErrorContains(t, err, "larger than")
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Region is one of the two platforms that serve the API. A key of one is not
-// known to the other.
+// Region is one of the two platforms that serve the API. Each has keys of its
+// own.
 type Region string
 
 // The regions, with the names the command line uses.
@@ -16,7 +16,7 @@ const (
 	China  Region = "china"  // open.bigmodel.cn
 )
 
-// BaseURL is the root of the region's API
+// BaseURL returns the root of the region's API
 // (docs.z.ai/api-reference/introduction, docs.bigmodel.cn/cn/api/introduction).
 func (r Region) BaseURL() string {
 	if r == China {
@@ -25,7 +25,7 @@ func (r Region) BaseURL() string {
 	return "https://api.z.ai/api/paas/v4"
 }
 
-// Other is the region a key may belong to when this one refuses it.
+// Other returns the region that a key may belong to if this one refuses it.
 func (r Region) Other() Region {
 	if r == China {
 		return Global
@@ -33,7 +33,7 @@ func (r Region) Other() Region {
 	return China
 }
 
-// ParseRegion accepts the names of the command line.
+// ParseRegion parses the names of the command line, in any case.
 func ParseRegion(name string) (Region, error) {
 	switch r := Region(strings.ToLower(strings.TrimSpace(name))); r {
 	case Global, China:
@@ -45,14 +45,14 @@ func ParseRegion(name string) (Region, error) {
 
 const generationsPath = "/images/generations"
 
-// CheckBaseURL tells whether WithBaseURL takes an address.
+// CheckBaseURL fails if WithBaseURL does not accept an address.
 func CheckBaseURL(raw string) error {
 	_, err := parseBaseURL(raw)
 	return err
 }
 
-// parseBaseURL accepts the root of the API with or without a trailing slash,
-// and the full address of the image endpoint, which people paste from examples.
+// parseBaseURL accepts the root of the API with or without a trailing slash, and
+// the full address of the image endpoint, which users paste from examples.
 func parseBaseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {

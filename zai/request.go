@@ -16,16 +16,16 @@ type ImageRequest struct {
 	UserID  string `json:"user_id,omitempty"` // 6 to 128 characters
 }
 
-// Limits of the request's texts, in characters. The API states a limit for
-// UserID only; MaxPrompt keeps a runaway caller from sending novels.
+// Limits of the request's texts, in characters. The API documents a limit for
+// UserID only; MaxPrompt protects against runaway callers.
 const (
 	MinUserID = 6
 	MaxUserID = 128
 	MaxPrompt = 10_000
 )
 
-// prepared returns the request as it is sent, with its names normalized and
-// checked against the model of the region.
+// prepared returns the request as it is sent: normalized, and checked against
+// the region's model.
 func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 	model, err := FindModel(region, r.Model)
 	if err != nil {
@@ -67,25 +67,25 @@ func CheckTexts(prompt, userID string) error {
 	return nil
 }
 
-// ImageResponse is what a successful call answers. Every field but the image
-// in Data may be missing.
+// ImageResponse is the response to a successful request. Every field except Data
+// may be empty.
 type ImageResponse struct {
 	Created       int64       // Unix seconds
-	Data          []ImageData // one
+	Data          []ImageData // one element
 	ContentFilter []ContentFilter
 	Model         string
 	RequestID     string
 	LogID         string // header x-log-id
 }
 
-// ImageData is one image: a link that dies, or the bytes themselves as base64.
+// ImageData is one image: a link that expires, or the file itself as base64.
 type ImageData struct {
 	URL           string // at most 4 KB
 	B64JSON       string
 	RevisedPrompt string
 }
 
-// ContentFilter is a remark of the vendor's content check. Level 0 is the most
+// ContentFilter is one result of the vendor's content check. Level 0 is the most
 // severe, 3 the least.
 type ContentFilter struct {
 	Role  string // user, assistant or history

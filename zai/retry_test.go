@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// A refusal because too many are in flight goes back at once to whoever
-// limits them. Everything that only looks like one is none.
+// A refusal because too many requests are in flight is returned at once. Similar
+// responses are treated as other failures.
 func TestError_TooManyInFlight(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
@@ -24,17 +24,17 @@ func TestError_TooManyInFlight(t *testing.T) {
 		want   bool
 		posts  int64
 	}{
-		"1302":                 {429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, true, 1},
-		"1302 as a number":     {429, `{"error":{"code":1302,"message":"x"},"request_id":"r"}`, true, 1},
-		"1305":                 {429, `{"error":{"code":"1305","message":"overloaded"}}`, true, 1},
-		"1303":                 {429, `{"error":{"code":"1303","message":"x"}}`, false, 4},
-		"1312":                 {429, `{"error":{"code":"1312","message":"x"}}`, false, 4},
-		"no balance":           {429, `{"error":{"code":"1113","message":"x"}}`, false, 1},
-		"a gateway's words":    {429, `{"code":1302,"message":"x"}`, false, 1},
-		"no words":             {429, ``, false, 1},
-		"of another status":    {503, `{"error":{"code":"1302","message":"x"}}`, false, 1},
-		"within success":       {200, `{"error":{"code":"1302","message":"x"}}`, false, 1},
-		"of the service's 5xx": {500, `{"error":{"code":"1234","message":"x"}}`, false, 4},
+		"1302":             {429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, true, 1},
+		"1302 as a number": {429, `{"error":{"code":1302,"message":"x"},"request_id":"r"}`, true, 1},
+		"1305":             {429, `{"error":{"code":"1305","message":"overloaded"}}`, true, 1},
+		"1303":             {429, `{"error":{"code":"1303","message":"x"}}`, false, 4},
+		"1312":             {429, `{"error":{"code":"1312","message":"x"}}`, false, 4},
+		"no balance":       {429, `{"error":{"code":"1113","message":"x"}}`, false, 1},
+		"flat fields":      {429, `{"code":1302,"message":"x"}`, false, 1},
+		"no body":          {429, ``, false, 1},
+		"status 503":       {503, `{"error":{"code":"1302","message":"x"}}`, false, 1},
+		"status 200":       {200, `{"error":{"code":"1302","message":"x"}}`, false, 1},
+		"1234":             {500, `{"error":{"code":"1234","message":"x"}}`, false, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -60,19 +60,19 @@ func TestError_TooManyInFlight(t *testing.T) {
 	}
 }
 
-// An attempt that its deadline cuts short would turn a sure refusal into an
+// An attempt that the deadline cuts short would turn a certain refusal into an
 // unknown outcome.
-func TestGenerateImage_NoAttemptWithoutEnoughTime(t *testing.T) {
+func TestGenerateImage_NoAttemptBeyondDeadline(t *testing.T) {
 	for name, tt := range map[string]struct {
 		request   zai.ImageRequest
 		call, ctx time.Duration
 		posts     int64
 	}{
-		"of the client": {kitten(), 45 * time.Second, time.Hour, 3},
-		"of the caller": {kitten(), time.Hour, 45 * time.Second, 3},
-		"slow model":    {poster(), 5 * time.Minute, time.Minute, 1},
-		"slow quality":  {zai.ImageRequest{Model: "cogview-4-250304", Prompt: "x", Quality: zai.HD}, 45 * time.Second, time.Hour, 1},
-		"plenty":        {poster(), 5 * time.Minute, time.Hour, 4},
+		"timeout of the client":  {kitten(), 45 * time.Second, time.Hour, 3},
+		"deadline of the caller": {kitten(), time.Hour, 45 * time.Second, 3},
+		"slow model":             {poster(), 5 * time.Minute, time.Minute, 1},
+		"slow quality":           {zai.ImageRequest{Model: "cogview-4-250304", Prompt: "x", Quality: zai.HD}, 45 * time.Second, time.Hour, 1},
+		"enough time":            {poster(), 5 * time.Minute, time.Hour, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,27 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 )
-
-// response is what came back, whatever it says.
-type response struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func (r *response) logID() string { return identifier(r.header.Get("X-Log-Id"), 100) }
-
-// beginning is what is kept of an answer that was not understood. It is longer
-// than what is kept in the end, so that the key is found where that is cut.
-func (r *response) excerpt() string { return head(r.body, 2*maxExcerpt) }
-
-func (r *response) ok() bool { return r.status >= 200 && r.status <= 299 }
 
 // post sends a request that is billed if it is accepted, at most once.
 func (c *Client) post(ctx context.Context, path string, content []byte) (*response, *Error) {
@@ -44,15 +28,17 @@ func (c *Client) post(ctx context.Context, path string, content []byte) (*respon
 	request.GetBody = nil // nothing below can send the body again
 	request.ContentLength = int64(len(content))
 	request.Header.Set("Content-Type", "application/json")
-	from, err := c.billed.Do(request)
+	answer, err := c.billed.Do(request)
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent() && (!c.http1 || !isWriteError(err)))
 	}
-	return c.readResponse(from)
+	return c.readResponse(answer)
 }
 
-// watchWriting tells whether net/http has written a whole request to its own
-// buffer. Whether the system took it from there is another question.
+// watchWriting returns a context for a request, and a function that reports
+// whether net/http has written the whole request to its own buffer. Whether the
+// system accepted those bytes is not included. Over HTTP/1.1 net/http returns
+// errors only after the writing has ended, so that the report is final.
 func watchWriting(ctx context.Context) (watched context.Context, written func() bool) {
 	var done atomic.Bool
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
@@ -62,18 +48,18 @@ func watchWriting(ctx context.Context) (watched context.Context, written func() 
 	}}), done.Load
 }
 
-// get asks a question that is free and may be repeated.
+// get sends a request that is free and may be repeated.
 func (c *Client) get(ctx context.Context, path string) (*response, *Error) {
 	ctx, sent := watchWriting(ctx)
 	request, err := c.newRequest(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
 	}
-	from, err := c.api.Do(request)
+	answer, err := c.api.Do(request)
 	if err != nil {
 		return nil, c.transportError(ctx, err, sent())
 	}
-	return c.readResponse(from)
+	return c.readResponse(answer)
 }
 
 func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
@@ -88,61 +74,15 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body io.Re
 	return request, nil
 }
 
-// maxResponse is the largest answer that is read. The largest image of any model
-// has 2^22 pixels: without any compression 16 MiB, which are 22 as base64.
-const maxResponse = 24 << 20
-
-func (c *Client) readResponse(from *http.Response) (*response, *Error) {
-	defer from.Body.Close()
-	r := &response{status: from.StatusCode, header: from.Header}
-	var err error
-	r.body, err = io.ReadAll(io.LimitReader(from.Body, maxResponse+1))
-	e := &Error{Kind: KindOutcomeUnknown, HTTPStatus: r.status, LogID: r.logID(), Answer: r.excerpt()}
-	switch {
-	case err != nil:
-		e.Message, e.cause = "the answer broke off", c.sanitize(err)
-	case len(r.body) > maxResponse:
-		e.Message = fmt.Sprintf("the answer is larger than %d MiB", maxResponse>>20)
-	default:
-		return r, nil
-	}
-	return nil, c.complete(e, r.header)
-}
-
-// decode reads an answer. Of those that hold an image one is read at a time,
-// for the memory they take.
-func (c *Client) parse(r *response) (payload, error) {
-	if len(r.body) > largeBody {
-		c.decoding.Lock()
-		defer c.decoding.Unlock()
-	}
-	return parsePayload(r.body)
-}
-
-// sanitizedError is an error whose text may repeat what the service sent.
-type sanitizedError struct {
-	error
-	text string
-}
-
-func (e sanitizedError) Error() string { return e.text }
-func (e sanitizedError) Unwrap() error { return e.error }
-
-// told bounds the text of an error of net/http and takes the key out of it.
-func (c *Client) sanitize(err error) error {
-	err = withoutURL(err)
-	return sanitizedError{err, clip(c.redact(clip(err.Error(), 4<<10)), 500)}
-}
-
-// transportError judges a call that got no answer. A request that was not sent
-// in full cannot have been accepted.
+// transportError returns the error for a request without a response. A request
+// that was not sent in full cannot have been accepted.
 func (c *Client) transportError(ctx context.Context, err error, sent bool) *Error {
 	e := &Error{Kind: KindOutcomeUnknown, cause: c.sanitize(err)}
 	switch {
 	case sent && ctx.Err() != nil:
-		e.Message = "no answer within the time allowed"
+		e.Message = "no response within the time allowed"
 	case sent:
-		e.Message = "the connection broke before the answer"
+		e.Message = "the connection broke before the response"
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Kind, e.NotAccepted = KindCancelled, true
 	default:

@@ -23,9 +23,9 @@ func poster() zai.ImageRequest {
 
 const processing = `{"model":"GLM-Image","id":"8353992347972780031","request_id":"r1","task_status":"PROCESSING"}`
 
-// What an answer to the asynchronous endpoint means, and how often the request
-// was sent.
-func TestSubmit(t *testing.T) {
+// The result of each response of the asynchronous endpoint, and the number of
+// requests.
+func TestSubmit_Responses(t *testing.T) {
 	tests := []struct {
 		name   string
 		status int
@@ -37,10 +37,10 @@ func TestSubmit(t *testing.T) {
 		{"taken", 200, processing, "8353992347972780031", "", 1},
 		{"id as a number", 200, `{"id":8353992347972780031,"task_status":"PROCESSING"}`, "8353992347972780031", "", 1},
 		{"no id", 200, `{"task_status":"PROCESSING"}`, "", zai.KindOutcomeUnknown, 1},
-		{"an id without end", 200, `{"id":"` + strings.Repeat("1", 101) + `"}`, "", zai.KindOutcomeUnknown, 1},
-		{"a gateway that knows codes", 502, `{"code":1222,"msg":"x"}`, "", zai.KindOutcomeUnknown, 1},
-		{"half an answer", 200, `{"id":"83539`, "", zai.KindOutcomeUnknown, 1},
-		{"a gateway's page", 502, `<html></html>`, "", zai.KindOutcomeUnknown, 1},
+		{"long id", 200, `{"id":"` + strings.Repeat("1", 101) + `"}`, "", zai.KindOutcomeUnknown, 1},
+		{"gateway with a code", 502, `{"code":1222,"msg":"x"}`, "", zai.KindOutcomeUnknown, 1},
+		{"cut off", 200, `{"id":"83539`, "", zai.KindOutcomeUnknown, 1},
+		{"gateway page", 502, `<html></html>`, "", zai.KindOutcomeUnknown, 1},
 		{"busy", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, "", zai.KindRateLimited, 1},
 		{"no money", 429, `{"error":{"code":"1113","message":"Insufficient balance"}}`, "", zai.KindNoBalance, 1},
 		{"blocked", 400, `{"contentFilter":[{"level":2,"role":"user"}],"error":{"code":"1301","message":"x"}}`, "", zai.KindContentBlocked, 1},
@@ -67,9 +67,9 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// Where there is no such endpoint, it is asked for once and not again.
-func TestTheEndpointIsRefused(t *testing.T) {
-	for name, answer := range map[string]string{
+// An endpoint that the service refuses is not used again.
+func TestSubmit_EndpointRefused(t *testing.T) {
+	for name, response := range map[string]string{
 		"model":     `400 {"error":{"code":"1212","message":"The current model does not support the async call method."}}`,
 		"offline":   `400 {"error":{"code":"1221","message":"x"}}`,
 		"unknown":   `404 {"error":{"code":"1222","message":"x"}}`,
@@ -79,7 +79,7 @@ func TestTheEndpointIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				status, body, _ := strings.Cut(answer, " ")
+				status, body, _ := strings.Cut(response, " ")
 				w.WriteHeader(map[string]int{"400": 400, "404": 404, "200": 200, "405": 405}[status])
 				_, _ = io.WriteString(w, body)
 			})}
@@ -92,36 +92,36 @@ func TestTheEndpointIsRefused(t *testing.T) {
 			}
 			assert.EqualValues(t, 1, api.n.Load())
 			_, err := c.Submit(t.Context(), kitten())
-			require.ErrorIs(t, err, zai.ErrNoAsync, "and never for other models")
+			require.ErrorIs(t, err, zai.ErrNoAsync, "and not for models without it")
 		})
 	}
 }
 
-// The answers about a task in their order; the last one comes for ever.
-func TestAwait(t *testing.T) {
+// The responses to the polls are in order. The last one is repeated.
+func TestAwait_Responses(t *testing.T) {
 	const done = `200 {"model":"GLM-Image","task_status":"SUCCESS","image_result":[{"url":"https://x.example/a.png"}],"request_id":"r1"}`
 	tests := []struct {
-		name    string
-		answers []string
-		kind    zai.Kind // "" for an image
-		polls   int64
-		least   time.Duration
-		text    string
+		name      string
+		responses []string
+		kind      zai.Kind // "" for an image
+		polls     int64
+		least     time.Duration
+		text      string
 	}{
-		{"at once", []string{done}, "", 1, 0, ""},
-		{"after a while", []string{"200 " + processing, "200 " + processing, done}, "", 3, 2 * time.Second, ""},
+		{"first poll", []string{done}, "", 1, 0, ""},
+		{"third poll", []string{"200 " + processing, "200 " + processing, done}, "", 3, 2 * time.Second, ""},
 		{"single object", []string{`200 {"task_status":"SUCCESS","image_result":{"url":"https://x.example/a.png"}}`}, "", 1, 0, ""},
-		{"a stumbling gateway", []string{"502 <html>", "500 ", "200 <html>", "429 {}", done}, "", 5, 0, ""},
-		{"asked to wait", []string{"429 {} Retry-After", done}, "", 2, 20 * time.Second, ""},
+		{"gateway failures", []string{"502 <html>", "500 ", "200 <html>", "429 {}", done}, "", 5, 0, ""},
+		{"Retry-After", []string{"429 {} Retry-After", done}, "", 2, 20 * time.Second, ""},
 		{"key refused once", []string{"401 {}", done}, "", 2, 0, ""},
 		{"key refused now and then", []string{"401 {}", "200 " + processing, "401 {}", "200 " + processing, "401 {}", done}, "", 6, 0, ""},
 		{"failed", []string{`200 {"task_status":"FAIL"}`}, zai.KindUpstream, 1, 0, "the task failed"},
 		{"blocked", []string{`200 {"task_status":"FAIL","error":{"code":"1301","message":"unsafe"}}`}, zai.KindContentBlocked, 1, 0, "unsafe"},
-		{"failed, in a word", []string{`200 {"task_status":"FAIL","error":"content policy"}`}, zai.KindUpstream, 1, 0, "content policy"},
-		{"nobody knows it", []string{`400 {"error":{"code":"1214","message":"task does not exist"}}`}, zai.KindOutcomeUnknown, 3, 0, "get_image"},
+		{"failed, error as a string", []string{`200 {"task_status":"FAIL","error":"content policy"}`}, zai.KindUpstream, 1, 0, "content policy"},
+		{"unknown task", []string{`400 {"error":{"code":"1214","message":"task does not exist"}}`}, zai.KindOutcomeUnknown, 3, 0, "get_image"},
 		{"no image", []string{`200 {"task_status":"SUCCESS","image_result":[]}`}, zai.KindOutcomeUnknown, 1, 0, "without an image"},
-		{"never ready", []string{"200 " + processing}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
-		{"never an answer", []string{"502 <html>"}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
+		{"always processing", []string{"200 " + processing}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
+		{"always a gateway failure", []string{"502 <html>"}, zai.KindOutcomeUnknown, 181, 14*time.Minute + 50*time.Second, "get_image"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,8 +130,8 @@ func TestAwait(t *testing.T) {
 				api.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					assert.Equal(t, "/async-result/t%2F1", r.URL.EscapedPath())
 					assert.Equal(t, "Bearer "+testKey, r.Header.Get("Authorization"))
-					answer := tt.answers[min(int(api.n.Load()), len(tt.answers))-1]
-					status, body, _ := strings.Cut(answer, " ")
+					response := tt.responses[min(int(api.n.Load()), len(tt.responses))-1]
+					status, body, _ := strings.Cut(response, " ")
 					if text, wait := strings.CutSuffix(body, " Retry-After"); wait {
 						body = text
 						w.Header().Set("Retry-After", "20")
@@ -139,12 +139,12 @@ func TestAwait(t *testing.T) {
 					w.WriteHeader(map[string]int{"200": 200, "400": 400, "401": 401, "429": 429, "500": 500, "502": 502}[status])
 					_, _ = io.WriteString(w, body)
 				})
-				begun := time.Now()
+				start := time.Now()
 				c := newClient(t, "http://127.0.0.1", zai.WithHTTPClient(serveInMemory(t, api)))
 				response, err := c.Await(t.Context(), "t/1")
 				assert.InDelta(t, tt.polls, api.n.Load(), 2)
-				assert.GreaterOrEqual(t, time.Since(begun), tt.least)
-				assert.LessOrEqual(t, time.Since(begun), 15*time.Minute)
+				assert.GreaterOrEqual(t, time.Since(start), tt.least)
+				assert.LessOrEqual(t, time.Since(start), 15*time.Minute)
 				if tt.kind != "" {
 					require.ErrorIs(t, err, tt.kind)
 					message, hint := explain(t, err)
@@ -158,27 +158,27 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-func TestAwaitEndsWithItsContext(t *testing.T) {
+func TestAwait_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "http://127.0.0.1", zai.WithHTTPClient(serveInMemory(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, processing)
 		}))))
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		begun := time.Now()
+		start := time.Now()
 		_, err := c.Await(ctx, "1")
 		require.ErrorIs(t, err, zai.KindOutcomeUnknown)
-		assert.LessOrEqual(t, time.Since(begun), 3*time.Second)
+		assert.LessOrEqual(t, time.Since(start), 3*time.Second)
 	})
 }
 
-func TestTasksOfTheSandbox(t *testing.T) {
+func TestAwait_Sandbox(t *testing.T) {
 	s := sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
 	api := httptest.NewServer(s)
 	t.Cleanup(api.Close)
-	c := newClient(t, api.URL+sandbox.BasePath)
+	c := newClient(t, api.URL+sandbox.BasePath, quickPolls())
 	for prompt, kind := range map[string]zai.Kind{
-		"a poster": "", "sandbox:delay=1s": "", "sandbox:task_failed": zai.KindContentBlocked, "sandbox:task_gone": zai.KindOutcomeUnknown,
+		"a poster": "", "sandbox:delay=100ms": "", "sandbox:task_failed": zai.KindContentBlocked, "sandbox:task_gone": zai.KindOutcomeUnknown,
 	} {
 		t.Run(prompt, func(t *testing.T) {
 			t.Parallel()
@@ -192,17 +192,17 @@ func TestTasksOfTheSandbox(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			picture, err := c.Download(t.Context(), response.Data[0])
+			image, err := c.Download(t.Context(), response.Data[0])
 			require.NoError(t, err)
-			defer picture.Close()
-			assert.Equal(t, 1280, picture.Width)
+			defer image.Close()
+			assert.Equal(t, 1280, image.Width)
 		})
 	}
 }
 
-// A key is tried without anything being made.
+// CheckKey sends no POST.
 func TestCheckKey(t *testing.T) {
-	for answer, kind := range map[string]zai.Kind{
+	for response, kind := range map[string]zai.Kind{
 		`400 {"error":{"code":"1214","message":"task does not exist"}}`:       "",
 		`200 {"model":"x","task_status":"PROCESSING"}`:                        "",
 		`429 {"error":{"code":"1113","message":"Insufficient balance"}}`:      "",
@@ -216,16 +216,16 @@ func TestCheckKey(t *testing.T) {
 	} {
 		api := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, http.MethodGet, r.Method)
-			status, body, _ := strings.Cut(answer, " ")
+			status, body, _ := strings.Cut(response, " ")
 			w.WriteHeader(map[string]int{"200": 200, "400": 400, "401": 401, "404": 404, "429": 429, "502": 502}[status])
 			_, _ = io.WriteString(w, body)
 		})}
 		s := httptest.NewServer(api)
 		err := newClient(t, s.URL).CheckKey(t.Context())
 		if kind == "" {
-			require.NoError(t, err, answer)
+			require.NoError(t, err, response)
 		} else {
-			require.ErrorIs(t, err, kind, answer)
+			require.ErrorIs(t, err, kind, response)
 		}
 		assert.EqualValues(t, 1, api.n.Load())
 		s.Close()

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// clip makes untrusted text safe to show: no control characters, one line, at
-// most limit characters.
+// clip makes untrusted text safe to show: one line without control characters,
+// cut to limit characters.
 func clip(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -28,7 +28,8 @@ func clip(text string, limit int) string {
 	return string([]rune(text)[:limit]) + "…"
 }
 
-// identifier is an id or a code, which has neither blanks nor markup.
+// identifier cleans an id or a code, which has neither blanks nor markup, and
+// cuts it to limit characters.
 func identifier(text string, limit int) string {
 	return clip(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@+=", r) {
@@ -47,12 +48,11 @@ var (
 	markdown    = regexp.MustCompile(`(?s)!?\[([^\[\]]*)\](\([^()]*(\)|$)|:\s*\S*://\S*)`)
 )
 
-// plainText is what a text of the service says, without markup: whoever reads a
-// message may be a model or a program that renders it. It has at most longest
-// characters.
+// plainText removes the markup from a message of the service, which may be read
+// by a model or rendered by a host, and cuts it to maxMessage characters.
 func plainText(text string) string {
 	const enough = 8 << 10
-	text = clip(text, enough) // first, as markup may be hidden by characters that are dropped
+	text = clip(text, enough) // first, because the characters that it drops can hide markup
 	text = markupBlock.ReplaceAllString(text, " ")
 	for stripped := ""; stripped != text; {
 		stripped = text
@@ -63,11 +63,10 @@ func plainText(text string) string {
 	return clip(strings.Join(strings.Fields(text), " "), maxMessage)
 }
 
-// maxExcerpt is how much is kept of an answer that was not understood, in
-// bytes.
+// maxExcerpt is how much of a response that was not understood is kept, in bytes.
 const maxExcerpt = 4 << 10
 
-// printable is the text of an answer as it can be stored.
+// printable removes what cannot be stored or shown from the text of a response.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -81,5 +80,5 @@ func printable(text string) string {
 	}, text)
 }
 
-// head is the beginning of a text, at most limit bytes long.
+// head returns the beginning of a text, at most limit bytes.
 func head[T ~string | ~[]byte](text T, limit int) string { return string(text[:min(len(text), limit)]) }

@@ -7,31 +7,31 @@ import (
 	"io"
 )
 
-// errIncomplete says that a file ended before its image did. Fetching it again
-// may help, so it is no *Error, which would mean that this was tried already.
+// errIncomplete means that a file ended before its image did. It is not an
+// *Error, which would mean that the client has already tried to fetch it again.
 var errIncomplete = fmt.Errorf("%w: the image file is cut off: %w", KindDownload, io.ErrUnexpectedEOF)
 
-// tracker follows the structure of an image file and knows when it has seen
-// the image to its end. A download without a length ends wherever its
-// connection does, and looks complete to everybody else. Bytes after the end
-// of the image are allowed: services append metadata there.
+// tracker follows the structure of an image file to find the end of the image.
+// A download without a length ends when its connection does, so that a file cut
+// off there looks complete otherwise. Bytes after the end of the image are
+// allowed: services append metadata there.
 type tracker struct {
-	skip int64 // bytes to pass over, or seekFF
-	want int   // size of the part that step looks at
-	part []byte
-	step step // nil: the file is whole after skip
+	skip int64  // bytes to skip, or seekFF
+	want int    // number of bytes that step needs
+	part []byte // those read so far
+	step step   // nil: the image ends after skip
 }
 
-// step looks at a part of a file and tells what follows it.
+// step reads a part of a file and returns what follows it.
 type step func(part []byte) (skip int64, want int, next step)
 
-// seekFF passes over everything up to and including the next byte 0xFF.
+// seekFF skips everything up to and including the next byte 0xFF.
 const seekFF = -1
 
 // complete reports whether the image has ended.
 func (t *tracker) complete() bool { return t.step == nil && t.skip == 0 }
 
-// advance takes the next bytes of the file.
+// advance processes the next bytes of the file.
 func (t *tracker) advance(b []byte) {
 	for len(b) > 0 && !t.complete() {
 		switch {
@@ -57,8 +57,8 @@ func (t *tracker) advance(b []byte) {
 
 func trackPNG() *tracker { return &tracker{skip: 8, want: 8, step: pngChunk} }
 
-// pngChunk reads a chunk's head, which is followed by its data and four bytes
-// of checksum.
+// pngChunk reads the header of a chunk, which is followed by its data and a
+// checksum of four bytes.
 func pngChunk(head []byte) (skip int64, want int, next step) {
 	skip = int64(binary.BigEndian.Uint32(head)) + 4
 	if string(head[4:]) == "IEND" {
@@ -69,7 +69,7 @@ func pngChunk(head []byte) (skip int64, want int, next step) {
 
 func trackJPEG() *tracker { return &tracker{skip: 2, want: 1, step: jpegMarker} }
 
-// jpegMarker expects a marker, which begins with 0xFF, but passes over junk.
+// jpegMarker reads the 0xFF at the beginning of a marker, and skips junk.
 func jpegMarker(b []byte) (skip int64, want int, next step) {
 	if b[0] == 0xFF {
 		return 0, 1, jpegCode
@@ -77,8 +77,8 @@ func jpegMarker(b []byte) (skip int64, want int, next step) {
 	return seekFF, 1, jpegCode
 }
 
-// jpegCode reads what follows a 0xFF. Those within compressed data and those
-// of markers without a segment are passed over.
+// jpegCode reads the byte after a 0xFF. It skips those within compressed data and
+// markers without a segment.
 func jpegCode(b []byte) (skip int64, want int, next step) {
 	switch code := b[0]; {
 	case code == 0xD9: // end of image
@@ -92,8 +92,9 @@ func jpegCode(b []byte) (skip int64, want int, next step) {
 	}
 }
 
-// jpegSegment reads a segment's length, which counts itself. Previews inside a
-// segment have an end of image of their own.
+// jpegSegment reads the length of a segment, which includes the length's own two
+// bytes. Segments are skipped as a whole, because previews inside them have an
+// end of image of their own.
 func jpegSegment(length []byte) (skip int64, want int, next step) {
 	return max(int64(binary.BigEndian.Uint16(length))-2, 0), 1, jpegMarker
 }
@@ -108,7 +109,7 @@ func trackGIF() *tracker { return &tracker{skip: 6, want: 7, step: gifScreen} }
 
 func gifScreen(b []byte) (skip int64, want int, next step) { return gifTable(b[4]), 1, gifBlock }
 
-// gifTable is the size of the colour table that flags announce.
+// gifTable returns the size of the colour table that flags announce.
 func gifTable(flags byte) int64 {
 	if flags&0x80 == 0 {
 		return 0
@@ -129,11 +130,11 @@ func gifBlock(b []byte) (skip int64, want int, next step) {
 	}
 }
 
-// gifImage reads an image's head, which is followed by a colour table and one
-// byte before the data.
+// gifImage reads the header of an image, which is followed by a colour table and
+// one byte before the data.
 func gifImage(b []byte) (skip int64, want int, next step) { return gifTable(b[8]) + 1, 1, gifData }
 
-// gifData reads the length of a piece of data; the last one is empty.
+// gifData reads the length of a block of data. The last block is empty.
 func gifData(length []byte) (skip int64, want int, next step) {
 	if length[0] == 0 {
 		return 0, 1, gifBlock

@@ -19,7 +19,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// photo is a JPEG with a preview inside, as cameras and editors write them.
+// photo returns a JPEG with an embedded preview, as cameras and editors write.
 func photo(t *testing.T) []byte {
 	t.Helper()
 	preview := append([]byte("Exif\x00\x00"), jpegOf(t, 8, 8)...)
@@ -33,7 +33,7 @@ func photo(t *testing.T) []byte {
 	return append(append(b.Bytes()[:2:2], segment...), b.Bytes()[2:]...)
 }
 
-// film is a GIF of two images, each with a colour table of its own.
+// film returns a GIF of two images, each with a colour table of its own.
 func film(t *testing.T) []byte {
 	t.Helper()
 	var g gif.GIF
@@ -49,8 +49,8 @@ func film(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// Wherever a file is cut off, reading it must not look like success.
-func TestPicture_IncompleteFile(t *testing.T) {
+// Reading a file that is cut off anywhere fails.
+func TestImage_IncompleteFile(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"png": pngOf(t, 40, 30), "jpeg": jpegOf(t, 40, 30), "jpeg with a preview": photo(t),
 		"gif": gifOf(t, 40, 30), "animated gif": film(t), "webp": webpOf(40, 30),
@@ -71,7 +71,7 @@ func TestPicture_IncompleteFile(t *testing.T) {
 			require.ErrorIs(t, err, zai.KindDownload)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			var final *zai.Error
-			require.NotErrorAs(t, err, &final, "which would mean that the client tried again already")
+			require.NotErrorAs(t, err, &final, "an *Error would mean that the client has tried again")
 
 			for _, appended := range []string{"", "\x00\x00\x00", "metadata of some service"} {
 				whole := slices.Concat(file, []byte(appended))
@@ -85,8 +85,8 @@ func TestPicture_IncompleteFile(t *testing.T) {
 	}
 }
 
-// The end of the connection is the end of a body without a length.
-func TestDownload_BodyWithoutLengthCutOff(t *testing.T) {
+// A body without a length ends with the connection.
+func TestDownload_CutOffBodyWithoutLength(t *testing.T) {
 	file := pngOf(t, 100, 100)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Transfer-Encoding", "identity")

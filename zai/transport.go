@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// apiTransport returns the transport for questions about tasks and for images
-// of the base URL's own origin.
+// apiTransport returns the transport for polls and for images of the base URL's
+// own origin.
 func apiTransport(connect time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -26,17 +26,17 @@ func apiTransport(connect time.Duration) *http.Transport {
 }
 
 // billedTransport returns the transport for requests that are billed once they
-// are accepted: HTTP/1.1, with a connection for each request.
+// are accepted. It uses HTTP/1.1, with a connection for each request.
 //
-// Over HTTP/2 net/http repeats a request by itself, without limit, when the
-// server resets the stream, even if the server had taken the request. It also
-// hands the failed write of an acknowledgement to requests that were sent in
-// full long before. Over HTTP/1.1 net/http repeats only on a connection that
-// was used before, and the only thing written is the request itself.
+// Over HTTP/2 net/http repeats a request, without limit, if the server resets
+// the stream, even if the server had accepted the request. It also reports the
+// failed write of an acknowledgement as the error of requests that were sent in
+// full long before. Over HTTP/1.1 net/http repeats requests on reused
+// connections only, and writes nothing but the request.
 //
-// ours is false for a foreign RoundTripper, of which nothing is known. It is
-// returned as it is.
-func billedTransport(from http.RoundTripper) (billed http.RoundTripper, ours bool) {
+// http1 is false if from is not an *http.Transport. Nothing is known of such a
+// RoundTripper, which is returned unchanged.
+func billedTransport(from http.RoundTripper) (billed http.RoundTripper, http1 bool) {
 	if from == nil {
 		from = http.DefaultTransport
 	}
@@ -53,30 +53,29 @@ func billedTransport(from http.RoundTripper) (billed http.RoundTripper, ours boo
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	// A server without HTTP/1.1 then refuses the handshake, before anything is sent.
+	// A server without HTTP/1.1 refuses the handshake, before anything is sent.
 	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	// A renegotiation would write to the connection while the answer is awaited.
+	// A renegotiation would write to the connection after the request.
 	t.TLSClientConfig.Renegotiation = tls.RenegotiateNever
 	return t, true
 }
 
-// isWriteError reports that the system did not take all bytes that were
+// isWriteError reports whether the system did not accept all bytes that were
 // written to a connection.
 func isWriteError(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "write"
 }
 
-// sealedBody is the body of a billed request for a RoundTripper of which
-// nothing is known. As long as it was not read to its end, no server can have
-// accepted the request.
+// sealedBody is the body of a billed request for an unknown RoundTripper. Until
+// it has been read to its end, no server can have accepted the request.
 type sealedBody struct {
 	mu     sync.Mutex
 	unread *bytes.Reader
 	sealed bool
 }
 
-var errSealed = errors.New("the request was given up")
+var errSealed = errors.New("the request was abandoned")
 
 // Read implements io.Reader.
 func (b *sealedBody) Read(p []byte) (int, error) {
@@ -88,8 +87,8 @@ func (b *sealedBody) Read(p []byte) (int, error) {
 	return b.unread.Read(p)
 }
 
-// seal reports whether the body was read to its end. Nobody can read on after
-// that, not even a RoundTripper that is still at work.
+// seal reports whether the body was read to its end, and fails all later reads,
+// also those of a RoundTripper that is still running.
 func (b *sealedBody) seal() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,8 +23,8 @@ import (
 )
 
 // gateway is a TLS server that offers HTTP/2 and HTTP/1.1. It accepts every
-// complete request and fails its caller: over HTTP/2 in the given way, over
-// HTTP/1.1 by a reset. From the third request on it answers.
+// complete request. The first two fail after that, over HTTP/2 in the given way
+// and over HTTP/1.1 by a reset; later ones get a response.
 type gateway struct {
 	address  string
 	roots    *http.Transport // trusts the gateway
@@ -57,7 +57,8 @@ func startGateway(t *testing.T, fail func(*http2.Framer, net.Conn, uint32)) *gat
 	return g
 }
 
-// transport is like the one a client makes for itself, and trusts the gateway.
+// transport returns a transport like the default one of a client, which trusts
+// the gateway.
 func (g *gateway) transport() *http.Transport {
 	return &http.Transport{
 		DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true,
@@ -86,7 +87,7 @@ func (g *gateway) serve(c *tls.Conn) {
 		reset(c)
 		return
 	}
-	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+pictureOfGLM)
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+responseOfGLM)
 }
 
 func (g *gateway) serveHTTP2(c net.Conn) {
@@ -113,7 +114,7 @@ func (g *gateway) serveHTTP2(c net.Conn) {
 		var head bytes.Buffer
 		_ = hpack.NewEncoder(&head).WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: data.StreamID, BlockFragment: head.Bytes(), EndHeaders: true})
-		_ = f.WriteData(data.StreamID, true, []byte(pictureOfGLM))
+		_ = f.WriteData(data.StreamID, true, []byte(responseOfGLM))
 	}
 }
 
@@ -128,9 +129,9 @@ func resetStream(code http2.ErrCode) func(*http2.Framer, net.Conn, uint32) {
 	return func(f *http2.Framer, _ net.Conn, stream uint32) { _ = f.WriteRSTStream(stream, code) }
 }
 
-// A gateway that accepts a request and then fails must not get it twice. The
-// control shows that it makes a plain HTTP/2 client repeat a POST.
-func TestGenerateImage_OnePOSTWhateverHTTP2Does(t *testing.T) {
+// A gateway that accepts a request and then fails must not receive it twice. A
+// plain HTTP/2 client, for comparison, repeats its POST.
+func TestGenerateImage_OnePOSTOverHTTP2Gateway(t *testing.T) {
 	tests := map[string]struct {
 		fail     func(*http2.Framer, net.Conn, uint32)
 		repeated int64 // POSTs of a plain HTTP/2 client
@@ -149,6 +150,7 @@ func TestGenerateImage_OnePOSTWhateverHTTP2Does(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // net/http itself waits a second before one of the repeats
 			control := startGateway(t, tt.fail)
 			plain := control.transport()
 			defer plain.CloseIdleConnections()
@@ -173,7 +175,7 @@ func TestGenerateImage_OnePOSTWhateverHTTP2Does(t *testing.T) {
 	}
 }
 
-// No way of asking for HTTP/2 brings it back for billed requests.
+// Billed requests use HTTP/1.1 however the caller enables HTTP/2.
 func TestWithHTTPClient_BilledRequestsStayHTTP1(t *testing.T) {
 	for name, change := range map[string]func(*testing.T, *http.Transport){
 		"ForceAttemptHTTP2": func(*testing.T, *http.Transport) {},
@@ -182,7 +184,7 @@ func TestWithHTTPClient_BilledRequestsStayHTTP1(t *testing.T) {
 			tr.Protocols.SetHTTP2(true)
 		},
 		"TLSNextProto": func(t *testing.T, tr *http.Transport) {
-			require.NoError(t, http2.ConfigureTransport(tr)) //nolint:staticcheck // deprecated, and still what programs call
+			require.NoError(t, http2.ConfigureTransport(tr)) //nolint:staticcheck // deprecated, but still in use
 		},
 		"NextProtos": func(_ *testing.T, tr *http.Transport) { tr.TLSClientConfig.NextProtos = []string{"h2"} },
 	} {
@@ -217,8 +219,8 @@ func (c deafConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// An HTTP/2 connection writes while an answer is awaited. That such a write
-// fails says nothing about the request.
+// An HTTP/2 connection writes while it waits for a response. The failure of such
+// a write does not mean that the request was not sent.
 func TestGenerateImage_WriteErrorAfterTheRequest(t *testing.T) {
 	var deaf atomic.Bool
 	ping := func(f *http2.Framer, _ net.Conn, _ uint32) {
@@ -241,7 +243,7 @@ func TestGenerateImage_WriteErrorAfterTheRequest(t *testing.T) {
 	_, err = (&http.Client{Transport: connect(control)}).Do(r)
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
-	require.Equal(t, "write", op.Op, "the request is said to have failed at a write")
+	require.Equal(t, "write", op.Op, "the error is that of a write")
 	require.EqualValues(t, 1, control.accepted.Load(), "although it was accepted")
 
 	g := startGateway(t, ping)
@@ -250,13 +252,13 @@ func TestGenerateImage_WriteErrorAfterTheRequest(t *testing.T) {
 	assert.EqualValues(t, 1, g.accepted.Load())
 }
 
-// roundTripper is a foreign one.
+// roundTripper is a RoundTripper that is not an *http.Transport.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Of a foreign RoundTripper only one thing is believed: that a request whose
-// body was not read to its end was not sent.
+// With an unknown RoundTripper, only a request whose body was not read to its end
+// counts as not sent.
 func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 	failed := &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
 	for name, tt := range map[string]struct {
@@ -281,7 +283,7 @@ func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 			assert.Equal(t, tt.calls, calls)
 		})
 	}
-	t.Run("reads on after its error", func(t *testing.T) {
+	t.Run("body read after the error", func(t *testing.T) {
 		var late io.Reader
 		hc := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			late = r.Body
@@ -290,6 +292,6 @@ func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 		_, err := newClient(t, "http://api.test", zai.WithHTTPClient(hc)).GenerateImage(t.Context(), kitten())
 		require.ErrorIs(t, err, zai.KindUpstream)
 		_, err = io.ReadAll(late)
-		require.Error(t, err, "what counts as not accepted cannot be sent any more")
+		require.Error(t, err, "a request that counts as not accepted cannot be sent later")
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// outcome is a run of the program on a disk that failed it.
+// outcome is the result of a run on a failing disk.
 type outcome struct {
 	name, prompt           string
 	folder, catalog        string
@@ -27,12 +27,12 @@ type outcome struct {
 	acked, taken, durables bool // durables: the image or its folder was not flushed
 }
 
-// failing runs the program with errors injected into its n-th call of a kind.
-// strace counts in each thread, so several may fail in one run.
+// failing runs the program with an error injected into its n-th call of a kind.
+// strace counts calls by thread, so several may fail in a run.
 func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	// SQLite flushes its own folder and ignores failures there, so the images have another.
+	// SQLite syncs the folder of the catalog and ignores errors there, so the images are in another.
 	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "pictures"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
 	o.prompt = "disk: " + o.name
 	trace := filepath.Join(t.TempDir(), "trace")
@@ -55,9 +55,9 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	return o
 }
 
-// Every open, write, flush and rename fails in turn, in each of the ways in
-// which disks do: no image is said to be saved that is not, and none that
-// was paid for is forgotten.
+// Every open, write, fsync and rename fails in turn, with each error of a disk. No
+// image is reported as saved that is not, and every image that was paid for
+// stays in the catalog.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -134,8 +134,9 @@ func TestFailingDisk(t *testing.T) {
 	assert.Greater(t, taken, 5)
 }
 
-// A file system that is full or read-only costs nothing; one that becomes so
-// once an image is paid for keeps the link, and a repair fetches the image.
+// A call on a full or read-only file system costs nothing. If the file system
+// fills up after an image was paid for, the link is kept, and a repair downloads
+// the image.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -24,10 +24,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// changing are the system calls that change anything on a disk or for others.
+// changing are the system calls that change a disk or send data.
 const changing = "openat,write,pwrite64,fsync,fdatasync,ftruncate,renameat,renameat2,unlinkat,mkdirat,connect"
 
-// The program dies at each of its system calls in turn.
+// The program is killed at each of its system calls in turn.
 func TestKilledAtEverySystemCall(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -86,7 +86,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 			recovered++
 			assert.Equal(t, resources.Saved, after.State, k.prompt)
 		}
-		switch after.State { //nolint:exhaustive // others are counted by what they are not
+		switch after.State { //nolint:exhaustive // other states are not counted
 		case resources.Saved:
 			saved++
 			_, err := l.Read(t.Context(), after)
@@ -99,12 +99,12 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 			assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after.State, "%s: what was taken is never forgotten", k.prompt)
 		}
 	}
-	t.Logf("%d kills: %d acknowledged, %d saved in the end, of which %d were brought home by the next process, %d unknown", len(all), acked, saved, recovered, unknown)
+	t.Logf("%d kills: %d acknowledged, %d saved in the end, of which %d were recovered by the next process, %d unknown", len(all), acked, saved, recovered, unknown)
 	assert.Positive(t, recovered)
 }
 
-// killAfter kills the program right after the n-th of its changing calls, which
-// strace holds up long enough for that.
+// killAfter kills the program directly after the n-th of its changing calls, which
+// strace delays long enough for that.
 func (s *service) killAfter(t *testing.T, n int, folder string, args ...string) (stdout string, survived bool) {
 	t.Helper()
 	lines, report, err := os.Pipe()
@@ -158,7 +158,7 @@ func (s *service) serve(t *testing.T, folder string) *server {
 	return p
 }
 
-// make asks for an image. The error says that no whole answer came.
+// make requests an image. It fails without a complete response.
 func (p *server) make(prompt string) (id, sha string, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}},"name":"generate_image","arguments":{"prompt":%q,"size":"512x512"}}}`, prompt)
 	request, err := http.NewRequest(http.MethodPost, p.base+"/mcp", strings.NewReader(body))
@@ -191,7 +191,7 @@ func (p *server) make(prompt string) (id, sha string, err error) {
 	return "", "", errors.New("no image")
 }
 
-// The program is killed again and again under eight callers.
+// The program is killed repeatedly while eight callers use it.
 func TestRandomKills(t *testing.T) {
 	t.Parallel()
 	kills := 40
@@ -237,7 +237,7 @@ func TestRandomKills(t *testing.T) {
 			answered++
 		}
 	}
-	p := s.serve(t, folder) // it takes up what the others left
+	p := s.serve(t, folder) // recovers what the killed processes left
 	require.Eventually(t, func() bool { return working(t, l) == 0 }, 30*time.Second, 200*time.Millisecond)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, p.cmd.Wait())
@@ -251,13 +251,13 @@ func TestRandomKills(t *testing.T) {
 		_, err = l.Read(t.Context(), i)
 		require.NoError(t, err)
 	}
-	most, total := s.dearest()
+	most, total := s.counts()
 	assert.Equal(t, 1, most, "no call is sent twice")
 	after := rows(t, l)
 	for prompt := range s.accepted {
 		assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after[prompt].State, "%s: what was taken is never forgotten", prompt)
 	}
-	t.Logf("%d kills under %d calls: %d taken by the service, %d acknowledged, %d images in the end, %d of them brought home by the next process, %d unknown",
+	t.Logf("%d kills under %d calls: %d accepted by the service, %d acknowledged, %d images in the end, %d of them recovered by the next process, %d unknown",
 		kills, calls, total, len(acked), report.Pictures, answered, report.Unknown)
 }
 

@@ -2,7 +2,6 @@ package durability
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,15 +13,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
-// images is how many are made on one disk.
-const pictures = 100
+// imagesPerDisk is how many images are made on one disk.
+const imagesPerDisk = 100
 
-// The power is cut in the moment of an acknowledgement: what has reached the
-// disk by then is all there is. The control is the same program with flushing
-// made a lie; it must lose images, or this test could not see a loss.
+// The power is cut at the moment of an acknowledgement: only what has reached the
+// disk by then is left. In the control, fsync does nothing; the control must
+// lose images, or this test cannot detect a loss.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -55,7 +55,7 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// cut is a disk as it was when the power went, and what had been acknowledged.
+// cut is a disk at the moment of a power cut, and the images acknowledged by then.
 type cut struct {
 	disk  string
 	acked map[string]string // id -> hash
@@ -73,7 +73,7 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	}
 	mount(t, "-o", "loop", disk, folder)
 	defer func() { _ = exec.Command("umount", folder).Run() }()
-	c := s.command(filepath.Join(folder, "pictures"), rules)
+	c := s.command(filepath.Join(folder, "images"), rules)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
@@ -83,16 +83,16 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	answers := bufio.NewScanner(out)
 	answers.Buffer(nil, 8<<20)
 	acked := map[string]string{}
-	middle := 1 + rand.IntN(pictures-1)
-	for n := 1; n <= pictures; n++ {
+	middle := 1 + rand.IntN(imagesPerDisk-1)
+	for n := 1; n <= imagesPerDisk; n++ {
 		_, err := fmt.Fprintf(in, `{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"picture %d","size":"512x512"}}}`+"\n", n, n)
 		require.NoError(t, err)
 		id, sha := acknowledged(t, answers)
 		acked[id] = sha
-		if n != middle && n != pictures {
+		if n != middle && n != imagesPerDisk {
 			continue
 		}
-		// The program stands still while the disk is copied, so that the copy is of one moment.
+		// The program is stopped, so that the copy of the disk is consistent.
 		require.NoError(t, syscall.Kill(-c.Process.Pid, syscall.SIGSTOP))
 		c1 := cut{fmt.Sprint(disk, n), map[string]string{}}
 		output, err := exec.Command("cp", "--sparse=always", disk, c1.disk).CombinedOutput()
@@ -106,39 +106,32 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	return list
 }
 
-// acknowledged reads up to the answer with the next image.
+// acknowledged reads up to the response with the next image.
 func acknowledged(t *testing.T, answers *bufio.Scanner) (id, sha string) {
 	t.Helper()
 	for answers.Scan() {
-		var answer struct {
-			ID     int
-			Result struct {
-				StructuredContent struct {
-					Images []struct{ ID, Status, SHA256 string }
-				}
-			}
-		}
-		require.NoError(t, json.Unmarshal(answers.Bytes(), &answer))
-		if answer.ID == 0 {
+		answer := testrig.ParseMessage(t, answers.Bytes())
+		if answer.Method != "" {
 			continue // a notification
 		}
-		require.Len(t, answer.Result.StructuredContent.Images, 1, answers.Text())
-		i := answer.Result.StructuredContent.Images[0]
-		require.Equal(t, "saved", i.Status)
+		result := answer.ToolResult(t)
+		require.Len(t, result.StructuredContent.Images, 1, answers.Text())
+		i := result.StructuredContent.Images[0]
+		require.Equal(t, resources.StatusSaved, i.Status)
 		return i.ID, i.SHA256
 	}
 	require.Fail(t, "no answer", answers.Err())
 	return "", ""
 }
 
-// inspect looks which acknowledged images are lost, and which are there but
-// not whole.
+// inspect counts the acknowledged images, and of those the lost and the damaged
+// ones.
 func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	t.Helper()
 	folder := t.TempDir()
 	mount(t, "-o", "loop", c.disk, folder) // replays the file system's journal
 	defer func() { _ = exec.Command("umount", folder).Run() }()
-	l := open(t, filepath.Join(folder, "pictures"))
+	l := open(t, filepath.Join(folder, "images"))
 	defer l.Close()
 	for id, sha := range c.acked {
 		i, err := l.Image(t.Context(), "local", id)
@@ -156,7 +149,7 @@ func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	}
 	if report, err := l.Check(t.Context(), true, nil); err == nil && lost+torn == 0 {
 		for _, p := range report.Problems {
-			// What was under way may have its file and not its row yet.
+			// An image in progress may have a file, but no row yet.
 			assert.Contains(t, []resources.ProblemKind{resources.Orphan, resources.Orphaned}, p.Kind, "%+v", p)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package durability kills the real program, takes its disk away and cuts its
-// power, and then looks whether anything that was paid for is lost. It needs
-// Linux, strace and, for power cuts and small disks, root with loop devices.
+// Package durability kills the real program, removes its disk and cuts its power,
+// and then checks that no image that was paid for is lost. It needs Linux and
+// strace, and for power cuts and small disks root with loop devices.
 package durability
 
 import (
@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,36 +20,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai/sandbox"
 )
 
-// lease is how long the program's claim on a row lives after it.
+// lease is how long the program's claim on an image outlives the program.
 const lease = 30 * time.Second
 
-var binary string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "durability")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "zai-image-mcp")
-	if out, err := exec.Command("go", "build", "-o", binary, "zai-image-mcp").CombinedOutput(); err != nil {
-		panic(string(out))
-	}
 	status := m.Run()
-	_ = os.RemoveAll(dir)
+	testrig.RemoveProgram()
 	os.Exit(status)
 }
 
-// full reports whether the counts are those of the promises, which take
-// minutes.
+// full reports whether to run the full number of rounds, which takes minutes.
 func full() bool { return os.Getenv("ZAI_TEST_FULL") != "" }
 
-// service is the API, which counts what it took by prompt.
+// service is the API. It counts the requests by prompt.
 type service struct {
-	*httptest.Server
+	*testrig.Service
+	program  string // path of the program
 	mu       sync.Mutex
 	accepted map[string]int
 	hooks    map[string]func() // run before an image is made, by prompt
@@ -58,9 +47,13 @@ type service struct {
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	s := &service{accepted: map[string]int{}, hooks: map[string]func(){}}
-	api := sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := &service{program: testrig.Program(t), accepted: map[string]int{}, hooks: map[string]func(){}}
+	s.Service = testrig.API(t, func(o *testrig.APIOptions) { o.Wrap = s.count })
+	return s
+}
+
+func (s *service) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			body, err := io.ReadAll(r.Body)
 			var request struct {
@@ -77,10 +70,8 @@ func newService(t *testing.T) *service {
 			}
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 		}
-		api.ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s
+		next.ServeHTTP(w, r)
+	})
 }
 
 // during runs a function while the image of a prompt is being made.
@@ -96,8 +87,9 @@ func (s *service) of(prompt string) int {
 	return s.accepted[prompt]
 }
 
-// dearest is the most often that one prompt was taken, and how many were.
-func (s *service) dearest() (most, total int) {
+// counts returns the largest number of requests of one prompt, and the number of
+// all requests.
+func (s *service) counts() (most, total int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.accepted {
@@ -108,15 +100,12 @@ func (s *service) dearest() (most, total int) {
 
 // command runs the program on a folder, under strace when there are rules.
 func (s *service) command(folder string, rules []string, args ...string) *exec.Cmd {
-	args = append([]string{binary}, args...)
+	args = append([]string{s.program}, args...)
 	if len(rules) > 0 {
 		args = append(append([]string{"strace", "-f", "-qq"}, rules...), args...)
 	}
 	c := exec.CommandContext(context.Background(), args[0], args[1:]...)
-	c.Env = []string{
-		"HOME=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "ZAI_API_KEY=a-key-for-tests", "ZAI_BASE_URL=" + s.URL + sandbox.BasePath,
-		"ZAI_IMAGE_STORE=" + folder, "ZAI_IMAGE_DAILY_BUDGET=0",
-	}
+	c.Env = append(s.Env(), "HOME="+os.TempDir(), "PATH="+os.Getenv("PATH"), "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_DAILY_BUDGET=0")
 	c.WaitDelay = 20 * time.Second
 	return c
 }
@@ -140,7 +129,7 @@ func openAt(t *testing.T, folder, catalog string) *resources.Library {
 	return l
 }
 
-// rows are all rows of a folder that are not removed, by prompt.
+// rows returns all images of a folder that are not removed, by prompt.
 func rows(t *testing.T, l *resources.Library) map[string]resources.Image {
 	t.Helper()
 	all := map[string]resources.Image{}
@@ -154,7 +143,7 @@ func rows(t *testing.T, l *resources.Library) map[string]resources.Image {
 	return all
 }
 
-// sound reads every byte of a folder.
+// sound checks every byte of a folder.
 func sound(t *testing.T, l *resources.Library) resources.Report {
 	t.Helper()
 	report, err := l.Check(t.Context(), true, nil)

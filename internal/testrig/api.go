@@ -33,14 +33,14 @@ type APIOptions struct {
 	// Sandbox configures the service. MaxConcurrent is sandbox.Unlimited
 	// unless it is set.
 	Sandbox sandbox.Options
-	// Wrap returns the handler to serve in place of the sandbox, which it
-	// gets. Nil serves the sandbox.
-	Wrap func(http.Handler) http.Handler
+	// Wrap returns the handler to serve; next is the sandbox. Nil serves the
+	// sandbox itself.
+	Wrap func(next http.Handler) http.Handler
 	// Client holds further options of the client. They override the rig's.
 	Client []zai.Option
 }
 
-// API starts a sandbox and makes a client of it. Nil functions are skipped.
+// API starts a sandbox and returns it with a client. Nil functions are skipped.
 func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 	t.Helper()
 	o := APIOptions{Sandbox: sandbox.Options{MaxConcurrent: sandbox.Unlimited}}
@@ -61,8 +61,8 @@ func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 	return s
 }
 
-// NewClient makes another client of the service. Attempts reports its requests
-// too, unless the options replace the observer.
+// NewClient returns another client of the service. Attempts includes its
+// requests, unless the options replace the observer.
 func (s *Service) NewClient(t testing.TB, options ...zai.Option) *zai.Client {
 	t.Helper()
 	client, err := zai.NewClient("key", append([]zai.Option{
@@ -83,15 +83,15 @@ func (s *Service) BaseURL() string { return s.Server.URL + sandbox.BasePath }
 // Env returns the environment variables that point the program to the service.
 func (s *Service) Env() []string { return []string{"ZAI_API_KEY=key", "ZAI_BASE_URL=" + s.BaseURL()} }
 
-// Downloads counts requests for image files, failed ones included. Posts,
-// Accepted and Refused of the sandbox count the requests for images.
+// Downloads returns the number of requests for image files, including failed
+// ones. Posts, Accepted and Refused of the sandbox count the requests for images.
 func (s *Service) Downloads() int64 { return s.downloads.Load() }
 
-// Polls counts requests for the results of tasks.
+// Polls returns the number of requests for the results of tasks.
 func (s *Service) Polls() int64 { return s.polls.Load() }
 
-// Attempts returns the requests that clients of the rig have made, in the
-// order in which they ended.
+// Attempts returns the requests of the service's clients, in the order in which
+// they ended.
 func (s *Service) Attempts() []zai.Attempt {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,8 +27,8 @@ func Library(t testing.TB, configure ...func(*resources.Options)) *resources.Lib
 	return library
 }
 
-// Works is a pipeline with the service and the library that it works on.
-type Works struct {
+// Rig is a pipeline with its service and its library.
+type Rig struct {
 	*jobs.Pipeline
 	API     *Service
 	Library *resources.Library
@@ -44,29 +44,29 @@ type Options struct {
 	Log     *slog.Logger         // of the pipeline and of a library made here; nil: no log
 }
 
-// Pipeline starts a pipeline that takes 5 requests of a model at a time and
-// has no budget. The end of the test waits for its work.
-func Pipeline(t testing.TB, o Options) *Works {
+// Pipeline starts a pipeline that sends at most 5 requests of a model at a time
+// and has no budget. The cleanup of the test waits for its work.
+func Pipeline(t testing.TB, o Options) *Rig {
 	t.Helper()
-	w := &Works{API: o.API, Library: o.Library}
+	r := &Rig{API: o.API, Library: o.Library}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if w.API == nil {
-		w.API = API(t)
+	if r.API == nil {
+		r.API = API(t)
 	}
-	if w.Library == nil {
-		w.Folder = t.TempDir()
-		w.Library = Library(t, func(l *resources.Options) { l.Folder, l.Log = w.Folder, o.Log })
+	if r.Library == nil {
+		r.Folder = t.TempDir()
+		r.Library = Library(t, func(l *resources.Options) { l.Folder, l.Log = r.Folder, o.Log })
 	}
-	c := jobs.Config{Client: w.API.Client, Library: w.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
+	c := jobs.Config{Client: r.API.Client, Library: r.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
 	if o.Jobs != nil {
 		o.Jobs(&c)
 	}
-	w.Pipeline = jobs.New(c)
+	r.Pipeline = jobs.New(c)
 	t.Cleanup(func() {
-		w.API.Close()                     // ends delays
-		_ = w.Drain(context.Background()) // an error means that work was cut off, which a test may want
+		r.API.Close()                     // ends delays
+		_ = r.Drain(context.Background()) // an error means that work was cut off, which a test may want
 	})
-	return w
+	return r
 }

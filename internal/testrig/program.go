@@ -15,9 +15,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs the tests of a package for its TestMain. It fails if they leave
-// goroutines behind that the options do not ignore, and removes what Program
-// built.
+// Main runs the tests of a package from its TestMain. It fails if goroutines are
+// left that the options do not ignore, and removes what Program built.
 func Main(m *testing.M, options ...goleak.Option) {
 	goleak.VerifyTestMain(m, append(options, goleak.Cleanup(func(status int) {
 		RemoveProgram()

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { testrig.Main(m) }
 
-// The delays, retries and polls of these prompts take a quarter of an hour in
-// all with the service and with a client that waits.
+// With a client that waits, the delays, retries and polls of these prompts take a
+// quarter of an hour.
 func TestPipeline_NothingWaits(t *testing.T) {
 	w := testrig.Pipeline(t, testrig.Options{Jobs: func(c *jobs.Config) { c.MaxConcurrent = 1 }})
 	for _, request := range []jobs.Request{

@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// rule is what the service accepts for one model. It stands here a second
-// time on purpose: a sandbox that read the client's table would agree with
-// every mistake in it.
+// rule is what the service accepts for a model. It duplicates the client's table
+// on purpose: a sandbox that used that table would repeat its mistakes.
 type rule struct {
 	divisor, maxPixels int
 	defaultSize        string
@@ -25,8 +24,8 @@ func rules() map[string]rule {
 	}
 }
 
-// check answers with the service's code and words when a request is not
-// acceptable, and fills in the defaults when it is.
+// check returns the service's error code and message for an invalid request. It
+// sets the defaults of a valid one.
 func (r *request) check(async bool) (code, message string) {
 	rule, known := rules()[strings.ToLower(r.Model)]
 	switch {
@@ -55,7 +54,7 @@ func (r *request) check(async bool) (code, message string) {
 	return "", ""
 }
 
-// pixels splits the size; zero when it has another form.
+// pixels returns the size. Both values are zero if it has another form.
 func (r *request) pixels() (width, height int) {
 	ws, hs, _ := strings.Cut(r.Size, "x")
 	width, _ = strconv.Atoi(ws)

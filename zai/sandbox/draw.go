@@ -33,7 +33,7 @@ func draw(width, height int, prompt string, seed uint64, noise bool) *image.RGBA
 	return img
 }
 
-// sky is a gradient with a sun.
+// sky paints a gradient with a sun.
 func sky(img *image.RGBA, hue float64, random *rand.Rand) {
 	b := img.Bounds()
 	top, bottom := hsv(hue, 0.55, 0.75), hsv(hue+0.12, 0.30, 0.98)
@@ -52,7 +52,7 @@ func sky(img *image.RGBA, hue float64, random *rand.Rand) {
 	}
 }
 
-// hills fills everything below a sum of waves; nearer layers are darker.
+// hills fills the area below a sum of waves. Nearer layers are darker.
 func hills(img *image.RGBA, hue float64, layer int, random *rand.Rand) {
 	b := img.Bounds()
 	base := float64(b.Dy()) * (0.45 + 0.12*float64(layer))
@@ -73,7 +73,7 @@ func hills(img *image.RGBA, hue float64, layer int, random *rand.Rand) {
 	}
 }
 
-// caption writes the words on a dark band at the foot of the image.
+// caption writes the prompt on a dark band at the bottom of the image.
 func caption(img *image.RGBA, prompt string) {
 	b := img.Bounds()
 	scale := max(2, min(b.Dx(), b.Dy())/340)
@@ -98,8 +98,8 @@ func caption(img *image.RGBA, prompt string) {
 	}
 }
 
-// wrap breaks text into lines of at most width pixels of the font, and cuts
-// what does not fit into the lines allowed.
+// wrap breaks text into lines of at most width pixels of the font. It cuts text
+// that needs more lines.
 func wrap(text string, width, lines int) []string {
 	var out []string
 	line := ""

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// fault is what a prompt asks for; the package comment lists them.
+// fault is the fault that a prompt requests. The package comment lists them.
 type fault struct {
 	name  string
 	delay time.Duration
@@ -16,7 +16,7 @@ type fault struct {
 
 var faultWord = regexp.MustCompile(`sandbox:([a-z_0-9]+)(?:=([0-9a-z.]+))?(?:([*@])(\d+))?`)
 
-// faultFor finds the fault for the n-th request with this prompt.
+// faultFor returns the fault for the n-th request with a prompt.
 func (s *Sandbox) faultFor(prompt string, nth int) fault {
 	text := prompt
 	if s.options.Fault != "" {
@@ -39,8 +39,8 @@ func (s *Sandbox) faultFor(prompt string, nth int) fault {
 	return f
 }
 
-// reject answers the faults that take no request, in the recorded words of the
-// real service.
+// reject sends the response of a fault that refuses the request, as recorded from
+// the real service. It returns false for other faults.
 func (f fault) reject(w http.ResponseWriter) bool {
 	var status int
 	var body string
@@ -73,7 +73,8 @@ func (f fault) reject(w http.ResponseWriter) bool {
 	return true
 }
 
-// lose plays the faults after which the caller has paid and holds nothing.
+// lose sends the response of a fault that bills the request and returns no image.
+// It returns false for other faults.
 func (f fault) lose(w http.ResponseWriter) bool {
 	switch f.name {
 	case "outcome_unknown":

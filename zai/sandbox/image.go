@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// image is one answered request. It is drawn when it is first fetched.
+// generation is an accepted request. Its image is drawn whenever it is fetched.
 type generation struct {
 	request
 	fault   fault
@@ -26,13 +26,13 @@ type generation struct {
 	gets    atomic.Int64
 }
 
-// link is the image's address, which says PNG whatever the file is and sets
-// a download name, as the real one does.
+// link returns the image's address. Like those of the service it ends in .png for
+// any type of file and has a parameter with a download name.
 func (g *generation) link(r *http.Request) string {
 	return fmt.Sprintf("http://%s/files/%s.png?ufileattname=%s_watermark.png", r.Host, g.id, g.id)
 }
 
-// remark is the answer's optional content_filter.
+// remark returns the optional content_filter field of the response.
 func (g *generation) remark() string {
 	if g.fault.name == "filtered" {
 		return `,"content_filter":[{"role":"assistant","level":3}]`
@@ -42,8 +42,8 @@ func (g *generation) remark() string {
 
 func (g *generation) base64() string { return base64.StdEncoding.EncodeToString(g.file()) }
 
-// file draws and encodes the image. It is not kept: the same image drawn
-// again has the same bytes, and a long session would fill the memory.
+// file draws and encodes the image. The file is not kept, because a long session
+// would fill the memory, and drawing the image again gives the same bytes.
 func (g *generation) file() []byte {
 	width, height := g.pixels()
 	img := draw(width, height, g.Prompt, g.seed, g.fault.name == "huge")
@@ -57,7 +57,7 @@ func (g *generation) file() []byte {
 	return b.Bytes()
 }
 
-// file serves an image link.
+// file handles GET of an image link.
 func (s *Sandbox) file(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	g := s.images[strings.TrimSuffix(r.PathValue("name"), ".png")]

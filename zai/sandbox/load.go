@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// Unlimited is the MaxConcurrent of a sandbox that takes any number of
-// requests at once.
+// Unlimited is the MaxConcurrent of a sandbox that accepts any number of
+// requests at the same time.
 const Unlimited = -1
 
-// load is what is in flight, by model. A synchronous request is in flight
-// until it is answered, a task until it is finished.
+// load counts the requests in flight, by model. A synchronous request is in
+// flight until its response, a task until it is finished.
 type load struct {
 	mu      sync.Mutex
 	flights map[string]map[*flight]struct{}
 	most    map[string]int
 }
 
-// flight is one request. end is when its task finishes; it is zero for as long
-// as that is not known.
+// flight is one request in flight. end is when its task finishes; it is zero
+// until that is known.
 type flight struct {
 	model string
 	end   time.Time
 }
 
-// enter takes a request, or nil when limit requests of the model are in
-// flight. No limit is below one.
+// enter adds a request. It returns nil if limit requests of the model are in
+// flight; a limit below 1 is no limit.
 func (l *load) enter(model string, limit int, now time.Time) *flight {
 	model = strings.ToLower(model)
 	l.mu.Lock()
@@ -50,7 +50,7 @@ func (l *load) enter(model string, limit int, now time.Time) *flight {
 	return f
 }
 
-// leave ends a request at the given time, at once when that is zero.
+// leave removes a request at the given time, and at once if that is zero.
 func (l *load) leave(f *flight, end time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,19 +59,19 @@ func (l *load) leave(f *flight, end time.Time) {
 	}
 }
 
-// MostInFlight is the largest number of a model's requests that were in flight
-// at the same time. Requests refused with code 1302 do not count.
+// MostInFlight returns the largest number of a model's requests that were in
+// flight at the same time. Requests refused with code 1302 do not count.
 func (s *Sandbox) MostInFlight(model string) int {
 	s.load.mu.Lock()
 	defer s.load.mu.Unlock()
 	return s.load.most[strings.ToLower(model)]
 }
 
-// Refused counts the requests that were refused because too many of their
-// model were in flight.
+// Refused returns the number of requests that were refused because too many of
+// their model were in flight.
 func (s *Sandbox) Refused() int64 { return s.refused.Load() }
 
-// limit is how many requests of a model are taken at once.
+// limit returns how many requests of a model are accepted at the same time.
 func (s *Sandbox) limit(model string) int {
 	if s.options.MaxConcurrent != 0 {
 		return s.options.MaxConcurrent

@@ -1,57 +1,3 @@
-// Package sandbox serves the Z.AI image API locally, without key, network or
-// cost: for trying the program out, for demonstrations and for tests. It
-// speaks the wire contract of the real service, errors included, and draws
-// images that show their prompt.
-//
-// # Limits
-//
-// Like the service it takes only so many requests of a model at once, five of
-// the CogView models and one of glm-image, and refuses more with code 1302. A
-// task counts until it is finished. Options.MaxConcurrent changes that.
-//
-// # Faults
-//
-// A fault is asked for by a word in the prompt, "sandbox:NAME", anywhere in
-// it. "sandbox:NAME*2" hits only the first two requests with that prompt,
-// "sandbox:NAME@2" only the second. "sandbox:delay=3s" takes that long.
-//
-// Refused, nothing is billed:
-//
-//	unauthorized            401, code 401
-//	wrong_region            200 with the gateway's soft 404
-//	no_balance              429, code 1113
-//	rate_limited            429, code 1302, too many in flight
-//	too_frequent            429, code 1303, too many in a short time
-//	quota                   429, code 1308
-//	content_blocked         400, code 1301, the prompt was refused
-//	content_blocked_output  400, code 1301, the image was refused
-//	invalid_argument        400, code 1214
-//	upstream                500, code 1234
-//	no_async                400, code 1222, from the asynchronous endpoint only
-//
-// Billed, but the answer is of no use:
-//
-//	outcome_unknown         502 with a gateway's HTML page
-//	hangup                  the connection closes without an answer
-//	no_picture              200 without an image
-//	broken_json             200 with half an answer
-//
-// Taken by the asynchronous endpoint, but there is no image:
-//
-//	task_failed             the task fails, code 1301
-//	task_gone               nobody knows the task, code 1214
-//
-// Billed and answered, but the image is special:
-//
-//	download                the link answers 404 for ever
-//	late                    the link answers 404 twice, then serves
-//	page                    the link answers a web page for ever
-//	truncated               the link breaks off half way, once
-//	cut                     the link serves half the file and tells no length
-//	jpeg                    a JPEG whose name ends in .png
-//	b64                     the image comes inside the answer
-//	filtered                the answer carries a content_filter remark
-//	huge                    a PNG of more than 9 MiB
 package sandbox
 
 import (
@@ -71,44 +17,46 @@ import (
 // BasePath is where the handler serves the API, as the real service does.
 const BasePath = "/api/paas/v4"
 
-// Options change how the sandbox behaves.
+// Options configure a sandbox. The zero value is like the real service, without
+// its delays.
 type Options struct {
-	// Key that callers must send; any key is taken when it is empty.
+	// Key is the key that callers must send. If empty, any key is accepted.
 	Key string
-	// Delay before an image is answered, by model and quality. Nil answers
-	// at once; Realistic imitates the service.
+	// Delay returns how long an image takes, by model and quality; nil is no
+	// time. Realistic imitates the service.
 	Delay func(model, quality string) time.Duration
-	// JPEG serves images as JPEG files under names that end in .png, as the
-	// service was seen to do.
+	// JPEG serves images as JPEG files whose names end in .png, as the service
+	// was seen to do.
 	JPEG bool
-	// Fault applies to every request, in the words of the prompt faults,
-	// without their prefix: "no_balance", "rate_limited*2".
+	// Fault applies to every request. It is written like the faults in prompts,
+	// without "sandbox:": "no_balance", "rate_limited*2".
 	Fault string
-	// Seed varies the images; equal prompts with equal seeds look alike only
-	// in the first request.
+	// Seed varies the images. With equal seeds, the first images of a prompt are
+	// equal, and so are the second ones.
 	Seed uint64
-	// MaxConcurrent is how many requests of a model are taken at once; more
-	// are refused with code 1302. 0 stands for the limits of the real service,
-	// which differ by model. Unlimited refuses none.
+	// MaxConcurrent is how many requests of a model are accepted at the same
+	// time; more are refused with code 1302. 0 stands for the limits of the
+	// real service, which differ by model. Unlimited refuses none.
 	MaxConcurrent int
 	Log           *slog.Logger // nil: no log
 }
 
-// Realistic is the time the real service takes, shortened by the divisor.
+// Realistic returns a Delay with the times of the real service, divided by
+// divisor.
 func Realistic(divisor int) func(model, quality string) time.Duration {
 	return func(model, quality string) time.Duration {
-		usual := 8 * time.Second
+		typical := 8 * time.Second
 		switch {
 		case strings.HasPrefix(model, "glm"):
-			usual = 45 * time.Second
+			typical = 45 * time.Second
 		case quality == "hd":
-			usual = 20 * time.Second
+			typical = 20 * time.Second
 		}
-		return usual / time.Duration(max(divisor, 1))
+		return typical / time.Duration(max(divisor, 1))
 	}
 }
 
-// Sandbox is the handler. It is safe for concurrent use.
+// Sandbox is the handler that serves the API. It is safe for concurrent use.
 type Sandbox struct {
 	options  Options
 	mux      *http.ServeMux
@@ -120,16 +68,16 @@ type Sandbox struct {
 	close    func()
 
 	mu       sync.Mutex
-	requests map[string]int // by prompt, for faults that count
-	images   map[string]*generation
-	order    []string
-	tasks    map[string]string
+	requests map[string]int         // number by prompt, for faults that count
+	images   map[string]*generation // by id
+	order    []string               // ids of images, oldest first
+	tasks    map[string]string      // id of the image by id of the task
 }
 
-// maxImages bounds how many links stay alive.
+// maxImages is how many links are kept.
 const maxImages = 10_000
 
-// New makes a sandbox.
+// New returns a sandbox.
 func New(options Options) *Sandbox {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
@@ -154,10 +102,11 @@ func New(options Options) *Sandbox {
 // ServeHTTP implements http.Handler.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Posts counts requests for images, refused ones included.
+// Posts returns the number of requests for images, including refused ones.
 func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
-// Accepted counts requests that were taken and would have been billed.
+// Accepted returns the number of requests that were accepted, which the service
+// would have billed.
 func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
 
 // Close ends all delays: requests in flight are answered at once, tasks are
@@ -191,7 +140,7 @@ func (r *request) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// generate is POST images/generations.
+// generate handles POST images/generations.
 func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
 	g := s.accept(w, r, false)
 	if g == nil {
@@ -206,8 +155,8 @@ func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
 		g.created.Unix(), g.link(r), g.id, g.id, int(g.delay.Seconds()), g.created.UnixMilli(), g.model, g.remark()))
 }
 
-// generateAsync is POST async/images/generations, which exists for glm-image
-// only.
+// generateAsync handles POST async/images/generations, which exists for
+// glm-image only.
 func (s *Sandbox) generateAsync(w http.ResponseWriter, r *http.Request) {
 	g := s.accept(w, r, true)
 	if g == nil {
@@ -220,7 +169,7 @@ func (s *Sandbox) generateAsync(w http.ResponseWriter, r *http.Request) {
 	respond(w, http.StatusOK, fmt.Sprintf(`{"model":%q,"id":%q,"request_id":%q,"task_status":"PROCESSING"}`, g.model, task, g.id))
 }
 
-// asyncResult is GET async-result/{id}.
+// asyncResult handles GET async-result/{id}.
 func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(w, r) {
 		return
@@ -240,8 +189,8 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// accept checks a request, plays its fault and makes its image. It has answered
-// when it returns nil.
+// accept checks a request, applies its fault and makes its image. It returns nil
+// after it has sent a response itself.
 func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *generation {
 	s.posts.Add(1)
 	req := s.read(w, r, async)
@@ -254,8 +203,8 @@ func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *ge
 		fault{name: "rate_limited"}.reject(w)
 		return nil
 	}
-	// It leaves before net/http sends the answer: whoever has that can send the
-	// next request.
+	// The request leaves before net/http sends the response: a caller that has
+	// the response can send the next request.
 	var end time.Time
 	defer func() { s.load.leave(inFlight, end) }()
 	g := s.serve(w, *req, async)
@@ -265,7 +214,7 @@ func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *ge
 	return g
 }
 
-// read gives the request, or nil when it was refused.
+// read returns the request, or nil after it has refused it.
 func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *request {
 	if !s.authorized(w, r) {
 		return nil
@@ -282,8 +231,8 @@ func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *requ
 	return &req
 }
 
-// serve makes the image of an admissible request, unless its fault says
-// otherwise; then it has answered and returns nil.
+// serve makes the image of a valid request. It returns nil after it has sent the
+// response of a fault.
 func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generation {
 	s.mu.Lock()
 	s.requests[req.Prompt]++
@@ -309,12 +258,12 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generat
 		return nil
 	}
 	g := s.keep(req, f, nth, delay)
-	s.options.Log.Info("image made", "model", req.Model, "size", req.Size, "id", g.id)
+	s.options.Log.Info("made an image", "model", req.Model, "size", req.Size, "id", g.id)
 	return g
 }
 
-// wait ends early only with Close: the service goes on when the caller leaves,
-// and bills all the same.
+// wait waits for d or for Close. It does not end with the request: the service
+// goes on and bills when the caller has left.
 func (s *Sandbox) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -324,7 +273,8 @@ func (s *Sandbox) wait(d time.Duration) {
 	}
 }
 
-// keep stores what is needed to draw the image when its link is fetched.
+// keep stores what is needed to draw the image when its link is fetched, and
+// forgets the oldest image if there are too many.
 func (s *Sandbox) keep(req request, f fault, nth int, delay time.Duration) *generation {
 	g := &generation{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
 	hash := fnv.New64a()

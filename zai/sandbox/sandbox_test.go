@@ -49,18 +49,18 @@ func fetch(t *testing.T, c *zai.Client, prompt string) []byte {
 	return b
 }
 
-func TestPictures(t *testing.T) {
+func TestSandbox_Images(t *testing.T) {
 	_, c, _ := start(t, sandbox.Options{})
 	fox, hen := fetch(t, c, "a fox"), fetch(t, c, "a hen")
 	img, format, err := image.Decode(bytes.NewReader(fox))
 	require.NoError(t, err)
 	assert.Equal(t, "png", format)
 	assert.Equal(t, image.Rect(0, 0, 512, 512), img.Bounds())
-	assert.NotEqual(t, fox, hen, "two prompts look different")
-	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "and so do two images of one prompt")
+	assert.NotEqual(t, fox, hen, "prompts differ")
+	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "images of one prompt differ")
 
 	_, c, _ = start(t, sandbox.Options{})
-	assert.Equal(t, fox, fetch(t, c, "a fox"), "the same seed draws the same again")
+	assert.Equal(t, fox, fetch(t, c, "a fox"), "equal seeds give equal images")
 	_, c, _ = start(t, sandbox.Options{Seed: 7})
 	assert.NotEqual(t, fox, fetch(t, c, "a fox"))
 
@@ -70,7 +70,7 @@ func TestPictures(t *testing.T) {
 	assert.Equal(t, "jpeg", format)
 }
 
-func TestEverySizeOfTheTable(t *testing.T) {
+func TestSandbox_AllSizesOfModels(t *testing.T) {
 	s, c, _ := start(t, sandbox.Options{})
 	n := int64(0)
 	for _, m := range zai.Models(zai.Global) {
@@ -83,10 +83,10 @@ func TestEverySizeOfTheTable(t *testing.T) {
 	assert.Equal(t, n, s.Accepted())
 }
 
-func TestFaults(t *testing.T) {
+func TestSandbox_Faults(t *testing.T) {
 	tests := []struct {
 		prompt          string
-		kind            zai.Kind // "" when the image arrives
+		kind            zai.Kind // "" for an image
 		posts, accepted int64
 	}{
 		{"x sandbox:unauthorized", zai.KindUnauthorized, 1, 0},
@@ -136,7 +136,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-func TestLinks(t *testing.T) {
+func TestSandbox_Links(t *testing.T) {
 	_, c, _ := start(t, sandbox.Options{})
 	links := func(fault string) string {
 		response, err := c.GenerateImage(t.Context(), request("x sandbox:"+fault))
@@ -149,11 +149,11 @@ func TestLinks(t *testing.T) {
 		if key {
 			r.Header.Set("Authorization", "Bearer key")
 		}
-		answer, err := http.DefaultClient.Do(r)
+		response, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
-		defer answer.Body.Close()
-		b, err := io.ReadAll(answer.Body)
-		return answer.StatusCode, b, err
+		defer response.Body.Close()
+		b, err := io.ReadAll(response.Body)
+		return response.StatusCode, b, err
 	}
 	late := links("late")
 	for _, want := range []int{404, 404, 200} {
@@ -162,7 +162,7 @@ func TestLinks(t *testing.T) {
 		assert.Equal(t, want, status)
 	}
 	status, _, _ := get(late, true)
-	assert.Equal(t, 403, status, "an image host must not see the key")
+	assert.Equal(t, 403, status, "image hosts refuse the key")
 	status, body, _ := get(links("download"), false)
 	assert.Equal(t, 404, status)
 	assert.JSONEq(t, `{"RetCode":-148654,"ErrMsg":"file not exist"}`, string(body))
@@ -177,7 +177,7 @@ func TestLinks(t *testing.T) {
 	assert.Greater(t, len(huge), 512*512*2, "noise does not compress")
 }
 
-func TestWire(t *testing.T) {
+func TestSandbox_Responses(t *testing.T) {
 	_, _, url := start(t, sandbox.Options{Key: "right"})
 	post := func(path, key, body string) (int, string) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, strings.NewReader(body))
@@ -185,12 +185,12 @@ func TestWire(t *testing.T) {
 		if key != "" {
 			r.Header.Set("Authorization", key)
 		}
-		answer, err := http.DefaultClient.Do(r)
+		response, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
-		defer answer.Body.Close()
-		b, err := io.ReadAll(answer.Body)
+		defer response.Body.Close()
+		b, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
-		return answer.StatusCode, string(b)
+		return response.StatusCode, string(b)
 	}
 	const path, good = "/api/paas/v4/images/generations", `{"model":"cogview-4-250304","prompt":"x"}`
 	for _, tt := range []struct {
@@ -219,30 +219,42 @@ func TestWire(t *testing.T) {
 	}
 }
 
-func TestAsync(t *testing.T) {
-	_, _, url := start(t, sandbox.Options{Delay: func(string, string) time.Duration { return 50 * time.Millisecond }})
-	call := func(method, path, body string) map[string]any {
-		r, err := http.NewRequestWithContext(t.Context(), method, url+sandbox.BasePath+path, strings.NewReader(body))
-		require.NoError(t, err)
-		r.Header.Set("Authorization", "Bearer x")
-		answer, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		defer answer.Body.Close()
-		var decoded map[string]any
-		require.NoError(t, json.NewDecoder(answer.Body).Decode(&decoded))
-		return decoded
-	}
-	begun := call(http.MethodPost, "/async/images/generations", `{"model":"glm-image","prompt":"x"}`)
-	require.Equal(t, "PROCESSING", begun["task_status"])
-	task := "/async-result/" + begun["id"].(string)
-	assert.Equal(t, "PROCESSING", call(http.MethodGet, task, "")["task_status"])
-	require.Eventually(t, func() bool { return call(http.MethodGet, task, "")["task_status"] == "SUCCESS" }, 5*time.Second, 10*time.Millisecond)
-	result := call(http.MethodGet, task, "")["image_result"].([]any)
-	assert.Contains(t, result[0].(map[string]any)["url"], "/files/")
-	assert.Contains(t, call(http.MethodGet, "/async-result/77", ""), "error")
+func TestSandbox_Tasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{Delay: func(string, string) time.Duration { return time.Minute }})
+		submit := func() string {
+			submitted := call(t, s, http.MethodPost, "/async/images/generations", `{"model":"glm-image","prompt":"x"}`)
+			require.Equal(t, "PROCESSING", submitted["task_status"])
+			return "/async-result/" + submitted["id"].(string)
+		}
+		task := submit()
+		assert.Equal(t, "PROCESSING", call(t, s, http.MethodGet, task, "")["task_status"])
+		time.Sleep(time.Minute)
+		result := call(t, s, http.MethodGet, task, "")
+		assert.Equal(t, "SUCCESS", result["task_status"])
+		images := result["image_result"].([]any)
+		assert.Contains(t, images[0].(map[string]any)["url"], "/files/")
+		assert.Contains(t, call(t, s, http.MethodGet, "/async-result/77", ""), "error")
+
+		task = submit()
+		s.Close()
+		assert.Equal(t, "SUCCESS", call(t, s, http.MethodGet, task, "")["task_status"], "Close finishes tasks")
+	})
 }
 
-func TestStartEndsWithItsContext(t *testing.T) {
+// call sends a request to the sandbox without a network.
+func call(t *testing.T, s *sandbox.Sandbox, method, path, body string) map[string]any {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, sandbox.BasePath+path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer x")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	var decoded map[string]any
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &decoded))
+	return decoded
+}
+
+func TestStart_Addresses(t *testing.T) {
 	base, err := sandbox.Start(t.Context(), "127.0.0.1:0", sandbox.Options{})
 	require.NoError(t, err)
 	assert.True(t, strings.HasSuffix(base, sandbox.BasePath))
@@ -250,8 +262,8 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	require.Error(t, err)
 }
 
-// The limits are the service's: five of cogview-4, one of glm-image, a task
-// being in flight until it is finished.
+// The default limits are those of the service: five for cogview-4, one for
+// glm-image.
 func TestSandbox_MaxConcurrent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		maxConcurrent int
@@ -302,8 +314,8 @@ func TestSandbox_MaxConcurrent(t *testing.T) {
 	}
 }
 
-// Whatever the fault, a request that has ended makes room for the next.
-func TestSandbox_EndedRequestsAreNotInFlight(t *testing.T) {
+// A request with any fault leaves when it ends.
+func TestSandbox_EndedRequestNotInFlight(t *testing.T) {
 	s, c, _ := start(t, sandbox.Options{MaxConcurrent: 1})
 	for _, fault := range []string{"hangup", "outcome_unknown", "no_balance", "b64", "download"} {
 		for range 3 {
@@ -317,7 +329,7 @@ func TestSandbox_EndedRequestsAreNotInFlight(t *testing.T) {
 	assert.Zero(t, s.MostInFlight("glm-image"))
 }
 
-func TestSandbox_TasksAreInFlightUntilTheyAreFinished(t *testing.T) {
+func TestSandbox_TaskInFlightUntilFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sandbox.New(sandbox.Options{Delay: sandbox.Realistic(1)})
 		call := func(method, path, body string) (int, string) {
@@ -342,9 +354,9 @@ func TestSandbox_TasksAreInFlightUntilTheyAreFinished(t *testing.T) {
 		status, _ = call(http.MethodPost, "/async/images/generations", task)
 		assert.Equal(t, 429, status)
 		time.Sleep(time.Nanosecond)
-		var begun struct{ ID string }
-		require.NoError(t, json.Unmarshal([]byte(first), &begun))
-		_, result := call(http.MethodGet, "/async-result/"+begun.ID, "")
+		var submitted struct{ ID string }
+		require.NoError(t, json.Unmarshal([]byte(first), &submitted))
+		_, result := call(http.MethodGet, "/async-result/"+submitted.ID, "")
 		assert.Contains(t, result, "SUCCESS")
 		status, _ = call(http.MethodPost, "/async/images/generations", task)
 		assert.Equal(t, 200, status)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Start serves a sandbox on address until ctx ends, and gives the base URL for
-// clients. Port 0 takes a free one.
+// Start serves a sandbox on address until ctx ends, and returns the base URL for
+// clients. Port 0 selects a free port.
 func Start(ctx context.Context, address string, options Options) (baseURL string, err error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
