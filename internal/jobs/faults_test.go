@@ -75,7 +75,7 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 // unless that is certain.
 func TestStart_ConnectionFailures(t *testing.T) {
 	t.Parallel()
-	const calls = 20
+	const calls = 10
 	late := make(chan struct{})
 	text := func(status int, body string) func(http.ResponseWriter, func() *httptest.ResponseRecorder) {
 		return func(w http.ResponseWriter, _ func() *httptest.ResponseRecorder) {

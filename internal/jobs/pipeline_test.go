@@ -112,7 +112,7 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
-	for round := range 10 {
+	for round := range 5 {
 		lost := r.abandoned(t, resources.Image{State: resources.Answered, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
 		var all sync.WaitGroup
 		var mu sync.Mutex

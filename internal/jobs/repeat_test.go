@@ -64,7 +64,7 @@ func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 func TestStart_JoinsPartlySentCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
-		for round := range 10 {
+		for round := range 5 {
 			request := order(fmt.Sprint("sandbox:delay=60ms foxes ", round))
 			request.N = 3
 			first, err := r.Start(t.Context(), request, nil)
