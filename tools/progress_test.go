@@ -91,3 +91,16 @@ func (*listener) SessionID() string                                     { return
 func (*listener) Initialize()                                           {}
 func (*listener) Initialized() bool                                     { return true }
 func (l *listener) NotificationChannel() chan<- mcp.JSONRPCNotification { return l.received }
+
+func TestProgress_NotRequested(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		request := mcp.CallToolRequest{}
+		request.Params.Name = "generate_image"
+		request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
+		_, err := r.CallTool(t.Context(), request)
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Empty(t, r.progress)
+	})
+}

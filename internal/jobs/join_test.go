@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
 )
 
 // Concurrent equal calls share their images, in one process and in several.
@@ -144,60 +145,6 @@ func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// An equal call does not join images that are being delivered, unless their
-// delivery is cancelled.
-func TestDelivery_InProgress(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	call, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	wait(t, call)
-	delivery := r.NewDelivery()
-	delivery.Begin(ids(call)...)
-	other, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	assert.Zero(t, other.Joined)
-	wait(t, other)
-	r.deliver(t, ids(other)...)
-	delivery.Cancel()
-	again, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	assert.Equal(t, ids(call), ids(again))
-	assert.EqualValues(t, 2, r.sandbox.Posts())
-}
-
-// An image that one of two callers abandons is made for the other. It is not made
-// if both abandon it before its request is sent.
-func TestAbandon_OneOfTwoCallers(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
-		slow, err := r.Start(t.Context(), order("sandbox:delay=500ms first"), nil)
-		require.NoError(t, err)
-		var calls []*jobs.Call
-		for range 2 {
-			for _, prompt := range []string{"wanted by one", "wanted by nobody"} {
-				call, err := r.Start(t.Context(), order(prompt), nil)
-				require.NoError(t, err)
-				calls = append(calls, call)
-			}
-		}
-		calls[0].Abandon()
-		calls[1].Abandon()
-		calls[3].Abandon()
-		<-calls[3].Jobs[0].Done()
-		assert.EqualValues(t, "cancelled", calls[1].Jobs[0].Image().Failure.Kind)
-		started, err := r.Start(t.Context(), order("wanted by nobody"), nil)
-		require.NoError(t, err)
-		assert.Zero(t, started.Joined, "an abandoned image is not joined")
-		started.Abandon()
-		wait(t, slow)
-		assert.Equal(t, ids(calls[0]), ids(calls[2]))
-		wait(t, calls[2])
-		<-started.Jobs[0].Done()
-		assert.EqualValues(t, 2, r.sandbox.Posts())
-	})
-}
-
 // A call that joins while the last caller abandons the image gets an image.
 func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	t.Parallel()
@@ -242,5 +189,79 @@ func TestStart_JoinsCallCutByBudget(t *testing.T) {
 		require.ErrorAs(t, second.Refused, &budget)
 		wait(t, first)
 		assert.EqualValues(t, 2, r.sandbox.Posts())
+	})
+}
+
+// A call that is abandoned after its request was sent can be repeated while the
+// request is in flight: the repeat joins it and gets its result or its error.
+func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
+	t.Parallel()
+	for prompt, want := range map[string]resources.State{"sandbox:delay=1s a fox": resources.Saved, "sandbox:delay=1s sandbox:outcome_unknown": resources.Unknown} {
+		t.Run(prompt, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				first, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+				first.Abandon()
+				again, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				assert.Equal(t, ids(first), ids(again))
+				<-again.Jobs[0].Done()
+				assert.Equal(t, want, again.Jobs[0].Image().State)
+				assert.EqualValues(t, 1, r.sandbox.Posts())
+			})
+		})
+	}
+}
+
+// An unknown outcome that was not delivered is the result of a repeat of the
+// call. Only the next repeat is paid for.
+func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	prompt := "sandbox:outcome_unknown"
+	first, err := r.Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	<-first.Jobs[0].Done()
+	again, err := r.another(t, nil).Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	assert.Equal(t, ids(first), ids(again))
+	<-again.Jobs[0].Done()
+	assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+	r.deliver(t, ids(again)...)
+	deliberate, err := r.Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	assert.Zero(t, deliberate.Joined)
+	<-deliberate.Jobs[0].Done()
+	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+// The caller abandoned several images when only some requests were sent: a
+// repeat of the call gets those images and makes the rest, once.
+func TestStart_JoinsPartlySentCall(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		for round := range 5 {
+			request := order(fmt.Sprint("sandbox:delay=60ms foxes ", round))
+			request.N = 3
+			first, err := r.Start(t.Context(), request, nil)
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return r.sandbox.Accepted() == int64(3*round+1) }, 5*time.Second, time.Millisecond)
+			first.Abandon()
+			var made []string
+			for range 3 {
+				again, err := r.Start(t.Context(), request, nil)
+				require.NoError(t, err)
+				require.Len(t, again.Jobs, 3)
+				wait(t, again)
+				made = append(made, fmt.Sprint(ids(again)))
+			}
+			assert.EqualValues(t, 3*round+3, r.sandbox.Posts())
+			assert.Equal(t, made[0], made[1])
+			assert.Equal(t, made[0], made[2])
+			assert.Contains(t, made[0], ids(first)[0])
+		}
 	})
 }

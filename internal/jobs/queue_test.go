@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -175,19 +176,41 @@ func TestQueue_Bounds(t *testing.T) {
 	assert.LessOrEqual(t, posts.Load(), int64(1))
 }
 
-// The charge of an image is reported once, however often the image is fetched.
-func TestSubscribe_ChargedOnce(t *testing.T) {
+// At most MaxConcurrent requests are in flight; the rest wait in order, and one
+// that is abandoned while it waits is neither sent nor charged.
+func TestQueue_Order(t *testing.T) {
 	t.Parallel()
-	charged := make(chan bool, 10)
-	r := newRig(t, nil)
-	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
-	image := r.make(t, "sandbox:page*8")
-	require.Equal(t, resources.Answered, image.State)
-	assert.True(t, <-charged)
-	for range 2 {
-		j, err := r.Follow(t.Context(), image, nil)
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
 		require.NoError(t, err)
-		<-j.Done()
-		assert.False(t, <-charged)
-	}
+		var mu sync.Mutex
+		var started []string
+		var waiting []*jobs.Job
+		for n := range 4 {
+			j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
+				if s.Phase == jobs.PhaseGenerating {
+					mu.Lock()
+					started = append(started, s.ID)
+					mu.Unlock()
+				}
+			})
+			require.NoError(t, err)
+			assert.Equal(t, resources.Queued, j.Image().State)
+			waiting = append(waiting, j)
+			time.Sleep(5 * time.Millisecond) // lets it enter the queue
+		}
+		waiting[1].Abandon()
+		<-waiting[1].Done()
+		given := waiting[1].Image()
+		assert.Equal(t, resources.Failed, given.State)
+		assert.EqualValues(t, "cancelled", given.Failure.Kind)
+		assert.False(t, given.Charged)
+		first.Abandon() // too late: its request was sent
+		for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
+			<-j.Done()
+			assert.Equal(t, resources.Saved, j.Image().State)
+		}
+		assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, started)
+		assert.EqualValues(t, 4, r.sandbox.Posts())
+	})
 }

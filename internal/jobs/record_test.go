@@ -96,3 +96,21 @@ func TestRecord_CatalogMended(t *testing.T) {
 		}
 	}
 }
+
+// A writer with an outdated view of an image does not overwrite newer state.
+func TestRecord_StaleWriter(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	image := r.abandoned(t, resources.Image{State: resources.Submitted, CostMicroUSD: 10_000})
+	r.sql(t, `UPDATE images SET lease_owner='taker', lease_until_ms=9999999999999`)
+	stale := image
+	image.State, image.UpstreamURL = resources.Answered, "https://x.example/a.png"
+	require.NoError(t, r.Library.Record(t.Context(), image))
+	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
+	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
+	other := r.abandoned(t, resources.Image{State: resources.Queued})
+	other.State = resources.Submitted
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "the image is not leased by this process")
+}
