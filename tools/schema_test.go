@@ -27,7 +27,8 @@ func listed(t *testing.T, region zai.Region) []mcp.Tool {
 	return result.Tools
 }
 
-// The definitions are a contract with agents: a change must be meant.
+// The definitions are a contract with agents: golden files make changes
+// deliberate.
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
@@ -68,7 +69,7 @@ func TestDefinitions_Annotations(t *testing.T) {
 	}
 }
 
-// Some providers refuse a schema in which a property has no type, and arrays
+// Some providers reject schemas with properties without a type, and arrays
 // without items.
 func TestDefinitions_PortableSchemas(t *testing.T) {
 	t.Parallel()

@@ -48,3 +48,25 @@ func TestDelivery(t *testing.T) {
 		})
 	}
 }
+
+// An equal call does not join images that are being delivered, unless their
+// delivery is cancelled.
+func TestDelivery_InProgress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	call, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	wait(t, call)
+	delivery := r.NewDelivery()
+	delivery.Begin(ids(call)...)
+	other, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	assert.Zero(t, other.Joined)
+	wait(t, other)
+	r.deliver(t, ids(other)...)
+	delivery.Cancel()
+	again, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	assert.Equal(t, ids(call), ids(again))
+	assert.EqualValues(t, 2, r.sandbox.Posts())
+}

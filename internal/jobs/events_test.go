@@ -134,3 +134,20 @@ func TestDetach(t *testing.T) {
 	r.Detach()
 	<-r.Detached()
 }
+
+// The charge of an image is reported once, however often the image is fetched.
+func TestSubscribe_ChargedOnce(t *testing.T) {
+	t.Parallel()
+	charged := make(chan bool, 10)
+	r := newRig(t, nil)
+	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
+	image := r.make(t, "sandbox:page*8")
+	require.Equal(t, resources.Answered, image.State)
+	assert.True(t, <-charged)
+	for range 2 {
+		j, err := r.Follow(t.Context(), image, nil)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.False(t, <-charged)
+	}
+}

@@ -44,8 +44,8 @@ func newBusyRig(t *testing.T, code string, refuse int64, pause time.Duration) (*
 	return newServiceRig(t, sandbox.Options{}, wrap, func(c *jobs.Config) { c.BusyPause = pause }), b
 }
 
-// A request that is refused because too many are in flight waits and is sent
-// again, more often than any other failure is tried again.
+// A request that is rejected because too many are in flight is sent again, more
+// often than requests that fail otherwise.
 func TestRun_TooManyInFlight(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"1302", "1305"} {
@@ -62,13 +62,13 @@ func TestRun_TooManyInFlight(t *testing.T) {
 				assert.Equal(t, resources.Saved, j.Image().State)
 				assert.EqualValues(t, 9, busy.refused.Load())
 				assert.EqualValues(t, 1, r.sandbox.Accepted())
-				assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseQueued}, phases[:3], "it goes back to the queue")
+				assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseQueued}, phases[:3], "the image goes back to the queue")
 			})
 		}
 	}
 }
 
-// While it waits it can be given up, free of charge.
+// While such a request waits, its image can be abandoned free of charge.
 func TestRun_TooManyInFlightAbandoned(t *testing.T) {
 	t.Parallel()
 	r, busy := newBusyRig(t, "1302", 1<<40, time.Hour)
@@ -89,7 +89,7 @@ func TestRun_TooManyInFlightAbandoned(t *testing.T) {
 	assert.EqualValues(t, 1, busy.refused.Load())
 }
 
-// Each model has its own limit, which the model table knows.
+// Each model has a limit of its own, by default that of the model table.
 func TestStart_LimitPerModel(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -125,8 +125,8 @@ func TestStart_LimitPerModel(t *testing.T) {
 	}
 }
 
-// countingService holds requests until release is closed, and counts how many
-// came before.
+// countingService holds requests until release is closed, and counts those that
+// arrived before.
 type countingService struct {
 	http.Handler
 	release      chan struct{}
@@ -151,8 +151,8 @@ func (c *countingService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.Handler.ServeHTTP(w, r)
 }
 
-// A task that is resumed after a crash still counts as in flight: no other
-// request of its model is sent until it is finished.
+// A task that is resumed after a crash counts as in flight: no other request of
+// its model is sent until it is finished.
 func TestRecover_TaskOccupiesSlot(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -174,15 +174,15 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 		select {
 		case <-taken[0].Done():
 		default:
-			t.Error("the second was made while the first was in flight")
+			t.Error("the second request was sent while the first was in flight")
 		}
 		<-first.Done()
 	})
 }
 
-// n=4 of glm-image, which the service takes one at a time, is four images and
-// not one refusal; two processes that do not know of each other get there too,
-// as what is refused waits.
+// A call for four images of glm-image, which the service takes one at a time,
+// makes four images without a rejection. Two processes that do not share a
+// catalog succeed too, because rejected requests wait.
 func TestStart_FourOfGLMImage(t *testing.T) {
 	t.Parallel()
 	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {

@@ -159,7 +159,7 @@ func (j *Job) queueContext() context.Context {
 	return j.queue
 }
 
-// enter changes the phase and tells the watchers.
+// enter changes the phase and notifies the watchers.
 func (j *Job) enter(phase Phase) {
 	stage := Stage{ID: j.id, Phase: phase, Since: j.now()}
 	j.mu.Lock()

@@ -10,9 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
 )
 
-// Equal calls at once are one, in one process and in several.
+// Concurrent equal calls share their images, in one process and in several.
 func TestStart_EqualCallsJoin(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 3} {
@@ -24,7 +25,7 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 				request.N = n
 				var mu sync.Mutex
 				var all sync.WaitGroup
-				seen, begun := map[string]int{}, 0
+				seen, started := map[string]int{}, 0
 				for i := range 100 {
 					all.Go(func() {
 						call, err := processes[i%len(processes)].Start(t.Context(), request, nil)
@@ -37,13 +38,13 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 						defer mu.Unlock()
 						seen[fmt.Sprint(ids(call))]++
 						if call.Joined == 0 {
-							begun++
+							started++
 						}
 					})
 				}
 				all.Wait()
-				assert.Len(t, seen, 1, "all have the same images")
-				assert.Equal(t, 1, begun)
+				assert.Len(t, seen, 1, "all calls have the same images")
+				assert.Equal(t, 1, started)
 				assert.EqualValues(t, n, r.sandbox.Posts())
 				spent, err := r.Library.SpentToday(t.Context(), "local", false)
 				require.NoError(t, err)
@@ -83,9 +84,9 @@ func TestStart_EqualArguments(t *testing.T) {
 	}
 }
 
-// The caller left after the request was sent. Its image waits for the same
-// call to be made again, in this process and in others, until it is delivered
-// and no longer than it should.
+// An image that was abandoned after its request was sent is kept for a repeat of
+// the call, in this process and in others, until it is delivered and for at most
+// fifteen minutes.
 func TestStart_RepeatedCallJoins(t *testing.T) {
 	t.Parallel()
 	for name, elsewhere := range map[string]bool{"here": false, "in another process": true} {
@@ -128,8 +129,7 @@ func TestStart_RepeatedCallJoins(t *testing.T) {
 	}
 }
 
-// The process died when the image was answered: the same call made again
-// brings it home.
+// A repeated call fetches the image of a process that died before the download.
 func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -145,65 +145,11 @@ func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// While an answer is on its way its images are not given to an equal call,
-// unless it turns out that it did not arrive.
-func TestDelivery_InProgress(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	call, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	wait(t, call)
-	delivery := r.NewDelivery()
-	delivery.Begin(ids(call)...)
-	other, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	assert.Zero(t, other.Joined)
-	wait(t, other)
-	r.deliver(t, ids(other)...)
-	delivery.Cancel()
-	again, err := r.Start(t.Context(), order("a fox"), nil)
-	require.NoError(t, err)
-	assert.Equal(t, ids(call), ids(again))
-	assert.EqualValues(t, 2, r.sandbox.Posts())
-}
-
-// One of two callers who want the same image leaves: the other gets it. When
-// both leave before anything is sent, nothing is.
-func TestAbandon_OneOfTwoCallers(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
-		slow, err := r.Start(t.Context(), order("sandbox:delay=500ms first"), nil)
-		require.NoError(t, err)
-		var calls []*jobs.Call
-		for range 2 {
-			for _, prompt := range []string{"wanted by one", "wanted by nobody"} {
-				call, err := r.Start(t.Context(), order(prompt), nil)
-				require.NoError(t, err)
-				calls = append(calls, call)
-			}
-		}
-		calls[0].Abandon()
-		calls[1].Abandon()
-		calls[3].Abandon()
-		<-calls[3].Jobs[0].Done()
-		assert.EqualValues(t, "cancelled", calls[1].Jobs[0].Image().Failure.Kind)
-		begun, err := r.Start(t.Context(), order("wanted by nobody"), nil)
-		require.NoError(t, err)
-		assert.Zero(t, begun.Joined, "what was given up is begun anew")
-		begun.Abandon()
-		wait(t, slow)
-		assert.Equal(t, ids(calls[0]), ids(calls[2]))
-		wait(t, calls[2])
-		<-begun.Jobs[0].Done()
-		assert.EqualValues(t, 2, r.sandbox.Posts())
-	})
-}
-
-// Joining in the moment in which the last caller leaves.
+// A call that joins while the last caller abandons the image gets an image.
 func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
-		for round := range 30 {
+		for round := range 15 {
 			slow, err := r.Start(t.Context(), order(fmt.Sprint("sandbox:delay=20ms first ", round)), nil)
 			require.NoError(t, err)
 			request := order(fmt.Sprint("contended ", round))
@@ -220,11 +166,12 @@ func TestStart_JoinRacesWithAbandon(t *testing.T) {
 			wait(t, slow)
 			all.Wait()
 		}
-		assert.LessOrEqual(t, r.sandbox.Posts(), int64(60))
+		assert.LessOrEqual(t, r.sandbox.Posts(), int64(30))
 	})
 }
 
-// An equal call for which there was not enough money tries the rest.
+// A call that joins one for which the budget did not suffice tries to make the
+// rest.
 func TestStart_JoinsCallCutByBudget(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 }, func(t *testing.T, r *rig) {
@@ -242,5 +189,79 @@ func TestStart_JoinsCallCutByBudget(t *testing.T) {
 		require.ErrorAs(t, second.Refused, &budget)
 		wait(t, first)
 		assert.EqualValues(t, 2, r.sandbox.Posts())
+	})
+}
+
+// A call that is abandoned after its request was sent can be repeated while the
+// request is in flight: the repeat joins it and gets its result or its error.
+func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
+	t.Parallel()
+	for prompt, want := range map[string]resources.State{"sandbox:delay=1s a fox": resources.Saved, "sandbox:delay=1s sandbox:outcome_unknown": resources.Unknown} {
+		t.Run(prompt, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, nil, func(t *testing.T, r *rig) {
+				first, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+				first.Abandon()
+				again, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				assert.Equal(t, ids(first), ids(again))
+				<-again.Jobs[0].Done()
+				assert.Equal(t, want, again.Jobs[0].Image().State)
+				assert.EqualValues(t, 1, r.sandbox.Posts())
+			})
+		})
+	}
+}
+
+// An unknown outcome that was not delivered is the result of a repeat of the
+// call. Only the next repeat is paid for.
+func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	prompt := "sandbox:outcome_unknown"
+	first, err := r.Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	<-first.Jobs[0].Done()
+	again, err := r.another(t, nil).Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	assert.Equal(t, ids(first), ids(again))
+	<-again.Jobs[0].Done()
+	assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+	r.deliver(t, ids(again)...)
+	deliberate, err := r.Start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	assert.Zero(t, deliberate.Joined)
+	<-deliberate.Jobs[0].Done()
+	assert.EqualValues(t, 2, r.sandbox.Posts())
+}
+
+// The caller abandoned several images when only some requests were sent: a
+// repeat of the call gets those images and makes the rest, once.
+func TestStart_JoinsPartlySentCall(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		for round := range 5 {
+			request := order(fmt.Sprint("sandbox:delay=60ms foxes ", round))
+			request.N = 3
+			first, err := r.Start(t.Context(), request, nil)
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return r.sandbox.Accepted() == int64(3*round+1) }, 5*time.Second, time.Millisecond)
+			first.Abandon()
+			var made []string
+			for range 3 {
+				again, err := r.Start(t.Context(), request, nil)
+				require.NoError(t, err)
+				require.Len(t, again.Jobs, 3)
+				wait(t, again)
+				made = append(made, fmt.Sprint(ids(again)))
+			}
+			assert.EqualValues(t, 3*round+3, r.sandbox.Posts())
+			assert.Equal(t, made[0], made[1])
+			assert.Equal(t, made[0], made[2])
+			assert.Contains(t, made[0], ids(first)[0])
+		}
 	})
 }

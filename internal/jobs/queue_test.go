@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// Clients take turns, each in its own order, and are told how many come first.
+// Clients take turns, each in its own order, and Ahead counts the images that
+// come first.
 func TestQueue_ClientsTakeTurns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -54,7 +56,7 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 		}
 		assert.Equal(t, []int{0, 3, 5, 6, 7, 1, 4, 2}, before)
 		assert.Equal(t, 8, r.Waiting())
-		list[1].Abandon() // greedy 1 leaves, those behind it move up
+		list[1].Abandon() // those behind it move up
 		<-list[1].Done()
 		assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
 		for _, j := range list {
@@ -65,7 +67,7 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 	})
 }
 
-// What is said of the queue comes true, for all ways to join and leave it.
+// Ahead is right for all orders of entering and leaving the queue.
 func TestQueue_Ahead(t *testing.T) {
 	t.Parallel()
 	q := jobs.NewQueue(2, 1000, 1000)
@@ -77,15 +79,15 @@ func TestQueue_Ahead(t *testing.T) {
 		case random(3) == 0 && len(slots) > 0:
 			first := slices.IndexFunc(waiting, func(p *jobs.Ticket) bool { return p.Ahead() == 0 })
 			slots[0].Release()
-			slots[0].Release() // twice gives no second slot back
+			slots[0].Release() // has no effect
 			slots = slots[1:]
 			if len(waiting) > 0 {
-				require.True(t, waiting[first].HasSlot(), "who was told to be next is")
+				require.True(t, waiting[first].HasSlot(), "the ticket with nobody ahead is next")
 			}
 		case random(5) == 0 && len(waiting) > 0:
 			at := random(len(waiting))
 			waiting[at].Release()
-			waiting[at].Release() // twice does no harm
+			waiting[at].Release() // has no effect
 			waiting = append(waiting[:at:at], waiting[at+1:]...)
 		case len(waiting) < 30:
 			p, err := q.Enter(fmt.Sprint("client ", random(6)))
@@ -104,8 +106,8 @@ func TestQueue_Ahead(t *testing.T) {
 		require.LessOrEqual(t, len(slots), 2, step)
 		require.Equal(t, len(waiting), q.Length(), step)
 		if order := numbers(waiting); len(waiting) > 0 {
-			require.Equal(t, order, counted(len(order)), "each has a number of its own")
-			require.Len(t, slots, 2, "no slot is left free while somebody waits")
+			require.Equal(t, order, counted(len(order)), "no two tickets have the same number")
+			require.Len(t, slots, 2, "no slot is free while a ticket waits")
 		}
 	}
 }
@@ -153,15 +155,15 @@ func TestQueue_Bounds(t *testing.T) {
 	}
 	all, err := enter("greedy", 300)
 	require.ErrorIs(t, err, jobs.ErrBusy)
-	assert.Len(t, all, 251, "one at work, 250 waiting")
+	assert.Len(t, all, 251, "one in flight, 250 waiting")
 	failure := jobs.Describe(err)
 	assert.EqualValues(t, "rate_limited", failure.Kind)
 	assert.True(t, failure.Retryable)
 	more, err := enter("modest", 1)
-	require.NoError(t, err, "others still have room")
+	require.NoError(t, err, "the limit of one client does not affect another")
 	spent, err := r.Library.SpentToday(context.Background(), "local", false)
 	require.NoError(t, err)
-	assert.InDelta(t, 2.52, spent, 1e-9, "nothing is charged for what was refused")
+	assert.InDelta(t, 2.52, spent, 1e-9, "refused images are not charged")
 	for _, j := range append(all, more...) {
 		j.Abandon()
 	}
@@ -174,19 +176,41 @@ func TestQueue_Bounds(t *testing.T) {
 	assert.LessOrEqual(t, posts.Load(), int64(1))
 }
 
-// What is charged is told once, however often an image is fetched again.
-func TestSubscribe_ChargedOnce(t *testing.T) {
+// At most MaxConcurrent requests are in flight; the rest wait in order, and one
+// that is abandoned while it waits is neither sent nor charged.
+func TestQueue_Order(t *testing.T) {
 	t.Parallel()
-	charged := make(chan bool, 10)
-	r := newRig(t, nil)
-	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
-	image := r.make(t, "sandbox:page*8")
-	require.Equal(t, resources.Answered, image.State)
-	assert.True(t, <-charged)
-	for range 2 {
-		j, err := r.Follow(t.Context(), image, nil)
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		first, err := r.start(t.Context(), order("first sandbox:delay=300ms"), nil)
 		require.NoError(t, err)
-		<-j.Done()
-		assert.False(t, <-charged)
-	}
+		var mu sync.Mutex
+		var started []string
+		var waiting []*jobs.Job
+		for n := range 4 {
+			j, err := r.start(t.Context(), order(fmt.Sprintf("waiting %d", n)), func(s jobs.Stage) {
+				if s.Phase == jobs.PhaseGenerating {
+					mu.Lock()
+					started = append(started, s.ID)
+					mu.Unlock()
+				}
+			})
+			require.NoError(t, err)
+			assert.Equal(t, resources.Queued, j.Image().State)
+			waiting = append(waiting, j)
+			time.Sleep(5 * time.Millisecond) // lets it enter the queue
+		}
+		waiting[1].Abandon()
+		<-waiting[1].Done()
+		given := waiting[1].Image()
+		assert.Equal(t, resources.Failed, given.State)
+		assert.EqualValues(t, "cancelled", given.Failure.Kind)
+		assert.False(t, given.Charged)
+		first.Abandon() // too late: its request was sent
+		for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
+			<-j.Done()
+			assert.Equal(t, resources.Saved, j.Image().State)
+		}
+		assert.Equal(t, []string{waiting[0].ID(), waiting[2].ID(), waiting[3].ID()}, started)
+		assert.EqualValues(t, 4, r.sandbox.Posts())
+	})
 }

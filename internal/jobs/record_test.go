@@ -12,12 +12,11 @@ import (
 )
 
 const (
-	breakCatalog = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
-	mendCatalog  = `DROP TRIGGER broken`
+	breakCatalog  = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
+	repairCatalog = `DROP TRIGGER broken`
 )
 
-// The catalog cannot be written for a while: what happened meanwhile is
-// written as soon as it can be.
+// Steps that the catalog does not take are written once it does.
 func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
@@ -34,7 +33,7 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 		refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
 		require.NoError(t, err)
 		<-refused.Jobs[0].Done()
-		r.sql(t, mendCatalog)
+		r.sql(t, repairCatalog)
 		require.Eventually(t, func() bool {
 			return r.image(t, lost.ID).UpstreamURL != "" && r.image(t, ids(refused)[0]).State == resources.Failed
 		}, 5*time.Second, 10*time.Millisecond)
@@ -47,16 +46,17 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	})
 }
 
-// The disk recovers, and the agent does at once what it was told to do.
+// Images whose steps were not recorded continue as soon as the catalog is
+// repaired.
 func TestRecord_CatalogMended(t *testing.T) {
 	t.Parallel()
-	for name, goOn := range map[string]func(t *testing.T, r *rig, id string){
-		"the image is asked for": func(t *testing.T, r *rig, id string) {
+	for name, resume := range map[string]func(t *testing.T, r *rig, id string){
+		"followed": func(t *testing.T, r *rig, id string) {
 			j, err := r.Follow(t.Context(), r.image(t, id), nil)
 			require.NoError(t, err)
 			<-j.Done()
 		},
-		"its own lease ran out": func(t *testing.T, r *rig, _ string) {
+		"lease expired": func(t *testing.T, r *rig, _ string) {
 			r.sql(t, `UPDATE images SET lease_until_ms=1`)
 			list, err := r.Recover(t.Context(), false)
 			require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestRecord_CatalogMended(t *testing.T) {
 				<-j.Done()
 			}
 		},
-		"the program ends": func(t *testing.T, r *rig, id string) {
+		"next process": func(t *testing.T, r *rig, id string) {
 			next := r.another(t, nil)
 			require.NoError(t, r.Drain(t.Context()))
 			next.sql(t, `UPDATE images SET lease_until_ms=1`)
@@ -86,8 +86,8 @@ func TestRecord_CatalogMended(t *testing.T) {
 				<-call.Jobs[0].Done()
 				id := ids(call)[0]
 				require.Equal(t, resources.Submitted, r.image(t, id).State)
-				r.sql(t, mendCatalog)
-				goOn(t, r, id)
+				r.sql(t, repairCatalog)
+				resume(t, r, id)
 				image := r.another(t, nil).image(t, id)
 				assert.Equal(t, want, image.State)
 				assert.Equal(t, want == resources.Saved, image.Charged)
@@ -95,4 +95,22 @@ func TestRecord_CatalogMended(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A writer with an outdated view of an image does not overwrite newer state.
+func TestRecord_StaleWriter(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	image := r.abandoned(t, resources.Image{State: resources.Submitted, CostMicroUSD: 10_000})
+	r.sql(t, `UPDATE images SET lease_owner='taker', lease_until_ms=9999999999999`)
+	stale := image
+	image.State, image.UpstreamURL = resources.Answered, "https://x.example/a.png"
+	require.NoError(t, r.Library.Record(t.Context(), image))
+	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
+	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
+	other := r.abandoned(t, resources.Image{State: resources.Queued})
+	other.State = resources.Submitted
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "the image is not leased by this process")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -185,4 +186,19 @@ func (r *rig) sql(t *testing.T, statement string) {
 	defer db.Close()
 	_, err = db.Exec(statement)
 	require.NoError(t, err)
+}
+
+// breakFolder returns a watch function that makes an image impossible to save
+// once it is paid for, by putting a file in the place of the year's folder, and
+// a function that repairs that.
+func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
+	t.Helper()
+	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
+	watch = func(s jobs.Stage) {
+		if s.Phase == jobs.PhaseDownloading {
+			assert.NoError(t, os.RemoveAll(year))
+			assert.NoError(t, os.WriteFile(year, nil, 0o600))
+		}
+	}
+	return watch, func() { require.NoError(t, os.Remove(year)) }
 }

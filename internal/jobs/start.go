@@ -105,7 +105,7 @@ func (p *Pipeline) noKey() error {
 func (r Request) images() int { return max(r.N, 1) }
 
 // draft returns jobs that have tickets but are not in the catalog yet. They are
-// registered first, so that whoever finds an image in the catalog also finds its
+// registered first, so that an image found in the catalog always has its
 // job. The error reports why there are fewer jobs than requested.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
 	for range r.images() {

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// promptText asks for a prompt.
+// promptText returns the text of a prompt.
 func promptText(t *testing.T, p server.ServerPrompt, arguments map[string]string) (string, error) {
 	t.Helper()
 	result, err := p.Handler(t.Context(), mcp.GetPromptRequest{Params: mcp.GetPromptParams{Name: p.Prompt.Name, Arguments: arguments}})
@@ -41,8 +41,8 @@ func required(p server.ServerPrompt) string {
 	return ""
 }
 
-// The definitions, and the words of a prompt with and without all its answers,
-// are a contract with users: a change must be meant.
+// The definitions, and the texts of each prompt with the fewest and with most
+// arguments, are a contract with users: golden files make changes deliberate.
 func TestAll_Golden(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -78,8 +78,7 @@ func TestAll_Golden(t *testing.T) {
 
 var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)", size "([^"]+)", quality "([^"]+)" and n 1\.`)
 
-// Whatever is asked for, the call that a prompt leads to is one that is
-// accepted.
+// The call that a prompt leads to is valid whatever the arguments.
 func TestAll_ValidCalls(t *testing.T) {
 	t.Parallel()
 	sizes := map[string]bool{}
@@ -114,7 +113,7 @@ func TestAll_ValidCalls(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, len(sizes), 8, "formats have sizes of their own")
+	assert.Greater(t, len(sizes), 8, "formats differ in size")
 }
 
 func TestAll_InvalidArguments(t *testing.T) {
@@ -134,8 +133,8 @@ func TestAll_InvalidArguments(t *testing.T) {
 	}
 }
 
-// The words that have to be readable come word for word, in one language or
-// in both.
+// The prompt has the text for the image word for word, in one language or in
+// both.
 func TestAll_TextInImage(t *testing.T) {
 	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[1]

@@ -1,19 +1,14 @@
 package tools_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"image"
-	_ "image/jpeg"
-	_ "image/png"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -21,8 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
+	"zai-image-mcp/zai"
 )
 
 func TestGenerate_Result(t *testing.T) {
@@ -69,12 +66,12 @@ func TestGenerate_Arguments(t *testing.T) {
 	r := newRig(t, nil)
 	tests := []struct {
 		name, arguments string
-		want            string // part of the refusal, "" when accepted
+		want            string // part of the error, "" if accepted
 	}{
 		{"repaired number", `{"prompt":"x","n":"1","size":"512x512"}`, ""},
 		{"repaired float", `{"prompt":"x","n":1.0,"size":"512x512"}`, ""},
-		{"null is left out", `{"prompt":"x","n":null,"model":null,"size":"512x512"}`, ""},
-		{"empty is left out", `{"prompt":"x","n":"","model":"","size":"","quality":" ","user_id":""}`, ""},
+		{"null counts as left out", `{"prompt":"x","n":null,"model":null,"size":"512x512"}`, ""},
+		{"empty counts as left out", `{"prompt":"x","n":"","model":"","size":"","quality":" ","user_id":""}`, ""},
 		{"number as user", `{"prompt":"x","user_id":123456,"size":"512x512"}`, ""},
 		{"spelling", `{"prompt":"x","model":"cogView-4-250304","size":"512×512","quality":"HD"}`, ""},
 		{"star", `{"prompt":"x","size":"512*512"}`, ""},
@@ -99,7 +96,7 @@ func TestGenerate_Arguments(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.name == "no object" {
-				return // the protocol itself wants an object; see FuzzArguments
+				return // mcp-go rejects it already; see FuzzArguments
 			}
 			before := r.sandbox.Posts()
 			result, s := r.call(t, "generate_image", tt.arguments)
@@ -117,7 +114,7 @@ func TestGenerate_Arguments(t *testing.T) {
 	}
 }
 
-// Every kind of error, as a caller sees it.
+// Every kind of failure, as a caller sees it.
 func TestGenerate_ErrorKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -163,7 +160,7 @@ func TestGenerate_ErrorKinds(t *testing.T) {
 	}
 }
 
-// One refused, three kept.
+// One image of four is rejected; the call succeeds with the rest.
 func TestGenerate_PartialFailure(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -227,7 +224,7 @@ func TestGenerate_WaitEnds(t *testing.T) {
 		assert.InDelta(t, 0.01, s.SpentTodayUSD, 1e-9)
 		result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 		require.False(t, result.IsError)
-		assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "it waits no longer than it may")
+		assert.Equal(t, resources.StatusWorking, s.Images[0].Status, "the wait is bounded again")
 		require.Eventually(t, func() bool {
 			_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
 			return s.Images[0].Status == resources.StatusSaved
@@ -236,64 +233,7 @@ func TestGenerate_WaitEnds(t *testing.T) {
 	})
 }
 
-// An image that another process on the same library is making.
-func TestGet_RemoteImage(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
-		reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
-			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
-			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
-		})
-		require.NoError(t, err)
-		remote := reserved.New[0]
-		time.AfterFunc(200*time.Millisecond, func() {
-			_, err := r.library.Save(context.Background(), remote, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
-			assert.NoError(t, err)
-		})
-		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, remote.ID))
-		require.False(t, result.IsError)
-		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
-		assert.Contains(t, text(t, result), "no preview could be made")
-		assert.Len(t, result.Content, 2, "an image without preview is still an image")
-	})
-}
-
-func TestGet(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-	for _, id := range []string{made.Images[0].ID, strings.ToUpper(made.Images[0].ID), made.Images[0].URI, made.Images[0].PreviewURI} {
-		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
-		require.False(t, result.IsError, id)
-		assert.Equal(t, made.Images, s.Images)
-		assert.Len(t, result.Content, 3)
-	}
-	for arguments, kind := range map[string]string{
-		`{"id":"01m7wnsdj83vthhjy68qfe1hke"}`: "not_found", `{"id":"../../etc/passwd"}`: "not_found", `{"id":"x"}`: "not_found",
-		`{}`: "invalid_argument", `{"id":""}`: "invalid_argument", `{"name":"x"}`: "invalid_argument", `{"id":{}}`: "invalid_argument",
-	} {
-		result, s := r.call(t, "get_image", arguments)
-		require.True(t, result.IsError, arguments)
-		assert.EqualValues(t, kind, s.Error.Kind, arguments)
-	}
-}
-
-func TestGet_FetchesAgain(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
-	require.True(t, result.IsError)
-	assert.EqualValues(t, "download", s.Error.Kind)
-	assert.True(t, s.Error.Retryable)
-	_, id, found := strings.Cut(s.Error.Hint, "get_image with id ")
-	require.True(t, found, s.Error.Hint)
-	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id[:26]))
-	require.True(t, result.IsError, "the link still answers 404")
-	assert.EqualValues(t, "download", s.Error.Kind)
-	assert.EqualValues(t, 1, r.sandbox.Posts())
-}
-
-// All that was paid for is told, and can be had later.
+// When all images fail after they were paid for, the failure names all of them.
 func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -308,145 +248,7 @@ func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	}
 }
 
-// An image of the sandbox stays one.
-func TestGet_SandboxImage(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
-	_, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-	assert.True(t, *s.Sandbox)
-	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, s.Images[0].ID))
-	assert.True(t, *s.Sandbox)
-	assert.Contains(t, text(t, result), "sandbox")
-}
-
-// An image that the sandbox drew is never taken for one that Z.AI made.
-func TestList_SandboxImagesSaySo(t *testing.T) {
-	t.Parallel()
-	for _, drawn := range []bool{true, false} {
-		r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox, j.Sandbox = false, drawn })
-		_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-		assert.Equal(t, drawn, made.Images[0].Sandbox)
-		result, s := r.call(t, "list_images", `{}`)
-		assert.Equal(t, drawn, s.Images[0].Sandbox)
-		assert.Equal(t, drawn, strings.Contains(text(t, result), "(sandbox) a fox"))
-	}
-}
-
-func TestList_TextIsSafeToPrint(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	_, made := r.call(t, "generate_image", `{"prompt":"red\u001b]0;owned\u0007 \u202efox\u009b2J","size":"512x512"}`)
-	require.Len(t, made.Images, 1)
-	result, s := r.call(t, "list_images", `{}`)
-	assert.Contains(t, text(t, result), `red\x1b]0;owned\a \u202efox\u009b2J`)
-	assert.Equal(t, "red\x1b]0;owned\a \u202efox\u009b2J", s.Images[0].Prompt, "data stays as it is")
-}
-
-func TestList(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, nil)
-	result, s := r.call(t, "list_images", `{}`)
-	require.False(t, result.IsError)
-	assert.Equal(t, "No images found.", text(t, result))
-	result, _ = r.call(t, "list_images", `{"query":" red\u001b[2J fox "}`)
-	assert.Equal(t, `No images whose prompt has all of the words: red\x1b[2J fox`, text(t, result))
-	assert.NotNil(t, s.Images)
-	var want []string
-	for n := range 5 {
-		_, made := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":"picture %d","size":"512x512"}`, n))
-		want = append([]string{made.Images[0].ID}, want...)
-	}
-	var got []string
-	cursor := ""
-	for {
-		_, page := r.call(t, "list_images", fmt.Sprintf(`{"limit":"2","cursor":%q}`, cursor))
-		for _, i := range page.Images {
-			got = append(got, i.ID)
-		}
-		if cursor = page.NextCursor; cursor == "" {
-			break
-		}
-	}
-	assert.Equal(t, want, got)
-	_, s = r.call(t, "list_images", `{"query":"picture 3"}`)
-	require.Len(t, s.Images, 1)
-	assert.Equal(t, "picture 3", s.Images[0].Prompt)
-	for _, arguments := range []string{`{"limit":0}`, `{"limit":51}`, `{"cursor":"x"}`, `{"page":2}`} {
-		result, s = r.call(t, "list_images", arguments)
-		require.True(t, result.IsError, arguments)
-		assert.EqualValues(t, "invalid_argument", s.Error.Kind)
-	}
-}
-
-// The ceiling holds whatever is asked for; what is left out is said.
-func TestResult_Size(t *testing.T) {
-	t.Parallel()
-	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
-	r := newRig(t, nil)
-	// Without a delivery, the equal calls after the first one get its images.
-	for _, inline := range []tools.Inline{tools.InlineFull, tools.InlinePreview, tools.InlineNone} {
-		t.Run(string(inline), func(t *testing.T) {
-			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512"})
-			require.NoError(t, err)
-			result, s := r.callWith(t, as(t.Context(), tools.Caller{Owner: "local", Inline: inline}), "generate_image", string(arguments))
-			require.False(t, result.IsError, text(t, result))
-			raw, err := json.Marshal(result)
-			require.NoError(t, err)
-			assert.Less(t, len(raw), 996_147)
-			pictures := 0
-			for _, c := range result.Content {
-				if c, ok := c.(mcp.ImageContent); ok {
-					pictures++
-					b, err := base64.StdEncoding.DecodeString(c.Data)
-					require.NoError(t, err)
-					_, _, err = image.Decode(bytes.NewReader(b))
-					require.NoError(t, err)
-				}
-			}
-			switch inline {
-			case tools.InlineNone:
-				assert.Zero(t, pictures)
-			case tools.InlineFull:
-				assert.Equal(t, 4, pictures)
-				assert.Contains(t, text(t, result), "JPEG copy")
-				require.Len(t, s.Notes, 4)
-				for _, note := range s.Notes {
-					assert.Contains(t, text(t, result), note)
-				}
-			default:
-				assert.Equal(t, 4, pictures)
-			}
-			assert.Len(t, s.Images, 4)
-		})
-	}
-}
-
-func TestResult_FullInline(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineFull })
-	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-	picture, ok := result.Content[1].(mcp.ImageContent)
-	require.True(t, ok)
-	assert.Equal(t, "image/png", picture.MIMEType)
-	file, err := os.ReadFile(s.Images[0].Path)
-	require.NoError(t, err)
-	assert.Equal(t, base64.StdEncoding.EncodeToString(file), picture.Data)
-}
-
-func TestProgress_NotRequested(t *testing.T) {
-	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, r *rig) {
-		request := mcp.CallToolRequest{}
-		request.Params.Name = "generate_image"
-		request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
-		_, err := r.CallTool(t.Context(), request)
-		require.NoError(t, err)
-		synctest.Wait()
-		assert.Empty(t, r.progress)
-	})
-}
-
-// A result does not wait for a preview that takes too long.
+// A result does not wait longer than PreviewWait for its previews.
 func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.PreviewWait = time.Nanosecond })
@@ -455,4 +257,70 @@ func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
 	assert.Len(t, result.Content, 2, "text and link")
 	assert.Contains(t, text(t, result), "no preview could be made")
+}
+
+// When the pipeline detaches its callers, a call that waits returns the id of
+// its image, which is finished.
+func TestGenerate_Detached(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		time.AfterFunc(time.Second, r.pipeline.Detach)
+		start := time.Now()
+		result, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=20s","size":"512x512"}`)
+		require.False(t, result.IsError)
+		require.Equal(t, resources.StatusWorking, s.Images[0].Status)
+		assert.Less(t, time.Since(start), 2*time.Second)
+		<-r.pipeline.Find(s.Images[0].ID).Done()
+	})
+}
+
+// The caller cancels: what was sent is kept for a repeat of the call.
+func TestGenerate_Cancelled(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		request := mcp.CallToolRequest{}
+		request.Params.Name = "generate_image"
+		request.Params.Arguments = map[string]any{"prompt": "sandbox:delay=5s", "size": "512x512"}
+		result, err := r.CallTool(ctx, request)
+		require.NoError(t, err)
+		s := testrig.StructuredContent(t, result.StructuredContent)
+		require.True(t, result.IsError)
+		assert.Equal(t, resources.KindCancelled, s.Error.Kind)
+		assert.False(t, s.Error.Retryable)
+		assert.Contains(t, s.Error.Hint, "within 15 minutes")
+		again, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=5s","size":"512x512"}`)
+		require.False(t, again.IsError)
+		assert.Contains(t, text(t, again), "nothing was charged a second time")
+		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+		assert.EqualValues(t, 1, r.sandbox.Posts())
+	})
+}
+
+// A call joins an equal one of another process, whose caller cancels it before
+// its request is sent: the call starts over and gets an image of its own.
+func TestGenerate_JoinedCallCancelledElsewhere(t *testing.T) {
+	t.Parallel()
+	var config jobs.Config
+	inBubble(t, func(_ *tools.Config, c *jobs.Config) { config = *c }, func(t *testing.T, r *rig) {
+		config.Process, config.MaxConcurrent = rand.Text(), 1
+		folder := filepath.Dir(r.library.Path(resources.Image{Path: "x"}))
+		config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder = folder })
+		other := jobs.New(config)
+		t.Cleanup(func() { _ = other.Drain(context.Background()) })
+		t.Cleanup(r.sandbox.Close)
+		request := jobs.Request{Owner: "local", Model: zai.DefaultModel, Prompt: "sandbox:delay=10m slow", Size: "512x512", Quality: "standard", PriceUSD: 0.01}
+		_, err := other.Start(t.Context(), request, nil)
+		require.NoError(t, err)
+		request.Prompt = "a fox"
+		queued, err := other.Start(t.Context(), request, nil)
+		require.NoError(t, err)
+		time.AfterFunc(time.Second, queued.Abandon)
+		result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+		require.False(t, result.IsError, text(t, result))
+		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+		assert.NotEqual(t, queued.Jobs[0].ID(), s.Images[0].ID)
+		assert.EqualValues(t, 2, r.sandbox.Posts())
+	})
 }
