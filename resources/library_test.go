@@ -1,6 +1,7 @@
 package resources_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -231,6 +232,38 @@ func TestRemove_BesideSave(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// An image that another process saved and found missing again, while it was being
+// saved here, keeps the file that was saved here.
+func TestSave_FoundMissingMeanwhile(t *testing.T) {
+	folder := t.TempDir()
+	l, other := open(t, folder), open(t, folder)
+	l.SetDriver("sqlite-recorder")
+	recorder := statements()
+	i := reserve(t, l, "x") // without a link
+	content := func(extension string) resources.Content {
+		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
+	}
+	saved, err := other.Save(t.Context(), i, content(".jpg"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(other.Path(saved)))
+	var once sync.Once
+	recorder.intercept(t, func(statement string) {
+		if strings.Contains(statement, "SELECT EXISTS") { // after the row turned out to be saved
+			once.Do(func() {
+				problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
+				done, err := other.Repair(context.Background(), problem)
+				assert.NoError(t, err)
+				assert.Contains(t, done, "lost")
+			})
+		}
+	})
+	got, err := l.Save(t.Context(), i, content(".png"))
+	require.NoError(t, err)
+	assert.Equal(t, resources.Saved, got.State)
+	_, err = l.Read(t.Context(), got)
+	require.NoError(t, err)
 }
 
 // Several hosts start one server each, all on one folder.

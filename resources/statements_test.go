@@ -24,6 +24,7 @@ type recorder struct {
 	driver.Driver
 	mu         sync.Mutex
 	statements map[string]bool
+	before     func(statement string) // called before each statement; may be nil
 }
 
 func (r *recorder) Open(name string) (driver.Conn, error) {
@@ -38,8 +39,24 @@ type recorded struct {
 
 func (c recorded) note(query string) {
 	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
 	c.r.statements[query] = true
+	before := c.r.before
+	c.r.mu.Unlock()
+	if before != nil {
+		before(query)
+	}
+}
+
+// intercept calls a function before each statement until the end of the test.
+func (r *recorder) intercept(t *testing.T, before func(statement string)) {
+	t.Helper()
+	set := func(f func(string)) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.before = f
+	}
+	set(before)
+	t.Cleanup(func() { set(nil) })
 }
 
 func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
