@@ -160,7 +160,7 @@ func TestDownloads_Preview(t *testing.T) {
 // A link opens only what was signed, and only for the time that was signed.
 func TestLinks_Exact(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
-	i, other := save(t, d.library, "x", []byte("PICTURE")), save(t, d.library, "y", []byte("two"))
+	i, other := save(t, d.library, "x", []byte("PIXELS")), save(t, d.library, "y", []byte("two"))
 	link := d.link(t, i)
 	u, err := url.Parse(link)
 	require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestLinks_Exact(t *testing.T) {
 	} {
 		got := d.get(t, "GET", wrong)
 		assert.Equal(t, http.StatusForbidden, got.Code, name)
-		assert.NotContains(t, got.body, "PICTURE")
+		assert.NotContains(t, got.body, "PIXELS")
 	}
 	for _, none := range []string{
 		"/images/", "/images/x", "/images/" + i.ID + ".jpg?" + u.RawQuery, "/images/../" + i.ID + ".png?" + u.RawQuery, "/images/" + strings.ToUpper(i.ID) + ".png?" + u.RawQuery,
@@ -254,7 +254,7 @@ func TestDownloads_DamagedFile(t *testing.T) {
 func FuzzDownloads(f *testing.F) {
 	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })
-	i := save(f, l, "x", []byte("PICTURE"))
+	i := save(f, l, "x", []byte("PIXELS"))
 	links := resources.NewLinks(l, "", time.Hour)
 	link, _, err := links.URL(f.Context(), i)
 	require.NoError(f, err)

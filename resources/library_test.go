@@ -27,7 +27,7 @@ import (
 // A saved image has the exact bytes, the documented path and modes, and is visible
 // to other processes and to its owner only.
 func TestSave(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "pictures")
+	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	_, err := os.Stat(folder)
 	require.ErrorIs(t, err, fs.ErrNotExist, "nothing is created before the first use")

@@ -63,10 +63,10 @@ func TestReserve_UnusableFolder(t *testing.T) {
 // a budget of its own.
 func TestReserve_Budget(t *testing.T) {
 	l := open(t, t.TempDir())
-	picture := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
+	draft := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
 	const budget = 25_000
 	for want := range 3 {
-		i, err := reserveOne(l, picture, budget)
+		i, err := reserveOne(l, draft, budget)
 		if want == 2 {
 			require.ErrorIs(t, err, resources.ErrBudget)
 			continue
@@ -75,18 +75,18 @@ func TestReserve_Budget(t *testing.T) {
 		if want == 0 { // released money can be spent again
 			i.State, i.Charged = resources.Failed, false
 			require.NoError(t, l.Record(t.Context(), i))
-			_, err = reserveOne(l, picture, budget)
+			_, err = reserveOne(l, draft, budget)
 			require.NoError(t, err)
 		}
 	}
 	spent, err := l.SpentToday(t.Context(), "local", false)
 	require.NoError(t, err)
 	assert.InDelta(t, 0.02, spent, 1e-9)
-	other := picture
+	other := draft
 	other.Owner = "somebody"
 	_, err = reserveOne(l, other, budget)
 	require.NoError(t, err, "each owner has a budget")
-	play := picture
+	play := draft
 	play.Sandbox = true
 	_, err = reserveOne(l, play, budget)
 	require.NoError(t, err, "the sandbox has its own budget")

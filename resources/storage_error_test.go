@@ -13,7 +13,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A storage error names the place and tells what the user can do about it.
+// A storage error names the place and what the user can do about it.
 func TestStorageError_Advice(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spoil        func(t *testing.T, l *resources.Library, folder string)
