@@ -99,7 +99,7 @@ func TestCheck_BesideWriters(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "first", tiny(t, 0))
-	const each = 40
+	const each = 20
 	var all sync.WaitGroup
 	for writer := range 3 {
 		other := open(t, folder)

@@ -23,6 +23,8 @@ func TestLibrary_FolderAwayAndBack(t *testing.T) {
 	require.NoError(t, os.Rename(folder, away))
 	_, _, err := l.List(t.Context(), "local", "", "", 10)
 	require.ErrorIs(t, err, resources.ErrStorage)
+	_, err = l.Preview(t.Context(), i)
+	require.ErrorIs(t, err, resources.ErrStorage)
 	_, err = os.Stat(folder)
 	require.ErrorIs(t, err, fs.ErrNotExist, "no empty library is created in its place")
 	require.NoError(t, os.Rename(away, folder))
