@@ -174,7 +174,7 @@ func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 // createFile creates the file with its mode if it does not exist; SQLite would
 // use the umask. It fails if an existing file cannot be written.
 func (c *catalog) createFile() error {
-	if err := makeFolder(filepath.Dir(c.path), true); err != nil {
+	if err := makeFolder(filepath.Dir(c.path)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -15,9 +15,9 @@
 //     flushes the folder; then it writes the row (saved, with size and hash).
 //
 // A row in state Saved therefore always has its file, and after a crash the
-// catalog holds what is needed to finish every image that was paid for. Remove
-// goes the other way: first the row, then the file. A removed row keeps what
-// the image cost.
+// catalog has what is needed to finish every image that was paid for. Remove
+// works in the opposite order: first the row, then the file. A removed row keeps
+// the cost of the image.
 //
 // # Several processes
 //

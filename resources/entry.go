@@ -58,7 +58,7 @@ func (i Image) Status() Status {
 	}
 }
 
-// Locator tells how callers reach image files other than through MCP.
+// Locator describes how callers reach image files other than through MCP.
 type Locator struct {
 	Path   bool   // callers share this machine's file system
 	Folder string // the callers' name of the library's folder; "" if it is the same

@@ -56,7 +56,7 @@ type ContentFilter struct {
 	Level int    `json:"level"`
 }
 
-// Failure describes a failure to the caller, as stored in the catalog.
+// Failure describes a failure to callers. It is stored in the catalog.
 type Failure struct {
 	Kind      Kind   `json:"kind"`
 	Message   string `json:"message"`

@@ -22,9 +22,9 @@ const (
 	recoverableRows = openRows + ` AND NOT (state='answered' AND upstream_url='' AND failure<>'')`
 )
 
-// Claim leases rows that no process works on to the lease's process, and
-// returns them: the oldest ones, at most limit. Rows whose next attempt is not
-// due are left out unless early is set.
+// Claim gives the lease's process the rows that no process works on, and returns
+// them: the oldest ones, at most limit. Rows whose next attempt is not due are
+// left out unless early is set.
 func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool) ([]Image, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -49,8 +49,8 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 	return list, l.catalog.storageError("claiming rows", err)
 }
 
-// ClaimOne leases one row to the lease's process unless another process works
-// on it. ok is false if there is nothing to claim.
+// ClaimOne gives the lease's process one row, unless another process works on it.
+// ok is false if there is nothing to claim.
 func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image, ok bool, err error) {
 	alive, err := l.livingProcesses(ctx, lease)
 	if err != nil {
@@ -65,8 +65,8 @@ func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image
 	return list[0], true, nil
 }
 
-// claim leases rows to a process. They count as being worked on from then on:
-// it clears their failure, and unknown becomes submitted.
+// claim gives rows to a process. From then on they count as being worked on: their
+// failure is cleared, and unknown becomes submitted.
 func (l *Library) claim(ctx context.Context, where string, lease Lease, arguments ...any) ([]Image, error) {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {

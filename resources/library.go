@@ -133,6 +133,8 @@ func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return i, errors.Join(err, l.store.remove(i.Path))
+	case err == nil && current.State != Saved: // the other process's file is missing already
+		return i, l.Record(ctx, i)
 	case err == nil && current.Path != i.Path:
 		return current, l.store.remove(i.Path)
 	default: // in doubt the file stays

@@ -48,7 +48,7 @@ func (l *liveness) hold(process string, now time.Time) error {
 	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
 		return nil
 	}
-	if err := os.MkdirAll(l.dir, dirMode); err != nil {
+	if err := mkdir(l.dir); err != nil {
 		return withoutPath(err)
 	}
 	for range l.maxTries {

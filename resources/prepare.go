@@ -50,7 +50,7 @@ func (s *store) prepare(dir string) error {
 	if err != nil {
 		return folderError(s.path(dir), withoutPath(err))
 	}
-	if free, err := s.free(s.path(dir)); err == nil && free < minFree { // if the system cannot tell, only writing shows it
+	if free, err := s.free(s.path(dir)); err == nil && free < minFree { // where the space is unknown, only a write shows it
 		return folderError(s.path(dir), errNoSpace)
 	}
 	return nil

@@ -42,8 +42,8 @@ func parseQuery(text string) query {
 
 // isUnindexed reports whether trigrams with a character cannot be looked up in
 // the index: FTS5 ends an expression at NUL, replaces invalid UTF-8 differently,
-// and does not fold the case of scripts that Unicode gave cases after version
-// 6.1, such as Cherokee and Adlam.
+// and does not fold the case of scripts whose lower or upper case came after
+// Unicode 6.1, such as Cherokee and Adlam.
 func isUnindexed(r rune) bool {
 	hasCase := unicode.SimpleFold(r) != r
 	return r == 0 || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)

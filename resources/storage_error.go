@@ -49,7 +49,7 @@ func (e *StorageError) Reason() string {
 	return withoutPath(e.Err).Error()
 }
 
-// Advice returns one sentence that tells an agent what the user can do about it.
+// Advice returns one sentence for an agent: what the user can do about the error.
 func (e *StorageError) Advice() string {
 	place := e.Part + " " + e.Path
 	switch {

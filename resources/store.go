@@ -60,7 +60,7 @@ func (s *store) open() (*os.Root, error) {
 		_ = s.root.Close() // the old folder may no longer exist
 		s.root = nil
 	}
-	if err := makeFolder(s.dir, s.durable); err != nil {
+	if err := s.create(); err != nil {
 		return nil, folderError(s.dir, withoutPath(err))
 	}
 	root, err := os.OpenRoot(s.dir)
@@ -74,9 +74,26 @@ func (s *store) open() (*os.Root, error) {
 	return root, nil
 }
 
-// makeFolder creates a folder and its parents. If durable is set, it flushes
-// each folder that has a new entry, so that all of them survive a power cut.
-func makeFolder(dir string, durable bool) error {
+// create creates the folder. Only a durable store creates parents: another one is
+// inside a folder that must not come back when it is gone.
+func (s *store) create() error {
+	if s.durable {
+		return makeFolder(s.dir)
+	}
+	return mkdir(s.dir)
+}
+
+// mkdir creates a folder in an existing one. An existing folder is no error.
+func mkdir(dir string) error {
+	if err := os.Mkdir(dir, dirMode); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// makeFolder creates a folder and its parents, and flushes each folder that has a
+// new entry, so that all of them survive a power cut.
+func makeFolder(dir string) error {
 	var changed []string
 	for name := filepath.Clean(dir); name != filepath.Dir(name); name = filepath.Dir(name) {
 		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +101,7 @@ func makeFolder(dir string, durable bool) error {
 		}
 		changed = append(changed, filepath.Dir(name))
 	}
-	if err := os.MkdirAll(dir, dirMode); err != nil || !durable {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return err
 	}
 	for _, name := range changed {
@@ -159,7 +176,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 		return "", 0, err
 	}
 	dir, temp := path.Dir(name), path.Join(path.Dir(name), tempPrefix+rand.Text()[:8]+"-"+path.Base(name))
-	f, err := s.create(root, dir, temp)
+	f, err := s.createFile(root, dir, temp)
 	if err != nil {
 		return "", 0, folderError(s.path(dir), withoutPath(err))
 	}
@@ -180,9 +197,9 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 	return sha, size, nil
 }
 
-// create creates a file and, if needed, its folder, which may have been deleted
+// createFile creates a file and, if needed, its folder, which may have been deleted
 // since its last use.
-func (s *store) create(root *os.Root, dir, name string) (f *os.File, err error) {
+func (s *store) createFile(root *os.Root, dir, name string) (f *os.File, err error) {
 	for range 2 {
 		if err = s.makeDir(root, dir); err != nil {
 			return nil, err
