@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
 
@@ -28,7 +29,7 @@ var update = flag.Bool("update", false, "write the tables of the README")
 func TestREADME_Tables(t *testing.T) {
 	readme := string(readFile(t, "README.md"))
 	for _, generated := range []struct{ name, table string }{
-		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()},
+		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()}, {"errors", errorTable()},
 	} {
 		before, table, after := section(t, readme, generated.name)
 		if !*update {
@@ -298,6 +299,15 @@ func argumentRows(tool string, schema toolSchema) string {
 		delete(schema.Properties, name)
 	}
 	return strings.ReplaceAll(rows.String(), "(required)` |", "(required) |")
+}
+
+func errorTable() string {
+	var b strings.Builder
+	b.WriteString("| kind | meaning | what to do |\n|---|---|---|\n")
+	for _, info := range resources.Kinds() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", info.Kind, info.Meaning, info.Remedy)
+	}
+	return b.String()
 }
 
 func modelTable() string {

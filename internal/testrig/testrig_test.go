@@ -46,7 +46,7 @@ func TestMessage_ToolResult(t *testing.T) {
 	r := m.ToolResult(t)
 	assert.True(t, r.IsError)
 	assert.Equal(t, "no", r.Content[0].Text)
-	assert.Equal(t, "quota", r.StructuredContent.Error.Kind)
+	assert.Equal(t, resources.Kind("quota"), r.StructuredContent.Error.Kind)
 	assert.Equal(t, r.StructuredContent, testrig.StructuredContent(t, map[string]any{"error": map[string]any{"kind": "quota"}}))
 }
 
