@@ -54,7 +54,7 @@ func TestImages_CheckRepairReindex(t *testing.T) {
 	require.NoError(t, os.WriteFile(inTheWay, nil, 0o600))
 	out, _, exit = run(t, env, "images", "repair", "--read-data")
 	assert.Equal(t, 3, exit)
-	assert.Contains(t, out, "putting")
+	assert.Contains(t, out, "moving a file there")
 	assert.Contains(t, out, "fetched ", "the missing one")
 	require.NoError(t, os.Remove(inTheWay))
 	out, errs, exit = run(t, env, "images", "repair", "--read-data", "--json")
