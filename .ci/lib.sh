@@ -5,10 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 
-# fixture_tags are the build tags of .ci/suites/conformance/fixtures.
-# shellcheck disable=SC2034 # used by stages
-fixture_tags=conformance
-
 # Tools that are built once are kept here between runs.
 tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
 
@@ -43,6 +39,13 @@ want() { need "$@" || skipped "$1 is missing, and what needs it is skipped"; }
 
 # must is need for tools without which a stage cannot run.
 must() { need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }; }
+
+# only PATTERN PACKAGE... runs the tests that match. It fails if there are none,
+# because then the tests have other names than the stage expects.
+only() {
+  go test -count=1 -run "$1" "${@:2}" | tee "$work/only.log"
+  awk '/^ok/ && !/no tests to run/ { found = 1 } END { exit !found }' "$work/only.log" || { echo "no test matches $1"; return 1; }
+}
 
 # built VERSION PACKAGE builds a Go program from source, unless that version is
 # already in $tools, and sets $tool to its path.
