@@ -40,6 +40,13 @@ want() { need "$@" || skipped "$1 is missing, and what needs it is skipped"; }
 # must is need for tools without which a stage cannot run.
 must() { need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }; }
 
+# only PATTERN PACKAGE... runs the tests that match. It fails if there are none,
+# because then the tests have other names than the stage expects.
+only() {
+  go test -count=1 -run "$1" "${@:2}" | tee "$work/only.log"
+  awk '/^ok/ && !/no tests to run/ { found = 1 } END { exit !found }' "$work/only.log" || { echo "no test matches $1"; return 1; }
+}
+
 # built VERSION PACKAGE builds a Go program from source, unless that version is
 # already in $tools, and sets $tool to its path.
 built() {
