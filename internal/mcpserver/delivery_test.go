@@ -30,8 +30,8 @@ const again = "nothing was charged a second time"
 // transport it gets the image that was paid for, and the next time a new one.
 func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 	const params = `{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1h a fox","size":"512x512"}}`
-	body := func(isModern bool) string {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","id":99,"method":"tools/call","params":%s}`, withMeta(isModern, params))
+	body := func(isStateless bool) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":99,"method":"tools/call","params":%s}`, withMeta(isStateless, params))
 	}
 	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}`
 	// Each way begins a call, and once it is sent gives it up.
@@ -49,8 +49,8 @@ func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 			r.leave(t, body(false), sent, r.session(t)...)
 			return r.streamable(t, false)
 		},
-		"modern, closed": func(t *testing.T, r *webRig, sent func()) wire {
-			r.leave(t, body(true), sent, modernHeaders("tools/call", "generate_image")...)
+		"stateless, closed": func(t *testing.T, r *webRig, sent func()) wire {
+			r.leave(t, body(true), sent, statelessHeaders("tools/call", "generate_image")...)
 			return r.streamable(t, true)
 		},
 		"sse, cancelled": func(t *testing.T, r *webRig, sent func()) wire {

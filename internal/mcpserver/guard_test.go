@@ -139,7 +139,7 @@ func TestTokens_Wrong(t *testing.T) {
 		}
 	}
 	routes := []struct{ method, path, body string }{
-		{"POST", "/mcp", initialize}, {"POST", "/mcp", modernCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
+		{"POST", "/mcp", initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
 		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
 		{"GET", "/readyz", ""}, {"GET", "/metrics", ""}, {"GET", "/nothing", ""},
 	}

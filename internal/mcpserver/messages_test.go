@@ -52,9 +52,9 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 			t.Helper()
 			return post(t, "/mcp", line, named...)
 		},
-		"modern": func(t *testing.T, line string) message {
+		"stateless": func(t *testing.T, line string) message {
 			t.Helper()
-			return post(t, "/mcp", line, modernHeaders("ping", "")...)
+			return post(t, "/mcp", line, statelessHeaders("ping", "")...)
 		},
 		"sse": func(t *testing.T, line string) message {
 			t.Helper()
@@ -77,7 +77,7 @@ func TestMessages_ManyKeys(t *testing.T) {
 		assert.Equal(t, -32600, m.Error.Code, name)
 		assert.Contains(t, m.Error.Message, "more than 10000 keys and values", name)
 		assert.Equal(t, `"many"`, string(m.ID), name)
-		if name != "modern" { // there is no ping
+		if name != "stateless" { // there is no ping
 			assert.Nil(t, exchange(t, manyKeys(4000)).Error, name)
 		}
 	}
@@ -138,7 +138,7 @@ func TestMessages_RefusedUnderTheirID(t *testing.T) {
 		{"no JSON", `{"jsonrpc":"2.0","id":5,"method":"ping"`, "null", -32700},
 	}
 	for transport, exchange := range exchanges(t) {
-		if transport == "modern" {
+		if transport == "stateless" {
 			continue // asks for more in its messages
 		}
 		for _, tt := range tests {
@@ -220,36 +220,13 @@ func TestProgress_Tokens(t *testing.T) {
 	}
 }
 
-// The error for a resource that does not exist names the URI of the request.
-func TestResourcesRead_NotFoundNamesTheURI(t *testing.T) {
-	for name, exchange := range exchanges(t) {
-		if name == "modern" {
-			continue // asks for more in its headers
-		}
-		for _, uri := range []string{"zai-image://images/nope", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://x", "test://y"} {
-			for _, meta := range []string{"", modern + ","} {
-				if name == "streamable" && meta != "" {
-					continue
-				}
-				m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{%s"uri":%q}}`, meta, uri))
-				require.NotNil(t, m.Error, uri)
-				assert.Equal(t, "resource not found: "+uri, m.Error.Message)
-				assert.Equal(t, map[string]any{"uri": uri}, m.Error.Data)
-			}
-		}
-		m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, "zai-image://images/"+strings.Repeat("x", 10_000)))
-		require.NotNil(t, m.Error)
-		assert.Less(t, len(m.Error.Message), 300)
-	}
-}
-
 // Subscriptions beyond the bounds are refused with the reason.
 func TestSubscribe_TooMany(t *testing.T) {
 	subscribe := func(uri string) string {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri)
 	}
 	for name, exchange := range exchanges(t) {
-		if name == "modern" {
+		if name == "stateless" {
 			continue // has subscriptions/listen
 		}
 		for i := range 100 {

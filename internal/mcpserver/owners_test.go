@@ -54,8 +54,8 @@ func TestOwners_Isolation(t *testing.T) {
 	quiet.answer(t)
 
 	for name, bob := range map[string]wire{
-		"streamable": r.streamable(t, false, bearer(bobToken)...), "modern": r.streamable(t, true, bearer(bobToken)...),
-		"sse": r.sse(t, false, bearer(bobToken)...), "modern sse": r.sse(t, true, bearer(bobToken)...),
+		"streamable": r.streamable(t, false, bearer(bobToken)...), "stateless": r.streamable(t, true, bearer(bobToken)...),
+		"sse": r.sse(t, false, bearer(bobToken)...), "stateless sse": r.sse(t, true, bearer(bobToken)...),
 	} {
 		for _, c := range []struct{ method, params, want string }{
 			{"tools/call", `{"name":"get_image","arguments":{"id":"` + id + `"}}`, `"kind":"not_found"`},

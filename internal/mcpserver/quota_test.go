@@ -88,10 +88,10 @@ func TestQuota_SSE(t *testing.T) {
 	}
 	assert.Contains(t, string(s.answer(t).Result), "rate_limited")
 	status, _ := r.ask(t, http.MethodPost, s.endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
-		modern, strings.Repeat("x", 900<<10)))
+		statelessMeta, strings.Repeat("x", 900<<10)))
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = r.ask(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
-		modern, strings.Repeat("x", 900<<10)), modernHeaders("subscriptions/listen", "")...)
+		statelessMeta, strings.Repeat("x", 900<<10)), statelessHeaders("subscriptions/listen", "")...)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, status, "a subscription is kept, so it has to be small")
 }
 
@@ -99,7 +99,7 @@ func TestQuota_SSE(t *testing.T) {
 func TestShutdown_SubscriptionsOverSSE(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
-	s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern))
+	s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, statelessMeta))
 	require.Equal(t, "notifications/subscriptions/acknowledged", (<-s.incoming).Method)
 	r.stop()
 	err := <-r.ended
@@ -137,7 +137,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 		t.Skip("NO STRACE: whether downloads use sendfile is not looked at")
 	}
 	s := serve(t, nil)
-	_, text := s.ask(t, http.MethodPost, "/mcp", modernCall(1, "generate_image", `{"prompt":"a fox"}`), modernHeaders("tools/call", "generate_image")...)
+	_, text := s.ask(t, http.MethodPost, "/mcp", statelessCall(1, "generate_image", `{"prompt":"a fox"}`), statelessHeaders("tools/call", "generate_image")...)
 	link := strings.ReplaceAll(regexp.MustCompile(`"download_url":"([^"]*)"`).FindStringSubmatch(text)[1], `\u0026`, "&")
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := exec.CommandContext(t.Context(), strace, "-f", "-p", strconv.Itoa(s.cmd.Process.Pid), "-e", "trace=sendfile", "-o", trace)

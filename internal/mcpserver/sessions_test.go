@@ -42,7 +42,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	require.NoError(t, err)
 	assert.Positive(t, seconds)
-	status, _ := r.ask(t, http.MethodPost, "/mcp", modernCall(1, "list_images", "{}"), modernHeaders("tools/call", "list_images")...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", statelessCall(1, "list_images", "{}"), statelessHeaders("tools/call", "list_images")...)
 	assert.Equal(t, http.StatusOK, status, "who needs no session is served")
 	streams[0].Body.Close()
 	assert.Eventually(t, func() bool {

@@ -165,7 +165,7 @@ func TestShutdown_CallsReturnIDs(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Grace = 300 * time.Millisecond }})
 	named := r.session(t)
 	answers := make(chan []message, 2)
-	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{modernCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, modernHeaders("tools/call", "generate_image")...)} {
+	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{statelessCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, statelessHeaders("tools/call", "generate_image")...)} {
 		go func() { answers <- messages(t, r.do(t, "POST", "/mcp", request[0], request[1:]...)) }()
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
@@ -191,7 +191,7 @@ func TestShutdown_NothingNew(t *testing.T) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	body := modernCall(2, "generate_image", `{"prompt":"late"}`)
+	body := statelessCall(2, "generate_image", `{"prompt":"late"}`)
 	fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: %s\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: generate_image\r\nContent-Length: %d\r\n\r\n",
 		strings.TrimPrefix(r.base, "http://"), len(body))
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))

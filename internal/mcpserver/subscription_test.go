@@ -50,7 +50,7 @@ func duplexes(t *testing.T) map[string]duplex {
 }
 
 func listenFor(id, filter string) string {
-	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"subscriptions/listen","params":{%s,"notifications":%s}}`, id, modern, filter)
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"subscriptions/listen","params":{%s,"notifications":%s}}`, id, statelessMeta, filter)
 }
 
 // subscriptionOf is the id that a message is tagged with, as it is written.
@@ -95,8 +95,8 @@ func TestSubscriptions_Independent(t *testing.T) {
 			assert.Equal(t, map[string]string{`"first"`: changed, `"third"`: changed}, heard)
 
 			// To close one leaves the others as they were.
-			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + modern + `}}`)
-			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"second",` + modern + `}}`)
+			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + statelessMeta + `}}`)
+			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"second",` + statelessMeta + `}}`)
 			d.send(listenFor(`"fourth"`, `{}`)) // ends at once, so it shows that the cancels were taken
 			acknowledged(`"fourth"`)
 			require.Equal(t, `"fourth"`, string(d.next().ID))
