@@ -147,6 +147,7 @@ func startAPI(t *testing.T) (*recorder, []string) {
 
 // The same client over HTTP: with its token, in both transports.
 func TestAgent_OverHTTP(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil, "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
 	client := &http.Client{Transport: withToken{s.client.Transport}}
 	for name, transport := range map[string]sdk.Transport{
@@ -191,6 +192,7 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // An agent generates images and reads them in all forms, also after a restart.
 func TestAgent_Images(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -250,6 +252,7 @@ func TestAgent_Images(t *testing.T) {
 
 // A list of more than a hundred images comes in pages.
 func TestAgent_Pages(t *testing.T) {
+	t.Parallel()
 	_, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -310,6 +313,7 @@ func TestAgent_Pages(t *testing.T) {
 
 // The name that a host gives itself decides what it gets.
 func TestAgent_CodexGetsNoStructuredContent(t *testing.T) {
+	t.Parallel()
 	_, env := startAPI(t)
 	client := sdk.NewClient(&sdk.Implementation{Name: "codex-mcp-client", Version: "1"}, nil)
 	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: program(t, env)}, nil)
@@ -328,6 +332,7 @@ func TestAgent_CodexGetsNoStructuredContent(t *testing.T) {
 
 // The server starts without a key and explains itself at the first call.
 func TestAgent_WithoutKey(t *testing.T) {
+	t.Parallel()
 	h := connect(t, t.TempDir(), nil)
 	_, err := h.ListTools(t.Context(), nil)
 	require.NoError(t, err)
@@ -339,6 +344,7 @@ func TestAgent_WithoutKey(t *testing.T) {
 
 // Subscribing to an image in progress reports when it is saved.
 func TestAgent_Subscription(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	h := connect(t, t.TempDir(), env, "--wait", "50ms")
 	_, s := h.call(t, "generate_image", map[string]any{"prompt": "sandbox:delay=1h", "size": "512x512"})

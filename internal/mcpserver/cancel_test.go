@@ -17,6 +17,7 @@ import (
 // Queued calls that their client cancels are not sent, whatever the transport;
 // cancels of a stranger have no effect.
 func TestCancel_ManyQueuedCalls(t *testing.T) {
+	t.Parallel()
 	const calls = 50
 	for _, transport := range []string{"streamable", "stateless", "sse"} {
 		t.Run(transport, func(t *testing.T) {

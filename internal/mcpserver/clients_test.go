@@ -13,6 +13,7 @@ import (
 
 // The URL decides what a host gets, else the flag, else the host's name.
 func TestQuirks_Structured(t *testing.T) {
+	t.Parallel()
 	hello := func(name string) string {
 		return strings.Replace(initialize, `"name":"t"`, fmt.Sprintf(`"name":%q`, name), 1)
 	}
@@ -66,6 +67,7 @@ func TestQuirks_Structured(t *testing.T) {
 // Prompts over every transport in both eras; wrong arguments are "invalid
 // params".
 func TestPrompts_AllTransports(t *testing.T) {
+	t.Parallel()
 	for _, isStateless := range []bool{false, true} {
 		for name, open := range map[string]func() wire{
 			"stdio":      func() wire { return newRig(t, inOrder).wire(t, isStateless) },
@@ -113,6 +115,7 @@ func TestPrompts_AllTransports(t *testing.T) {
 // Strict clients refuse a result with a content type that is newer than their
 // protocol version.
 func TestQuirks_ResourceLinks(t *testing.T) {
+	t.Parallel()
 	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

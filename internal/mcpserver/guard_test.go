@@ -22,6 +22,7 @@ import (
 
 // Browsers send no Origin where a page only embeds something.
 func TestEmbeddingPages(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "none": 200, "same-origin": 200} {
 		status, _ := r.ask(t, "GET", "/metrics", "", "Sec-Fetch-Site", site)
@@ -116,6 +117,7 @@ func bearer(token string) []string { return []string{"Authorization", "Bearer " 
 
 // Without a right token nothing happens, on any route.
 func TestTokens_Wrong(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken)}})
 	rounds := 20
 	if os.Getenv("ZAI_TEST_FULL") != "" {

@@ -168,6 +168,7 @@ func (endless) Read(b []byte) (int, error) { return copy(b, bytes.Repeat([]byte(
 
 // Sessions of all kinds that are opened and dropped leave nothing behind.
 func TestSessions_DroppedLeaveNothing(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	for range 50 {
 		named := r.session(t)

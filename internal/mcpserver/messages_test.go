@@ -71,6 +71,7 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 
 // A message with too many keys is refused under its id, over each transport.
 func TestMessages_ManyKeys(t *testing.T) {
+	t.Parallel()
 	for name, exchange := range exchanges(t) {
 		m := exchange(t, manyKeys(100_000))
 		require.NotNil(t, m.Error, name)
@@ -119,6 +120,7 @@ func TestStreamable_LargeBodies(t *testing.T) {
 // A request is refused under its id, or the client would wait for a response
 // until its timeout.
 func TestMessages_RefusedUnderTheirID(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, line, id string
 		code           int
@@ -152,6 +154,7 @@ func TestMessages_RefusedUnderTheirID(t *testing.T) {
 
 // A response gets no answer, not even one that reports an error.
 func TestStdio_ResponsesAreIgnored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, `{"jsonrpc":"2.0","id":1,"result":{}}`)
@@ -162,6 +165,7 @@ func TestStdio_ResponsesAreIgnored(t *testing.T) {
 
 // A signal ends the server, whatever a host sent whose response it does not read.
 func TestStdio_SignalWithoutReader(t *testing.T) {
+	t.Parallel()
 	for name, lines := range map[string][]string{
 		"no JSON":         {`garbage`},
 		"batch":           {`[]`},
@@ -203,6 +207,7 @@ func TestStdio_SignalWithoutReader(t *testing.T) {
 
 // A progress token comes back as it was written, whatever number it is.
 func TestProgress_Tokens(t *testing.T) {
+	t.Parallel()
 	lines := newRig(t, nil)
 	lines.handshake(t)
 	r := newWebRig(t, webOptions{})
@@ -222,6 +227,7 @@ func TestProgress_Tokens(t *testing.T) {
 
 // Subscriptions beyond the bounds are refused with the reason.
 func TestSubscribe_TooMany(t *testing.T) {
+	t.Parallel()
 	subscribe := func(uri string) string {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri)
 	}

@@ -40,6 +40,7 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 
 // Owners cannot see each other's images, over any transport, by any method.
 func TestOwners_Isolation(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{
 		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		config:  func(c *settings) { c.Jobs.BudgetUSD = 0.025 },

@@ -69,6 +69,7 @@ func serve(t testing.TB, env []string, args ...string) *service {
 // At SIGTERM every call is answered: what was sent becomes an image, what was
 // not is not charged.
 func TestProgram_SIGTERMAnswersAllCalls(t *testing.T) {
+	t.Parallel()
 	needsSignals(t)
 	calls, concurrent := 16, 6
 	if os.Getenv("ZAI_TEST_FULL") != "" {
@@ -146,6 +147,7 @@ func TestProgram_SecondSignal(t *testing.T) {
 
 // The program listens beyond loopback only with tokens.
 func TestProgram_Exposure(t *testing.T) {
+	t.Parallel()
 	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		c := program(t, []string{"ZAI_IMAGE_SANDBOX=1"}, "--transport", "http", "--listen", listen)
 		out, err := c.CombinedOutput()

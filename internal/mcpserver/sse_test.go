@@ -20,6 +20,7 @@ import (
 
 // The endpoints of HTTP+SSE answer wrong requests with their status.
 func TestSSE_Status(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	response := r.do(t, "GET", "/sse", "")
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
@@ -51,6 +52,7 @@ func TestSSE_Status(t *testing.T) {
 
 // HTTP+SSE is off by default.
 func TestSSE_Off(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.SSE = false }})
 	for _, path := range []string{"/sse", "/message"} {
 		status, _ := r.ask(t, "GET", path, "")
@@ -60,6 +62,7 @@ func TestSSE_Off(t *testing.T) {
 
 // The endpoint for messages has the path of the public URL.
 func TestSSE_EndpointBelowThePublicURL(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{PublicURL: "https://x.example/zai/"}})
 	response := r.do(t, "GET", "/sse", "", "Host", "x.example")
 	defer response.Body.Close()
@@ -69,6 +72,7 @@ func TestSSE_EndpointBelowThePublicURL(t *testing.T) {
 // A client leaves: requests that were not sent are abandoned, images that are
 // paid for are saved.
 func TestSSE_ClientThatLeaves(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h paid"))
@@ -87,6 +91,7 @@ func TestSSE_ClientThatLeaves(t *testing.T) {
 
 // notifications/cancelled cancels a request of its own stream and no other.
 func TestSSE_Cancel(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s, stranger := r.openSSE(t), r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h first"))
@@ -143,6 +148,7 @@ func TestSSE_SlowClient(t *testing.T) {
 // At the end of the server, calls in flight are answered before their stream
 // ends.
 func TestShutdown_SSEIsDrained(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h x"))
@@ -181,6 +187,7 @@ func TestShutdown_CallsReturnIDs(t *testing.T) {
 
 // Requests that come after the end began are refused.
 func TestShutdown_NothingNew(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	done := make(chan []message, 1)

@@ -17,6 +17,7 @@ import (
 
 // No progress notification follows its response.
 func TestStdio_ProgressPrecedesTheResponse(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	const calls = 12
@@ -47,6 +48,7 @@ func TestStdio_ProgressPrecedesTheResponse(t *testing.T) {
 
 // A cancelled call gets no response, also if its cancel follows it directly.
 func TestStdio_CancelBeforeDispatch(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
@@ -66,6 +68,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 
 // A call that is cancelled while it waits for a slot leaves no trace.
 func TestStdio_CancelWhileQueued(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
@@ -86,6 +89,7 @@ func TestStdio_CancelWhileQueued(t *testing.T) {
 
 // Five calls run, as many as may; the sixth is cancelled.
 func TestStdio_CancelBeyondTheSlots(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	for id := 1; id <= 5; id++ {
@@ -110,6 +114,7 @@ func TestStdio_CancelBeyondTheSlots(t *testing.T) {
 
 // An image whose request was sent is saved although its call was cancelled.
 func TestStdio_CancelAfterTheRequestWasSent(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=50ms kept"))
@@ -123,6 +128,7 @@ func TestStdio_CancelAfterTheRequestWasSent(t *testing.T) {
 
 // Each violation of the protocol has its error code.
 func TestStdio_InvalidMessages(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	for line, code := range map[string]int{
@@ -153,6 +159,7 @@ func TestStdio_InvalidMessages(t *testing.T) {
 
 // A line beyond the limit ends the session with an error.
 func TestStdio_LineTooLong(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	go func() {
@@ -170,6 +177,7 @@ func TestStdio_LineTooLong(t *testing.T) {
 // From 2026-07-28 on a client gets only notifications that it asked for, marked
 // with its subscription.
 func TestStdio_StatelessSubscription(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.start(t)
 	call := strings.Replace(generate(1, "a fox"), `"_meta":{"progressToken":"t1"}`, statelessMeta, 1)
@@ -190,6 +198,7 @@ func TestStdio_StatelessSubscription(t *testing.T) {
 
 // Two hundred calls run at once, and do not hold up other requests.
 func TestStdio_CallsRunAtOnce(t *testing.T) {
+	t.Parallel()
 	const calls = 200
 	r := newRig(t, nil)
 	var running atomic.Int64

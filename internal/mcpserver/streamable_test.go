@@ -44,6 +44,7 @@ func chatter(n int) mcpgo.ToolHandlerFunc {
 // No notification is lost, late, out of order or on another call's stream, in
 // either era, also with many calls of one session at once.
 func TestStreamable_NotificationsPrecedeTheResult(t *testing.T) {
+	t.Parallel()
 	const sent, callers = 300, 8
 	r := newWebRig(t, webOptions{})
 	r.AddTool("chatter", chatter(sent))
@@ -72,6 +73,7 @@ func TestStreamable_NotificationsPrecedeTheResult(t *testing.T) {
 
 // Requests with wrong sessions, headers or bodies get their HTTP status.
 func TestStreamable_Status(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
@@ -114,6 +116,7 @@ func TestStreamable_Status(t *testing.T) {
 
 // An idle session ends; one with an open stream or a call in flight does not.
 func TestSessions_Idle(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	r := newWebRig(t, webOptions{web: func(c *web.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
@@ -142,6 +145,7 @@ func TestSessions_Idle(t *testing.T) {
 
 // Streams of all kinds share one bound.
 func TestStreams_Bound(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Streams = 2 }})
 	first := r.do(t, "GET", "/sse", "")
 	second := r.do(t, "GET", "/mcp", "", r.session(t)...)
@@ -166,6 +170,7 @@ func TestStreams_Bound(t *testing.T) {
 
 // A second stream of a session replaces the first.
 func TestStreams_NewestGetsNotifications(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	old := r.do(t, "GET", "/mcp", "", named...)
@@ -183,6 +188,7 @@ func TestStreams_NewestGetsNotifications(t *testing.T) {
 // Subscribers of both eras learn when an image is saved, and subscriptions end
 // with the server.
 func TestStreamable_Subscriptions(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Wait = 50 * time.Millisecond }})
 	named := r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", named...)
@@ -215,6 +221,7 @@ func TestStreamable_Subscriptions(t *testing.T) {
 
 // Silent streams and long calls write heartbeats.
 func TestStreamable_Heartbeat(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Heartbeat = 20 * time.Millisecond }})
 	named := r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", named...)
@@ -253,6 +260,7 @@ func TestStreamable_Heartbeat(t *testing.T) {
 // A client loses its connection: an image whose request was sent is saved, one
 // whose request was not is not paid for, in both eras.
 func TestStreamable_ClientsThatLeave(t *testing.T) {
+	t.Parallel()
 	const first = "sandbox:delay=1h first"
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	named := r.session(t)
@@ -281,6 +289,7 @@ func TestStreamable_ClientsThatLeave(t *testing.T) {
 
 // notifications/cancelled cancels a request of its own session and no other.
 func TestStreamable_Cancel(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	mine, stranger := r.session(t), r.session(t)
 	var all sync.WaitGroup
@@ -330,6 +339,7 @@ func TestStreamable_Cancel(t *testing.T) {
 
 // The headers of protocol 2026-07-28 must agree with the message.
 func TestStateless_Headers(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	const list = "list_images"
 	good := statelessHeaders("tools/call", list)

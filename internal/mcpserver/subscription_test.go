@@ -70,6 +70,7 @@ func subscriptionOf(t *testing.T, m message) string {
 
 // Several subscriptions of one connection are independent.
 func TestSubscriptions_Independent(t *testing.T) {
+	t.Parallel()
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			const changed, updated = "notifications/resources/list_changed", "notifications/resources/updated"
@@ -111,6 +112,7 @@ func TestSubscriptions_Independent(t *testing.T) {
 // When the server ends, each subscription gets its result, under its id as it
 // was written.
 func TestSubscriptions_Results(t *testing.T) {
+	t.Parallel()
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			ids := []string{`"first"`, "9007199254740993", "2.0"}

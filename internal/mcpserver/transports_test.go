@@ -27,6 +27,7 @@ import (
 // Every transport gives the same results in each era. What differs by its nature
 // is replaced first: ids, times, links, and the path of the file.
 func TestTransports_SameResults(t *testing.T) {
+	t.Parallel()
 	calls := []struct{ method, params string }{
 		{"tools/list", `{}`},
 		{"resources/templates/list", `{}`},
@@ -193,6 +194,7 @@ func overTransports(t *testing.T, change func(*settings), prepare func(*mcpserve
 // The text of a panic or an error goes to the log, not to the client, and the
 // server continues.
 func TestTransports_PanicsAreOpaque(t *testing.T) {
+	t.Parallel()
 	const secret = "sk-secret"
 	overTransports(t, nil, func(s *mcpserver.Server) {
 		s.AddTool("explode", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { panic(secret) })
@@ -231,6 +233,7 @@ func broken() *resources.Library {
 
 // A library that cannot be read is an error, not an empty list.
 func TestTransports_BrokenLibrary(t *testing.T) {
+	t.Parallel()
 	overTransports(t, func(c *settings) { c.Library = broken() }, nil, func(t *testing.T, l link) {
 		m := l.request(t, "resources/list", `{}`)
 		require.NotNil(t, m.Error)
@@ -242,6 +245,7 @@ func TestTransports_BrokenLibrary(t *testing.T) {
 // The error for a resource that does not exist names the URI of the request. Its
 // code differs between the eras.
 func TestTransports_NotFound(t *testing.T) {
+	t.Parallel()
 	overTransports(t, nil, nil, func(t *testing.T, l link) {
 		for _, uri := range []string{
 			"zai-image://images/01m7wnsdj83vthhjy68qfe1hke", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://images/nope", "zai-image://x", "test://y",
@@ -260,6 +264,7 @@ func TestTransports_NotFound(t *testing.T) {
 
 // Ids come back as the client wrote them.
 func TestTransports_RequestIDs(t *testing.T) {
+	t.Parallel()
 	for name, exchange := range exchanges(t) {
 		if name == "stateless" {
 			continue // has no ping
