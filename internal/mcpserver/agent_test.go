@@ -26,6 +26,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/resources"
 )
 
 // The tests of this file run the real binary, with a client that is not built
@@ -75,32 +76,13 @@ func connectTo(t *testing.T, transport sdk.Transport, log *safeBuffer) *host {
 	return h
 }
 
-// structured is what the test looks at in a result.
-type structured struct {
-	Images []struct {
-		ID, Status, URI, Path string
-		PreviewURI            string `json:"preview_uri"`
-		DownloadURL           string `json:"download_url"`
-		MIMEType              string `json:"mime_type"`
-		Bytes                 int64
-		SHA256                string
-		Width, Height         int
-	}
-	Sandbox bool
-	Error   *struct{ Kind, Message, Hint string }
-}
-
-func (h *host) call(t *testing.T, tool string, arguments map[string]any) (*sdk.CallToolResult, structured) {
+func (h *host) call(t *testing.T, tool string, arguments map[string]any) (*sdk.CallToolResult, testrig.Structured) {
 	t.Helper()
 	params := &sdk.CallToolParams{Name: tool, Arguments: arguments}
 	params.SetProgressToken("token")
 	result, err := h.CallTool(t.Context(), params)
 	require.NoError(t, err)
-	raw, err := json.Marshal(result.StructuredContent)
-	require.NoError(t, err)
-	var s structured
-	require.NoError(t, json.Unmarshal(raw, &s))
-	return result, s
+	return result, testrig.StructuredContent(t, result.StructuredContent)
 }
 
 func (h *host) read(t *testing.T, uri string) *sdk.ResourceContents {
@@ -210,7 +192,8 @@ func TestAgent_Images(t *testing.T) {
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox", "n": 3, "size": "512x512"})
 	require.False(t, result.IsError)
 	require.Len(t, s.Images, 3)
-	assert.False(t, s.Sandbox, "a configured API is no sandbox of ours")
+	require.NotNil(t, s.Sandbox)
+	assert.False(t, *s.Sandbox, "a configured API is not our sandbox")
 	assert.EqualValues(t, 3, api.Posts())
 	for _, i := range s.Images {
 		original := h.read(t, i.URI)
@@ -338,7 +321,7 @@ func TestAgent_WithoutKey(t *testing.T) {
 	require.NoError(t, err)
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox"})
 	require.True(t, result.IsError)
-	assert.Equal(t, "no_api_key", string(s.Error.Kind))
+	assert.Equal(t, resources.KindNoAPIKey, s.Error.Kind)
 	assert.Contains(t, s.Error.Hint, "ZAI_API_KEY")
 }
 
@@ -348,7 +331,7 @@ func TestAgent_Subscription(t *testing.T) {
 	api, env := startAPI(t)
 	h := connect(t, t.TempDir(), env, "--wait", "50ms")
 	_, s := h.call(t, "generate_image", map[string]any{"prompt": "sandbox:delay=1h", "size": "512x512"})
-	require.Equal(t, "working", s.Images[0].Status)
+	require.Equal(t, resources.StatusWorking, s.Images[0].Status)
 	uri := s.Images[0].URI
 	require.NoError(t, h.Subscribe(t.Context(), &sdk.SubscribeParams{URI: uri}))
 	api.Close() // ends the delay

@@ -71,7 +71,7 @@ func TestStreamable_Bodies(t *testing.T) {
 		all.Go(func() {
 			defer c.Close()
 			answer, err := io.ReadAll(c)
-			if assert.NoError(t, err) { //nolint:testifylint // require ends only its own goroutine
+			if assert.NoError(t, err) {
 				assert.Contains(t, string(answer), "408")
 			}
 		})
