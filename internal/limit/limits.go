@@ -46,7 +46,7 @@ type Limits struct {
 	Sessions       int           // open at once
 	Streams        int           // open at once: GET, HTTP+SSE and subscriptions
 	SessionIdle    time.Duration // after which a session is closed
-	HalfOpen       time.Duration // after which a session is closed that was never used
+	Handshake      time.Duration // after which a session is closed that was not used since its handshake
 	SweepInterval  time.Duration // between searches for idle sessions and changed tokens
 	Heartbeat      time.Duration // between signs of life on a silent stream
 	HeaderTime     time.Duration // for a request's header
@@ -63,7 +63,7 @@ const MinBytesPerSecond = 256 << 10
 // Default returns limits that suit a team on one machine.
 func Default() Limits {
 	return Limits{
-		Connections: 8192, Sessions: 4096, Streams: 1024, SessionIdle: time.Hour, HalfOpen: time.Minute, SweepInterval: time.Second,
+		Connections: 8192, Sessions: 4096, Streams: 1024, SessionIdle: time.Hour, Handshake: time.Minute, SweepInterval: time.Second,
 		Heartbeat: 15 * time.Second, HeaderTime: 5 * time.Second, BodyTime: 8 * time.Second, WriteTime: 8 * time.Second,
 		KeepAlive: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}

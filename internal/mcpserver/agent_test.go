@@ -26,6 +26,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/resources"
 )
 
 // The tests of this file run the real binary, with a client that is not built
@@ -75,32 +76,13 @@ func connectTo(t *testing.T, transport sdk.Transport, log *safeBuffer) *host {
 	return h
 }
 
-// structured is what the test looks at in a result.
-type structured struct {
-	Images []struct {
-		ID, Status, URI, Path string
-		PreviewURI            string `json:"preview_uri"`
-		DownloadURL           string `json:"download_url"`
-		MIMEType              string `json:"mime_type"`
-		Bytes                 int64
-		SHA256                string
-		Width, Height         int
-	}
-	Sandbox bool
-	Error   *struct{ Kind, Message, Hint string }
-}
-
-func (h *host) call(t *testing.T, tool string, arguments map[string]any) (*sdk.CallToolResult, structured) {
+func (h *host) call(t *testing.T, tool string, arguments map[string]any) (*sdk.CallToolResult, testrig.Structured) {
 	t.Helper()
 	params := &sdk.CallToolParams{Name: tool, Arguments: arguments}
 	params.SetProgressToken("token")
 	result, err := h.CallTool(t.Context(), params)
 	require.NoError(t, err)
-	raw, err := json.Marshal(result.StructuredContent)
-	require.NoError(t, err)
-	var s structured
-	require.NoError(t, json.Unmarshal(raw, &s))
-	return result, s
+	return result, testrig.StructuredContent(t, result.StructuredContent)
 }
 
 func (h *host) read(t *testing.T, uri string) *sdk.ResourceContents {
@@ -147,6 +129,7 @@ func startAPI(t *testing.T) (*recorder, []string) {
 
 // The same client over HTTP: with its token, in both transports.
 func TestAgent_OverHTTP(t *testing.T) {
+	t.Parallel()
 	s := serve(t, nil, "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
 	client := &http.Client{Transport: withToken{s.client.Transport}}
 	for name, transport := range map[string]sdk.Transport{
@@ -191,6 +174,7 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // An agent generates images and reads them in all forms, also after a restart.
 func TestAgent_Images(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -208,7 +192,8 @@ func TestAgent_Images(t *testing.T) {
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox", "n": 3, "size": "512x512"})
 	require.False(t, result.IsError)
 	require.Len(t, s.Images, 3)
-	assert.False(t, s.Sandbox, "a configured API is no sandbox of ours")
+	require.NotNil(t, s.Sandbox)
+	assert.False(t, *s.Sandbox, "a configured API is not our sandbox")
 	assert.EqualValues(t, 3, api.Posts())
 	for _, i := range s.Images {
 		original := h.read(t, i.URI)
@@ -250,6 +235,7 @@ func TestAgent_Images(t *testing.T) {
 
 // A list of more than a hundred images comes in pages.
 func TestAgent_Pages(t *testing.T) {
+	t.Parallel()
 	_, env := startAPI(t)
 	folder := t.TempDir()
 	h := connect(t, folder, env)
@@ -310,6 +296,7 @@ func TestAgent_Pages(t *testing.T) {
 
 // The name that a host gives itself decides what it gets.
 func TestAgent_CodexGetsNoStructuredContent(t *testing.T) {
+	t.Parallel()
 	_, env := startAPI(t)
 	client := sdk.NewClient(&sdk.Implementation{Name: "codex-mcp-client", Version: "1"}, nil)
 	session, err := client.Connect(t.Context(), &sdk.CommandTransport{Command: program(t, env)}, nil)
@@ -328,21 +315,23 @@ func TestAgent_CodexGetsNoStructuredContent(t *testing.T) {
 
 // The server starts without a key and explains itself at the first call.
 func TestAgent_WithoutKey(t *testing.T) {
+	t.Parallel()
 	h := connect(t, t.TempDir(), nil)
 	_, err := h.ListTools(t.Context(), nil)
 	require.NoError(t, err)
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox"})
 	require.True(t, result.IsError)
-	assert.Equal(t, "no_api_key", s.Error.Kind)
+	assert.Equal(t, resources.KindNoAPIKey, s.Error.Kind)
 	assert.Contains(t, s.Error.Hint, "ZAI_API_KEY")
 }
 
 // Subscribing to an image in progress reports when it is saved.
 func TestAgent_Subscription(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	h := connect(t, t.TempDir(), env, "--wait", "50ms")
 	_, s := h.call(t, "generate_image", map[string]any{"prompt": "sandbox:delay=1h", "size": "512x512"})
-	require.Equal(t, "working", s.Images[0].Status)
+	require.Equal(t, resources.StatusWorking, s.Images[0].Status)
 	uri := s.Images[0].URI
 	require.NoError(t, h.Subscribe(t.Context(), &sdk.SubscribeParams{URI: uri}))
 	api.Close() // ends the delay

@@ -32,7 +32,7 @@ func Benchmark200Callers(b *testing.B) {
 				var all sync.WaitGroup
 				for id := range callers {
 					all.Go(func() {
-						list := messages(b, s.do(b, "POST", "/mcp", modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"a fox %d"}`, id)), modernHeaders("tools/call", "generate_image")...))
+						list := messages(b, s.do(b, "POST", "/mcp", statelessCall(id, "generate_image", fmt.Sprintf(`{"prompt":"a fox %d"}`, id)), statelessHeaders("tools/call", "generate_image")...))
 						assert.Contains(b, string(list[len(list)-1].Result), `"status":"saved"`)
 					})
 				}
@@ -73,7 +73,7 @@ func BenchmarkDownload(b *testing.B) {
 	}
 	file := encoded(b, "PNG")
 	s := serve(b, []string{"ZAI_BASE_URL=" + upstream(b, file)})
-	_, text := s.ask(b, "POST", "/mcp", modernCall(1, "generate_image", `{"prompt":"a fox"}`), modernHeaders("tools/call", "generate_image")...)
+	_, text := s.ask(b, "POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"a fox"}`), statelessHeaders("tools/call", "generate_image")...)
 	link := strings.ReplaceAll(regexp.MustCompile(`"download_url":"([^"]*)"`).FindStringSubmatch(text)[1], `\u0026`, "&")
 	static := nginx(b, file)
 	for _, connections := range []int{1, 16} {

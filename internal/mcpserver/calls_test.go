@@ -18,6 +18,7 @@ import (
 // One client cannot use all places for calls: beyond its share it is refused,
 // and others continue.
 func TestCalls_QuotaOfAClient(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	release := make(chan struct{})
 	var waiting atomic.Int64
@@ -55,6 +56,7 @@ func TestCalls_QuotaOfAClient(t *testing.T) {
 
 // The progress of a queued call names the calls before it.
 func TestCalls_ProgressInTheQueue(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	var all sync.WaitGroup

@@ -17,8 +17,9 @@ import (
 // Queued calls that their client cancels are not sent, whatever the transport;
 // cancels of a stranger have no effect.
 func TestCancel_ManyQueuedCalls(t *testing.T) {
+	t.Parallel()
 	const calls = 50
-	for _, transport := range []string{"streamable", "modern", "sse"} {
+	for _, transport := range []string{"streamable", "stateless", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
@@ -38,9 +39,9 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 					s.send(t, generate(id, fmt.Sprint("waits ", id)))
 				case "streamable":
 					all.Go(func() { r.ask(t, "POST", "/mcp", generate(id, fmt.Sprint("waits ", id)), mine...) })
-				case "modern":
+				case "stateless":
 					all.Go(func() {
-						r.postUntil(ctx, t, modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"waits %d"}`, id)))
+						r.postUntil(ctx, t, statelessCall(id, "generate_image", fmt.Sprintf(`{"prompt":"waits %d"}`, id)))
 					})
 				}
 			}
@@ -49,7 +50,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
 				r.ask(t, "POST", "/mcp", cancel, stranger...)
 				other.send(t, cancel)
-				r.ask(t, "POST", "/mcp", strings.Replace(cancel, `{"requestId"`, "{"+modern+`,"requestId"`, 1), modernHeaders("notifications/cancelled", "")...)
+				r.ask(t, "POST", "/mcp", strings.Replace(cancel, `{"requestId"`, "{"+statelessMeta+`,"requestId"`, 1), statelessHeaders("notifications/cancelled", "")...)
 			}
 			require.Equal(t, calls, r.Waiting(), "a stranger's cancel has no effect")
 			for id := range calls {
@@ -73,7 +74,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 	}
 }
 
-// postUntil posts a modern call and leaves when ctx ends.
+// postUntil posts a stateless call and leaves when ctx ends.
 func (r *webRig) postUntil(ctx context.Context, t *testing.T, body string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/mcp", strings.NewReader(body))
 	if err != nil {
@@ -81,7 +82,7 @@ func (r *webRig) postUntil(ctx context.Context, t *testing.T, body string) {
 		return
 	}
 	request.Header.Set("Content-Type", "application/json")
-	headers := modernHeaders("tools/call", "generate_image")
+	headers := statelessHeaders("tools/call", "generate_image")
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}

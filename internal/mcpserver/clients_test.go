@@ -13,6 +13,7 @@ import (
 
 // The URL decides what a host gets, else the flag, else the host's name.
 func TestQuirks_Structured(t *testing.T) {
+	t.Parallel()
 	hello := func(name string) string {
 		return strings.Replace(initialize, `"name":"t"`, fmt.Sprintf(`"name":%q`, name), 1)
 	}
@@ -66,13 +67,14 @@ func TestQuirks_Structured(t *testing.T) {
 // Prompts over every transport in both eras; wrong arguments are "invalid
 // params".
 func TestPrompts_AllTransports(t *testing.T) {
-	for _, isModern := range []bool{false, true} {
+	t.Parallel()
+	for _, isStateless := range []bool{false, true} {
 		for name, open := range map[string]func() wire{
-			"stdio":      func() wire { return stdioWire(t, isModern) },
-			"streamable": func() wire { return newWebRig(t, webOptions{}).streamable(t, isModern) },
-			"sse":        func() wire { return newWebRig(t, webOptions{}).sse(t, isModern) },
+			"stdio":      func() wire { return newRig(t, inOrder).wire(t, isStateless) },
+			"streamable": func() wire { return newWebRig(t, webOptions{}).streamable(t, isStateless) },
+			"sse":        func() wire { return newWebRig(t, webOptions{}).sse(t, isStateless) },
 		} {
-			t.Run(fmt.Sprintf("%s, modern %v", name, isModern), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, statelessMeta %v", name, isStateless), func(t *testing.T) {
 				w := open()
 				list := string(w.request(t, "prompts/list", `{}`).Result)
 				for _, prompt := range []string{"food_promotion", "product_image", "game_asset", "teaching_illustration", "tourism_promotion", "improve_prompt"} {
@@ -81,7 +83,7 @@ func TestPrompts_AllTransports(t *testing.T) {
 				assert.Equal(t, list, string(w.request(t, "prompts/list", `{}`).Result), "the order is stable")
 				hinted := map[string]string{list: "300000", string(w.request(t, "tools/list", `{}`).Result): "300000", string(w.request(t, "resources/read", `{"uri":"zai-image://models"}`).Result): "3600000"}
 				for answer, milliseconds := range hinted {
-					assert.Equal(t, isModern, strings.Contains(answer, `"ttlMs":`+milliseconds) && strings.Contains(answer, `"cacheScope":"private"`), "hints for caches came with 2026-07-28: %.80s", answer)
+					assert.Equal(t, isStateless, strings.Contains(answer, `"ttlMs":`+milliseconds) && strings.Contains(answer, `"cacheScope":"private"`), "hints for caches came with 2026-07-28: %.80s", answer)
 				}
 				got := w.request(t, "prompts/get", `{"name":"food_promotion","arguments":{"dish":"noodle soup"}}`)
 				assert.Contains(t, string(got.Result), "noodle soup")
@@ -102,7 +104,7 @@ func TestPrompts_AllTransports(t *testing.T) {
 				assert.Contains(t, string(complete.Result), `"rustic"`)
 				missing := w.request(t, "resources/read", `{"uri":"zai-image://images/01m7wnsdj83vthhjy68qfe1hke"}`)
 				if assert.NotNil(t, missing.Error) {
-					assert.Equal(t, map[bool]int{false: -32002, true: -32602}[isModern], missing.Error.Code)
+					assert.Equal(t, map[bool]int{false: -32002, true: -32602}[isStateless], missing.Error.Code)
 					assert.Equal(t, map[string]any{"uri": "zai-image://images/01m7wnsdj83vthhjy68qfe1hke"}, missing.Error.Data)
 				}
 			})
@@ -113,6 +115,7 @@ func TestPrompts_AllTransports(t *testing.T) {
 // Strict clients refuse a result with a content type that is newer than their
 // protocol version.
 func TestQuirks_ResourceLinks(t *testing.T) {
+	t.Parallel()
 	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

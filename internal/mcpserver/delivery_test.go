@@ -29,9 +29,10 @@ const again = "nothing was charged a second time"
 // A caller that gave up after the request was sent repeats its call: over each
 // transport it gets the image that was paid for, and the next time a new one.
 func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
+	t.Parallel()
 	const params = `{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1h a fox","size":"512x512"}}`
-	body := func(isModern bool) string {
-		return fmt.Sprintf(`{"jsonrpc":"2.0","id":99,"method":"tools/call","params":%s}`, withMeta(isModern, params))
+	body := func(isStateless bool) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":99,"method":"tools/call","params":%s}`, withMeta(isStateless, params))
 	}
 	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}`
 	// Each way begins a call, and once it is sent gives it up.
@@ -49,8 +50,8 @@ func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 			r.leave(t, body(false), sent, r.session(t)...)
 			return r.streamable(t, false)
 		},
-		"modern, closed": func(t *testing.T, r *webRig, sent func()) wire {
-			r.leave(t, body(true), sent, modernHeaders("tools/call", "generate_image")...)
+		"stateless, closed": func(t *testing.T, r *webRig, sent func()) wire {
+			r.leave(t, body(true), sent, statelessHeaders("tools/call", "generate_image")...)
 			return r.streamable(t, true)
 		},
 		"sse, cancelled": func(t *testing.T, r *webRig, sent func()) wire {
@@ -122,6 +123,7 @@ func (r *webRig) leave(t *testing.T, body string, sent func(), headers ...string
 
 // The same over stdio.
 func TestDelivery_RepeatedCallPaysOnceOverStdio(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=100ms a fox"))
@@ -138,6 +140,7 @@ func TestDelivery_RepeatedCallPaysOnceOverStdio(t *testing.T) {
 // A call is cancelled when its image is saved and its response waits for a host
 // that does not read.
 func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	in, host := io.Pipe()
 	hostReads, out := io.Pipe()
@@ -175,6 +178,7 @@ func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
 
 // Images that a dead process left are resumed when the next one starts.
 func TestRun_ResumesLeftImages(t *testing.T) {
+	t.Parallel()
 	leave := func(image *resources.Image, library **resources.Library) func(c *settings) {
 		return func(c *settings) {
 			reserved, err := c.Library.Reserve(t.Context(), resources.Reservation{
@@ -204,6 +208,7 @@ func TestRun_ResumesLeftImages(t *testing.T) {
 // A call that waited long enough returns an id; repeated instead of get_image,
 // it gets the same image.
 func TestWait_RepeatedCallGetsTheImage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Wait = 30 * time.Millisecond })
 	r.handshake(t)
 	ids := map[string]bool{}
@@ -230,6 +235,7 @@ func TestWait_RepeatedCallGetsTheImage(t *testing.T) {
 // Four processes share a folder and its budget, and are killed and started
 // again: no more is sent than the budget allows.
 func TestProgram_ProcessesShareABudget(t *testing.T) {
+	t.Parallel()
 	for _, kills := range []bool{false, true} {
 		t.Run(fmt.Sprint("kills ", kills), func(t *testing.T) {
 			t.Parallel()
@@ -348,6 +354,7 @@ func TestLoad_StdioFlood(t *testing.T) {
 
 // A panic's text goes to the log alone, and not even there with the key.
 func TestLog_PanicsHideTheKey(t *testing.T) {
+	t.Parallel()
 	const key = "0ca9a72ec0ffee11deadbeef00000001.CanaryCanary4242"
 	log := &safeBuffer{}
 	r := newRig(t, func(c *settings) { c.Log = telemetry.NewLogger(log, 0, false, key, transport.LogAttrs) })

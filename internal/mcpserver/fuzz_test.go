@@ -13,9 +13,9 @@ import (
 // The server answers whatever is posted, in each era, with a status that fits.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
-		initialize, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, modernCall(1, "list_images", "{}"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,
+		initialize, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, statelessCall(1, "list_images", "{}"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,
 		`{`, `[]`, `null`, `{"id":{}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"zai-image://models"}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{` + modern + `,"notifications":{}}}`, `{"jsonrpc":"2.0","id":1e999,"method":"tools/list"}`,
+		`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{` + statelessMeta + `,"notifications":{}}}`, `{"jsonrpc":"2.0","id":1e999,"method":"tools/list"}`,
 	} {
 		f.Add(seed, "")
 		f.Add(seed, "2026-07-28")

@@ -22,6 +22,7 @@ import (
 
 // Browsers send no Origin where a page only embeds something.
 func TestEmbeddingPages(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "none": 200, "same-origin": 200} {
 		status, _ := r.ask(t, "GET", "/metrics", "", "Sec-Fetch-Site", site)
@@ -116,6 +117,7 @@ func bearer(token string) []string { return []string{"Authorization", "Bearer " 
 
 // Without a right token nothing happens, on any route.
 func TestTokens_Wrong(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken)}})
 	rounds := 20
 	if os.Getenv("ZAI_TEST_FULL") != "" {
@@ -139,7 +141,7 @@ func TestTokens_Wrong(t *testing.T) {
 		}
 	}
 	routes := []struct{ method, path, body string }{
-		{"POST", "/mcp", initialize}, {"POST", "/mcp", modernCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
+		{"POST", "/mcp", initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
 		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
 		{"GET", "/readyz", ""}, {"GET", "/metrics", ""}, {"GET", "/nothing", ""},
 	}

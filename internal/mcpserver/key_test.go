@@ -85,6 +85,7 @@ func assertAnswered(t *testing.T, lines []string, text string) {
 // The key is in nothing that leaves the server: all faults, over all
 // transports, at debug level.
 func TestKey_NeverLeaves(t *testing.T) {
+	t.Parallel()
 	immediate, waiting := faults()
 	lines := slices.Concat(immediate, waiting)
 	for _, transport := range []string{"stdio", "streamable", "sse"} {
@@ -167,6 +168,7 @@ func TestProgram_KeyNeverLeaves(t *testing.T) {
 // Each kind of error that the service can cause: what the agent is told, how
 // many requests were accepted, and that the key is nowhere.
 func TestErrorKinds(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		prompt, kind    string
 		posts, accepted int64

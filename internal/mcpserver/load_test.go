@@ -109,7 +109,7 @@ func TestLoad_Floods(t *testing.T) {
 	// Clients that ask for much and never read.
 	for range 1000 / scale {
 		c := dial("GET /sse HTTP/1.1\r\nHost: %s\r\n\r\n", address)
-		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"zai-image://images/%s",%s}}`, id, modern)
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"zai-image://images/%s",%s}}`, id, statelessMeta)
 		for range 20 {
 			fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: resources/read\r\nMcp-Name: zai-image://images/%s\r\nContent-Length: %d\r\n\r\n%s",
 				address, id, len(body), body)
@@ -168,6 +168,7 @@ func (endless) Read(b []byte) (int, error) { return copy(b, bytes.Repeat([]byte(
 
 // Sessions of all kinds that are opened and dropped leave nothing behind.
 func TestSessions_DroppedLeaveNothing(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	for range 50 {
 		named := r.session(t)
@@ -175,8 +176,8 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 		s := r.openSSE(t)
 		s.send(t, initialize)
 		s.answer(t)
-		subscription := r.do(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern),
-			modernHeaders("subscriptions/listen", "")...)
+		subscription := r.do(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, statelessMeta),
+			statelessHeaders("subscriptions/listen", "")...)
 		require.Equal(t, 200, subscription.StatusCode)
 		subscription.Body.Close()
 		stream.Body.Close()

@@ -52,9 +52,9 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 			t.Helper()
 			return post(t, "/mcp", line, named...)
 		},
-		"modern": func(t *testing.T, line string) message {
+		"stateless": func(t *testing.T, line string) message {
 			t.Helper()
-			return post(t, "/mcp", line, modernHeaders("ping", "")...)
+			return post(t, "/mcp", line, statelessHeaders("ping", "")...)
 		},
 		"sse": func(t *testing.T, line string) message {
 			t.Helper()
@@ -71,13 +71,14 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 
 // A message with too many keys is refused under its id, over each transport.
 func TestMessages_ManyKeys(t *testing.T) {
+	t.Parallel()
 	for name, exchange := range exchanges(t) {
 		m := exchange(t, manyKeys(100_000))
 		require.NotNil(t, m.Error, name)
 		assert.Equal(t, -32600, m.Error.Code, name)
 		assert.Contains(t, m.Error.Message, "more than 10000 keys and values", name)
 		assert.Equal(t, `"many"`, string(m.ID), name)
-		if name != "modern" { // there is no ping
+		if name != "stateless" { // there is no ping
 			assert.Nil(t, exchange(t, manyKeys(4000)).Error, name)
 		}
 	}
@@ -119,6 +120,7 @@ func TestStreamable_LargeBodies(t *testing.T) {
 // A request is refused under its id, or the client would wait for a response
 // until its timeout.
 func TestMessages_RefusedUnderTheirID(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, line, id string
 		code           int
@@ -138,7 +140,7 @@ func TestMessages_RefusedUnderTheirID(t *testing.T) {
 		{"no JSON", `{"jsonrpc":"2.0","id":5,"method":"ping"`, "null", -32700},
 	}
 	for transport, exchange := range exchanges(t) {
-		if transport == "modern" {
+		if transport == "stateless" {
 			continue // asks for more in its messages
 		}
 		for _, tt := range tests {
@@ -152,6 +154,7 @@ func TestMessages_RefusedUnderTheirID(t *testing.T) {
 
 // A response gets no answer, not even one that reports an error.
 func TestStdio_ResponsesAreIgnored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, `{"jsonrpc":"2.0","id":1,"result":{}}`)
@@ -162,6 +165,7 @@ func TestStdio_ResponsesAreIgnored(t *testing.T) {
 
 // A signal ends the server, whatever a host sent whose response it does not read.
 func TestStdio_SignalWithoutReader(t *testing.T) {
+	t.Parallel()
 	for name, lines := range map[string][]string{
 		"no JSON":         {`garbage`},
 		"batch":           {`[]`},
@@ -203,6 +207,7 @@ func TestStdio_SignalWithoutReader(t *testing.T) {
 
 // A progress token comes back as it was written, whatever number it is.
 func TestProgress_Tokens(t *testing.T) {
+	t.Parallel()
 	lines := newRig(t, nil)
 	lines.handshake(t)
 	r := newWebRig(t, webOptions{})
@@ -220,36 +225,14 @@ func TestProgress_Tokens(t *testing.T) {
 	}
 }
 
-// The error for a resource that does not exist names the URI of the request.
-func TestResourcesRead_NotFoundNamesTheURI(t *testing.T) {
-	for name, exchange := range exchanges(t) {
-		if name == "modern" {
-			continue // asks for more in its headers
-		}
-		for _, uri := range []string{"zai-image://images/nope", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://x", "test://y"} {
-			for _, meta := range []string{"", modern + ","} {
-				if name == "streamable" && meta != "" {
-					continue
-				}
-				m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{%s"uri":%q}}`, meta, uri))
-				require.NotNil(t, m.Error, uri)
-				assert.Equal(t, "resource not found: "+uri, m.Error.Message)
-				assert.Equal(t, map[string]any{"uri": uri}, m.Error.Data)
-			}
-		}
-		m := exchange(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, "zai-image://images/"+strings.Repeat("x", 10_000)))
-		require.NotNil(t, m.Error)
-		assert.Less(t, len(m.Error.Message), 300)
-	}
-}
-
 // Subscriptions beyond the bounds are refused with the reason.
 func TestSubscribe_TooMany(t *testing.T) {
+	t.Parallel()
 	subscribe := func(uri string) string {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri)
 	}
 	for name, exchange := range exchanges(t) {
-		if name == "modern" {
+		if name == "stateless" {
 			continue // has subscriptions/listen
 		}
 		for i := range 100 {

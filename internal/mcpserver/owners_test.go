@@ -40,6 +40,7 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 
 // Owners cannot see each other's images, over any transport, by any method.
 func TestOwners_Isolation(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{
 		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		config:  func(c *settings) { c.Jobs.BudgetUSD = 0.025 },
@@ -54,8 +55,8 @@ func TestOwners_Isolation(t *testing.T) {
 	quiet.answer(t)
 
 	for name, bob := range map[string]wire{
-		"streamable": r.streamable(t, false, bearer(bobToken)...), "modern": r.streamable(t, true, bearer(bobToken)...),
-		"sse": r.sse(t, false, bearer(bobToken)...), "modern sse": r.sse(t, true, bearer(bobToken)...),
+		"streamable": r.streamable(t, false, bearer(bobToken)...), "stateless": r.streamable(t, true, bearer(bobToken)...),
+		"sse": r.sse(t, false, bearer(bobToken)...), "stateless sse": r.sse(t, true, bearer(bobToken)...),
 	} {
 		for _, c := range []struct{ method, params, want string }{
 			{"tools/call", `{"name":"get_image","arguments":{"id":"` + id + `"}}`, `"kind":"not_found"`},

@@ -19,6 +19,7 @@ import (
 
 // A host may start the program only to probe it; that must leave no trace.
 func TestProgram_ProbeLeavesNoFiles(t *testing.T) {
+	t.Parallel()
 	c := program(t, nil)
 	home := strings.TrimPrefix(c.Env[0], "HOME=")
 	c.Stdin = strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}` + "\n")
@@ -32,6 +33,7 @@ func TestProgram_ProbeLeavesNoFiles(t *testing.T) {
 
 // A script that is piped in gets all its responses.
 func TestProgram_EndOfInput(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	c := program(t, env)
 	var in strings.Builder
@@ -61,6 +63,7 @@ func TestProgram_EndOfInput(t *testing.T) {
 
 // SIGTERM lets a call finish whose request was sent.
 func TestProgram_SIGTERM(t *testing.T) {
+	t.Parallel()
 	needsSignals(t)
 	api, env := startAPI(t)
 	folder := t.TempDir()
@@ -81,6 +84,7 @@ func TestProgram_SIGTERM(t *testing.T) {
 
 // The pipes of a host that dies are closed; its image is saved all the same.
 func TestProgram_HostDies(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder))
@@ -105,6 +109,7 @@ func TestProgram_HostDies(t *testing.T) {
 
 // What does not end within the grace period is cut off.
 func TestProgram_GraceEnds(t *testing.T) {
+	t.Parallel()
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_SHUTDOWN_GRACE=300ms"))
@@ -117,6 +122,7 @@ func TestProgram_GraceEnds(t *testing.T) {
 
 // A signal fails calls that wait at once, and finishes only what was sent.
 func TestProgram_SIGTERMSendsNothingNew(t *testing.T) {
+	t.Parallel()
 	needsSignals(t)
 	api, env := startAPI(t)
 	c := program(t, append(env, "ZAI_IMAGE_STORE="+t.TempDir(), "ZAI_IMAGE_MAX_CONCURRENT=1"))

@@ -25,6 +25,7 @@ import (
 
 // No owner takes all sessions, streams or room for requests from others.
 func TestQuota_Owners(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{
 		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		web:     func(c *web.Config) { c.Limits.Sessions, c.Limits.Streams = 8, 8 },
@@ -75,6 +76,7 @@ func TestQuota_Owners(t *testing.T) {
 
 // The requests of one HTTP+SSE client count like all others.
 func TestQuota_SSE(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	release := make(chan struct{})
 	defer close(release)
@@ -88,18 +90,19 @@ func TestQuota_SSE(t *testing.T) {
 	}
 	assert.Contains(t, string(s.answer(t).Result), "rate_limited")
 	status, _ := r.ask(t, http.MethodPost, s.endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
-		modern, strings.Repeat("x", 900<<10)))
+		statelessMeta, strings.Repeat("x", 900<<10)))
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = r.ask(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"x":%q,"notifications":{"resourcesListChanged":true}}}`,
-		modern, strings.Repeat("x", 900<<10)), modernHeaders("subscriptions/listen", "")...)
+		statelessMeta, strings.Repeat("x", 900<<10)), statelessHeaders("subscriptions/listen", "")...)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, status, "a subscription is kept, so it has to be small")
 }
 
 // Subscriptions on a stream that also carries responses do not hold up the end.
 func TestShutdown_SubscriptionsOverSSE(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
-	s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern))
+	s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, statelessMeta))
 	require.Equal(t, "notifications/subscriptions/acknowledged", (<-s.incoming).Method)
 	r.stop()
 	err := <-r.ended
@@ -109,6 +112,7 @@ func TestShutdown_SubscriptionsOverSSE(t *testing.T) {
 
 // Connections beyond the bound are closed.
 func TestQuota_Connections(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Connections = 3 }})
 	var open []net.Conn
 	for range 3 {
@@ -137,7 +141,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 		t.Skip("NO STRACE: whether downloads use sendfile is not looked at")
 	}
 	s := serve(t, nil)
-	_, text := s.ask(t, http.MethodPost, "/mcp", modernCall(1, "generate_image", `{"prompt":"a fox"}`), modernHeaders("tools/call", "generate_image")...)
+	_, text := s.ask(t, http.MethodPost, "/mcp", statelessCall(1, "generate_image", `{"prompt":"a fox"}`), statelessHeaders("tools/call", "generate_image")...)
 	link := strings.ReplaceAll(regexp.MustCompile(`"download_url":"([^"]*)"`).FindStringSubmatch(text)[1], `\u0026`, "&")
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := exec.CommandContext(t.Context(), strace, "-f", "-p", strconv.Itoa(s.cmd.Process.Pid), "-e", "trace=sendfile", "-o", trace)
@@ -159,6 +163,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 
 // Two requests in flight cannot have one id: a cancel would be ambiguous.
 func TestRequests_DuplicateID(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named, s := r.session(t), r.openSSE(t)
 	done := make(chan string, 1)
@@ -180,6 +185,7 @@ func TestRequests_DuplicateID(t *testing.T) {
 
 // A handshake that fails leaves no session behind.
 func TestSessions_FailedHandshake(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Sessions = 2 }})
 	for range 5 {
 		status, text := r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":[]}`)
@@ -191,6 +197,7 @@ func TestSessions_FailedHandshake(t *testing.T) {
 
 // No client holds all places for resources/read.
 func TestQuota_Reads(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	release := make(chan struct{})
 	var reading atomic.Int64

@@ -152,7 +152,7 @@ func (r *rig) handshake(t *testing.T) {
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 }
 
-const modern = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
+const statelessMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`
 
 func generate(id any, prompt string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%v,"method":"tools/call","params":{"name":"generate_image","_meta":{"progressToken":"t%v"},"arguments":{"prompt":%q,"size":"512x512"}}}`, id, id, prompt)

@@ -14,6 +14,7 @@ import (
 // A proxy may remove the path of the public URL or not, and clients on the
 // machine do without it.
 func TestRoutes_PathOfThePublicURL(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{PublicURL: "https://x.example/zai/"}})
 	s := r.openSSE(t) // under the listener's own address
 	require.True(t, strings.HasPrefix(s.endpoint, "/zai/message?"), s.endpoint)

@@ -24,6 +24,7 @@ func (r *webRig) ping(t testing.TB, named []string) int {
 // Clients seldom close their sessions. One that is idle makes room for a new
 // one, and only when all are in use is a client refused.
 func TestSessions_IdleOnesMakeRoom(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.Sessions = 3 }})
 	first, listening, third := r.session(t), r.session(t), r.session(t)
 	stream := r.do(t, http.MethodGet, "/mcp", "", listening...)
@@ -42,7 +43,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	require.NoError(t, err)
 	assert.Positive(t, seconds)
-	status, _ := r.ask(t, http.MethodPost, "/mcp", modernCall(1, "list_images", "{}"), modernHeaders("tools/call", "list_images")...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", statelessCall(1, "list_images", "{}"), statelessHeaders("tools/call", "list_images")...)
 	assert.Equal(t, http.StatusOK, status, "who needs no session is served")
 	streams[0].Body.Close()
 	assert.Eventually(t, func() bool {
@@ -56,6 +57,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 
 // An owner makes room with its own sessions, or takes from owners that have more.
 func TestSessions_OwnersMakeRoom(t *testing.T) {
+	t.Parallel()
 	owners := []string{"alice", "bob", "carol", "dave", "erin"}
 	var lines []string
 	as := func(owner string) []string { return bearer(owner + "-0123456789abcdef") }
@@ -90,6 +92,7 @@ func TestSessions_OwnersMakeRoom(t *testing.T) {
 
 // A session that is not used after its handshake counts as abandoned.
 func TestSessions_HalfOpen(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	r := newWebRig(t, webOptions{config: func(c *settings) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }

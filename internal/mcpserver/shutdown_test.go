@@ -69,6 +69,7 @@ func serve(t testing.TB, env []string, args ...string) *service {
 // At SIGTERM every call is answered: what was sent becomes an image, what was
 // not is not charged.
 func TestProgram_SIGTERMAnswersAllCalls(t *testing.T) {
+	t.Parallel()
 	needsSignals(t)
 	calls, concurrent := 16, 6
 	if os.Getenv("ZAI_TEST_FULL") != "" {
@@ -83,7 +84,7 @@ func TestProgram_SIGTERMAnswersAllCalls(t *testing.T) {
 		all.Go(func() {
 			body, headers := generate(id, fmt.Sprint("sandbox:delay=1h ", id)), named
 			if id%2 == 1 {
-				body, headers = modernCall(id, "generate_image", fmt.Sprintf(`{"prompt":"sandbox:delay=1h %d"}`, id)), modernHeaders("tools/call", "generate_image")
+				body, headers = statelessCall(id, "generate_image", fmt.Sprintf(`{"prompt":"sandbox:delay=1h %d"}`, id)), statelessHeaders("tools/call", "generate_image")
 			}
 			list := messages(t, s.do(t, "POST", "/mcp", body, headers...))
 			text := string(list[len(list)-1].Result)
@@ -122,10 +123,10 @@ func TestProgram_SecondSignal(t *testing.T) {
 	s := serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, "POST", s.base+"/mcp", strings.NewReader(modernCall(1, "generate_image", `{"prompt":"sandbox:delay=1h x"}`)))
+	request, err := http.NewRequestWithContext(ctx, "POST", s.base+"/mcp", strings.NewReader(statelessCall(1, "generate_image", `{"prompt":"sandbox:delay=1h x"}`)))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
-	headers := modernHeaders("tools/call", "generate_image")
+	headers := statelessHeaders("tools/call", "generate_image")
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
@@ -146,6 +147,7 @@ func TestProgram_SecondSignal(t *testing.T) {
 
 // The program listens beyond loopback only with tokens.
 func TestProgram_Exposure(t *testing.T) {
+	t.Parallel()
 	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		c := program(t, []string{"ZAI_IMAGE_SANDBOX=1"}, "--transport", "http", "--listen", listen)
 		out, err := c.CombinedOutput()

@@ -20,6 +20,7 @@ import (
 
 // The endpoints of HTTP+SSE answer wrong requests with their status.
 func TestSSE_Status(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	response := r.do(t, "GET", "/sse", "")
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
@@ -51,6 +52,7 @@ func TestSSE_Status(t *testing.T) {
 
 // HTTP+SSE is off by default.
 func TestSSE_Off(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.SSE = false }})
 	for _, path := range []string{"/sse", "/message"} {
 		status, _ := r.ask(t, "GET", path, "")
@@ -60,6 +62,7 @@ func TestSSE_Off(t *testing.T) {
 
 // The endpoint for messages has the path of the public URL.
 func TestSSE_EndpointBelowThePublicURL(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{PublicURL: "https://x.example/zai/"}})
 	response := r.do(t, "GET", "/sse", "", "Host", "x.example")
 	defer response.Body.Close()
@@ -69,6 +72,7 @@ func TestSSE_EndpointBelowThePublicURL(t *testing.T) {
 // A client leaves: requests that were not sent are abandoned, images that are
 // paid for are saved.
 func TestSSE_ClientThatLeaves(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h paid"))
@@ -87,6 +91,7 @@ func TestSSE_ClientThatLeaves(t *testing.T) {
 
 // notifications/cancelled cancels a request of its own stream and no other.
 func TestSSE_Cancel(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s, stranger := r.openSSE(t), r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h first"))
@@ -143,6 +148,7 @@ func TestSSE_SlowClient(t *testing.T) {
 // At the end of the server, calls in flight are answered before their stream
 // ends.
 func TestShutdown_SSEIsDrained(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h x"))
@@ -165,7 +171,7 @@ func TestShutdown_CallsReturnIDs(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Grace = 300 * time.Millisecond }})
 	named := r.session(t)
 	answers := make(chan []message, 2)
-	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{modernCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, modernHeaders("tools/call", "generate_image")...)} {
+	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{statelessCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, statelessHeaders("tools/call", "generate_image")...)} {
 		go func() { answers <- messages(t, r.do(t, "POST", "/mcp", request[0], request[1:]...)) }()
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
@@ -181,6 +187,7 @@ func TestShutdown_CallsReturnIDs(t *testing.T) {
 
 // Requests that come after the end began are refused.
 func TestShutdown_NothingNew(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	done := make(chan []message, 1)
@@ -191,7 +198,7 @@ func TestShutdown_NothingNew(t *testing.T) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	body := modernCall(2, "generate_image", `{"prompt":"late"}`)
+	body := statelessCall(2, "generate_image", `{"prompt":"late"}`)
 	fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: %s\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: generate_image\r\nContent-Length: %d\r\n\r\n",
 		strings.TrimPrefix(r.base, "http://"), len(body))
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))

@@ -3,12 +3,8 @@ package mcpserver_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,12 +13,11 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"zai-image-mcp/resources"
 )
 
 // No progress notification follows its response.
 func TestStdio_ProgressPrecedesTheResponse(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	const calls = 12
@@ -53,6 +48,7 @@ func TestStdio_ProgressPrecedesTheResponse(t *testing.T) {
 
 // A cancelled call gets no response, also if its cancel follows it directly.
 func TestStdio_CancelBeforeDispatch(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
@@ -72,6 +68,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 
 // A call that is cancelled while it waits for a slot leaves no trace.
 func TestStdio_CancelWhileQueued(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
@@ -92,6 +89,7 @@ func TestStdio_CancelWhileQueued(t *testing.T) {
 
 // Five calls run, as many as may; the sixth is cancelled.
 func TestStdio_CancelBeyondTheSlots(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	for id := 1; id <= 5; id++ {
@@ -116,6 +114,7 @@ func TestStdio_CancelBeyondTheSlots(t *testing.T) {
 
 // An image whose request was sent is saved although its call was cancelled.
 func TestStdio_CancelAfterTheRequestWasSent(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=50ms kept"))
@@ -127,74 +126,9 @@ func TestStdio_CancelAfterTheRequestWasSent(t *testing.T) {
 	}, 5*time.Second, 10*time.Millisecond)
 }
 
-// The text of a panic or an error goes to the log, not to the client.
-func TestStdio_PanicsAreOpaque(t *testing.T) {
-	r := newRig(t, nil)
-	r.AddTool("explode", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { panic("sk-secret") })
-	r.AddTool("fail", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		return nil, fmt.Errorf("sk-secret")
-	})
-	r.AddResource("test://explode", func(context.Context) ([]mcp.ResourceContents, error) { panic("sk-secret") })
-	r.AddResource("test://fail", func(context.Context) ([]mcp.ResourceContents, error) {
-		return nil, fmt.Errorf("sk-secret")
-	})
-	r.handshake(t)
-	for _, name := range []string{"explode", "fail"} {
-		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q}}`, name))
-		m := r.answer(t)
-		require.Nil(t, m.Error)
-		assert.Contains(t, string(m.Result), `"isError":true`)
-		assert.Contains(t, string(m.Result), `(kind: internal)`)
-		assert.NotContains(t, string(m.Result), "secret")
-		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":2,"method":"resources/read","params":{"uri":"test://%s"}}`, name))
-		m = r.answer(t)
-		require.NotNil(t, m.Error)
-		assert.Equal(t, -32603, m.Error.Code)
-		assert.NotContains(t, m.Error.Message, "secret")
-	}
-	assert.Contains(t, r.log.String(), "sk-secret", "the log has it")
-	assert.Contains(t, r.log.String(), "stack")
-	r.send(t, `{"jsonrpc":"2.0","id":3,"method":"ping"}`)
-	require.Nil(t, r.answer(t).Error, "the server continues")
-}
-
-// broken is a library whose folder cannot be made.
-func broken() *resources.Library {
-	return resources.New(resources.Options{Folder: filepath.Join(os.Args[0], "x"), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
-}
-
-// A library that cannot be read is an error, not an empty list.
-func TestResourcesList_BrokenLibrary(t *testing.T) {
-	r := newRig(t, func(c *settings) {
-		c.Library = broken()
-	})
-	r.handshake(t)
-	r.send(t, `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`)
-	m := r.answer(t)
-	require.NotNil(t, m.Error)
-	assert.Contains(t, m.Error.Message, "cannot be used")
-	r.send(t, `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)
-	require.Nil(t, r.answer(t).Error)
-}
-
-// The code of a resource that does not exist differs between the eras.
-func TestResourcesRead_NotFound(t *testing.T) {
-	r := newRig(t, nil)
-	r.handshake(t)
-	for _, uri := range []string{"zai-image://images/01m7wnsdj83vthhjy68qfe1hke", "zai-image://images/01m7wnsdj83vthhjy68qfe1hke/preview", "zai-image://x", "test://y"} {
-		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":%q}}`, uri))
-		m := r.answer(t)
-		require.NotNil(t, m.Error, uri)
-		assert.Equal(t, -32002, m.Error.Code, uri)
-		r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{%s,"uri":%q}}`, modern, uri))
-		m = r.answer(t)
-		require.NotNil(t, m.Error, uri)
-		assert.Equal(t, -32602, m.Error.Code, uri)
-	}
-}
-
-// Each violation of the protocol has its error code, and ids come back as written.
+// Each violation of the protocol has its error code.
 func TestStdio_InvalidMessages(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	for line, code := range map[string]int{
@@ -221,12 +155,11 @@ func TestStdio_InvalidMessages(t *testing.T) {
 		r.send(t, good)
 		require.Nil(t, r.answer(t).Error, good)
 	}
-	r.send(t, `{"jsonrpc":"2.0","id":9007199254740993,"method":"ping"}`)
-	assert.Equal(t, "9007199254740993", string(r.answer(t).ID), "ids come back as they were")
 }
 
 // A line beyond the limit ends the session with an error.
 func TestStdio_LineTooLong(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.handshake(t)
 	go func() {
@@ -244,14 +177,15 @@ func TestStdio_LineTooLong(t *testing.T) {
 // From 2026-07-28 on a client gets only notifications that it asked for, marked
 // with its subscription.
 func TestStdio_StatelessSubscription(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	r.start(t)
-	call := strings.Replace(generate(1, "a fox"), `"_meta":{"progressToken":"t1"}`, modern, 1)
+	call := strings.Replace(generate(1, "a fox"), `"_meta":{"progressToken":"t1"}`, statelessMeta, 1)
 	r.send(t, call)
 	m := r.next(t)
 	require.Equal(t, "1", string(m.ID), "no notification came before")
 	assert.Contains(t, string(m.Result), `"resultType":"complete"`)
-	r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, modern))
+	r.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, statelessMeta))
 	require.Equal(t, "notifications/subscriptions/acknowledged", r.next(t).Method)
 	r.send(t, call)
 	changed := r.next(t)
@@ -264,6 +198,7 @@ func TestStdio_StatelessSubscription(t *testing.T) {
 
 // Two hundred calls run at once, and do not hold up other requests.
 func TestStdio_CallsRunAtOnce(t *testing.T) {
+	t.Parallel()
 	const calls = 200
 	r := newRig(t, nil)
 	var running atomic.Int64

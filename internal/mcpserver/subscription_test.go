@@ -50,7 +50,7 @@ func duplexes(t *testing.T) map[string]duplex {
 }
 
 func listenFor(id, filter string) string {
-	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"subscriptions/listen","params":{%s,"notifications":%s}}`, id, modern, filter)
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"subscriptions/listen","params":{%s,"notifications":%s}}`, id, statelessMeta, filter)
 }
 
 // subscriptionOf is the id that a message is tagged with, as it is written.
@@ -70,6 +70,7 @@ func subscriptionOf(t *testing.T, m message) string {
 
 // Several subscriptions of one connection are independent.
 func TestSubscriptions_Independent(t *testing.T) {
+	t.Parallel()
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			const changed, updated = "notifications/resources/list_changed", "notifications/resources/updated"
@@ -95,8 +96,8 @@ func TestSubscriptions_Independent(t *testing.T) {
 			assert.Equal(t, map[string]string{`"first"`: changed, `"third"`: changed}, heard)
 
 			// To close one leaves the others as they were.
-			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + modern + `}}`)
-			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"second",` + modern + `}}`)
+			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + statelessMeta + `}}`)
+			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"second",` + statelessMeta + `}}`)
 			d.send(listenFor(`"fourth"`, `{}`)) // ends at once, so it shows that the cancels were taken
 			acknowledged(`"fourth"`)
 			require.Equal(t, `"fourth"`, string(d.next().ID))
@@ -111,6 +112,7 @@ func TestSubscriptions_Independent(t *testing.T) {
 // When the server ends, each subscription gets its result, under its id as it
 // was written.
 func TestSubscriptions_Results(t *testing.T) {
+	t.Parallel()
 	for name, d := range duplexes(t) {
 		t.Run(name, func(t *testing.T) {
 			ids := []string{`"first"`, "9007199254740993", "2.0"}

@@ -77,6 +77,7 @@ func TestMetrics(t *testing.T) {
 
 // A server whose library cannot be used is not ready, but healthy.
 func TestHealth_BrokenLibrary(t *testing.T) {
+	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Library = broken() }})
 	status, _ := r.ask(t, "GET", "/healthz", "")
 	assert.Equal(t, 200, status)
@@ -89,6 +90,7 @@ func TestHealth_BrokenLibrary(t *testing.T) {
 // Traces go to the endpoint of OpenTelemetry's variables, and continue the
 // caller's.
 func TestProgram_Traces(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var got strings.Builder
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -147,8 +147,8 @@ func (r *webRig) session(t testing.TB, headers ...string) []string {
 	return named
 }
 
-// modernHeaders are what protocol 2026-07-28 wants beside a message.
-func modernHeaders(method, name string) []string {
+// statelessHeaders are what protocol 2026-07-28 wants beside a message.
+func statelessHeaders(method, name string) []string {
 	headers := []string{"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", method}
 	if name != "" {
 		headers = append(headers, "Mcp-Name", name)
@@ -221,20 +221,20 @@ func (f wireFunc) request(t *testing.T, method, params string) message {
 	return f(t, method, params)
 }
 
-// withMeta puts what a modern request carries into its parameters.
-func withMeta(isModern bool, params string) string {
-	if !isModern {
+// withMeta adds to parameters what each stateless request carries.
+func withMeta(isStateless bool, params string) string {
+	if !isStateless {
 		return params
 	}
 	if params == "{}" {
-		return "{" + modern + "}"
+		return "{" + statelessMeta + "}"
 	}
-	return "{" + modern + "," + params[1:]
+	return "{" + statelessMeta + "," + params[1:]
 }
 
-func (r *webRig) streamable(t *testing.T, isModern bool, headers ...string) wire {
+func (r *webRig) streamable(t *testing.T, isStateless bool, headers ...string) wire {
 	t.Helper()
-	if !isModern {
+	if !isStateless {
 		headers = r.session(t, headers...)
 	}
 	id := 0
@@ -242,12 +242,12 @@ func (r *webRig) streamable(t *testing.T, isModern bool, headers ...string) wire
 		t.Helper()
 		id++
 		own := headers
-		if isModern {
+		if isStateless {
 			var p struct{ Name, URI string }
 			require.NoError(t, json.Unmarshal([]byte(params), &p))
-			own = append(modernHeaders(method, p.Name+p.URI), headers...)
+			own = append(statelessHeaders(method, p.Name+p.URI), headers...)
 		}
-		response := r.do(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%q,"params":%s}`, id, method, withMeta(isModern, params)), own...)
+		response := r.do(t, http.MethodPost, "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%q,"params":%s}`, id, method, withMeta(isStateless, params)), own...)
 		list := messages(t, response)
 		last := list[len(list)-1]
 		require.Equal(t, fmt.Sprint(id), string(last.ID))
@@ -320,10 +320,10 @@ func (s *sseStream) answer(t testing.TB) message {
 	}
 }
 
-func (r *webRig) sse(t *testing.T, isModern bool, headers ...string) wire {
+func (r *webRig) sse(t *testing.T, isStateless bool, headers ...string) wire {
 	t.Helper()
 	s := r.openSSE(t, headers...)
-	if !isModern {
+	if !isStateless {
 		s.send(t, initialize)
 		s.answer(t)
 		s.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
@@ -333,10 +333,10 @@ func (r *webRig) sse(t *testing.T, isModern bool, headers ...string) wire {
 		t.Helper()
 		id++
 		var own []string
-		if isModern {
+		if isStateless {
 			own = []string{"Mcp-Protocol-Version", "2026-07-28"} // as clients send it that probe
 		}
-		s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%q,"params":%s}`, id, method, withMeta(isModern, params)), own...)
+		s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%q,"params":%s}`, id, method, withMeta(isStateless, params)), own...)
 		return s.answer(t)
 	})
 }

@@ -32,6 +32,8 @@ type Handler interface {
 type Call interface {
 	// Run returns the response; ctx ends when the client no longer wants it.
 	Run(ctx context.Context) mcp.JSONRPCMessage
+	// Empty reports whether nobody has to know if the client gets the response.
+	Empty() bool
 	// Confirm records that the response was written to the client.
 	Confirm(ctx context.Context)
 	// Cancel records that the client did not get the response.

@@ -53,7 +53,7 @@ func NewHTTP(c HTTPConfig) *HTTP {
 	h := &HTTP{
 		limits: c.Limits, basePath: c.BasePath, retryAfter: c.RetryAfter, now: c.Now,
 		sessions: &sessions{
-			handler: c.Handler, limit: c.Limits.Sessions, perOwner: share(c.Limits.Sessions), idle: c.Limits.SessionIdle, halfOpen: c.Limits.HalfOpen,
+			handler: c.Handler, limit: c.Limits.Sessions, perOwner: share(c.Limits.Sessions), idle: c.Limits.SessionIdle, handshake: c.Limits.Handshake,
 			byID: map[string]*webSession{},
 		},
 		streams: newStreams(c.Limits.Streams, share(c.Limits.Streams)),

@@ -11,7 +11,8 @@ import (
 
 // A gateway and this server must parse a message alike: with duplicate keys one
 // may take the first and the other the last, and encoding/json also matches
-// METHOD as method.
+// METHOD as method. A decoder that refuses duplicates is not enough: keys in the
+// wrong case must be refused too, because mcp-go matches them.
 
 // knownKeys returns the keys that are read of a message (depth 1) and of its
 // params (depth 2).

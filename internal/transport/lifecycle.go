@@ -241,7 +241,7 @@ func (p *pending) write(ctx context.Context, response mcp.JSONRPCMessage) (writt
 		return false
 	}
 	err := p.out.respond(p.ID, response)
-	if err == nil && p.is(mcp.MethodToolsCall) {
+	if err == nil && !p.call.Empty() {
 		err = errors.Join(p.out.flush(), p.client.Err())
 	}
 	if err != nil {

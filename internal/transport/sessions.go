@@ -31,11 +31,11 @@ type openStream struct{ cancel context.CancelFunc }
 
 // sessions is the table of open sessions.
 type sessions struct {
-	handler  Handler
-	limit    int
-	perOwner int
-	idle     time.Duration // after which a session is closed
-	halfOpen time.Duration // after which an unused session is closed
+	handler   Handler
+	limit     int
+	perOwner  int
+	idle      time.Duration // after which a session is closed
+	handshake time.Duration // after which a session is closed that was not used since its handshake
 
 	mu   sync.Mutex
 	byID map[string]*webSession
@@ -171,7 +171,7 @@ func (t *sessions) isExpired(s *webSession, now time.Time) bool {
 	}
 	idle := t.idle
 	if !s.active {
-		idle = min(idle, t.halfOpen)
+		idle = min(idle, t.handshake)
 	}
 	return now.Sub(s.used) >= idle
 }

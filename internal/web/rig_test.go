@@ -69,6 +69,7 @@ func (*app) Ending(ctx context.Context) (context.Context, context.CancelFunc) {
 func (c call) Run(ctx context.Context) mcp.JSONRPCMessage {
 	return c.mcp.HandleMessage(c.mcp.WithContext(ctx, c.request.Session), c.request.Raw)
 }
+func (call) Empty() bool             { return true }
 func (call) Confirm(context.Context) {}
 func (call) Cancel()                 {}
 
