@@ -447,6 +447,18 @@ func TestNewClient_InvalidSettings(t *testing.T) {
 	}
 }
 
+// The error for a base URL never has its password or query.
+func TestCheckBaseURL_KeepsSecrets(t *testing.T) {
+	for _, raw := range []string{
+		"https://user:hunter2@host:port/?key=hunter2", "https://user:hunter2@%zz/", "ftp://user:hunter2@host/",
+		"https://user:hunter2@host/", "https://host/?key=hunter2",
+	} {
+		err := zai.CheckBaseURL(raw)
+		require.Error(t, err, raw)
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
 func TestNewClient_BaseURLOfRegion(t *testing.T) {
 	c, err := zai.NewClient("k")
 	require.NoError(t, err)

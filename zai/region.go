@@ -1,6 +1,7 @@
 package zai
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -56,7 +57,7 @@ func CheckBaseURL(raw string) error {
 func parseBaseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
-		return nil, fmt.Errorf("base URL %q: not a URL", raw)
+		return nil, errors.New("base URL: not a URL") // its text may hold a password
 	}
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return nil, fmt.Errorf("base URL %q: want https://host/path", u.Redacted())
