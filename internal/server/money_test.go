@@ -156,7 +156,7 @@ func TestCancelledBeforeItsAnswerIsWritten(t *testing.T) {
 	require.True(t, answers.Scan())
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 	say(generate(1, "a fox")) // its progress is not read, and the answer comes behind that
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "image saved") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
 	time.Sleep(200 * time.Millisecond) // the result is made
 	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	time.Sleep(50 * time.Millisecond)
