@@ -83,7 +83,7 @@ func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
 			return i
 		case <-j.queueContext().Done():
 			return i
-		case <-p.refused:
+		case <-p.rejecting:
 			return i
 		}
 		current, err := p.Library.Image(ctx, i.Owner, i.ID)
