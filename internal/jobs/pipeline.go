@@ -80,7 +80,7 @@ type Pipeline struct {
 	polls     chan struct{}   // slots for polling their tasks
 	base      context.Context //nolint:containedctx // the life of paid work, which no call's context may end
 	stop      context.CancelFunc
-	rejecting   chan struct{} // closed when no new work is accepted
+	rejecting chan struct{} // closed when no new work is accepted
 
 	detach   func() // closes detached, once
 	detached chan struct{}
