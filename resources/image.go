@@ -72,6 +72,20 @@ func (i Image) Working() bool {
 	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
 }
 
+// Recoverable reports whether an image that is not saved may still become so.
+func (i Image) Recoverable() bool {
+	switch i.State {
+	case Queued, Submitted:
+		return true
+	case Answered:
+		return i.UpstreamURL != "" || i.Failure == nil
+	case Unknown:
+		return i.TaskID != ""
+	case Saved, Failed, Removed:
+	}
+	return false
+}
+
 // Errors of the library, for use with errors.Is.
 var (
 	// ErrNotFound means that the owner has no image with this id.

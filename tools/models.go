@@ -27,7 +27,7 @@ func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 		PriceUSD       float64            `json:"price_usd"`
 		DefaultSize    string             `json:"default_size"`
 		Sizes          []size             `json:"recommended_sizes"`
-		Free           rule               `json:"other_sizes"`
+		CustomSizes    rule               `json:"other_sizes"`
 		DefaultQuality string             `json:"default_quality"`
 		Qualities      []string           `json:"qualities"`
 		UsualSeconds   map[string]float64 `json:"usual_seconds"`
@@ -39,7 +39,7 @@ func ModelsDocument(region zai.Region, defaultModel string) ([]byte, error) {
 	for _, m := range zai.Models(region) {
 		entry := model{
 			ID: m.ID, Default: m.ID == strings.ToLower(defaultModel), Summary: m.Summary, PriceUSD: m.PriceUSD, DefaultSize: m.DefaultSize,
-			Free:           rule{m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels},
+			CustomSizes:    rule{m.CustomSizes.Min, m.CustomSizes.Max, m.CustomSizes.Divisor, m.CustomSizes.MaxPixels},
 			DefaultQuality: m.DefaultQuality(), Qualities: m.Qualities, UsualSeconds: map[string]float64{},
 		}
 		if len(entry.Qualities) == 0 {

@@ -110,8 +110,7 @@ func allFailed(images []resources.Image) bool {
 func finalIDs(images []resources.Image) []string {
 	var ids []string
 	for _, i := range images {
-		recoverable := i.Working() || i.State == resources.Answered && i.UpstreamURL != "" || i.State == resources.Unknown && i.TaskID != ""
-		if i.ID != "" && !i.Delivered && !recoverable {
+		if i.ID != "" && !i.Delivered && !i.Recoverable() {
 			ids = append(ids, i.ID)
 		}
 	}

@@ -51,7 +51,8 @@ func outputSchema(short bool) (json.RawMessage, error) {
 	return plainJSON(s)
 }
 
-// makeOptional lets a schema and all schemas in it miss or add properties.
+// makeOptional removes the required properties of a schema and of all schemas in
+// it, and allows additional ones.
 func makeOptional(s *jsonschema.Schema) {
 	if s == nil {
 		return

@@ -23,7 +23,7 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	if err != nil {
 		return nil, err
 	}
-	if !isRecoverable(i) || !p.addWork() {
+	if !i.Recoverable() || !p.addWork() {
 		return finished(i, watch), nil
 	}
 	defer p.work.Done()
@@ -70,20 +70,6 @@ func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.
 	return p.Library.Image(ctx, i.Owner, i.ID)
 }
 
-// isRecoverable reports whether an image that is not saved may still become so.
-func isRecoverable(i resources.Image) bool {
-	switch i.State {
-	case resources.Queued, resources.Submitted:
-		return true
-	case resources.Answered:
-		return i.UpstreamURL != "" || i.Failure == nil
-	case resources.Unknown:
-		return i.TaskID != ""
-	case resources.Saved, resources.Failed, resources.Removed:
-	}
-	return false
-}
-
 // watchRemote waits for an image that another process works on. It returns the
 // image when it is done, when ctx ends, or when no new work is accepted.
 func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
@@ -97,7 +83,7 @@ func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
 			return i
 		case <-j.queueContext().Done():
 			return i
-		case <-p.refused:
+		case <-p.rejecting:
 			return i
 		}
 		current, err := p.Library.Image(ctx, i.Owner, i.ID)

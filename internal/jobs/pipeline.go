@@ -80,7 +80,7 @@ type Pipeline struct {
 	polls     chan struct{}   // slots for polling their tasks
 	base      context.Context //nolint:containedctx // the life of paid work, which no call's context may end
 	stop      context.CancelFunc
-	refused   chan struct{} // closed when no new work is accepted
+	rejecting chan struct{} // closed when no new work is accepted
 
 	detach   func() // closes detached, once
 	detached chan struct{}
@@ -109,7 +109,7 @@ const (
 func New(c Config) *Pipeline {
 	p := &Pipeline{
 		Config: c.withDefaults(), downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
-		refused: make(chan struct{}), detached: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{},
+		rejecting: make(chan struct{}), detached: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{},
 		delivering: map[string]int{}, watching: map[string]*watches{},
 	}
 	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
@@ -213,7 +213,7 @@ func (p *Pipeline) StopAccepting() {
 	defer p.mu.Unlock()
 	if !p.closing {
 		p.closing = true
-		close(p.refused)
+		close(p.rejecting)
 	}
 	for _, j := range p.running {
 		j.giveUp()

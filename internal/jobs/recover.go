@@ -56,7 +56,7 @@ func (p *Pipeline) RunRecovery(ctx context.Context) {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
-		case <-p.refused:
+		case <-p.rejecting:
 			return
 		}
 	}
@@ -179,7 +179,7 @@ func (p *Pipeline) withSlot(slots chan struct{}, i resources.Image, work func() 
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 		return work()
-	case <-p.refused:
+	case <-p.rejecting:
 		return p.release(i)
 	}
 }

@@ -34,6 +34,12 @@ func TestLine_IsOneLine(t *testing.T) {
 	assert.Empty(t, plaintext.Line("", 4))
 }
 
+func TestTruncate(t *testing.T) {
+	assert.Equal(t, "小猫小…", plaintext.Truncate("小猫小猫小", 4))
+	assert.Equal(t, "a\nb", plaintext.Truncate("a\nb", 3))
+	assert.Equal(t, "…", plaintext.Truncate("ab", 1))
+}
+
 func TestJSON_KeepsTheValue(t *testing.T) {
 	text := "\x1b \u009b \u202e \U000e0041 \x7f 小猫 👩\u200d🚀 \" \\"
 	document, err := json.MarshalIndent(map[string]string{"prompt": text}, "", "\t")
