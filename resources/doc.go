@@ -35,13 +35,13 @@
 //	.processes/                                 one lock file per living process
 //	.damaged/                                   files that Repair moved aside
 //
-// The last four are in the images' folder unless Options.Catalog names another
-// place; .previews and .processes are beside the catalog.
+// The catalog is in the images' folder unless Options.Catalog names another place;
+// .previews and .processes are beside the catalog.
 //
 // # Who may call what
 //
 // Methods with an owner parameter return that owner's images only and may serve
-// requests. Claim, Renew, Park, Record, Save and Missing belong to the pipeline
-// that makes images. Check, Repair, Reindex and SweepPreviews work on the
-// images of all owners and belong to commands of the machine's user.
+// requests. Reserve, Claim, Renew, Park, Record, Save, Missing and ConfirmDelivery
+// are for the pipeline that makes images. Check, Repair, Reindex and SweepPreviews
+// work on the images of all owners and are for commands of the machine's user.
 package resources
