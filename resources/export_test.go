@@ -1,7 +1,5 @@
 package resources
 
-import "context"
-
 // Parts of making a preview.
 var (
 	Shrink            = shrink
@@ -22,8 +20,3 @@ func (l *Library) SetDriver(name string) { l.catalog.driver = name }
 
 // DataSource returns the SQLite URI of a file, for connections that write.
 func DataSource(path string) string { return dataSource(path, "_txlock=immediate") }
-
-// IDs returns the ids of saved images that begin with a prefix.
-func (l *Library) IDs(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
-	return l.catalog.idsWithPrefix(ctx, owner, prefix, limit)
-}

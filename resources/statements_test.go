@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -155,7 +156,7 @@ func serve(t *testing.T, l *resources.Library) {
 		_, _, err = l.List(ctx, "local", query, "", 10)
 		require.NoError(t, err)
 	}
-	_, err = l.IDs(ctx, "local", "0", 10)
+	_, err = (&resources.MCP{Library: l}).Complete(ctx, "local", "zai-image://images/{id}", mcp.CompleteArgument{Name: "id", Value: "0"})
 	require.NoError(t, err)
 	_, err = l.Unsaved(ctx, "local", 10)
 	require.NoError(t, err)
