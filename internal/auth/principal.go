@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// LocalOwner owns all images where callers are not told apart.
+// LocalOwner owns all images of callers that do not authenticate.
 const LocalOwner = "local"
 
 // Principal is an authenticated caller. Principals are comparable: two requests
@@ -53,5 +53,5 @@ func (Anonymous) Authenticate(*http.Request) (Principal, error) {
 // Valid implements Authenticator.
 func (Anonymous) Valid(Principal) bool { return true }
 
-// Local returns the principal of callers that are not told apart.
+// Local returns the principal of callers that do not authenticate.
 func Local() Principal { return Principal{Owner: LocalOwner} }

@@ -23,8 +23,8 @@ type clientQueue struct {
 	users  int // that hold a place or wait for one
 }
 
-// NewQueue returns a Queue of total places, of which one client may hold
-// perClient.
+// NewQueue returns a Queue of total places. One client may hold perClient of
+// them.
 func NewQueue(total, perClient int) *Queue {
 	return &Queue{all: semaphore.NewWeighted(int64(total)), perClient: int64(perClient), byClient: map[string]*clientQueue{}}
 }

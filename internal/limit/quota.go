@@ -12,8 +12,8 @@ type Quota struct {
 	byClient map[string]int
 }
 
-// NewQuota returns a Quota of total units, of which one client may hold
-// perClient.
+// NewQuota returns a Quota of total units. One client may hold perClient of
+// them.
 func NewQuota(total, perClient int) *Quota {
 	return &Quota{total: total, perClient: perClient, byClient: map[string]int{}}
 }

@@ -78,6 +78,6 @@ func TestGuard_BrowserPage(t *testing.T) {
 		assert.Zero(t, read)
 		assert.Zero(t, r.sandbox.Posts())
 		assert.NotContains(t, r.log.String(), "msg=call")
-		assert.GreaterOrEqual(t, strings.Count(r.log.String(), "request refused"), 7, "the page did try")
+		assert.GreaterOrEqual(t, strings.Count(r.log.String(), "refused a request"), 7, "the page did try")
 	}
 }

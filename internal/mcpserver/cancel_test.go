@@ -15,7 +15,7 @@ import (
 )
 
 // Queued calls that their client cancels are not sent, whatever the transport;
-// cancels of a stranger have no effect.
+// cancels from another client have no effect.
 func TestCancel_ManyQueuedCalls(t *testing.T) {
 	t.Parallel()
 	const calls = 50
@@ -23,7 +23,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
-			mine, stranger := r.session(t), r.session(t)
+			mine, another := r.session(t), r.session(t)
 			s, other := r.openSSE(t), r.openSSE(t)
 			first := make(chan struct{})
 			go func() {
@@ -48,11 +48,11 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 			require.Eventually(t, func() bool { return r.Waiting() == calls }, 10*time.Second, time.Millisecond)
 			for id := range calls {
 				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
-				r.ask(t, "POST", "/mcp", cancel, stranger...)
+				r.ask(t, "POST", "/mcp", cancel, another...)
 				other.send(t, cancel)
 				r.ask(t, "POST", "/mcp", strings.Replace(cancel, `{"requestId"`, "{"+statelessMeta+`,"requestId"`, 1), statelessHeaders("notifications/cancelled", "")...)
 			}
-			require.Equal(t, calls, r.Waiting(), "a stranger's cancel has no effect")
+			require.Equal(t, calls, r.Waiting(), "a cancel from another client has no effect")
 			for id := range calls {
 				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
 				switch transport {

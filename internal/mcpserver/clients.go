@@ -22,9 +22,9 @@ type quirk struct {
 	dropsContent bool
 }
 
-// quirks returns the hosts that need something special. The size limit of
-// Claude Desktop, 1 MiB, is none: all results stay below it. Whether a path or a
-// link helps depends on the transport.
+// quirks returns the hosts that need special results. The size limit of Claude
+// Desktop, 1 MiB, needs no entry: all results stay below it. Whether a path or a
+// link is useful depends on the transport, not on the host.
 func quirks() []quirk {
 	return []quirk{
 		{client: "codex", dropsContent: true}, // codex-mcp-client

@@ -91,7 +91,7 @@ func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 				assert.EqualValues(t, 1, r.sandbox.Posts())
 				wanted := other.request(t, "tools/call", params)
 				assert.NotContains(t, string(wanted.Result), again)
-				assert.EqualValues(t, 2, r.sandbox.Posts(), "a new wish is a new image")
+				assert.EqualValues(t, 2, r.sandbox.Posts(), "the next equal call generates a new image")
 			})
 		}
 	}

@@ -40,17 +40,17 @@ func invalidParams(text string) *protocolError {
 	return &protocolError{code: mcp.INVALID_PARAMS, text: text}
 }
 
-// opaque returns the error for a failure of which only the log has the details.
+// opaque returns the error for a failure whose details only the log has.
 func opaque(reference string) *protocolError {
 	return &protocolError{code: mcp.INTERNAL_ERROR, text: "internal error, reference " + reference}
 }
 
-// dispatch answers a message. mcp-go knows one error code for all failures of a
-// handler and lists only registered resources, so resources, prompts and
+// dispatch answers a message. mcp-go has a single error code for all failures of
+// a handler and lists only registered resources, so resources, prompts and
 // completion are answered here.
 func (s *Server) dispatch(ctx context.Context, r *transport.Request) mcp.JSONRPCMessage {
 	if isInvalid(r) {
-		return s.mcp.HandleMessage(ctx, r.Raw) // which says what is wrong
+		return s.mcp.HandleMessage(ctx, r.Raw) // which answers with the reason
 	}
 	switch mcp.MCPMethod(r.Method) {
 	case mcp.MethodResourcesList:

@@ -186,7 +186,7 @@ func TestTokens_Reload(t *testing.T) {
 	}
 	// A broken file changes nothing but the log.
 	require.NoError(t, os.WriteFile(file, []byte("bob:x"), 0o600))
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "failed to read tokens") }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "failed to reload the tokens") }, 5*time.Second, 20*time.Millisecond)
 	assert.Equal(t, 200, status(bobToken))
 	require.NoError(t, os.Remove(file))
 	reload <- os.Interrupt

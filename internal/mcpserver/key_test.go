@@ -111,7 +111,7 @@ func TestKey_NeverLeaves(t *testing.T) {
 				}
 			} else {
 				r := newWebRig(t, webOptions{api: api, config: change})
-				text = sayOverHTTP(t, r, transport, lines)
+				text = sendOverHTTP(t, r, transport, lines)
 			}
 			assertAnswered(t, lines, text)
 			assertNoKey(t, text+log.String(), folder)
@@ -119,18 +119,18 @@ func TestKey_NeverLeaves(t *testing.T) {
 	}
 }
 
-// sayOverHTTP sends lines and returns all that the server answers, with its
+// sendOverHTTP sends lines and returns all that the server answers, with its
 // metrics.
-func sayOverHTTP(t *testing.T, r *webRig, transport string, lines []string) string {
+func sendOverHTTP(t *testing.T, r *webRig, transport string, lines []string) string {
 	t.Helper()
-	said := &safeBuffer{}
+	output := &safeBuffer{}
 	if transport == "sse" {
 		stream := r.openSSE(t)
 		for _, line := range lines {
 			stream.send(t, line)
 		}
 		for range lines {
-			_, _ = said.Write(stream.answer(t).Result)
+			_, _ = output.Write(stream.answer(t).Result)
 		}
 	} else {
 		named := r.session(t)
@@ -138,13 +138,13 @@ func sayOverHTTP(t *testing.T, r *webRig, transport string, lines []string) stri
 		for _, line := range lines {
 			all.Go(func() {
 				_, text := r.ask(t, http.MethodPost, "/mcp", line, named...)
-				_, _ = io.WriteString(said, text)
+				_, _ = io.WriteString(output, text)
 			})
 		}
 		all.Wait()
 	}
 	_, text := r.ask(t, http.MethodGet, "/metrics", "")
-	return said.String() + text
+	return output.String() + text
 }
 
 // The same for the program, which sets the log up itself; with the faults that
@@ -157,15 +157,15 @@ func TestProgram_KeyNeverLeaves(t *testing.T) {
 	}
 	api := testrig.API(t, func(o *testrig.APIOptions) { o.Sandbox.Key = secretKey })
 	folder := t.TempDir()
-	said := &safeBuffer{}
+	output := &safeBuffer{}
 	c := program(t, []string{"ZAI_API_KEY=" + secretKey, "ZAI_BASE_URL=" + api.BaseURL(), "ZAI_IMAGE_STORE=" + folder, "ZAI_IMAGE_LOG_LEVEL=debug", "ZAI_IMAGE_MAX_CONCURRENT=30"})
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(strings.Join(lines, "\n")+"\n"), said, said
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(strings.Join(lines, "\n")+"\n"), output, output
 	require.NoError(t, c.Run())
-	assertAnswered(t, lines, said.String())
-	assertNoKey(t, said.String(), folder)
+	assertAnswered(t, lines, output.String())
+	assertNoKey(t, output.String(), folder)
 }
 
-// Each kind of error that the service can cause: what the agent is told, how
+// Each kind of error that the service can cause: the error that the agent gets, how
 // many requests were accepted, and that the key is nowhere.
 func TestErrorKinds(t *testing.T) {
 	t.Parallel()

@@ -189,7 +189,7 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 		return strings.Contains(text, "\nzai_image_sessions 0\n") && strings.Contains(text, "\nzai_image_streams 0\n")
 	}, 10*time.Second, 5*time.Millisecond)
 	assert.Zero(t, r.Sessions())
-	assert.Contains(t, r.log.String(), "msg=request")
+	assert.Contains(t, r.log.String(), "served a request")
 }
 
 // Messages of many keys cost no more than their bytes.

@@ -21,7 +21,7 @@ import (
 // panic's text may hold anything, so only the log has it.
 func (s *Server) logPanic(ctx context.Context, where string, value any) (reference string) {
 	reference = rand.Text()[:8]
-	s.log.ErrorContext(ctx, "panic", "where", where, "reference", reference, "panic", value, "stack", string(debug.Stack()))
+	s.log.ErrorContext(ctx, "recovered a panic", "where", where, "reference", reference, "panic", value, "stack", string(debug.Stack()))
 	return reference
 }
 

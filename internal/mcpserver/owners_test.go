@@ -116,7 +116,7 @@ func TestOwners_Isolation(t *testing.T) {
 	case <-time.After(200 * time.Millisecond):
 	}
 	madeBy(t, r.streamable(t, true, bearer(bobToken)...), "bob's own")
-	news := <-quiet.incoming
-	require.NotNil(t, news)
-	assert.Equal(t, "notifications/resources/list_changed", news.Method)
+	notification := <-quiet.incoming
+	require.NotNil(t, notification)
+	assert.Equal(t, "notifications/resources/list_changed", notification.Method)
 }

@@ -139,10 +139,18 @@ func TestProgram_SecondSignal(t *testing.T) {
 	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 1 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "msg=ending") }, 5*time.Second, time.Millisecond)
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	state, err := s.cmd.Process.Wait()
-	require.NoError(t, err)
-	assert.NotZero(t, state.ExitCode())
+	ended := make(chan *os.ProcessState, 1)
+	go func() {
+		state, err := s.cmd.Process.Wait()
+		assert.NoError(t, err)
+		ended <- state
+	}()
+	// The log line may precede the moment from which on a signal ends the program.
+	require.Eventually(t, func() bool {
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		return len(ended) == 1
+	}, 20*time.Second, 20*time.Millisecond)
+	assert.NotZero(t, (<-ended).ExitCode())
 }
 
 // The program listens beyond loopback only with tokens.
@@ -165,7 +173,7 @@ func TestProgram_Exposure(t *testing.T) {
 	needsSignals(t)
 	// SIGHUP reloads the tokens and ends nothing.
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "tokens read") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "reloaded the tokens") }, 5*time.Second, time.Millisecond)
 	status, _ = s.ask(t, "GET", "/healthz", "")
 	assert.Equal(t, 200, status)
 }

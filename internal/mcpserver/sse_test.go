@@ -93,7 +93,7 @@ func TestSSE_ClientThatLeaves(t *testing.T) {
 func TestSSE_Cancel(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
-	s, stranger := r.openSSE(t), r.openSSE(t)
+	s, other := r.openSSE(t), r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h first"))
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
 	for id := 2; id < 12; id++ {
@@ -102,7 +102,7 @@ func TestSSE_Cancel(t *testing.T) {
 		if id%2 == 0 {
 			s.send(t, cancel)
 		} else {
-			stranger.send(t, cancel)
+			other.send(t, cancel)
 		}
 	}
 	require.Eventually(t, func() bool { return r.Waiting() == 5 }, 5*time.Second, time.Millisecond)
@@ -168,7 +168,7 @@ func TestShutdown_SSEIsDrained(t *testing.T) {
 // A call that does not end within the grace period returns its id.
 func TestShutdown_CallsReturnIDs(t *testing.T) {
 	t.Parallel()
-	r := newWebRig(t, webOptions{config: func(c *settings) { c.Grace = 300 * time.Millisecond }})
+	r := newWebRig(t, webOptions{config: func(c *settings) { c.Grace = 3 * time.Second }})
 	named := r.session(t)
 	answers := make(chan []message, 2)
 	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{statelessCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, statelessHeaders("tools/call", "generate_image")...)} {

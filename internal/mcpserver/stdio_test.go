@@ -41,7 +41,7 @@ func TestStdio_ProgressPrecedesTheResponse(t *testing.T) {
 		}
 	}
 	for token, n := range progress {
-		assert.LessOrEqual(t, n, 3, "%s: queued, generating, downloading; the rest is what the answer says", token)
+		assert.LessOrEqual(t, n, 3, "%s: queued, generating, downloading; the result has the rest", token)
 	}
 	assert.NotEmpty(t, progress)
 }

@@ -177,9 +177,9 @@ func TestStreams_NewestGetsNotifications(t *testing.T) {
 	fresh := r.do(t, "GET", "/mcp", "", named...)
 	_, err := io.ReadAll(old.Body)
 	require.NoError(t, err, "the old stream ends")
-	news := events(t, fresh.Body)
+	notifications := events(t, fresh.Body)
 	r.ask(t, "POST", "/mcp", generate(1, "a fox"), named...)
-	m := <-news
+	m := <-notifications
 	require.NotNil(t, m)
 	assert.Equal(t, "notifications/resources/list_changed", m.Method)
 	fresh.Body.Close()
@@ -192,18 +192,18 @@ func TestStreamable_Subscriptions(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Wait = 50 * time.Millisecond }})
 	named := r.session(t)
 	stream := r.do(t, "GET", "/mcp", "", named...)
-	news := events(t, stream.Body)
+	notifications := events(t, stream.Body)
 	_, text := r.ask(t, "POST", "/mcp", generate(1, "sandbox:delay=1h fox"), named...)
 	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(text)
 	status, text := r.ask(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":%q}}`, uri), named...)
 	require.Equal(t, 200, status, text)
 	subscription := r.do(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{%s,"notifications":{"resourceSubscriptions":[%q]}}}`, statelessMeta, uri),
 		statelessHeaders("subscriptions/listen", "")...)
-	statelessNews := events(t, subscription.Body)
-	assert.Equal(t, "notifications/subscriptions/acknowledged", (<-statelessNews).Method)
+	statelessNotifications := events(t, subscription.Body)
+	assert.Equal(t, "notifications/subscriptions/acknowledged", (<-statelessNotifications).Method)
 	r.sandbox.Close() // ends the delay
-	assert.Equal(t, "notifications/resources/list_changed", (<-news).Method)
-	for _, m := range []*message{<-news, <-statelessNews} {
+	assert.Equal(t, "notifications/resources/list_changed", (<-notifications).Method)
+	for _, m := range []*message{<-notifications, <-statelessNotifications} {
 		assert.Equal(t, "notifications/resources/updated", m.Method)
 		assert.Equal(t, uri, m.Params["uri"])
 		if m.Params["_meta"] != nil {
@@ -212,10 +212,10 @@ func TestStreamable_Subscriptions(t *testing.T) {
 	}
 	// At the end of the server the subscription is answered.
 	r.stop()
-	m := <-statelessNews
+	m := <-statelessNotifications
 	require.NotNil(t, m)
 	assert.Equal(t, `"sub"`, string(m.ID))
-	_, open := <-news
+	_, open := <-notifications
 	assert.False(t, open)
 }
 
@@ -265,9 +265,9 @@ func TestStreamable_ClientsThatLeave(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	named := r.session(t)
 	leave := func(until func() bool, body string, headers ...string) {
-		before := strings.Count(r.log.String(), "msg=request")
+		before := strings.Count(r.log.String(), "served a request")
 		r.leave(t, body, func() { require.Eventually(t, until, 5*time.Second, time.Millisecond) }, headers...)
-		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "msg=request") > before }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "served a request") > before }, 5*time.Second, time.Millisecond)
 	}
 	waits := func() bool { return r.Waiting() == 1 }
 	leave(func() bool { return r.sandbox.Accepted() == 1 }, generate(1, first), named...)
@@ -291,7 +291,7 @@ func TestStreamable_ClientsThatLeave(t *testing.T) {
 func TestStreamable_Cancel(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
-	mine, stranger := r.session(t), r.session(t)
+	mine, other := r.session(t), r.session(t)
 	var all sync.WaitGroup
 	answers := make(chan []message, 5)
 	post := func(body string, headers ...string) {
@@ -313,11 +313,11 @@ func TestStreamable_Cancel(t *testing.T) {
 	queued(3)
 	for id := range 7 {
 		cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d,%s}}`, id, statelessMeta)
-		for _, headers := range [][]string{stranger, statelessHeaders("notifications/cancelled", ""), nil} {
+		for _, headers := range [][]string{other, statelessHeaders("notifications/cancelled", ""), nil} {
 			r.ask(t, "POST", "/mcp", cancel, headers...)
 		}
 	}
-	require.Equal(t, 3, r.Waiting(), "a stranger's cancel has no effect")
+	require.Equal(t, 3, r.Waiting(), "a cancel from another client has no effect")
 	status, _ := r.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":6}}`, mine...)
 	assert.Equal(t, http.StatusAccepted, status)
 	queued(2)

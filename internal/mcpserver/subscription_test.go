@@ -88,12 +88,12 @@ func TestSubscriptions_Independent(t *testing.T) {
 			acknowledged(`"third"`)
 
 			d.made()
-			heard := map[string]string{}
+			received := map[string]string{}
 			for range 2 {
 				m := d.next()
-				heard[subscriptionOf(t, m)] = m.Method
+				received[subscriptionOf(t, m)] = m.Method
 			}
-			assert.Equal(t, map[string]string{`"first"`: changed, `"third"`: changed}, heard)
+			assert.Equal(t, map[string]string{`"first"`: changed, `"third"`: changed}, received)
 
 			// To close one leaves the others as they were.
 			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + statelessMeta + `}}`)

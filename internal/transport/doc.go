@@ -1,7 +1,7 @@
 // Package transport carries MCP messages over stdio, Streamable HTTP (with
 // sessions, and stateless from protocol 2026-07-28 on) and HTTP+SSE, between
-// clients and a Handler. It knows the protocol and the limits of clients, but
-// nothing of images.
+// clients and a Handler. It implements the protocol and
+// bounds clients, and does not depend on images.
 //
 // mcp-go's own transports are not used: over stdio they run at most a hundred
 // calls, answer cancelled ones, lose a cancel that follows its call directly,

@@ -31,7 +31,7 @@ func (h *HTTP) postStateless(w http.ResponseWriter, r *http.Request, m Message) 
 	}
 	c := callerFrom(r.Context())
 	if info := m.Meta.ClientInfo(); info != nil && !c.Authenticated() {
-		// Without session and token, clients are told apart by name and address.
+		// Without session and token, name and address identify a client.
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		c.Client += " at " + host + " " + limit.Clip(info.Name) + " " + limit.Clip(info.Version)
 	}

@@ -80,7 +80,7 @@ func (h *HTTP) postInSession(w http.ResponseWriter, r *http.Request, m Message) 
 	}
 	ctx := r.Context()
 	c := callerFrom(ctx)
-	if !c.Authenticated() { // sessions share quotas only where owners are told apart
+	if !c.Authenticated() { // authenticated sessions share the quotas of their owner
 		c.Client += " " + s.id
 	}
 	ctx = WithCaller(ctx, c)

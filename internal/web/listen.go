@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/internal/auth"
 )
 
-// ListenConfig says how the server is reached, in the words of its user.
+// ListenConfig holds the settings for the listener, as the user wrote them.
 type ListenConfig struct {
 	Listen       string // host:port
 	PublicURL    string // empty for the address of Listen
@@ -65,7 +65,7 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 	if e.Listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.Listen); err != nil {
 		return e, fmt.Errorf("--listen: %w", err)
 	}
-	// localhost means what the machine's configuration says.
+	// The machine's configuration decides what localhost is.
 	if address, ok := e.Listener.Addr().(*net.TCPAddr); anonymous && (!ok || !address.IP.IsLoopback()) {
 		return e, errors.Join(exposed(e.Listener.Addr().String()), e.Listener.Close())
 	}

@@ -51,7 +51,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.logPanic(ctx, r, value)
 			panic(http.ErrAbortHandler) // a truncated response must not look complete
 		}
-		s.Log.DebugContext(ctx, "request", "method", limit.Clip(r.Method), "path", limit.Clip(r.URL.Path), "took", time.Since(began))
+		s.Log.DebugContext(ctx, "served a request", "method", limit.Clip(r.Method), "path", limit.Clip(r.URL.Path), "took", time.Since(began))
 	}()
 	s.setDeadlines(w, r, began)
 	header := w.Header()
@@ -109,7 +109,7 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return
 	}
 	s.refusals.Do(func() {
-		s.Log.WarnContext(ctx, "request refused", "host", limit.Clip(r.Host), "origin", limit.Clip(r.Header.Get("Origin")), "path", limit.Clip(r.URL.Path))
+		s.Log.WarnContext(ctx, "refused a request", "host", limit.Clip(r.Host), "origin", limit.Clip(r.Header.Get("Origin")), "path", limit.Clip(r.URL.Path))
 	})
 	transport.Reject(w, r, http.StatusForbidden, refusal)
 }

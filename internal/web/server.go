@@ -166,9 +166,9 @@ func (s *Server) reload(ctx context.Context, always bool, last string) (problem 
 	changed, err := source.Reload(always)
 	switch {
 	case err == nil && changed:
-		s.Log.InfoContext(ctx, "tokens read")
+		s.Log.InfoContext(ctx, "reloaded the tokens")
 	case err != nil && err.Error() != last:
-		s.Log.ErrorContext(ctx, "failed to read tokens, the earlier ones stay in force", "error", err)
+		s.Log.ErrorContext(ctx, "failed to reload the tokens, the earlier ones stay in force", "error", err)
 	}
 	return fmt.Sprint(err)
 }
@@ -193,5 +193,5 @@ func (s *Server) shutdown(ctx context.Context, srv *http.Server) {
 }
 
 func (s *Server) logPanic(ctx context.Context, r *http.Request, value any) {
-	s.Log.ErrorContext(ctx, "panic", "where", limit.Clip(r.URL.Path), "reference", rand.Text()[:8], "panic", value, "stack", string(debug.Stack()))
+	s.Log.ErrorContext(ctx, "recovered a panic", "where", limit.Clip(r.URL.Path), "reference", rand.Text()[:8], "panic", value, "stack", string(debug.Stack()))
 }
