@@ -19,10 +19,10 @@ import (
 )
 
 // catalog is the SQLite file. It is opened at its first use, so that a server
-// which a host starts only to probe it costs neither time nor a file.
+// that a host only starts to probe it costs neither time nor a file.
 //
-// Several processes of one machine use one file at once: in WAL mode readers
-// and a writer work side by side, writers wait for one another, and
+// Several processes of one machine use one file at once: in WAL mode, readers
+// and one writer run concurrently, writers wait for each other, and
 // synchronous=FULL makes a commit survive a power cut. On a network file
 // system, where WAL does not work, the rollback journal is used.
 type catalog struct {
@@ -37,37 +37,39 @@ type catalog struct {
 	closed   bool
 	liveness *liveness
 
-	searches chan struct{} // one token for each search that runs
+	searchSlots chan struct{} // limits concurrent searches
 }
 
 // handles are the open connections to one file.
 type handles struct {
-	write  *sql.DB // one connection, transactions take the write lock at once; nil when read-only
+	write  *sql.DB // one connection, whose transactions are immediate; nil if the file is read-only
 	read   *sql.DB // lists and searches
 	lookup *sql.DB // queries by key and sums, which must not wait for searches
 	byID   *sql.Stmt
+
+	readOnly string // parameters of read and lookup
 }
 
 const (
-	busyTimeout   = 15 * time.Second
-	readers       = 4
-	lookups       = 2
-	maxSearches   = 2   // at once, of the readers
-	cacheKilobyte = 512 // a connection
-	maxJournal    = 64 << 20
+	busyTimeout       = 15 * time.Second
+	listConnections   = 4
+	lookupConnections = 2
+	maxSearches       = 2   // at once, using listConnections
+	cacheKilobyte     = 512 // per connection
+	maxJournal        = 64 << 20
 )
 
 func newCatalog(path string, log *slog.Logger) *catalog {
 	return &catalog{
 		path: path, log: log, isNetwork: networkFileSystem, driver: "sqlite",
-		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searches: make(chan struct{}, maxSearches),
+		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searchSlots: make(chan struct{}, maxSearches),
 	}
 }
 
-// open returns the connections and creates or opens the file. Before each use
-// it compares the file at the path with the opened one: when another one was
-// put in its place, that one is opened. A failed opening is tried again at the
-// next use, as a full disk may have been emptied.
+// open returns the connections, and opens or creates the file first if needed.
+// Before each use it compares the file at the path with the opened one; if the
+// file was replaced, it opens the new one. A failed attempt is repeated at the
+// next use: a full disk may have been emptied meanwhile.
 func (c *catalog) open(ctx context.Context) (*handles, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,11 +89,11 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 	}
 	if c.db != nil {
 		c.log.WarnContext(ctx, "reopening the catalog: its file was replaced", "catalog", c.path)
-		_ = errors.Join(c.db.close(), c.liveness.release()) // of a folder that is gone, perhaps
+		_ = errors.Join(c.db.close(), c.liveness.release()) // the old folder may no longer exist
 		c.db = nil
 	}
 	if c.db, err = c.openFile(ctx); err != nil {
-		return nil, c.failure("opening", err)
+		return nil, c.storageError("opening", err)
 	}
 	if c.file, err = os.Stat(c.path); err != nil {
 		return nil, errors.Join(&StorageError{"catalog", c.path, withoutPath(err)}, c.db.close())
@@ -99,10 +101,9 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 	return c.db, nil
 }
 
-// openFile opens the file at the path, for reading alone when it lies on
-// read-only media.
+// openFile opens the file at the path, read-only if it cannot be written.
 func (c *catalog) openFile(ctx context.Context) (*handles, error) {
-	if err := c.touch(); err != nil {
+	if err := c.createFile(); err != nil {
 		if _, missing := os.Stat(c.path); missing == nil && isReadOnly(err) {
 			return c.openReadOnly(ctx)
 		}
@@ -133,7 +134,7 @@ func (c *catalog) openFile(ctx context.Context) (*handles, error) {
 // openReadOnly opens a file that no process can write to, such as one on a
 // read-only mount.
 func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
-	c.log.InfoContext(ctx, "opening the catalog for reading: it cannot be written", "catalog", c.path)
+	c.log.InfoContext(ctx, "opening the catalog read-only: its file cannot be written", "catalog", c.path)
 	db := &handles{}
 	if err := c.openReaders(ctx, db, "mode=ro&immutable=1"); err != nil {
 		return nil, errors.Join(err, db.close())
@@ -142,23 +143,23 @@ func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
 }
 
 func (c *catalog) openReaders(ctx context.Context, db *handles, parameters string) (err error) {
-	if db.read, err = c.connect(parameters, readers); err != nil {
+	db.readOnly = parameters
+	if db.read, err = c.connect(parameters, listConnections); err != nil {
 		return err
 	}
-	if db.lookup, err = c.connect(parameters, lookups); err != nil {
+	if db.lookup, err = c.connect(parameters, lookupConnections); err != nil {
 		return err
 	}
 	db.byID, err = db.lookup.PrepareContext(ctx, selectByID)
 	return err
 }
 
-// isReadOnly reports whether an error of creating a file says that nobody may
-// write there.
+// isReadOnly reports whether err means that this user may not write a file.
 func isReadOnly(err error) bool {
 	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
 }
 
-// writer returns the connection that writes.
+// writer returns the connection for writes. It fails if the file is read-only.
 func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 	db, err := c.open(ctx)
 	if err != nil {
@@ -170,9 +171,10 @@ func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 	return db.write, nil
 }
 
-// touch creates the file with its mode, as SQLite would use the umask.
-func (c *catalog) touch() error {
-	if err := os.MkdirAll(filepath.Dir(c.path), dirMode); err != nil {
+// createFile creates the file with its mode if it does not exist; SQLite would
+// use the umask. It fails if an existing file cannot be written.
+func (c *catalog) createFile() error {
+	if err := makeFolder(filepath.Dir(c.path)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -193,8 +195,8 @@ func (c *catalog) connect(parameters string, connections int) (*sql.DB, error) {
 }
 
 // dataSource returns the SQLite URI of a file (sqlite.org/uri.html). A Windows
-// share, //server/share/…, needs two slashes more: SQLite takes what follows
-// the first two for the URI's authority. The fullfsync pragmas make macOS flush
+// share, //server/share/…, needs two more slashes: SQLite takes what follows
+// the first two as the URI's authority. The fullfsync pragmas make macOS flush
 // the disk's own cache; other systems ignore them.
 func dataSource(path, parameters string) string {
 	path = filepath.ToSlash(path)
@@ -209,6 +211,38 @@ func dataSource(path, parameters string) string {
 
 func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY) }
 
+func (c *catalog) exists() bool {
+	_, err := os.Stat(c.path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// ping reads from the file.
+func (c *catalog) ping(ctx context.Context) error {
+	db, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	var count int
+	return c.storageError("reading settings", db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&count))
+}
+
+// quickCheck checks the structure of the file and returns "ok" or the first
+// defect. It uses a new connection, because one that searched before may have a
+// stale view of the search index.
+func (c *catalog) quickCheck(ctx context.Context) (result string, err error) {
+	opened, err := c.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	db, err := c.connect(opened.readOnly, 1)
+	if err != nil {
+		return "", c.storageError("checking the catalog", err)
+	}
+	defer db.Close()
+	err = db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result)
+	return result, c.storageError("checking the catalog", err)
+}
+
 func (c *catalog) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,7 +254,7 @@ func (c *catalog) close() error {
 	return errors.Join(err, c.db.close())
 }
 
-// close waits for queries that run.
+// close waits for running queries.
 func (h *handles) close() error {
 	var all []error
 	if h.byID != nil {

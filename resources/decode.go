@@ -16,29 +16,29 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// Limits of decoding. They are checked before or while a file is decoded: one
-// of 100 KB can unpack to a gigabyte or keep a processor busy for an hour.
+// Limits of decoding, checked before or while a file is decoded: a file of 100 KB
+// can expand to a gigabyte or keep a processor busy for an hour.
 const (
-	maxPixels   = 1 << 23 // twice the largest image that any model makes
+	maxPixels   = 1 << 23 // twice the largest image that any model generates
 	maxSide     = 1 << 14 // pixels
 	maxScans    = 100     // of a progressive JPEG; encoders write about ten
 	decodeTime  = 5 * time.Second
-	decodeBytes = 128 << 20 // of all images that are decoded at once
+	decodeBytes = 128 << 20 // of all images that are decoded at the same time
 )
 
-// codec reads one file type.
+// codec decodes one file type.
 type codec struct {
 	config func(io.Reader) (image.Config, error)
 	decode func(io.Reader) (image.Image, error)
-	// bytesPerPixel estimates the memory that decoding the costliest form takes.
+	// bytesPerPixel estimates the memory for decoding the costliest variant.
 	bytesPerPixel int64
 }
 
 func codecFor(mimeType string) (codec, error) {
 	switch mimeType {
-	case "image/png": // 16 bit RGBA, interlaced, and its copy as RGBA
+	case "image/png": // interlaced 16-bit RGBA and its copy as RGBA
 		return codec{png.DecodeConfig, png.Decode, 20}, nil
-	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes, a copy
+	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes and a copy
 		return codec{jpeg.DecodeConfig, jpeg.Decode, 28}, nil
 	case "image/webp":
 		return codec{webp.DecodeConfig, webp.Decode, 12}, nil
@@ -49,8 +49,9 @@ func codecFor(mimeType string) (codec, error) {
 	}
 }
 
-// checkHeader fails if an image must not be decoded. It returns an estimate of
-// the bytes that decoding takes, and leaves the file at its beginning.
+// checkHeader fails if an image exceeds a limit of decoding. It returns an
+// estimate of the memory that decoding takes, in bytes, and leaves the file at
+// its beginning.
 func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) {
 	c, err := codecFor(mimeType)
 	if err != nil {
@@ -72,8 +73,8 @@ func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) 
 	return int64(config.Width) * int64(config.Height) * c.bytesPerPixel, err
 }
 
-// checkScans fails for a JPEG with more scans than any encoder writes. Each one
-// goes over all pixels, and needs a few bytes of the file.
+// checkScans fails for a JPEG with more scans than any encoder writes. Each scan
+// covers all pixels, but needs only a few bytes of the file.
 func checkScans(file io.ReadSeeker) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -84,7 +85,7 @@ func checkScans(file io.ReadSeeker) error {
 			if errors.Is(err, bufio.ErrBufferFull) {
 				continue
 			}
-			return nil // the end; decoding tells whether the file is whole
+			return nil // the end; decoding fails if the file is truncated
 		}
 		const startOfScan = 0xda
 		switch marker, err := b.Peek(1); {
@@ -99,7 +100,7 @@ func checkScans(file io.ReadSeeker) error {
 	}
 }
 
-// decode reads a whole image, from the file's beginning.
+// decode decodes an image from the file's beginning.
 func decode(file io.Reader, mimeType string) (image.Image, error) {
 	c, err := codecFor(mimeType)
 	if err != nil {
@@ -108,7 +109,8 @@ func decode(file io.Reader, mimeType string) (image.Image, error) {
 	return c.decode(bufio.NewReaderSize(file, 64<<10))
 }
 
-// deadlineReader fails after a time, which ends the decoder that reads from it.
+// deadlineReader fails from a point in time on, which ends the decoder that
+// reads from it.
 type deadlineReader struct {
 	io.ReadSeeker
 	now func() time.Time
@@ -124,11 +126,11 @@ func (r deadlineReader) Read(b []byte) (int, error) {
 	return r.ReadSeeker.Read(b)
 }
 
-// withDecoder opens a saved image for decoding. It waits until the images that
-// are being decoded leave enough memory and a processor. A file that cannot be
-// decoded is ErrCorrupt.
+// withDecoder opens a saved image and calls use to decode it, once enough memory
+// and a processor are free. It fails with ErrCorrupt if the file cannot be
+// decoded.
 func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
-	file, err := l.pictures.openFile(i.Path)
+	file, err := l.store.openFile(i.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +155,8 @@ func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeek
 	return b, nil
 }
 
-// encodeUnder tries the qualities in order until the JPEG has at most limit
-// bytes.
+// encodeUnder returns a JPEG of at most limit bytes, of the first of the
+// qualities that achieves it.
 func encodeUnder(img image.Image, limit int, qualities ...int) ([]byte, error) {
 	var b bytes.Buffer
 	for _, quality := range qualities {

@@ -2,7 +2,7 @@ package resources
 
 import "golang.org/x/sys/unix"
 
-// freeBytes returns the space that this user may still fill on the disk of dir.
+// freeBytes returns the disk space that is available to this user in dir.
 func freeBytes(dir string) (uint64, error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {
@@ -11,8 +11,8 @@ func freeBytes(dir string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
-// networkFileSystem reports whether dir is on a file system of another
-// machine, and which one it is.
+// networkFileSystem reports whether dir is on a file system of another machine,
+// and returns its kind.
 func networkFileSystem(dir string) (kind string, network bool) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil || stat.Flags&unix.MNT_LOCAL != 0 {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeBytes returns the space that this user may still fill on the disk of dir.
+// freeBytes returns the disk space that is available to this user in dir.
 func freeBytes(dir string) (uint64, error) {
 	var stat unix.Statfs_t
 	if err := retryStatfs(dir, &stat); err != nil {
@@ -15,14 +15,14 @@ func freeBytes(dir string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
-// networkFileSystem reports whether dir is on a file system whose locks or
-// shared memory cannot be trusted, and which one it is.
+// networkFileSystem reports whether dir is on a file system whose locks or shared
+// memory are not reliable, and returns its kind.
 func networkFileSystem(dir string) (kind string, network bool) {
 	var stat unix.Statfs_t
 	if err := retryStatfs(dir, &stat); err != nil {
 		return "", false
 	}
-	// statfs(2), linux/magic.h. FUSE stands for sshfs, rclone and the folders
+	// See statfs(2) and linux/magic.h. FUSE includes sshfs, rclone and the folders
 	// that desktop container engines share with their host.
 	switch uint32(stat.Type) {
 	case unix.NFS_SUPER_MAGIC:

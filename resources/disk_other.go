@@ -4,8 +4,8 @@ package resources
 
 import "errors"
 
-// freeBytes is not known here: writing has to show whether there is space.
+// freeBytes is not supported here; a write fails if there is no space.
 func freeBytes(string) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// networkFileSystem reports nothing here.
+// networkFileSystem always reports false here.
 func networkFileSystem(string) (kind string, network bool) { return "", false }

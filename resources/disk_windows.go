@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// freeBytes returns the space that this user may still fill on the disk of dir.
+// freeBytes returns the disk space that is available to this user in dir.
 func freeBytes(dir string) (uint64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

@@ -16,18 +16,17 @@ import (
 	"time"
 )
 
-// Downloads serves /images/{id}.{ext} and /images/{id}/preview. A request
-// shows that it may by the signature of its link, or comes from an owner that
-// is known otherwise.
+// Downloads serves /images/{id}.{ext} and /images/{id}/preview to requests with
+// a signed link, and to authenticated owners for their own images.
 type Downloads struct {
 	Links *Links
-	// Owner tells who asks; ok is false when the request does not show it.
+	// Owner returns the authenticated owner of a request. ok is false if the
+	// request is not authenticated.
 	Owner func(context.Context) (owner string, ok bool)
 }
 
-// slowest is how slow a client may read, in bytes a second, before its
-// download is cut off.
-const slowest = 16 << 10
+// minBytesPerSecond is the rate below which a client's download is cut off.
+const minBytesPerSecond = 16 << 10
 
 // ServeHTTP answers GET and HEAD.
 func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +45,9 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	i, refusal, err := d.find(r, id)
-	if refusal != nil {
-		http.Error(w, refusal.text, refusal.status)
+	i, denied, err := d.authorize(r, id)
+	if denied != nil {
+		http.Error(w, denied.text, denied.status)
 		return
 	}
 	if err == nil && (i.State != Saved || extension != "" && extension != path.Ext(i.Path)) {
@@ -56,26 +55,26 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		if isSigned(r) {
-			// Whoever has the link may show it, on any page.
+			// A page of any origin may show an image whose link it has.
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
 		err = d.serve(w, r, i, preview)
 	}
 	if err != nil {
-		h.Set("Cross-Origin-Resource-Policy", "same-origin") // there is nothing to show
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // the response is no image
 	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrNotFound):
 		http.NotFound(w, r)
 	default:
-		d.Links.Library.log.ErrorContext(r.Context(), "an image cannot be downloaded", "id", id, "error", err)
+		d.Links.library.log.ErrorContext(r.Context(), "failed to serve an image", "id", id, "error", err)
 		http.Error(w, "The image cannot be read.", http.StatusInternalServerError)
 	}
 }
 
-// parseDownload takes the path apart: an id, perhaps an extension, perhaps
-// /preview.
+// parseDownload parses the path of a download: an id, an optional extension, and
+// optionally /preview.
 func parseDownload(name string) (id, extension string, preview, ok bool) {
 	name, ok = strings.CutPrefix(name, "/images/")
 	if !ok {
@@ -87,32 +86,34 @@ func parseDownload(name string) (id, extension string, preview, ok bool) {
 	return id, extension, preview, ValidID(id)
 }
 
-// isSigned tells requests that want to be judged by the signature of their link.
+// isSigned reports whether a request is to be authorized by the signature of its
+// link.
 func isSigned(r *http.Request) bool {
 	query := r.URL.Query()
 	return query.Get("sig") != "" || query.Get("exp") != ""
 }
 
-type refusal struct {
+// httpError is a response to a request that is not authorized.
+type httpError struct {
 	status int
 	text   string
 }
 
-// find returns the image if the request shows that it may be seen. What a
-// wrong link names is not told from what does not exist.
-func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
+// authorize returns the image of a request that may see it, or the response to
+// one that may not. An invalid link and a missing image get the same response.
+func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
-	library := d.Links.Library
+	library := d.Links.library
 	if !isSigned(r) {
 		owner, ok := d.Owner(r.Context())
 		if !ok {
-			return Image{}, &refusal{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
+			return Image{}, &httpError{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
 		}
 		i, err := library.Image(r.Context(), owner, id)
 		return i, nil, err
 	}
-	invalid := &refusal{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
+	invalid := &httpError{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
 	i, err := library.catalog.getByID(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return i, invalid, nil
@@ -127,14 +128,14 @@ func (d *Downloads) find(r *http.Request, id string) (Image, *refusal, error) {
 	case !valid:
 		return Image{}, invalid, nil
 	}
-	if expires, _ := strconv.ParseInt(exp, 10, 64); library.now().Unix() >= expires { // what is signed is a number
-		return Image{}, &refusal{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
+	if expires, _ := strconv.ParseInt(exp, 10, 64); library.now().Unix() >= expires { // only numbers are signed
+		return Image{}, &httpError{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
 	}
 	return i, nil, nil
 }
 
-// serve writes the image. The type is the stored one and never guessed. The
-// file goes to the socket by itself as long as w is net/http's own.
+// serve writes the image with its recorded type, which is never guessed. Files
+// are sent by the kernel (sendfile) if w is an io.ReaderFrom, as net/http's is.
 func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
 	var (
 		content  io.ReadSeeker
@@ -144,7 +145,7 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 		etag     = i.SHA256
 	)
 	if preview {
-		b, err := d.Links.Library.Preview(r.Context(), i)
+		b, err := d.Links.library.Preview(r.Context(), i)
 		if err != nil {
 			return err
 		}
@@ -152,7 +153,7 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 		content, size, mimeType, etag = bytes.NewReader(b), int64(len(b)), "image/jpeg", hex.EncodeToString(sum[:])
 		name = path.Base(previewName(i.Path))
 	} else {
-		file, err := d.Links.Library.Open(r.Context(), i)
+		file, err := d.Links.library.Open(r.Context(), i)
 		if err != nil {
 			return err
 		}
@@ -167,9 +168,9 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 	h.Set("Content-Type", mimeType)
 	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
 	h.Set("ETag", `"`+etag+`"`)
-	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.Lifetime.Seconds())))
-	limit := time.Minute + time.Duration(size/slowest)*time.Second
-	// Not every ResponseWriter has deadlines; those of net/http do.
+	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds())))
+	limit := time.Minute + time.Duration(size/minBytesPerSecond)*time.Second
+	// Not every ResponseWriter has deadlines, but that of net/http does.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
 	http.ServeContent(w, r, "", i.CreatedAt, content)
 	return nil

@@ -2,8 +2,6 @@ package resources_test
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"io"
 	"log/slog"
 	"mime"
@@ -12,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,25 +21,26 @@ import (
 	"zai-image-mcp/resources"
 )
 
+// download is a response and its body.
 type download struct {
 	*httptest.ResponseRecorder
 	body string
 }
 
-// downloads serves a library whose time the test holds.
+// downloads serves a library whose clock the test sets.
 type downloads struct {
 	library *resources.Library
 	links   *resources.Links
 	now     *time.Time
-	owner   string // proven otherwise, "" for none
+	owner   string // authenticated, "" for none
 }
 
 func newDownloads(t *testing.T, folder string) *downloads {
 	t.Helper()
 	now := time.Now()
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
-	return &downloads{library: l, now: &now, links: &resources.Links{Library: l, Base: "http://x.example", Lifetime: time.Hour}}
+	return &downloads{library: l, now: &now, links: resources.NewLinks(l, "http://x.example", time.Hour)}
 }
 
 func (d *downloads) get(t *testing.T, method, link string, headers ...string) download {
@@ -58,13 +56,13 @@ func (d *downloads) get(t *testing.T, method, link string, headers ...string) do
 	require.NoError(t, err)
 	policy := "same-origin"
 	if w.Code < 400 && strings.Contains(link, "sig=") || w.Code == http.StatusRequestedRangeNotSatisfiable {
-		policy = "cross-origin" // what a link proves may be shown by any page, what a token opened may not
+		policy = "cross-origin" // any page may show an image that a link opened, but not one that a token opened
 	}
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox",
 		"Cross-Origin-Resource-Policy": policy, "Referrer-Policy": "no-referrer",
 	} {
-		assert.Equal(t, want, w.Header().Get(name), "on every answer")
+		assert.Equal(t, want, w.Header().Get(name), "on every response")
 	}
 	return download{w, string(body)}
 }
@@ -77,6 +75,7 @@ func (d *downloads) link(t *testing.T, i resources.Image) string {
 	return link
 }
 
+// Only images opened by a signed link may be shown by pages of other origins.
 func TestDownloads_CrossOriginPolicy(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "a fox", []byte("\x89PNG 0123456789"))
@@ -104,9 +103,10 @@ func TestDownloads_CrossOriginPolicy(t *testing.T) {
 	}
 }
 
+// Headers, ranges, conditional requests and methods of a download.
 func TestDownloads(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
-	// What looks like a page is still sent as the image that it was saved as.
+	// A file that looks like HTML is still sent as the image type it was saved with.
 	file := "\x89PNG <script>alert(1)</script> 0123456789"
 	i := save(t, d.library, "Ein süßes Kätzchen", []byte(file))
 	link := d.link(t, i)
@@ -142,7 +142,8 @@ func TestDownloads(t *testing.T) {
 	}
 }
 
-func TestDownloadOfAPreview(t *testing.T) {
+// Previews are served at both forms of their path.
+func TestDownloads_Preview(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", pngPhoto(t, 800, 600))
 	link := d.link(t, i)
@@ -156,10 +157,10 @@ func TestDownloadOfAPreview(t *testing.T) {
 	}
 }
 
-// Only what was signed is given out, only for the time that was signed.
-func TestLinksAreExact(t *testing.T) {
+// A link opens only what was signed, and only for the time that was signed.
+func TestLinks_Exact(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
-	i, other := save(t, d.library, "x", []byte("PICTURE")), save(t, d.library, "y", []byte("two"))
+	i, other := save(t, d.library, "x", []byte("PIXELS")), save(t, d.library, "y", []byte("two"))
 	link := d.link(t, i)
 	u, err := url.Parse(link)
 	require.NoError(t, err)
@@ -183,7 +184,7 @@ func TestLinksAreExact(t *testing.T) {
 	} {
 		got := d.get(t, "GET", wrong)
 		assert.Equal(t, http.StatusForbidden, got.Code, name)
-		assert.NotContains(t, got.body, "PICTURE")
+		assert.NotContains(t, got.body, "PIXELS")
 	}
 	for _, none := range []string{
 		"/images/", "/images/x", "/images/" + i.ID + ".jpg?" + u.RawQuery, "/images/../" + i.ID + ".png?" + u.RawQuery, "/images/" + strings.ToUpper(i.ID) + ".png?" + u.RawQuery,
@@ -197,8 +198,8 @@ func TestLinksAreExact(t *testing.T) {
 	assert.Equal(t, http.StatusGone, d.get(t, "GET", link).Code)
 }
 
-// Links are good at every process on the library, also at later ones.
-func TestLinksOutliveTheProcess(t *testing.T) {
+// Links are valid in every process on the library, also in later ones.
+func TestLinks_OtherProcess(t *testing.T) {
 	folder := t.TempDir()
 	first := newDownloads(t, folder)
 	i := save(t, first.library, "x", []byte("one"))
@@ -210,19 +211,19 @@ func TestLinksOutliveTheProcess(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, elsewhere.get(t, "GET", link).Code, "each library has its own key")
 }
 
-// An owner that is known otherwise needs no link, and sees its own alone.
-func TestDownloadsOfAProvenOwner(t *testing.T) {
+// An authenticated owner needs no link, and sees only their own images.
+func TestDownloads_AuthenticatedOwner(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
-	i := save(t, d.library, "x", []byte("one")) // of local
+	i := save(t, d.library, "x", []byte("one")) // of the owner local
 	for owner, status := range map[string]int{"local": 200, "bob": 404, "": 403} {
 		d.owner = owner
 		assert.Equal(t, status, d.get(t, "GET", "/images/"+i.ID+".png").Code, owner)
 	}
 }
 
-// A file that is not the one that was saved is never sent, also not when it
-// was sent before.
-func TestDamagedFilesAreNotSent(t *testing.T) {
+// A file that differs from what was saved is never sent, even if it was sent
+// before it changed.
+func TestDownloads_DamagedFile(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", []byte("hello"))
 	link := d.link(t, i)
@@ -234,7 +235,7 @@ func TestDamagedFilesAreNotSent(t *testing.T) {
 	got := d.get(t, "GET", link)
 	assert.Equal(t, 500, got.Code)
 	assert.NotContains(t, got.body, "hell")
-	// The same change without a trace in the file's time is found after a while.
+	// The same change without a new modification time is found after a while.
 	require.NoError(t, os.WriteFile(d.library.Path(i), []byte("hello"), 0o600))
 	require.Equal(t, 200, d.get(t, "GET", link).Code)
 	info, err = os.Stat(d.library.Path(i))
@@ -246,35 +247,15 @@ func TestDamagedFilesAreNotSent(t *testing.T) {
 	require.NoError(t, os.Remove(d.library.Path(i)))
 	assert.Equal(t, 500, d.get(t, "GET", link).Code)
 	require.NoError(t, d.library.Remove(t.Context(), "local", i.ID))
-	assert.Equal(t, 403, d.get(t, "GET", link).Code, "an image that its owner removed is as one that never was")
+	assert.Equal(t, 403, d.get(t, "GET", link).Code, "a removed image gets the same response as an unknown one")
 }
 
-// A catalog of the first version gets what it lacks, and loses nothing.
-func TestCatalogsOfTheFirstVersion(t *testing.T) {
-	folder := t.TempDir()
-	catalog := filepath.Join(folder, ".catalog.db")
-	schema, err := os.ReadFile("schema.sql")
-	require.NoError(t, err)
-	db, err := sql.Open("sqlite", catalog)
-	require.NoError(t, err)
-	_, err = db.ExecContext(t.Context(), string(schema)+`; INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
-		VALUES ('01m7wnsdj83vthhjy68qfe1hke', '', 'local', 'saved', 0, 0, '1970-01-01', 'm', 'old', '1x1', 'hd', 0, 0)`)
-	require.NoError(t, err)
-	require.NoError(t, db.Close())
-	setVersion(t, catalog, 1)
-	d := newDownloads(t, folder)
-	i, err := d.library.Image(t.Context(), "local", "01m7wnsdj83vthhjy68qfe1hke")
-	require.NoError(t, err)
-	assert.Equal(t, "old", i.Prompt)
-	d.link(t, i)
-}
-
-// No path leads to anything but an image with its right signature.
+// No path opens anything but an image with its correct signature.
 func FuzzDownloads(f *testing.F) {
-	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })
-	i := save(f, l, "x", []byte("PICTURE"))
-	links := &resources.Links{Library: l, Lifetime: time.Hour}
+	i := save(f, l, "x", []byte("PIXELS"))
+	links := resources.NewLinks(l, "", time.Hour)
 	link, _, err := links.URL(f.Context(), i)
 	require.NoError(f, err)
 	handler := &resources.Downloads{Links: links, Owner: func(context.Context) (string, bool) { return "", false }}

@@ -12,43 +12,54 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a save asks of the system, and in which order: the file is flushed
-// before it gets its name, its folder after that, and the row comes last.
-func TestSaveIsFlushedInOrder(t *testing.T) {
+// The system calls of the first save in a new library, in their order: new
+// folders are flushed before anything is paid for, the file is flushed before it
+// gets its name, the folder after that, and the row is written last.
+func TestSave_FlushOrder(t *testing.T) {
 	if folder := os.Getenv("ZAI_TEST_ONE_SAVE"); folder != "" {
 		save(t, open(t, folder), "x", []byte("hello"))
 		return
 	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("NOT TESTED: strace is not installed, so the order of flushing was not looked at")
+		t.Skip("NOT TESTED: strace is not installed, so the order of flushes is unknown")
 	}
-	folder, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
-	c := testProcess(t, "TestSaveIsFlushedInOrder", "ZAI_TEST_ONE_SAVE="+folder)
-	c.Args = append([]string{strace, "-f", "-o", trace, "-e", "trace=openat,fsync,fdatasync,renameat,renameat2,pwrite64"}, append([]string{c.Path}, c.Args[1:]...)...)
+	parent, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
+	folder := filepath.Join(parent, "new", "images")
+	c := testProcess(t, "TestSave_FlushOrder", "ZAI_TEST_ONE_SAVE="+folder)
+	c.Args = append([]string{strace, "-f", "-y", "-o", trace, "-e", "trace=openat,mkdir,mkdirat,fsync,fdatasync,renameat,renameat2,pwrite64", c.Path}, c.Args[1:]...)
 	c.Path = strace
 	out, err := c.CombinedOutput()
 	if strings.Contains(string(out), "ptrace") && err != nil {
-		t.Skip("NOT TESTED: this system does not let strace work")
+		t.Skip("NOT TESTED: strace does not work on this system")
 	}
 	require.NoError(t, err, string(out))
 	raw, err := os.ReadFile(trace)
 	require.NoError(t, err)
-	// The number of the call's file, so that each step is told from the others.
-	opened := regexp.MustCompile(`openat\(\d+, "(\.tmp-[^"]+\.png)", .*\) = (\d+)`).FindStringSubmatchIndex(string(raw))
-	require.NotNil(t, opened, "a temporary file")
-	rest := string(raw)[opened[1]:]
-	file := string(raw)[opened[4]:opened[5]]
-	flushed := regexp.MustCompile(`fsync\(` + file + `\)`).FindStringIndex(rest)
-	renamed := regexp.MustCompile(`renameat2?\(\d+, "\.tmp-`).FindStringIndex(rest)
-	require.NotNil(t, flushed, "the file is flushed")
-	require.NotNil(t, renamed, "and renamed")
-	assert.Less(t, flushed[0], renamed[0])
-	after := rest[renamed[1]:]
-	folderFlushed := regexp.MustCompile(`fsync\(\d+\)`).FindStringIndex(after)
-	row := regexp.MustCompile(`pwrite64\(\d+`).FindStringIndex(after)
-	require.NotNil(t, folderFlushed, "the folder is flushed")
-	require.NotNil(t, row, "the row is written")
-	assert.Less(t, folderFlushed[0], row[0])
-	assert.Regexp(t, `f(data)?sync\(\d+\)`, after[row[1]:], "and flushed too")
+
+	const writesRow = `pwrite64\(\d+<[^>]*/\.catalog\.db-wal>`
+	p, f := regexp.QuoteMeta(parent), regexp.QuoteMeta(folder)
+	at := map[string]int{}
+	rest, offset := string(raw), 0
+	for _, step := range []struct{ name, call string }{
+		{"the folder is created", `mkdir(at)?\(.*"` + f + `"`},
+		{"its parent is flushed", `fsync\(\d+</?` + p + `/new>\)`},
+		{"the parent's parent is flushed", `fsync\(\d+<` + p + `>\)`},
+		{"the row is reserved", writesRow},
+		{"a temporary file is created", `openat\(.*"\.tmp-[^"]+\.png", .*O_CREAT`},
+		{"it is flushed", `fsync\(\d+<[^>]*/\.tmp-[^>]+\.png>\)`},
+		{"it is renamed", `renameat2?\(.*"\.tmp-[^"]+\.png"`},
+		{"its folder is flushed", `fsync\(\d+<` + f + `/\d+/\d+/\d+>\)`},
+		{"the row is saved", writesRow},
+		{"and flushed", `f(data)?sync\(\d+<[^>]*/\.catalog\.db-wal>`},
+	} {
+		found := regexp.MustCompile(step.call).FindStringIndex(rest)
+		require.NotNil(t, found, "%s\n%s", step.name, raw)
+		at[step.name] = offset + found[0]
+		rest, offset = rest[found[1]:], offset+found[1]
+	}
+	beforeFlush := string(raw[at["it is renamed"]:at["its folder is flushed"]])
+	assert.NotRegexp(t, writesRow, beforeFlush, "the row is not written before the folder is flushed")
+	beforeRename := string(raw[at["a temporary file is created"]:at["it is flushed"]])
+	assert.NotRegexp(t, `renameat2?\(.*"\.tmp-`, beforeRename, "the file is not renamed before it is flushed")
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Entry is an image as programs see it: in the structured results of the
-// tools and in the metadata resource. Fields that do not apply are left out.
+// Entry describes an image to programs: in the structured results of the tools
+// and in the metadata resource. Fields that do not apply are omitted.
 type Entry struct {
 	ID                string          `json:"id"`
 	Status            Status          `json:"status"`
@@ -26,17 +26,17 @@ type Entry struct {
 	Size              string          `json:"size"`
 	Quality           string          `json:"quality"`
 	CreatedAt         string          `json:"created_at"`        // RFC 3339
-	CostUSD           float64         `json:"cost_usd"`          // 0 when nothing was charged
-	Sandbox           bool            `json:"sandbox,omitempty"` // drawn by the sandbox, not made by Z.AI
+	CostUSD           float64         `json:"cost_usd"`          // 0 if nothing was charged
+	Sandbox           bool            `json:"sandbox,omitempty"` // drawn by the sandbox, not by Z.AI
 	RequestID         string          `json:"request_id,omitempty"`
 	ContentFilter     []ContentFilter `json:"content_filter,omitempty"`
 	Error             *Failure        `json:"error,omitempty"`
 }
 
-// Status is what callers are told of an image's State.
+// Status is the state of an image as shown to callers.
 type Status string
 
-// What callers are told.
+// The statuses.
 const (
 	StatusSaved   Status = "saved"
 	StatusWorking Status = "working"
@@ -44,7 +44,7 @@ const (
 	StatusUnknown Status = "unknown"
 )
 
-// Status sums State and Failure up for callers.
+// Status returns the status that State and Failure amount to.
 func (i Image) Status() Status {
 	switch {
 	case i.State == Saved:
@@ -58,27 +58,28 @@ func (i Image) Status() Status {
 	}
 }
 
-// Reach says how callers get at files beside MCP.
+// Locator describes how callers reach image files other than through MCP.
 type Locator struct {
-	Path   bool   // they share the machine's file system
-	Folder string // what they call the library's folder; "" when it has the same name for them
-	Links  *Links // by HTTP; nil for not at all
+	Path   bool   // callers share this machine's file system
+	Folder string // the callers' name of the library's folder; "" if it is the same
+	Links  *Links // for downloads over HTTP; nil for none
 }
 
-// path returns what callers call an image's file, "" when there is none.
-func (r Locator) path(l *Library, i Image) string {
-	if r.Folder == "" || i.Path == "" {
+// path returns the callers' path of an image's file, "" if it has none.
+func (o Locator) path(l *Library, i Image) string {
+	if o.Folder == "" || i.Path == "" {
 		return l.Path(i)
 	}
 	name, separator := i.Path, "/"
-	if strings.Contains(r.Folder, `\`) { // a folder of Windows, whatever this machine is
+	if strings.Contains(o.Folder, `\`) { // a Windows folder, on whatever system this runs
 		name, separator = strings.ReplaceAll(name, "/", `\`), `\`
 	}
-	return strings.TrimRight(r.Folder, `/\`) + separator + name
+	return strings.TrimRight(o.Folder, `/\`) + separator + name
 }
 
-// Entry describes an image.
-func (l *Library) Entry(ctx context.Context, i Image, reach Locator) Entry {
+// Entry returns the description of an image, with the path and the link that
+// the locator allows.
+func (l *Library) Entry(ctx context.Context, i Image, locator Locator) Entry {
 	e := Entry{
 		ID: i.ID, Status: i.Status(), MIMEType: i.MIMEType, Width: i.Width, Height: i.Height, Bytes: i.Bytes, SHA256: i.SHA256,
 		Prompt: i.Prompt, Model: i.Model, Size: i.Size, Quality: i.Quality, CreatedAt: i.CreatedAt.Format(time.RFC3339Nano),
@@ -90,13 +91,13 @@ func (l *Library) Entry(ctx context.Context, i Image, reach Locator) Entry {
 	if e.Status == StatusSaved || e.Status == StatusWorking {
 		e.URI, e.PreviewURI = URI(i.ID, Original), URI(i.ID, Preview)
 	}
-	if reach.Path {
-		e.Path = reach.path(l, i)
+	if locator.Path {
+		e.Path = locator.path(l, i)
 	}
-	if reach.Links != nil && i.State == Saved {
-		link, expires, err := reach.Links.URL(ctx, i)
+	if locator.Links != nil && i.State == Saved {
+		link, expires, err := locator.Links.URL(ctx, i)
 		if err != nil {
-			l.log.WarnContext(ctx, "no download link", "id", i.ID, "error", err)
+			l.log.WarnContext(ctx, "failed to make a download link", "id", i.ID, "error", err)
 			return e
 		}
 		e.DownloadURL, e.DownloadExpiresAt = link, expires.Format(time.RFC3339)

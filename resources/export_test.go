@@ -2,50 +2,28 @@ package resources
 
 import "context"
 
-// Shrink lets tests look at the scaling alone.
-var Shrink = shrink
-
-// ShrinkPNG lets tests compare the row by row way with the other.
+// Parts of making a preview.
 var (
-	ShrinkPNG   = shrinkPNG
-	ErrNotPlain = errNotPlain
+	Shrink            = shrink
+	ShrinkPNG         = shrinkPNG
+	ErrUnsupportedPNG = errUnsupportedPNG
 )
 
-// Pragma reads a setting of the connection that writes.
-func (l *Library) Pragma(ctx context.Context, name string) (value string, err error) {
-	write, err := l.catalog.writer(ctx)
-	if err == nil {
-		err = write.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
-	}
-	return value, err
-}
+// SetFreeSpace replaces the query for the free space on the images' disk.
+func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.store.free = free }
 
-// MakePreview makes a preview without keeping it.
-func (l *Library) MakePreview(ctx context.Context, i Image) ([]byte, error) {
-	return l.makePreview(ctx, i)
-}
-
-// SetFreeSpace replaces what the disk of the images says of its free space.
-func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.pictures.free = free }
-
-// SetNetwork makes the library see its folder on a network file system.
+// SetNetwork makes the library treat its folder as one on a network file system.
 func (l *Library) SetNetwork(kind string) {
 	l.catalog.isNetwork = func(string) (string, bool) { return kind, true }
 }
 
-// SetDriver opens the catalog with another driver of database/sql.
+// SetDriver replaces the driver of database/sql.
 func (l *Library) SetDriver(name string) { l.catalog.driver = name }
 
-// DataSource is the SQLite URI of a file.
+// DataSource returns the SQLite URI of a file, for connections that write.
 func DataSource(path string) string { return dataSource(path, "_txlock=immediate") }
 
-// Limits of decoding.
-const (
-	MaxScans  = maxScans
-	MaxPixels = maxPixels
-)
-
-// IDs lists ids for completion.
+// IDs returns the ids of saved images that begin with a prefix.
 func (l *Library) IDs(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
 	return l.catalog.idsWithPrefix(ctx, owner, prefix, limit)
 }

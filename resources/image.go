@@ -1,8 +1,3 @@
-// Package resources is the library of images: files in a folder, a catalog
-// of them in SQLite, small previews, and how agents see them as MCP resources.
-//
-// The row of an image is also the journal of the money it costs: it exists,
-// durably, before the image is asked for.
 package resources
 
 import (
@@ -15,33 +10,33 @@ type State string
 
 // The states in their usual order.
 const (
-	Queued    State = "queued"    // reserved, nothing was sent
+	Queued    State = "queued"    // reserved; nothing was sent
 	Submitted State = "submitted" // the request may have been sent
-	Answered  State = "answered"  // made and billed; the link to it is known
+	Answered  State = "answered"  // generated and billed; the link is known
 	Saved     State = "saved"     // file and row are durable
 	Failed    State = "failed"    // there is no image; billed only if Charged
-	Unknown   State = "unknown"   // may have been billed, was not sent again
-	Removed   State = "removed"   // deleted by the user; the row remembers what it cost
+	Unknown   State = "unknown"   // may have been billed; the request is not repeated
+	Removed   State = "removed"   // deleted by the user; the row keeps what it cost
 )
 
-// Image is one row of the catalog.
+// Image is one image and everything that the catalog records of it.
 type Image struct {
 	ID        string // ULID, 26 characters, lower case
-	CallID    string // the call it was made in; images of one call share it
+	CallID    string // the call that requested it; images of one call share it
 	Owner     string
 	State     State
 	CreatedAt time.Time
 
 	Model, Prompt, Size, Quality, UserID string
 	Sandbox                              bool  // made by the built-in sandbox
-	CostMicroUSD                         int64 // what it costs, 1e-6 US dollars
+	CostMicroUSD                         int64 // price in 1e-6 US dollars
 	Charged                              bool  // counts as spent
 
 	UpstreamURL, RequestID, LogID string
-	TaskID                        string // of an image that the service makes by itself
+	TaskID                        string // of an asynchronous task; "" for a synchronous request
 	ContentFilter                 []ContentFilter
 
-	Path          string // below the store's folder, with slashes
+	Path          string // relative to the store's folder, with slashes
 	MIMEType      string
 	Width, Height int // pixels
 	Bytes         int64
@@ -49,19 +44,19 @@ type Image struct {
 
 	Failure *Failure // why it is not saved
 
-	UpstreamAnswer string // of the API, when it was not understood; without the key, at most 4 KB
+	UpstreamAnswer string // an API response that was not understood; without the key, at most 4 KB
 
-	Delivered bool // a caller has got it, or heard what became of it
+	Delivered bool // a caller received the image or its failure
 }
 
-// ContentFilter is a remark of the vendor's content check, level 0 being the
+// ContentFilter is one finding of the vendor's content filter. Level 0 is the
 // most severe and 3 the least.
 type ContentFilter struct {
 	Role  string `json:"role"`
 	Level int    `json:"level"`
 }
 
-// Failure is a problem in words for whoever made the call, as kept in a row.
+// Failure describes a failure to callers. It is stored in the catalog.
 type Failure struct {
 	Kind      Kind   `json:"kind"`
 	Message   string `json:"message"`
@@ -69,27 +64,28 @@ type Failure struct {
 	Retryable bool   `json:"retryable"`
 }
 
-// CostUSD is what the image costs in US dollars.
+// CostUSD returns the price in US dollars.
 func (i Image) CostUSD() float64 { return float64(i.CostMicroUSD) / 1e6 }
 
-// Working reports whether the image is still being made.
+// Working reports whether the image is still being generated or downloaded.
 func (i Image) Working() bool {
 	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
 }
 
-// Errors of the library. Callers find them with errors.Is.
+// Errors of the library, for use with errors.Is.
 var (
-	// ErrNotFound says that no such image exists for this owner.
+	// ErrNotFound means that the owner has no image with this id.
 	ErrNotFound = errors.New("no such image")
-	// ErrStorage says that folder or catalog cannot be used.
+	// ErrStorage means that the folder or the catalog cannot be used.
 	ErrStorage = errors.New("the image library cannot be used")
-	// ErrBudget says that a reservation would exceed the daily budget.
+	// ErrBudget means that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
-	// ErrSettled says that a row knows better than what was to be written: it
-	// is saved, removed, has a link, or is another process's now.
+	// ErrSettled means that an update was not written because the row has newer
+	// data: the image is saved or removed, has a link, or belongs to another
+	// process.
 	ErrSettled = errors.New("the image is settled")
-	// ErrWorking says that an image is still being made.
+	// ErrWorking means that an image is still being generated.
 	ErrWorking = errors.New("the image is still being made")
-	// ErrCorrupt says that a file is not the one that was saved.
+	// ErrCorrupt means that a file differs from what was saved.
 	ErrCorrupt = errors.New("the image file was changed or damaged")
 )

@@ -2,8 +2,6 @@ package resources
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,41 +17,41 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Options say where the library lies and what it takes from outside.
+// Options configure a Library.
 type Options struct {
-	Folder  string           // images
-	Catalog string           // SQLite file, ".catalog.db" in the folder when empty
+	Folder  string           // of the image files
+	Catalog string           // SQLite file; default ".catalog.db" in Folder
 	Now     func() time.Time // clock
 	Random  io.Reader        // for ids; must be safe for concurrent use
 	Log     *slog.Logger
 }
 
-// Library is the folder, its catalog and the previews. It is safe for
-// concurrent use, also by several processes on one folder. Nothing is opened
-// or made before the first use.
+// Library is a folder of images, its catalog and its previews. It is safe for
+// concurrent use, also by several processes on one folder. Files and folders
+// are created or opened at the first use.
 type Library struct {
-	pictures     *store
+	store        *store // image files
 	previews     *store
 	catalog      *catalog
 	now          func() time.Time
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
 	decodeSlots  *semaphore.Weighted // processors
-	making       singleflight.Group
-	intact       verifiedCache
+	previewCalls singleflight.Group  // by image id
+	verified     verifiedCache
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader
 	idTime  uint64 // of the newest id, Unix milliseconds
 }
 
-// New makes a library.
+// New returns a library. It touches no file.
 func New(o Options) *Library {
 	if o.Catalog == "" {
 		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
 	}
 	return &Library{
-		pictures:     newStore(o.Folder, true, o.Now),
+		store:        newStore(o.Folder, true, o.Now),
 		previews:     newStore(filepath.Join(filepath.Dir(o.Catalog), ".previews"), false, o.Now),
 		catalog:      newCatalog(o.Catalog, o.Log),
 		now:          o.Now,
@@ -64,10 +62,10 @@ func New(o Options) *Library {
 	}
 }
 
-// Close closes catalog and folders.
+// Close closes the catalog and the folders.
 func (l *Library) Close() error {
 	err := l.catalog.close()
-	for _, s := range []*store{l.pictures, l.previews} {
+	for _, s := range []*store{l.store, l.previews} {
 		if e := s.close(); err == nil {
 			err = e
 		}
@@ -75,8 +73,8 @@ func (l *Library) Close() error {
 	return err
 }
 
-// NewID returns an id that sorts after all that this process made before, also
-// when the clock was set back.
+// NewID returns an id that sorts after all earlier ids of this process, even if
+// the clock was set back.
 func (l *Library) NewID() (string, error) {
 	l.idMu.Lock()
 	defer l.idMu.Unlock()
@@ -88,31 +86,32 @@ func (l *Library) NewID() (string, error) {
 	return strings.ToLower(id.String()), nil
 }
 
-// Record writes a step in an image's life, durably.
+// Record durably writes the state and the results of an image. It fails with
+// ErrSettled if the row has newer data.
 func (l *Library) Record(ctx context.Context, i Image) error {
 	return l.catalog.update(ctx, i, l.now(), condition{})
 }
 
-// RecordIf is Record for a row that was in the given state and that the
-// process of the lease works on, which it prolongs. It fails with ErrSettled
-// when that is not so any more.
+// RecordIf is like Record, but writes only if the row is still in the state was
+// and owned by the lease's process, and extends the lease. It fails with
+// ErrSettled otherwise.
 func (l *Library) RecordIf(ctx context.Context, i Image, was State, lease Lease) error {
 	return l.catalog.update(ctx, i, l.now(), condition{was, lease.Process, lease.Until})
 }
 
-// Content is an image file on its way into the library.
+// Content is an image file to be saved.
 type Content struct {
 	io.Reader
-	MIMEType, Extension string // true to the bytes; the extension with its dot
+	MIMEType, Extension string // of the actual bytes; the extension has its dot
 	Width, Height       int    // pixels
 }
 
-// Save writes file and row, in this order, both durably: a row in state Saved
-// means that the image is there. An error of the content's reader comes back
-// as it is, all others are ErrStorage.
+// Save durably writes the file and then the row, so that a row in state Saved
+// always has its file. Errors of the content's reader are returned unchanged;
+// all others match ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
-	sha, size, err := l.pictures.save(name, c)
+	sha, size, err := l.store.save(name, c)
 	if err != nil {
 		return i, err
 	}
@@ -121,26 +120,29 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	i.Width, i.Height = c.Width, c.Height
 	err = l.Record(ctx, i)
 	if errors.Is(err, ErrSettled) {
-		return l.settled(ctx, i)
+		return l.resolveSettled(ctx, i)
 	}
 	return i, err
 }
 
-// settled looks what became of an image while it was being saved: another
-// process saved it too, or the user removed it.
-func (l *Library) settled(ctx context.Context, i Image) (Image, error) {
-	row, err := l.Image(ctx, i.Owner, i.ID)
+// resolveSettled deletes the file of an image that was removed, or saved by
+// another process under another name, while it was being saved here. It returns
+// the image as it is in the catalog.
+func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
+	current, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return i, errors.Join(err, l.pictures.remove(i.Path))
-	case err == nil && row.Path != i.Path:
-		return row, l.pictures.remove(i.Path)
+		return i, errors.Join(err, l.store.remove(i.Path))
+	case err == nil && current.State != Saved: // the other process's file is missing already
+		return i, l.Record(ctx, i)
+	case err == nil && current.Path != i.Path:
+		return current, l.store.remove(i.Path)
 	default: // in doubt the file stays
-		return row, err
+		return current, err
 	}
 }
 
-// Image looks an image up, in any state.
+// Image returns an image in any state except Removed.
 func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 	if !ValidID(id) {
 		return Image{}, ErrNotFound
@@ -148,9 +150,9 @@ func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 	return l.catalog.getOwned(ctx, owner, id)
 }
 
-// List pages through saved images, newest first, whose prompt holds query.
-// The cursor is "" at first and then what the page before gave; "" comes back
-// with the last page.
+// List returns a page of saved images, newest first, whose prompt contains
+// every word of query. cursor is "" for the first page and otherwise the next of
+// the page before; next is "" on the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
 	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1, Saved)
 	if err != nil || len(page) <= limit {
@@ -159,8 +161,8 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 	return page[:limit], page[limit-1].ID, nil
 }
 
-// Unsaved lists the newest images that are paid for, or may be, and are not
-// in the library.
+// Unsaved returns the newest images that were or may have been paid for and are
+// not saved, at most limit for each state.
 func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
 	var list []Image
 	for _, state := range []State{Submitted, Answered, Unknown} {
@@ -173,81 +175,53 @@ func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image
 	return list, nil
 }
 
-// Ready reports whether the catalog can be used.
+// Exists reports whether the catalog's file exists. Other methods create it.
+func (l *Library) Exists() bool { return l.catalog.exists() }
+
+// Ready fails if the catalog cannot be opened.
 func (l *Library) Ready(ctx context.Context) error {
 	_, err := l.catalog.open(ctx)
 	return err
 }
 
-// Reachable reports whether catalog and folder answer.
+// Reachable fails if the catalog or the folder does not respond.
 func (l *Library) Reachable(ctx context.Context) error {
-	db, err := l.catalog.open(ctx)
-	if err != nil {
+	if err := l.catalog.ping(ctx); err != nil {
 		return err
 	}
-	var one int
-	if err := db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&one); err != nil {
-		return l.catalog.failure("asking", err)
-	}
-	root, err := l.pictures.open()
-	if err != nil {
-		return err
-	}
-	if _, err := root.Stat("."); err != nil {
-		return folderError(l.pictures.dir, withoutPath(err))
-	}
-	return nil
+	return l.store.ping()
 }
 
-// Read gives the exact bytes of a saved image. A file that is not the one
-// that was saved is ErrCorrupt.
-func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
-	if i.State != Saved {
-		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
-	}
-	file, err := l.pictures.openFile(i.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
-		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
-	}
-	b := make([]byte, i.Bytes)
-	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, redactName(i.Path), withoutPath(err))
-	}
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
-	}
-	return b, nil
-}
+// Folder returns the folder of the image files.
+func (l *Library) Folder() string { return l.store.dir }
 
-// Path is where the image lies on this machine, absolute when the folder is.
+// Path returns the path of an image's file on this machine, "" if it has none.
+// It is absolute if the folder is.
 func (l *Library) Path(i Image) string {
 	if i.Path == "" {
 		return ""
 	}
-	return l.pictures.path(i.Path)
+	return l.store.path(i.Path)
 }
 
-// Remove deletes an image: first its row turns to Removed, then the files go,
-// so that no row promises an image that is not there. What the image cost
-// still counts.
+// Remove deletes an image: first its row becomes Removed, then the files are
+// deleted, so that no row refers to a missing file. The cost still counts. It
+// fails with ErrWorking for an image that is being generated.
 func (l *Library) Remove(ctx context.Context, owner, id string) error {
+	const longestWork = time.Hour // after that, an image that is still Working was abandoned
 	i, err := l.Image(ctx, owner, id)
 	if err != nil {
 		return err
 	}
-	if i.Working() && l.now().Sub(i.CreatedAt) < time.Hour {
+	if i.Working() && l.now().Sub(i.CreatedAt) < longestWork {
 		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
-	name := i.Path
-	if err := l.catalog.remove(ctx, owner, id, l.now()); err != nil || name == "" {
+	name, err := l.catalog.remove(ctx, owner, id, l.now())
+	if err != nil || name == "" {
 		return err
 	}
 	if err := l.previews.remove(previewName(name)); err != nil {
-		l.log.WarnContext(ctx, "preview is not removed", "id", id, "error", err)
+		l.log.WarnContext(ctx, "failed to remove a preview", "id", id, "error", err)
 	}
-	return l.pictures.remove(name)
+	return l.store.remove(name)
 }

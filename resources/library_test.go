@@ -3,7 +3,6 @@ package resources_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,45 +24,13 @@ import (
 	"zai-image-mcp/resources"
 )
 
-func open(t testing.TB, folder string) *resources.Library {
-	t.Helper()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
-	t.Cleanup(func() { assert.NoError(t, l.Close()) })
-	return l
-}
-
-// reserveOne reserves a call of one image.
-func reserveOne(l *resources.Library, i resources.Image, budget int64) (resources.Image, error) {
-	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Count: 1, Budget: budget})
-	if err != nil {
-		return i, err
-	}
-	return reserved.New[0], nil
-}
-
-func reserve(t testing.TB, l *resources.Library, prompt string) resources.Image {
-	t.Helper()
-	i, err := reserveOne(l, resources.Image{
-		Owner: "local", State: resources.Submitted, Model: "m", Prompt: prompt, Size: "40x30", Quality: "hd", CostMicroUSD: 10_000,
-	}, 0)
-	require.NoError(t, err)
-	return i
-}
-
-func save(t testing.TB, l *resources.Library, prompt string, file []byte) resources.Image {
-	t.Helper()
-	i, err := l.Save(context.Background(), reserve(t, l, prompt), resources.Content{
-		Reader: bytes.NewReader(file), MIMEType: "image/png", Extension: ".png", Width: 40, Height: 30,
-	})
-	require.NoError(t, err)
-	return i
-}
-
-func TestSaveAndRead(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "pictures")
+// A saved image has the exact bytes, the documented path and modes, and is visible
+// to other processes and to its owner only.
+func TestSave(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	_, err := os.Stat(folder)
-	require.ErrorIs(t, err, fs.ErrNotExist, "nothing is made before the first use")
+	require.ErrorIs(t, err, fs.ErrNotExist, "nothing is created before the first use")
 
 	file := []byte("\x89PNG not really")
 	i := save(t, l, "A cute, little kitten!", file)
@@ -77,7 +44,7 @@ func TestSaveAndRead(t *testing.T) {
 
 	again, err := open(t, folder).Image(t.Context(), "local", i.ID)
 	require.NoError(t, err)
-	assert.Equal(t, i, again, "another process sees the same")
+	assert.Equal(t, i, again, "another process gets the same image")
 	b, err := l.Read(t.Context(), again)
 	require.NoError(t, err)
 	assert.Equal(t, file, b)
@@ -87,13 +54,14 @@ func TestSaveAndRead(t *testing.T) {
 	for path, want := range map[string]fs.FileMode{l.Path(i): 0o644, filepath.Dir(l.Path(i)): 0o755, filepath.Join(folder, ".catalog.db"): 0o600} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
-		if runtime.GOOS != "windows" { // which has no such modes
+		if runtime.GOOS != "windows" { // Windows has no such modes
 			assert.Equal(t, want, info.Mode().Perm(), path)
 		}
 	}
 }
 
-func TestDamageIsFound(t *testing.T) {
+// Read fails for a file that differs from what was saved.
+func TestRead_DamagedFile(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{
 		"one bit": func(p string) error { return os.WriteFile(p, []byte("hellp"), 0o600) },
 		"shorter": func(p string) error { return os.Truncate(p, 2) },
@@ -108,7 +76,8 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
-func TestLinksAreNotFollowed(t *testing.T) {
+// Symbolic links are not followed, neither for reading nor for saving.
+func TestLibrary_SymbolicLinks(t *testing.T) {
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", []byte("hello"))
 	outside := filepath.Join(t.TempDir(), "secret")
@@ -118,14 +87,14 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	_, err := l.Read(t.Context(), i)
 	require.Error(t, err)
 
-	// Nor a link to a file inside.
+	// A link to a file inside is not followed either.
 	other := save(t, l, "y", []byte("hello"))
 	require.NoError(t, os.Remove(l.Path(i)))
 	require.NoError(t, os.Symlink(filepath.Base(other.Path), l.Path(i)))
 	_, err = l.Read(t.Context(), i)
 	require.ErrorContains(t, err, "not a regular file")
 
-	// A linked folder must not lead a new image outside either.
+	// A linked folder does not lead a new image outside.
 	elsewhere := t.TempDir()
 	folder := t.TempDir()
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(folder, time.Now().UTC().Format("2006"))))
@@ -137,7 +106,8 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-func TestBrokenSourceLeavesNothing(t *testing.T) {
+// If the source of an image fails, its error is returned and no file stays.
+func TestSave_SourceFails(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
 	broken := errors.New("connection lost")
@@ -145,7 +115,7 @@ func TestBrokenSourceLeavesNothing(t *testing.T) {
 		Reader: io.MultiReader(strings.NewReader("half"), readError{broken}), MIMEType: "image/png", Extension: ".png",
 	})
 	require.ErrorIs(t, err, broken)
-	require.NotErrorIs(t, err, resources.ErrStorage, "the disk is not to blame")
+	require.NotErrorIs(t, err, resources.ErrStorage, "it is not an error of the disk")
 	assert.NotEqual(t, resources.Saved, i.State)
 	require.NoError(t, filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if !d.IsDir() && !strings.Contains(path, ".catalog.db") {
@@ -155,7 +125,8 @@ func TestBrokenSourceLeavesNothing(t *testing.T) {
 	}))
 }
 
-func TestTemporaryFilesOfTheDeadAreSwept(t *testing.T) {
+// Old temporary files of dead processes are removed, new ones stay.
+func TestSave_SweepsTemporaryFiles(t *testing.T) {
 	folder := t.TempDir()
 	day := filepath.Join(folder, time.Now().UTC().Format("2006/01/02"))
 	require.NoError(t, os.MkdirAll(day, 0o755))
@@ -170,98 +141,9 @@ func TestTemporaryFilesOfTheDeadAreSwept(t *testing.T) {
 	require.NoError(t, err)
 }
 
-type readError struct{ err error }
-
-func (r readError) Read([]byte) (int, error) { return 0, r.err }
-
-func TestUnwritableFolder(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	l := open(t, filepath.Join(file, "folder"))
-	_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
-	require.ErrorIs(t, err, resources.ErrStorage)
-	_, _, err = l.List(t.Context(), "local", "", "", 10)
-	require.ErrorIs(t, err, resources.ErrStorage)
-}
-
-func TestNewerCatalogIsRefused(t *testing.T) {
-	folder := t.TempDir()
-	catalog := filepath.Join(folder, ".catalog.db")
-	require.NoError(t, open(t, folder).Record(t.Context(), reserve(t, open(t, folder), "x")))
-	setVersion(t, catalog, 99)
-	_, err := open(t, folder).Image(t.Context(), "local", strings.Repeat("0", 26))
-	require.ErrorIs(t, err, resources.ErrStorage)
-	require.ErrorContains(t, err, "newer version")
-}
-
-// A commit survives a power cut, and several processes work side by side.
-func TestCatalogSettings(t *testing.T) {
-	l := open(t, t.TempDir())
-	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
-		got, err := l.Pragma(t.Context(), name)
-		require.NoError(t, err)
-		assert.Equal(t, want, got, name)
-	}
-}
-
-func TestBudget(t *testing.T) {
-	l := open(t, t.TempDir())
-	picture := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
-	const budget = 25_000
-	for want := range 3 {
-		i, err := reserveOne(l, picture, budget)
-		if want == 2 {
-			require.ErrorIs(t, err, resources.ErrBudget)
-			continue
-		}
-		require.NoError(t, err)
-		if want == 0 { // released money can be spent again
-			i.State, i.Charged = resources.Failed, false
-			require.NoError(t, l.Record(t.Context(), i))
-			_, err = reserveOne(l, picture, budget)
-			require.NoError(t, err)
-		}
-	}
-	spent, err := l.SpentToday(t.Context(), "local", false)
-	require.NoError(t, err)
-	assert.InDelta(t, 0.02, spent, 1e-9)
-	other := picture
-	other.Owner = "somebody"
-	_, err = reserveOne(l, other, budget)
-	require.NoError(t, err, "each owner has a budget")
-	play := picture
-	play.Sandbox = true
-	_, err = reserveOne(l, play, budget)
-	require.NoError(t, err, "the sandbox's money is its own")
-}
-
-func TestBudgetIsExactUnderContention(t *testing.T) {
-	folder := t.TempDir()
-	var taken, refused int
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for range 4 { // processes
-		l := open(t, folder)
-		for range 10 {
-			all.Go(func() {
-				_, err := reserveOne(l, resources.Image{Owner: "local", CostMicroUSD: 10_000}, 150_000)
-				mu.Lock()
-				defer mu.Unlock()
-				if err == nil {
-					taken++
-				} else {
-					assert.ErrorIs(t, err, resources.ErrBudget)
-					refused++
-				}
-			})
-		}
-	}
-	all.Wait()
-	assert.Equal(t, 15, taken)
-	assert.Equal(t, 25, refused)
-}
-
-func TestPages(t *testing.T) {
+// Pages list every saved image once, newest first, and special characters in a
+// query are literal.
+func TestList_Pages(t *testing.T) {
 	l := open(t, t.TempDir())
 	var want []string
 	for n := range 25 {
@@ -295,6 +177,7 @@ func TestPages(t *testing.T) {
 	assert.Empty(t, found)
 }
 
+// A removed image is gone, with its file and preview; its cost stays.
 func TestRemove(t *testing.T) {
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", pngPhoto(t, 64, 48))
@@ -307,14 +190,85 @@ func TestRemove(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	spent, err := l.SpentToday(t.Context(), "local", false)
 	require.NoError(t, err)
-	assert.InDelta(t, 0.01, spent, 1e-9, "deleting an image does not bring its money back")
+	assert.InDelta(t, 0.01, spent, 1e-9, "the cost of a removed image still counts")
 	list, _, err := l.List(t.Context(), "local", "", "", 10)
 	require.NoError(t, err)
 	assert.Empty(t, list)
 }
 
-// Several hosts start a server each, all on one folder.
-func TestTwoProcessesOnOneFolder(t *testing.T) {
+// Remove blanks an API response that was not understood: it may contain the prompt
+// and a link to the image.
+func TestRemove_UpstreamAnswer(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	i := reserve(t, l, "a secret plan")
+	i.State, i.Failure, i.UpstreamAnswer = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}, `{"echo":"a secret plan"}`
+	require.NoError(t, l.Record(t.Context(), i))
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	var kept string
+	row := openSQLite(t, filepath.Join(folder, ".catalog.db")).QueryRowContext(t.Context(), `SELECT upstream_answer || prompt || upstream_url || path FROM images WHERE id=?`, i.ID)
+	require.NoError(t, row.Scan(&kept))
+	assert.Empty(t, kept)
+}
+
+// An image that is saved while it is removed leaves no file.
+func TestRemove_BesideSave(t *testing.T) {
+	folder := t.TempDir()
+	l, other := open(t, folder), open(t, folder)
+	for range 60 {
+		i := reserve(t, l, "x")
+		i.State, i.UpstreamURL, i.Failure = resources.Answered, "https://images.example/x.png", &resources.Failure{Kind: "download"}
+		require.NoError(t, l.Record(t.Context(), i))
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, err := other.Save(context.Background(), i, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png"})
+			if err != nil {
+				assert.ErrorIs(t, err, resources.ErrNotFound)
+			}
+		})
+		both.Go(func() { assert.NoError(t, l.Remove(context.Background(), "local", i.ID)) })
+		both.Wait()
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// An image that another process saved and found missing again, while it was being
+// saved here, keeps the file that was saved here.
+func TestSave_FoundMissingMeanwhile(t *testing.T) {
+	folder := t.TempDir()
+	l, other := open(t, folder), open(t, folder)
+	l.SetDriver("sqlite-recorder")
+	recorder := statements()
+	i := reserve(t, l, "x") // without a link
+	content := func(extension string) resources.Content {
+		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
+	}
+	saved, err := other.Save(t.Context(), i, content(".jpg"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(other.Path(saved)))
+	var once sync.Once
+	recorder.intercept(t, func(statement string) {
+		if strings.Contains(statement, "SELECT EXISTS") { // after the row turned out to be saved
+			once.Do(func() {
+				problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
+				done, err := other.Repair(context.Background(), problem)
+				if assert.NoError(t, err) {
+					assert.Contains(t, done, "lost")
+				}
+			})
+		}
+	})
+	got, err := l.Save(t.Context(), i, content(".png"))
+	require.NoError(t, err)
+	assert.Equal(t, resources.Saved, got.State)
+	_, err = l.Read(t.Context(), got)
+	require.NoError(t, err)
+}
+
+// Several hosts start one server each, all on one folder.
+func TestLibrary_TwoProcesses(t *testing.T) {
 	if os.Getenv("ZAI_TEST_SAVER") != "" {
 		saveMany(t, os.Getenv("ZAI_TEST_SAVER"))
 		return
@@ -323,23 +277,23 @@ func TestTwoProcessesOnOneFolder(t *testing.T) {
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
-			out, err := testProcess(t, "TestTwoProcessesOnOneFolder", "ZAI_TEST_SAVER="+folder).CombinedOutput()
+			out, err := testProcess(t, "TestLibrary_TwoProcesses", "ZAI_TEST_SAVER="+folder).CombinedOutput()
 			assert.NoError(t, err, string(out))
 		})
 	}
 	all.Wait()
 	l := open(t, folder)
-	rows, _, err := l.List(t.Context(), "local", "", "", 1000)
+	images, _, err := l.List(t.Context(), "local", "", "", 1000)
 	require.NoError(t, err)
-	require.Len(t, rows, 400)
-	for _, i := range rows {
+	require.Len(t, images, 160)
+	for _, i := range images {
 		b, err := l.Read(t.Context(), i)
 		require.NoError(t, err)
 		assert.Equal(t, i.Prompt, string(b))
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
-	assert.Len(t, files, 400)
+	assert.Len(t, files, 160)
 }
 
 func saveMany(t *testing.T, folder string) {
@@ -347,11 +301,40 @@ func saveMany(t *testing.T, folder string) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
-			for n := range 25 {
+			for n := range 10 {
 				prompt := fmt.Sprintf("%d %d %d", os.Getpid(), worker, n)
 				save(t, l, prompt, []byte(prompt))
 			}
 		})
 	}
 	all.Wait()
+}
+
+// Record adds an image that the catalog does not contain, because it was replaced.
+func TestRecord_UnknownImage(t *testing.T) {
+	l := open(t, t.TempDir())
+	i := reserve(t, open(t, t.TempDir()), "x")
+	i.State, i.UpstreamURL = resources.Answered, "https://images.example/x.png"
+	require.NoError(t, l.Record(t.Context(), i))
+	got, err := l.Image(t.Context(), "local", i.ID)
+	require.NoError(t, err)
+	assert.Equal(t, i, got)
+	require.NoError(t, l.Remove(t.Context(), "local", save(t, l, "y", []byte("y")).ID))
+	removed := i
+	removed.ID = got.ID
+	require.NoError(t, l.Record(t.Context(), removed))
+}
+
+// Ids sort in the order in which they were made, even if the clock is set back.
+func TestNewID_ClockSetBack(t *testing.T) {
+	now := time.Now()
+	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	defer l.Close()
+	last := ""
+	for range 20 {
+		id, err := l.NewID()
+		require.NoError(t, err)
+		assert.Greater(t, id, last)
+		last, now = id, now.Add(-time.Minute)
+	}
 }

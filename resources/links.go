@@ -14,16 +14,23 @@ import (
 	"time"
 )
 
-// Links makes addresses at which images can be downloaded for a while
-// without any other proof of who asks. Whoever has the address has the
-// image, so it carries an expiry and a signature over it.
+// Links makes and checks signed download links. A link grants access to one
+// image without other authentication, so it carries an expiry time and a
+// signature over both. Links is safe for concurrent use.
 type Links struct {
-	Library  *Library
-	Base     string        // where the server is reached, without a slash at the end
-	Lifetime time.Duration // of a link
+	library  *Library
+	base     string
+	lifetime time.Duration
 
 	mu  sync.Mutex
-	key []byte
+	key []byte // cached; see signingKey
+}
+
+// NewLinks returns Links to the images of a library. base is the URL of the
+// server that serves Downloads, without a slash at the end; each link is valid
+// for lifetime.
+func NewLinks(library *Library, base string, lifetime time.Duration) *Links {
+	return &Links{library: library, base: base, lifetime: lifetime}
 }
 
 const (
@@ -31,39 +38,39 @@ const (
 	linkKeySize = sha256.Size
 )
 
-// URL is a new link to a saved image.
+// URL returns a new link to a saved image and the time at which it expires.
 func (l *Links) URL(ctx context.Context, i Image) (link string, expires time.Time, err error) {
-	expires = l.Library.now().UTC().Add(l.Lifetime).Truncate(time.Second)
+	expires = l.library.now().UTC().Add(l.lifetime).Truncate(time.Second)
 	exp := strconv.FormatInt(expires.Unix(), 10)
-	sig, err := l.sign(ctx, i.Owner, i.ID, exp)
+	sig, err := l.signature(ctx, i.Owner, i.ID, exp)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	query := url.Values{"exp": {exp}, "sig": {sig}}
-	return l.Base + "/images/" + i.ID + path.Ext(i.Path) + "?" + query.Encode(), expires, nil
+	return l.base + "/images/" + i.ID + path.Ext(i.Path) + "?" + query.Encode(), expires, nil
 }
 
-// verify reports whether a link was made by us for this image of this owner.
-// Whether it is still valid is another question.
+// verify reports whether sig is the signature of a link to this image of this
+// owner that expires at exp. It does not check whether exp has passed.
 func (l *Links) verify(ctx context.Context, owner, id, exp, sig string) (bool, error) {
-	want, err := l.sign(ctx, owner, id, exp)
+	want, err := l.signature(ctx, owner, id, exp)
 	return hmac.Equal([]byte(sig), []byte(want)), err
 }
 
-func (l *Links) sign(ctx context.Context, owner, id, exp string) (string, error) {
-	key, err := l.secret(ctx)
+func (l *Links) signature(ctx context.Context, owner, id, exp string) (string, error) {
+	key, err := l.signingKey(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
-	// Lengths first, so that no two triples read the same.
+	// Lengths come first, so that no two triples have the same text.
 	fmt.Fprintf(mac, "%d %s %d %s %d %s", len(owner), owner, len(id), id, len(exp), exp)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
-// secret is the key of all links of the library. It lies in the catalog, so
-// that links outlive the process and are good at every process beside it.
-func (l *Links) secret(ctx context.Context) ([]byte, error) {
+// signingKey returns the key of all links of the library. It is stored in the
+// catalog, so that links outlive the process and other processes accept them.
+func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key != nil {
@@ -71,12 +78,12 @@ func (l *Links) secret(ctx context.Context) ([]byte, error) {
 	}
 	fresh := make([]byte, linkKeySize)
 	_, _ = rand.Read(fresh) // never fails
-	key, err := l.Library.catalog.setting(ctx, linkKeyName, fresh)
+	key, err := l.library.catalog.setting(ctx, linkKeyName, fresh)
 	if err != nil {
 		return nil, err
 	}
 	if len(key) != linkKeySize {
-		return nil, fmt.Errorf("%w: key of links has %d bytes", ErrStorage, len(key))
+		return nil, fmt.Errorf("%w: the key of download links has %d bytes", ErrStorage, len(key))
 	}
 	l.key = key
 	return key, nil

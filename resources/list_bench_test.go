@@ -22,8 +22,8 @@ func fill(t testing.TB, folder string, n int) {
 	_, err = db.Exec(`INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged,
 		path, mime_type, width, height, bytes, sha256)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'cogview-4-250304', 'picture number ' || i || ' of a fox in the snow', '1024x1024',
-		'standard', 10000, 1, '2026/01/01/picture-' || i || '.png', 'image/png', 1024, 1024, 1500000, '00' FROM n`, n)
+		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'cogview-4-250304', 'image number ' || i || ' of a fox in the snow', '1024x1024',
+		'standard', 10000, 1, '2026/01/01/image-' || i || '.png', 'image/png', 1024, 1024, 1500000, '00' FROM n`, n)
 	require.NoError(t, err)
 }
 

@@ -11,45 +11,47 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// liveness proves to other processes of this machine that a process lives: it
-// holds a lock on a file that bears its name, which the operating system
-// releases when the process ends, however it ends. Leases remain the fallback
-// for processes without such a file.
+// liveness shows other processes of this machine that a process is alive: it
+// holds a lock on a file with its name, which the operating system releases
+// when the process ends in any way. For processes without such a file, other
+// code falls back to leases.
 type liveness struct {
-	dir string // of the lock files; "" where locks cannot be trusted
+	dir string // of the lock files; "" where locks are not reliable
 
-	mu    sync.Mutex
-	held  map[string]*flock.Flock
-	seen  map[string]observation // processes that hold their lock and let leases expire
-	tries int                    // to lock a new file; others may be looking at it
+	mu       sync.Mutex
+	held     map[string]*flock.Flock
+	observed map[string]observation // of living processes
+	maxTries int                    // to lock a new file, which another process may be probing
+	swept    bool
 }
 
-// observation is the newest lease of a process and since when it did not change.
+// observation is the last lease of a process, and since when it is the last.
 type observation struct {
-	leaseUntil int64
+	leaseUntil int64 // Unix milliseconds
 	since      time.Time
 }
 
-// processName is the form of names that can be a file's.
+// processName matches the names that are safe as file names.
 var processName = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
 func newLiveness(dir string) *liveness {
-	return &liveness{dir: dir, held: map[string]*flock.Flock{}, seen: map[string]observation{}, tries: 100}
+	return &liveness{dir: dir, held: map[string]*flock.Flock{}, observed: map[string]observation{}, maxTries: 100}
 }
 
 func (l *liveness) path(process string) string { return filepath.Join(l.dir, process+".lock") }
 
-// hold takes the lock of a process of this program and keeps it until release.
-func (l *liveness) hold(process string) error {
+// hold takes the lock of a process that this program runs as, and keeps it
+// until release.
+func (l *liveness) hold(process string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
 		return nil
 	}
-	if err := os.MkdirAll(l.dir, dirMode); err != nil {
+	if err := mkdir(l.dir); err != nil {
 		return withoutPath(err)
 	}
-	for range l.tries {
+	for range l.maxTries {
 		lock := flock.New(l.path(process), flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
 		switch {
@@ -57,14 +59,43 @@ func (l *liveness) hold(process string) error {
 			return withoutPath(err)
 		case locked && l.isCurrent(lock):
 			l.held[process] = lock
+			l.sweep(now)
 			return nil
 		}
-		_ = lock.Close() // it was looked at, or removed, by another process
+		_ = lock.Close() // another process is probing the file, or has removed it
 	}
 	return errors.New("the lock file is in use")
 }
 
-// isCurrent reports whether a locked file still is the one at its path.
+// staleLockAge is the age from which the lock file of a dead process is of no
+// use, because its leases have expired.
+const staleLockAge = 24 * time.Hour
+
+// sweep removes, once per program, old lock files of dead processes. A process
+// that was killed without open rows is never probed, so its file would stay.
+func (l *liveness) sweep(now time.Time) {
+	if l.swept {
+		return
+	}
+	l.swept = true
+	names, err := filepath.Glob(l.path("*"))
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if info, err := os.Lstat(name); err != nil || now.Sub(info.ModTime()) < staleLockAge {
+			continue
+		}
+		lock := flock.New(name, flock.SetFlag(os.O_RDWR))
+		if locked, err := lock.TryLock(); err == nil && locked {
+			_ = removeLock(lock) // if it fails, another process will remove it
+			continue
+		}
+		_ = lock.Close()
+	}
+}
+
+// isCurrent reports whether a locked file is still the one at its path.
 func (l *liveness) isCurrent(lock *flock.Flock) bool {
 	info, err := lock.Stat()
 	if err != nil {
@@ -74,25 +105,25 @@ func (l *liveness) isCurrent(lock *flock.Flock) bool {
 	return err == nil && os.SameFile(info, current)
 }
 
-// disable makes every other process unknown: where locks of another machine
-// are not seen, a file that can be locked proves nothing.
+// disable makes the state of every other process unknown. Use it where locks of
+// other machines are not visible, so that a free lock proves nothing.
 func (l *liveness) disable() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dir = ""
 }
 
-// processState is what is known of another process.
+// processState is the known state of another process.
 type processState int
 
 const (
-	stateUnknown processState = iota // another machine, or a version without lock files
+	stateUnknown processState = iota // on another machine, or of a version without lock files
 	stateAlive
 	stateDead
 )
 
-// probe tells whether a process lives. Of a dead one the caller holds the lock
-// until it calls done, which removes the file.
+// probe returns the state of a process. For a dead process it holds the
+// process's lock until the caller calls done, which removes the file.
 func (l *liveness) probe(process string) (state processState, done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,42 +142,42 @@ func (l *liveness) probe(process string) (state processState, done func()) {
 		_ = lock.Close()
 		return stateAlive, nil
 	}
-	return stateDead, func() { _ = remove(lock) } // at worst the file is found again
+	return stateDead, func() { _ = removeLock(lock) } // if it fails, the file is probed again
 }
 
-// stalled reports whether a process that holds its lock has not renewed its
-// leases for so long, by this process's own clock, that others may take over:
-// it may be stopped or hung. The wall clock is not asked, which may have been
-// set forward.
+// stalled reports whether a process that holds its lock may be stopped or hung:
+// its last lease, leaseUntil, did not change for the duration of a lease. The
+// duration is measured with this process's monotonic clock, because the wall
+// clock may have been set forward.
 func (l *liveness) stalled(process string, leaseUntil int64, now time.Time, lease time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last, ok := l.seen[process]
+	last, ok := l.observed[process]
 	if !ok || last.leaseUntil != leaseUntil {
-		l.seen[process] = observation{leaseUntil, now}
+		l.observed[process] = observation{leaseUntil, now}
 		return false
 	}
 	return now.Sub(last.since) >= lease
 }
 
-// release gives up the locks of this program.
+// release releases all locks that this program holds.
 func (l *liveness) release() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []error
 	for process, lock := range l.held {
-		all = append(all, remove(lock))
+		all = append(all, removeLock(lock))
 		delete(l.held, process)
 	}
-	clear(l.seen)
+	clear(l.observed)
 	return errors.Join(all...)
 }
 
-// remove deletes a lock file and gives up its lock.
-func remove(lock *flock.Flock) error {
+// removeLock deletes a lock file and releases its lock.
+func removeLock(lock *flock.Flock) error {
 	early := os.Remove(lock.Path())
 	err := lock.Close()
-	if early != nil { // Windows deletes no open file
+	if early != nil { // Windows cannot delete an open file
 		_ = os.Remove(lock.Path()) // the folder may be gone
 	}
 	return err

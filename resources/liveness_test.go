@@ -2,7 +2,6 @@ package resources_test
 
 import (
 	"bufio"
-	"crypto/rand"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,25 +14,11 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// randomReader is a source of ids.
-type randomReader struct{}
-
-func (randomReader) Read(b []byte) (int, error) { return rand.Read(b) }
-
-func reserveFor(t *testing.T, l *resources.Library, process string, until time.Time) resources.Image {
-	t.Helper()
-	reserved, err := l.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, TaskID: "t"}}, Count: 1, Lease: resources.Lease{Process: process, Until: until},
-	})
-	require.NoError(t, err)
-	return reserved.New[0]
-}
-
-// The work of a process that was killed is taken over at once, although its
-// lease lasts for an hour.
+// The work of a killed process can be claimed at once, although its lease lasts for
+// an hour.
 func TestClaim_ProcessKilled(t *testing.T) {
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
-		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
 		_, _ = os.Stdout.WriteString("reserved\n")
 		select {}
@@ -51,7 +36,7 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	lease := resources.Lease{Process: "heir", Until: time.Now().Add(time.Minute)}
 	list, err := l.Claim(t.Context(), lease, 10, true)
 	require.NoError(t, err)
-	assert.Empty(t, list, "it lives")
+	assert.Empty(t, list, "the process is alive")
 	require.NoError(t, c.Process.Kill())
 	_ = c.Wait() // killed
 	list, err = l.Claim(t.Context(), lease, 10, false)
@@ -62,14 +47,14 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// A clock that is set forward takes nothing from a process that lives; one
-// that stands still for a whole lease loses its work.
+// A clock that is set forward takes no work from a living process. A process that
+// does not renew its leases for the duration of a lease loses its work.
 func TestClaim_ClockSetForward(t *testing.T) {
 	folder := t.TempDir()
 	alive := open(t, folder)
 	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
 	now := time.Now().Add(2 * time.Minute)
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	claim := func() int {
 		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(30 * time.Second)}, 10, false)
@@ -79,21 +64,21 @@ func TestClaim_ClockSetForward(t *testing.T) {
 	assert.Zero(t, claim())
 	now = now.Add(20 * time.Second)
 	require.NoError(t, alive.Renew(t.Context(), resources.Lease{Process: "alive", Until: time.Now().Add(40 * time.Second)}, []string{i.ID}))
-	assert.Zero(t, claim(), "it renewed its lease, by its own clock")
+	assert.Zero(t, claim(), "it renewed its lease by its own clock")
 	now = now.Add(20 * time.Second)
 	assert.Zero(t, claim())
 	now = now.Add(20 * time.Second)
-	assert.Equal(t, 1, claim(), "it stands still")
+	assert.Equal(t, 1, claim(), "it renewed nothing for the duration of a lease")
 }
 
-// Without a lock file, as of another machine, leases count.
+// For a process without a lock file, such as one on another machine, leases count.
 func TestClaim_UnknownProcess(t *testing.T) {
 	folder := t.TempDir()
 	other := open(t, folder)
 	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, ".processes")))
 	now := time.Now()
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	for _, tt := range []struct {
 		at   time.Duration
@@ -106,10 +91,32 @@ func TestClaim_UnknownProcess(t *testing.T) {
 	}
 }
 
-// A lock file goes with its library.
+// Old lock files of processes that were killed without open work are removed. Those
+// of living processes, and new ones, stay.
+func TestLiveness_StaleLockFiles(t *testing.T) {
+	folder := t.TempDir()
+	processes := filepath.Join(folder, ".processes")
+	reserveFor(t, open(t, folder), "alive", time.Now().Add(time.Hour))
+	for name, age := range map[string]time.Duration{"killed": 25 * time.Hour, "young": time.Hour, "alive": 48 * time.Hour} {
+		path := filepath.Join(processes, name+".lock")
+		if name != "alive" {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+		}
+		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+	}
+	reserveFor(t, open(t, folder), "new", time.Now().Add(time.Hour))
+	left, err := filepath.Glob(filepath.Join(processes, "*"))
+	require.NoError(t, err)
+	for n := range left {
+		left[n] = filepath.Base(left[n])
+	}
+	assert.Equal(t, []string{"alive.lock", "new.lock", "young.lock"}, left)
+}
+
+// Close removes the lock file of the process.
 func TestLibrary_CloseReleasesLock(t *testing.T) {
 	folder := t.TempDir()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	reserveFor(t, l, "one", time.Now().Add(time.Hour))
 	held, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
 	require.NoError(t, err)

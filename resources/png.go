@@ -11,13 +11,14 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// errNotPlain says that a PNG is not of the form that pngRows reads.
-var errNotPlain = errors.New("not a plain PNG")
+// errUnsupportedPNG means that a PNG is not of the variant that pngRows reads.
+var errUnsupportedPNG = errors.New("not an 8-bit RGB PNG without interlacing")
 
-// shrinkPNG does what decoding and shrink do, for the form in which images
-// come: 8 bit RGB, not interlaced. It goes row by row, so that an image of
-// 16 MB of pixels costs one of 1 MB, and takes less time than decoding alone
-// does in the standard library. Other forms are errNotPlain.
+// shrinkPNG decodes a PNG and scales it down like shrink, row by row. Compared
+// with decoding by the standard library followed by shrink, it takes 0.4 to 0.8
+// of the CPU time and 0.07 to 0.22 of the memory (BenchmarkShrinkPNG). It
+// supports the variant that the models generate, 8-bit RGB without interlacing,
+// and fails with errUnsupportedPNG for all others.
 func shrinkPNG(r io.Reader, limit int) (image.Image, error) {
 	rows, err := openPNG(r)
 	if err != nil {
@@ -45,7 +46,7 @@ func shrinkPNG(r io.Reader, limit int) (image.Image, error) {
 	return &image.RGBA{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, width, height)}, nil
 }
 
-// addRow adds k neighbours of an RGB row to each sum.
+// addRow adds k adjacent pixels of an RGB row to each sum.
 func addRow(sums []uint32, row []byte, k int) {
 	if k == 2 {
 		for i := 0; i+3 <= len(sums); i += 3 {
@@ -65,7 +66,7 @@ func addRow(sums []uint32, row []byte, k int) {
 	}
 }
 
-// mean writes RGBA from sums over area pixels.
+// mean writes an RGBA row from sums over area pixels.
 func mean(out []byte, sums []uint32, area uint32) {
 	for i, o := 0, 0; i+3 <= len(sums); i, o = i+3, o+4 {
 		s, p := sums[i:i+3], out[o:o+4]
@@ -93,10 +94,10 @@ func openPNG(r io.Reader) (*pngRows, error) {
 	width, height := binary.BigEndian.Uint32(ihdr[0:4]), binary.BigEndian.Uint32(ihdr[4:8])
 	const depth8RGBPlain = "\x08\x02\x00\x00\x00"
 	if string(head[12:16]) != "IHDR" || string(ihdr[8:13]) != depth8RGBPlain {
-		return nil, errNotPlain
+		return nil, errUnsupportedPNG
 	}
 	if width == 0 || height == 0 || max(width, height) > maxSide || uint64(width)*uint64(height) > maxPixels {
-		return nil, fmt.Errorf("%dx%d pixels are too many or none", width, height)
+		return nil, fmt.Errorf("%dx%d pixels are none or too many", width, height)
 	}
 	data := &idat{r: b}
 	if err := data.first(); err != nil {
@@ -110,7 +111,7 @@ func openPNG(r io.Reader) (*pngRows, error) {
 	return &pngRows{width: w, height: int(height), pixels: inflated, row: make([]byte, 3*w), above: make([]byte, 3*w)}, nil
 }
 
-// next gives the next row; it stays valid until the next call.
+// next returns the next row, which is valid until the next call.
 func (p *pngRows) next() ([]byte, error) {
 	var filter [1]byte
 	if _, err := io.ReadFull(p.pixels, filter[:]); err != nil {
@@ -123,14 +124,15 @@ func (p *pngRows) next() ([]byte, error) {
 	return p.row, unfilter(filter[0], p.row, p.above)
 }
 
-// finish reads what is left, which brings the checksum.
+// finish reads the rest of the data, which verifies its checksum. done is the
+// number of rows that were read.
 func (p *pngRows) finish(done int) error {
 	for ; done < p.height; done++ {
 		if _, err := p.next(); err != nil {
 			return err
 		}
 	}
-	// One byte is enough to know: the rest may inflate to gigabytes.
+	// One byte more is enough: the rest could inflate to gigabytes.
 	switch _, err := io.CopyN(io.Discard, p.pixels, 1); {
 	case err == nil:
 		return errors.New("more pixels than rows")
@@ -141,8 +143,8 @@ func (p *pngRows) finish(done int) error {
 	}
 }
 
-// unfilter undoes the filters of the PNG specification, section 9, for three
-// bytes a pixel.
+// unfilter reverses the filters of section 9 of the PNG specification for three
+// bytes per pixel.
 func unfilter(filter byte, row, above []byte) error {
 	const bpp = 3
 	switch filter {
@@ -197,13 +199,14 @@ func abs(n int) int {
 	return n
 }
 
-// idat is the contents of the IDAT chunks, one after the other.
+// idat reads the concatenated content of the IDAT chunks.
 type idat struct {
 	r    *bufio.Reader
 	left int64 // of the current chunk
 }
 
-// first skips to the first IDAT. Transparency makes a PNG not plain.
+// first skips to the first IDAT chunk. It fails with errUnsupportedPNG for a PNG
+// with transparency.
 func (d *idat) first() error {
 	for {
 		name, err := d.header()
@@ -213,7 +216,7 @@ func (d *idat) first() error {
 		case name == "IDAT":
 			return nil
 		case name == "tRNS" || name == "IEND":
-			return errNotPlain
+			return errUnsupportedPNG
 		}
 		if _, err := io.CopyN(io.Discard, d.r, d.left+4); err != nil {
 			return err
@@ -221,7 +224,7 @@ func (d *idat) first() error {
 	}
 }
 
-// header reads the length and name of a chunk.
+// header reads the length and the name of a chunk.
 func (d *idat) header() (name string, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(d.r, head[:]); err != nil {
@@ -231,8 +234,8 @@ func (d *idat) header() (name string, err error) {
 	return string(head[4:]), nil
 }
 
-// Read implements io.Reader. The inflated data has a checksum of its own, so
-// those of the chunks are skipped.
+// Read implements io.Reader. It skips the checksums of the chunks, because the
+// compressed data has its own.
 func (d *idat) Read(b []byte) (int, error) {
 	for d.left == 0 {
 		if _, err := d.r.Discard(4); err != nil {

@@ -2,10 +2,14 @@ package resources_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +18,23 @@ import (
 	"zai-image-mcp/resources"
 )
 
+// Data after the last row of a PNG is not decompressed.
+func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
+	const width, height, extra = 16, 16, 8 << 20
+	var pixels bytes.Buffer
+	z := zlib.NewWriter(&pixels)
+	_, _ = z.Write(make([]byte, height*(1+3*width)))
+	_, _ = io.CopyN(z, rand.NewChaCha8([32]byte{}), extra)
+	require.NoError(t, z.Close())
+	file := append(pngHeader(width, height, rgb), pngChunk("IDAT", pixels.Bytes())...)
+	file = append(file, pngChunk("IEND", nil)...)
+	r := bytes.NewReader(file)
+	_, err := resources.ShrinkPNG(r, 512)
+	require.ErrorContains(t, err, "more pixels than rows")
+	assert.Greater(t, r.Len(), extra/2, "the rest is not read")
+}
+
+// rgbPNG returns an 8-bit RGB PNG.
 func rgbPNG(t testing.TB, width, height int, level png.CompressionLevel) []byte {
 	t.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
@@ -29,9 +50,9 @@ func rgbPNG(t testing.TB, width, height int, level png.CompressionLevel) []byte 
 	return b.Bytes()
 }
 
-// The row by row way gives exactly what decoding and shrinking give.
-func TestShrinkPNGIsTheSame(t *testing.T) {
-	for _, size := range [][2]int{{1, 1}, {3, 2}, {511, 512}, {513, 20}, {1024, 1024}, {1344, 768}, {1600, 900}, {2048, 2048}, {17, 1999}} {
+// Shrinking row by row gives exactly the pixels of decoding and shrinking.
+func TestShrinkPNG_SameAsDecoder(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {3, 2}, {511, 512}, {513, 20}, {1024, 1024}, {1344, 768}, {1600, 900}, {2048, 600}, {17, 1999}} {
 		for _, level := range []png.CompressionLevel{png.NoCompression, png.BestSpeed, png.DefaultCompression} {
 			file := rgbPNG(t, size[0], size[1], level)
 			full, err := png.Decode(bytes.NewReader(file))
@@ -46,7 +67,8 @@ func TestShrinkPNGIsTheSame(t *testing.T) {
 	}
 }
 
-func TestOtherPNGsAreNotPlain(t *testing.T) {
+// Other variants of PNG are refused, for the standard library to decode.
+func TestShrinkPNG_Unsupported(t *testing.T) {
 	for name, img := range map[string]image.Image{
 		"gray": image.NewGray(image.Rect(0, 0, 9, 9)), "alpha": image.NewNRGBA(image.Rect(0, 0, 9, 9)),
 		"palette": image.NewPaletted(image.Rect(0, 0, 9, 9), color.Palette{color.Black}), "deep": image.NewRGBA64(image.Rect(0, 0, 9, 9)),
@@ -54,19 +76,20 @@ func TestOtherPNGsAreNotPlain(t *testing.T) {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, img))
 		_, err := resources.ShrinkPNG(&b, 512)
-		require.ErrorIs(t, err, resources.ErrNotPlain, name)
+		require.ErrorIs(t, err, resources.ErrUnsupportedPNG, name)
 	}
 }
 
-func TestDamagedPNGs(t *testing.T) {
+// A truncated PNG is an error wherever it is cut.
+func TestShrinkPNG_Truncated(t *testing.T) {
 	file := rgbPNG(t, 60, 50, png.DefaultCompression)
-	for n := range len(file) - 16 { // what is behind the pixels holds nothing
+	for n := range len(file) - 16 { // the last 16 bytes contain no pixels
 		_, err := resources.ShrinkPNG(bytes.NewReader(file[:n]), 512)
 		require.Error(t, err, "cut at %d", n)
 	}
 }
 
-// What both ways accept looks the same in both.
+// A PNG that both decoders accept has the same pixels in both.
 func FuzzShrinkPNG(f *testing.F) {
 	f.Add(rgbPNG(f, 9, 7, png.DefaultCompression), uint8(4))
 	f.Add(rgbPNG(f, 30, 20, png.NoCompression), uint8(7))
@@ -77,7 +100,7 @@ func FuzzShrinkPNG(f *testing.F) {
 			return
 		}
 		img, err := resources.ShrinkPNG(bytes.NewReader(file), int(limit))
-		if errors.Is(err, resources.ErrNotPlain) {
+		if errors.Is(err, resources.ErrUnsupportedPNG) {
 			return
 		}
 		full, wantErr := png.Decode(bytes.NewReader(file))
@@ -92,4 +115,27 @@ func FuzzShrinkPNG(f *testing.F) {
 			t.Fatal("another image")
 		}
 	})
+}
+
+// The row by row decoder against the standard library's decoder, both with the
+// same filter.
+func BenchmarkShrinkPNG(b *testing.B) {
+	for _, size := range []int{1024, 2048} {
+		file := pngPhoto(b, size, size)
+		b.Run(fmt.Sprintf("%d/rows", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := resources.ShrinkPNG(bytes.NewReader(file), resources.PreviewSide)
+				require.NoError(b, err)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/standard", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				full, err := png.Decode(bytes.NewReader(file))
+				require.NoError(b, err)
+				resources.Shrink(full, resources.PreviewSide)
+			}
+		})
+	}
 }

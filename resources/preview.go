@@ -14,47 +14,49 @@ import (
 const (
 	// PreviewSide is the longest side of a preview in pixels.
 	PreviewSide = 512
-	// PreviewBytes is the largest preview: 100 KB when written as base64.
+	// PreviewBytes is the maximum size of a preview, which is 100 KB as base64.
 	PreviewBytes = 75_000
 )
 
-// Preview returns a JPEG of at most PreviewSide and PreviewBytes. It is made
-// once and kept beside the catalog. A caller whose context ends gets an error
-// at once; the preview is made all the same, for the next one.
+// Preview returns a JPEG of at most PreviewSide and PreviewBytes. It is made once
+// and stored beside the catalog. If ctx ends, Preview returns at once, and the
+// preview is made in the background for the next call.
 func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	if kept := l.keptPreview(i); kept != nil {
-		return kept, nil
+	if stored := l.storedPreview(i); stored != nil {
+		return stored, nil
 	}
-	making := l.making.DoChan(i.ID, func() (any, error) { return l.newPreview(context.WithoutCancel(ctx), i) })
+	call := l.previewCalls.DoChan(i.ID, func() (any, error) { return l.newPreview(context.WithoutCancel(ctx), i) })
 	select {
-	case made := <-making:
+	case made := <-call:
 		if made.Err != nil {
 			return nil, made.Err
 		}
-		return made.Val.([]byte), nil //nolint:forcetypeassert // of the function above
+		return made.Val.([]byte), nil //nolint:forcetypeassert // the function above returns bytes
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// keptPreview returns nil if there is no usable one.
-func (l *Library) keptPreview(i Image) []byte {
+// storedPreview returns the stored preview of an image, or nil if there is no
+// usable one.
+func (l *Library) storedPreview(i Image) []byte {
 	file, err := l.previews.openFile(previewName(i.Path))
 	if err != nil {
 		return nil
 	}
 	defer file.Close()
-	kept, err := io.ReadAll(io.LimitReader(file, PreviewBytes+1))
-	if err != nil || len(kept) > PreviewBytes || !bytes.HasPrefix(kept, []byte("\xff\xd8\xff")) {
+	const jpegMagic = "\xff\xd8\xff"
+	b, err := io.ReadAll(io.LimitReader(file, PreviewBytes+1))
+	if err != nil || len(b) > PreviewBytes || !bytes.HasPrefix(b, []byte(jpegMagic)) {
 		return nil
 	}
-	return kept
+	return b
 }
 
-// newPreview makes a preview and keeps it, unless the image is removed
+// newPreview makes a preview and stores it, unless the image is removed
 // meanwhile.
 func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	made, err := l.makePreview(ctx, i)
@@ -63,7 +65,7 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	}
 	name := previewName(i.Path)
 	if _, _, err := l.previews.save(name, bytes.NewReader(made)); err != nil {
-		l.log.WarnContext(ctx, "failed to keep a preview", "id", i.ID, "error", err)
+		l.log.WarnContext(ctx, "failed to store a preview", "id", i.ID, "error", err)
 		return made, nil
 	}
 	if _, err := l.catalog.getByID(ctx, i.ID); errors.Is(err, ErrNotFound) {
@@ -74,9 +76,10 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	return made, nil
 }
 
-// previewName is where the preview of an image lies, in the previews' folder.
-func previewName(picture string) string {
-	return strings.TrimSuffix(picture, path.Ext(picture)) + ".jpg"
+// previewName returns the name of a preview in the previews' folder for the name
+// of an image file.
+func previewName(imageName string) string {
+	return strings.TrimSuffix(imageName, path.Ext(imageName)) + ".jpg"
 }
 
 func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
@@ -91,15 +94,16 @@ func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
 				return b, nil
 			}
 		}
-		return nil, errors.New("the preview does not get small enough")
+		return nil, errors.New("the preview is too large at every size")
 	})
 }
 
-// decodeShrunk reads an image that is wanted with a side of at most limit.
+// decodeShrunk decodes an image and scales it down to a side of at most limit
+// pixels.
 func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
 	if mimeType == "image/png" {
 		img, err := shrinkPNG(file, limit)
-		if !errors.Is(err, errNotPlain) {
+		if !errors.Is(err, errUnsupportedPNG) {
 			return img, err
 		}
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -113,7 +117,8 @@ func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, 
 	return shrink(img, limit), nil
 }
 
-// Reencode makes a JPEG of at most limit bytes, as large as it can be.
+// Reencode returns the image as a JPEG of at most limit bytes, with the largest
+// dimensions that fit.
 func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, error) {
 	return l.withDecoder(ctx, i, func(file io.ReadSeeker) ([]byte, error) {
 		img, err := decode(file, i.MIMEType)
@@ -125,6 +130,6 @@ func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, err
 				return b, nil
 			}
 		}
-		return nil, errors.New("the image does not get small enough")
+		return nil, errors.New("the image is too large at every size")
 	})
 }

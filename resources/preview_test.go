@@ -3,15 +3,13 @@ package resources_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io/fs"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,48 +20,9 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// photo is like a photograph for a codec: soft shapes with grain.
-func photo(width, height int) *image.RGBA {
-	img := image.NewRGBA(image.Rect(0, 0, width, height))
-	random := rand.New(rand.NewPCG(1, 2))
-	for y := range height {
-		for x := range width {
-			fx, fy := float64(x)/float64(width), float64(y)/float64(height)
-			grain := random.NormFloat64() * 4
-			at := func(phase float64) uint8 {
-				v := 128 + 70*math.Sin(6*fx+phase)*math.Cos(5*fy-phase) + 40*math.Sin(31*fx*fy+phase) + grain
-				return uint8(max(0, min(255, v)))
-			}
-			img.SetRGBA(x, y, color.RGBA{at(0), at(1), at(2), 255})
-		}
-	}
-	return img
-}
-
-func pngPhoto(t testing.TB, width, height int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, png.Encode(&b, photo(width, height)))
-	return b.Bytes()
-}
-
-func jpegPhoto(t testing.TB, width, height int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, jpeg.Encode(&b, photo(width, height), &jpeg.Options{Quality: 85}))
-	return b.Bytes()
-}
-
-func saveFile(t testing.TB, l *resources.Library, mime, extension string, file []byte, width, height int) resources.Image {
-	t.Helper()
-	i, err := l.Save(t.Context(), reserve(t, l, "x"), resources.Content{
-		Reader: bytes.NewReader(file), MIMEType: mime, Extension: extension, Width: width, Height: height,
-	})
-	require.NoError(t, err)
-	return i
-}
-
-func TestPreviewSizes(t *testing.T) {
+// Previews have the proportions of their image and stay within the limits.
+func TestPreview_Dimensions(t *testing.T) {
+	l := open(t, t.TempDir())
 	for _, tt := range []struct{ width, height, wantWidth, wantHeight int }{
 		{1024, 1024, 512, 512}, {2048, 2048, 512, 512}, {1344, 768, 512, 293}, {720, 1440, 256, 512}, {512, 512, 512, 512},
 		{200, 100, 200, 100}, {1280, 1280, 512, 512}, {1728, 960, 512, 284}, {1025, 513, 512, 256}, {2048, 16, 512, 4}, {3000, 1, 512, 1},
@@ -73,7 +32,6 @@ func TestPreviewSizes(t *testing.T) {
 		require.NoError(t, png.Encode(&asPNG, plain))
 		require.NoError(t, jpeg.Encode(&asJPEG, plain, nil))
 		for mime, file := range map[string][]byte{"image/png": asPNG.Bytes(), "image/jpeg": asJPEG.Bytes()} {
-			l := open(t, t.TempDir())
 			i := saveFile(t, l, mime, ".x", file, tt.width, tt.height)
 			b, err := l.Preview(t.Context(), i)
 			require.NoError(t, err)
@@ -85,9 +43,8 @@ func TestPreviewSizes(t *testing.T) {
 	}
 }
 
-// A preview must look like its image: each of its pixels is compared with
-// the mean of the area that it stands for.
-func TestPreviewLooksRight(t *testing.T) {
+// Each pixel of a preview is close to the mean of the area that it stands for.
+func TestPreview_Colors(t *testing.T) {
 	const width, height = 704, 512
 	full := photo(width, height)
 	gray := image.NewGray(full.Bounds())
@@ -122,7 +79,7 @@ func TestPreviewLooksRight(t *testing.T) {
 	}
 }
 
-// meanError compares channels of the small image with means of the large one.
+// meanError compares the channels of a small image with the means of a large one.
 func meanError(small, large image.Image) float64 {
 	sb, lb := small.Bounds(), large.Bounds()
 	sum, n := 0.0, 0
@@ -147,7 +104,9 @@ func meanError(small, large image.Image) float64 {
 	return sum / float64(n)
 }
 
-func TestPreviewsOfUnusualFiles(t *testing.T) {
+// Transparent images become white, animations show a frame, and files that are no
+// images are ErrCorrupt.
+func TestPreview_UnusualFiles(t *testing.T) {
 	l := open(t, t.TempDir())
 	clear := image.NewNRGBA(image.Rect(0, 0, 600, 600)) // all transparent
 	var transparent, animated bytes.Buffer
@@ -158,7 +117,7 @@ func TestPreviewsOfUnusualFiles(t *testing.T) {
 	img, err := jpeg.Decode(bytes.NewReader(b))
 	require.NoError(t, err)
 	r, _, _, _ := img.At(100, 100).RGBA()
-	assert.Greater(t, r, uint32(0xf000), "transparent turns white")
+	assert.Greater(t, r, uint32(0xf000), "transparent pixels become white")
 	_, err = l.Preview(t.Context(), saveFile(t, l, "image/gif", ".gif", animated.Bytes(), 600, 400))
 	require.NoError(t, err)
 	for _, broken := range [][]byte{nil, []byte("no image"), pngPhoto(t, 64, 64)[:200]} {
@@ -169,25 +128,8 @@ func TestPreviewsOfUnusualFiles(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A file of some hundred bytes can claim to unpack to a gigabyte.
-func TestBombsAreNotDecoded(t *testing.T) {
-	for name, colourType := range map[string]byte{"gray": 0, "RGB": 2} {
-		var b bytes.Buffer
-		require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 9))))
-		file := b.Bytes()
-		binary.BigEndian.PutUint32(file[16:], 30_000)
-		binary.BigEndian.PutUint32(file[20:], 30_000)
-		file[25] = colourType
-		binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
-		l := open(t, t.TempDir())
-		_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", file, 30_000, 30_000))
-		require.ErrorIs(t, err, resources.ErrCorrupt, name)
-		require.ErrorContains(t, err, "30000x30000 pixels are too many", name)
-	}
-}
-
-// All ways in which JPEGs share colour between pixels.
-func TestShrinkingEverySubsampling(t *testing.T) {
+// All ratios in which JPEGs share colors between pixels are scaled correctly.
+func TestShrink_Subsampling(t *testing.T) {
 	full := photo(1030, 770) // odd in both directions
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
@@ -209,7 +151,8 @@ func TestShrinkingEverySubsampling(t *testing.T) {
 	}
 }
 
-func TestPreviewIsMadeOnce(t *testing.T) {
+// A preview is made once and read from its file afterwards.
+func TestPreview_Stored(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
@@ -220,15 +163,15 @@ func TestPreviewIsMadeOnce(t *testing.T) {
 	require.Len(t, kept, 1)
 	require.NoError(t, os.Remove(l.Path(i)))
 	again, err := l.Preview(t.Context(), i)
-	require.NoError(t, err, "the kept one is enough")
+	require.NoError(t, err, "the stored preview is used")
 	assert.Equal(t, first, again)
 	require.NoError(t, os.WriteFile(kept[0], []byte("<html>"), 0o600))
 	_, err = l.Preview(t.Context(), i)
-	require.Error(t, err, "what is no JPEG is not handed out")
+	require.Error(t, err, "a stored file that is no JPEG is not used")
 }
 
-// A caller that leaves is answered at once and does not take the preview from
-// the others.
+// A caller whose context ends returns at once, and other callers still get the
+// preview.
 func TestPreview_CallerLeaves(t *testing.T) {
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
@@ -240,6 +183,7 @@ func TestPreview_CallerLeaves(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A re-encoded image fits into the limit, at full size if possible.
 func TestReencode(t *testing.T) {
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 640, 480), 640, 480)
@@ -274,9 +218,66 @@ func BenchmarkPreview(b *testing.B) {
 			l := open(b, b.TempDir())
 			i := saveFile(b, l, tt.mime, ".x", tt.file, 1024, 1024)
 			for b.Loop() {
-				_, err := l.MakePreview(b.Context(), i)
+				_, err := l.Preview(b.Context(), i)
 				require.NoError(b, err)
+				require.NoError(b, os.RemoveAll(filepath.Join(l.Folder(), ".previews")))
 			}
 		})
 	}
+}
+
+// The preview of an image that is removed while it is made is not stored.
+func TestPreview_RemovedMeanwhile(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 64, 48), 64, 48)
+	file, err := os.ReadFile(l.Path(i))
+	require.NoError(t, err)
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	require.NoError(t, os.WriteFile(l.Path(i), file, 0o600)) // as if the decoder had opened it before
+	_, err = l.Preview(t.Context(), i)
+	require.NoError(t, err)
+	kept, err := filepath.Glob(filepath.Join(folder, ".previews", "*", "*", "*", "*.jpg"))
+	require.NoError(t, err)
+	assert.Empty(t, kept)
+}
+
+// Previews are stored again after their folder was deleted.
+func TestPreview_FolderDeleted(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	for _, prompt := range []string{"first", "second"} {
+		i := save(t, l, prompt, pngPhoto(t, 64, 48))
+		_, err := l.Preview(t.Context(), i)
+		require.NoError(t, err)
+		kept, err := filepath.Glob(filepath.Join(folder, ".previews", "*", "*", "*", prompt+"*.jpg"))
+		require.NoError(t, err)
+		require.Len(t, kept, 1, prompt)
+		require.NoError(t, os.RemoveAll(filepath.Join(folder, ".previews")))
+	}
+}
+
+// Previews without an image are deleted, others stay.
+func TestSweepPreviews(t *testing.T) {
+	folder := t.TempDir()
+	l := open(t, folder)
+	deleted, err := l.SweepPreviews(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, deleted, "there are none yet")
+	i := save(t, l, "kept", pngPhoto(t, 64, 48))
+	preview, err := l.Preview(t.Context(), i)
+	require.NoError(t, err)
+	day := filepath.Join(folder, ".previews", filepath.Dir(filepath.FromSlash(i.Path)))
+	id, err := l.NewID()
+	require.NoError(t, err)
+	orphan := filepath.Join(day, "my-secret-plan-"+id+".jpg")
+	require.NoError(t, os.WriteFile(orphan, preview, 0o600))
+	deleted, err = l.SweepPreviews(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, deleted)
+	left, err := os.ReadDir(day)
+	require.NoError(t, err)
+	assert.Len(t, left, 1)
+	_, err = os.Stat(orphan)
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }

@@ -21,22 +21,22 @@ import (
 type Adopted struct {
 	ID   string `json:"id"`
 	Path string `json:"path"`
-	Note string `json:"note"` // taken in, found again, completed; or why not
+	Note string `json:"note"` // what was done, or why nothing was
 	OK   bool   `json:"ok"`
 }
 
-// Reindex takes files into the catalog of which it does not know, as images
-// of the owner: after the catalog was lost, or when a disk failed between file
-// and row. Of an image without a row only file, time and the words of its
-// name are known, and it counts as free.
+// Reindex adds files that are missing from the catalog, as images of the owner:
+// after the catalog was lost, or when a disk failed between the writes of file
+// and row. For an image without a row, only the file, its time and the words in
+// its name are known, and it counts as free.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
-	if err := l.checkFolder(); err != nil {
+	if err := l.store.checkFolder(); err != nil {
 		return nil, err
 	}
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
-	found, err := l.pictures.list()
+	found, err := l.store.list()
 	if err != nil {
 		return nil, err
 	}
@@ -62,32 +62,35 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 	return list, nil
 }
 
-// adopt is silent about files that have their row.
+// adopt makes a file the file of the image with the id, and returns what it
+// did. The note is empty if the image has its file already, is being made, or
+// was removed. adopt fails with ErrCorrupt if the file is not an image, or not
+// the one that was saved.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
 	found, err := l.catalog.lookup(ctx, id)
-	row, known := found.Image, err == nil
+	i, known := found.Image, err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
-	case known && (row.State == Removed || row.Working() || row.Path == name):
+	case known && (i.State == Removed || i.Working() || i.Path == name):
 		return "", nil
-	case known && row.State == Saved && l.pictures.exists(row.Path):
+	case known && i.State == Saved && l.store.exists(i.Path):
 		return "", nil // a copy
 	}
 	file, err := l.identify(name)
 	if err != nil {
 		return "", err
 	}
-	if known && row.SHA256 != "" && row.SHA256 != file.SHA256 {
-		return "", fmt.Errorf("%w: %s is not what was saved", ErrCorrupt, name)
+	if known && i.SHA256 != "" && i.SHA256 != file.SHA256 {
+		return "", fmt.Errorf("%w: %s differs from what was saved", ErrCorrupt, name)
 	}
-	if known && row.State == Saved {
-		return "found again", l.catalog.move(ctx, row, name, l.now())
+	if known && i.State == Saved {
+		return "found again", l.catalog.move(ctx, i, name, l.now())
 	}
 	if known {
-		row.State, row.Failure, row.Path = Saved, nil, name
-		row.MIMEType, row.Width, row.Height, row.Bytes, row.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
-		return "completed", l.Record(ctx, row)
+		i.State, i.Failure, i.Path = Saved, nil, name
+		i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
+		return "completed", l.Record(ctx, i)
 	}
 	parsed, err := ulid.ParseStrict(strings.ToUpper(id))
 	if err != nil {
@@ -96,12 +99,13 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	file.ID, file.CallID, file.Owner, file.State, file.Delivered, file.CreatedAt = id, id, owner, Saved, true, ulid.Time(parsed.Time()).UTC()
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
-	return "taken in", l.catalog.adopt(ctx, file, l.now())
+	return "added", l.catalog.adopt(ctx, file, l.now())
 }
 
-// identify reads what an image file says of itself.
+// identify returns what an image file shows about itself: its type, dimensions,
+// size and hash. It fails with ErrCorrupt if the file is not an image.
 func (l *Library) identify(name string) (Image, error) {
-	file, err := l.pictures.openFile(name)
+	file, err := l.store.openFile(name)
 	if err != nil {
 		return Image{}, err
 	}
@@ -111,7 +115,7 @@ func (l *Library) identify(name string) (Image, error) {
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Image{}, fmt.Errorf("%w: %s holds no image", ErrCorrupt, name)
+		return Image{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
 	}
 	i := Image{Path: name, MIMEType: http.DetectContentType(head[:n])}
 	c, err := codecFor(i.MIMEType)
@@ -122,7 +126,7 @@ func (l *Library) identify(name string) (Image, error) {
 		}
 	}
 	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide {
-		return Image{}, fmt.Errorf("%w: %s holds no image", ErrCorrupt, name)
+		return Image{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
 	}
 	if _, err = file.Seek(0, io.SeekStart); err == nil {
 		i.Bytes, err = io.Copy(hash, file)

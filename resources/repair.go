@@ -2,28 +2,24 @@ package resources
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
+	"maps"
 	"os"
-	"path"
+	"slices"
 )
 
-// damagedDir is where repair puts files that are not what was saved.
-const damagedDir = ".damaged"
-
-// Repair mends what can be mended in the folder and tells what it did; "" when
-// there was nothing it could do. An image whose file is missing or damaged
-// becomes one that is paid for and waits to be fetched again. Files that may
-// hold an image are put aside, not deleted.
+// Repair repairs a problem, if it can, and returns what it did, or "" for
+// nothing. An image whose file is missing or damaged goes back to Answered, to
+// be downloaded again free of charge. Files that may hold an image are moved to
+// .damaged and never deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "put aside in " + damagedDir, l.pictures.quarantine(p.Path)
+			return "moved to " + damagedDir, l.store.quarantine(p.Path)
 		}
-		return "deleted", l.pictures.remove(p.Path)
+		return "deleted", l.store.remove(p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
 	case Moved:
@@ -35,8 +31,8 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	return "", nil
 }
 
-// repairSandbox gives up an image whose sandbox ended with its process. Real
-// images are left to recovery, which asks the service.
+// repairSandbox fails an image whose sandbox ended with its process. Real
+// images are left to the recovery, which asks the API.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
 	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
@@ -50,12 +46,14 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
 		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
-	return "given up; nothing was paid for it", l.catalog.failure("writing row "+p.ID, err)
+	return "given up; it cost nothing", l.catalog.storageError("writing row "+p.ID, err)
 }
 
-// Missing reports whether the file of a saved image is gone or has another
-// size, and if so makes the image one that has to be fetched again, free of
-// charge. An image without a link is lost.
+// Missing reports whether the file of a saved image is missing or has another
+// size than recorded, and fixes the row if so; read it again then. A file that
+// was moved within the folder is found. Otherwise the image goes back to
+// Answered, to be downloaded again free of charge; without a link it is lost and
+// becomes Failed.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -64,74 +62,75 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if err != nil || problem == nil || problem.Kind == Unreadable {
 		return false, err
 	}
-	l.log.WarnContext(ctx, "fetching an image again: its file is not the one that was saved", "id", i.ID, "problem", string(problem.Kind))
+	if problem.Kind == Missing {
+		if moved, err := l.findMoved(ctx, i); err != nil || moved {
+			return moved, err
+		}
+	}
+	l.log.WarnContext(ctx, "downloading an image again: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
-		if err := l.pictures.quarantine(i.Path); err != nil {
+		if err := l.store.quarantine(i.Path); err != nil {
 			return false, err
 		}
 	}
 	return true, l.markForRefetch(ctx, *problem)
 }
 
-// SweepPreviews deletes the previews of images that are not in the library any
-// more and returns how many there were.
-func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
-	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	found, err := l.previews.list()
+// findMoved searches the folder for the file of a saved image and, if it is
+// there unchanged, records its new name.
+func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
+	found, err := l.store.list()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	for name, id := range found.files {
-		i, err := l.catalog.lookup(ctx, id)
-		switch {
-		case err == nil && i.State == Saved && previewName(i.Path) == name:
+	for _, name := range slices.Sorted(maps.Keys(found.files)) {
+		if found.files[name] != i.ID {
 			continue
-		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < beingRemoved:
-			continue // it is being saved
-		case err != nil && !errors.Is(err, ErrNotFound):
-			return deleted, err
 		}
-		if err := l.previews.remove(name); err != nil {
-			return deleted, err
+		note, err := l.adopt(ctx, i.Owner, i.ID, name)
+		if err == nil && note != "" {
+			l.log.InfoContext(ctx, "found the moved file of an image", "id", i.ID)
+			return true, nil
 		}
-		deleted++
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			return false, err
+		}
 	}
-	return deleted, nil
+	return false, nil
 }
 
-// repairFile looks again first: since the check the file may have been mended.
+// repairFile repairs a missing or damaged file. It checks the file again first:
+// the user may have restored it since the check.
 func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
 	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
-	now, err := l.checkFile(ctx, i, true)
-	if err != nil || now == nil {
-		return "sound again", err
+	current, err := l.checkFile(ctx, i, true)
+	if err != nil || current == nil {
+		return "intact again", err
 	}
-	switch now.Kind { //nolint:exhaustive // nothing else can be wrong with a file
+	switch current.Kind { //nolint:exhaustive // checkFile returns no other kinds
 	case Damaged:
-		if err := l.pictures.quarantine(i.Path); err != nil {
+		if err := l.store.quarantine(i.Path); err != nil {
 			return "", err
 		}
-		done = "put aside in " + damagedDir + "; "
+		done = "moved to " + damagedDir + "; "
 	case Missing:
 	default:
 		return "", nil
 	}
-	if err := l.markForRefetch(ctx, *now); err != nil {
+	if err := l.markForRefetch(ctx, *current); err != nil {
 		return "", err
 	}
 	if i.UpstreamURL == "" {
-		return done + "lost, as its link is not known", nil
+		return done + "lost, because its link is not known", nil
 	}
-	return done + "to be fetched again", nil
+	return done + "will be downloaded again", nil
 }
 
-// reopen makes a saved image one that has to be fetched again. Without a
-// link it is lost.
+// markForRefetch puts a saved image back to Answered, or to Failed if its link
+// is not known.
 func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
@@ -146,24 +145,33 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	if err == nil {
 		err = l.previews.remove(previewName(p.Path))
 	}
-	return l.catalog.failure("reopening "+p.ID, err)
+	return l.catalog.storageError("writing row "+p.ID, err)
 }
 
-// putAside moves a file out of the way.
-func (s *store) quarantine(name string) error {
-	root, err := s.open()
+// SweepPreviews deletes the previews of images that are no longer saved, and
+// returns how many it deleted.
+func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
+	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	found, err := l.previews.list()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	err = root.MkdirAll(damagedDir, dirMode)
-	if err == nil {
-		err = root.Rename(name, path.Join(damagedDir, rand.Text()[:8]+"-"+path.Base(name)))
+	for name, id := range found.files {
+		i, err := l.catalog.lookup(ctx, id)
+		switch {
+		case err == nil && i.State == Saved && previewName(i.Path) == name:
+			continue
+		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < removalGrace:
+			continue // it is being saved
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return deleted, err
+		}
+		if err := l.previews.remove(name); err != nil {
+			return deleted, err
+		}
+		deleted++
 	}
-	if err == nil {
-		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))
-	}
-	if err != nil {
-		return folderError(s.path(damagedDir), fmt.Errorf("putting a file aside: %w", withoutPath(err)))
-	}
-	return nil
+	return deleted, nil
 }

@@ -7,42 +7,33 @@ import (
 	"time"
 )
 
-// Lease says which process works on a row, and until when it does unless it
-// says so again. What a process leaves behind that died is taken up by others
-// after that.
-type Lease struct {
-	Process string
-	Until   time.Time
-	Sandbox bool // the process talks to the sandbox, and claims only its rows
-}
-
 // Reservation is a call that is about to be paid for.
 type Reservation struct {
-	Images []Image // to be made, alike but for their state; Reserve sets ids that are missing
-	Count  int     // images that the call wants, of which an equal one may have some
-	Budget int64   // of the owner's UTC day, 1e-6 US dollars; 0 for no limit
+	Images []Image // to be made, different only in State; Reserve sets missing ids
+	Count  int     // images that the call asks for, including those it can join
+	Budget int64   // of the owner's UTC day in 1e-6 US dollars; 0 for no limit
 	Lease  Lease
 
-	JoinKey      string               // equal calls have the same; "" joins nothing
-	RejoinWindow time.Duration        // how long paid images wait for a caller who did not get them
-	Delivering   func(id string) bool // images whose answer is on its way already; may be nil
-	Abandoned    func(id string) bool // images that are being given up in this moment; may be nil
+	JoinKey      string               // the same for equal calls; "" joins nothing
+	RejoinWindow time.Duration        // how long an undelivered image can be joined
+	Delivering   func(id string) bool // whether an image is being delivered by this process; may be nil
+	Abandoned    func(id string) bool // whether an image is being given up by this process; may be nil
 }
 
-// Reserved is what became of a Reservation.
+// Outcome is the result of a Reservation.
 type Outcome struct {
-	Joined []Image // images of an equal call: under way, or made and not delivered
-	New    []Image // of those to be made, the first ones
+	Joined []Image // images of an equal call that are in progress, or made and not delivered
+	New    []Image // the first of Reservation.Images, now reserved
 }
 
-// joinAge bounds how old a call is that can be joined.
+// joinAge is the age of the oldest call that can be joined.
 const joinAge = 24 * time.Hour
 
-// Reserve writes the rows of images that are about to be paid for, durably,
-// after it made sure that they can be saved. Looking for an equal call, the
-// owner's spending and the new rows are one transaction that holds the write
-// lock, so that budget and joining are exact across processes. ErrBudget says
-// that not all could be afforded; what is reserved then is reserved.
+// Reserve durably writes the rows of images that are about to be paid for, after
+// Prepare succeeded. Finding an equal call, summing the owner's spending and
+// writing the rows is one transaction that holds the write lock, so budget and
+// joining are exact across processes. Reserve fails with ErrBudget if the budget
+// does not cover all images; the Outcome then has those it does cover.
 func (l *Library) Reserve(ctx context.Context, r Reservation) (Outcome, error) {
 	now := l.now().UTC().Truncate(time.Millisecond)
 	images := make([]Image, 0, len(r.Images))
@@ -61,8 +52,8 @@ func (l *Library) Reserve(ctx context.Context, r Reservation) (Outcome, error) {
 	if err := l.Prepare(ctx, r.Lease, now); err != nil {
 		return Outcome{}, err
 	}
-	reserved, err := l.catalog.reserve(ctx, r, now)
-	return reserved, l.catalog.failure("reserving", err)
+	outcome, err := l.catalog.reserve(ctx, r, now)
+	return outcome, l.catalog.storageError("reserving", err)
 }
 
 func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Outcome, error) {
@@ -75,24 +66,24 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Ou
 		return Outcome{}, err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	var done Outcome
+	var outcome Outcome
 	if r.JoinKey != "" {
-		if done.Joined, err = joinable(ctx, tx, r, now); err != nil {
+		if outcome.Joined, err = joinable(ctx, tx, r, now); err != nil {
 			return Outcome{}, err
 		}
 	}
-	want := r.Images[:max(0, min(len(r.Images), r.Count-len(done.Joined)))]
-	if len(want) == 0 {
-		return done, nil
+	missing := r.Images[:max(0, min(len(r.Images), r.Count-len(outcome.Joined)))]
+	if len(missing) == 0 {
+		return outcome, nil
 	}
-	afford, err := affordable(ctx, tx, want, r.Budget)
+	afford, err := affordable(ctx, tx, missing, r.Budget)
 	if err != nil {
 		return Outcome{}, err
 	}
-	for n, i := range want[:afford] {
-		if len(done.Joined) > 0 {
-			i.CallID = done.Joined[0].CallID
-			want[n] = i
+	for n, i := range missing[:afford] {
+		if len(outcome.Joined) > 0 {
+			i.CallID = outcome.Joined[0].CallID
+			missing[n] = i
 		}
 		if err := insert(ctx, tx, i, now, r.JoinKey, r.Lease); err != nil {
 			return Outcome{}, err
@@ -101,21 +92,21 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Ou
 	if err := tx.Commit(); err != nil {
 		return Outcome{}, err
 	}
-	done.New = want[:afford]
-	if afford < len(want) {
-		return done, ErrBudget
+	outcome.New = missing[:afford]
+	if afford < len(missing) {
+		return outcome, ErrBudget
 	}
-	return done, nil
+	return outcome, nil
 }
 
-// joinable finds the images of the newest equal call that waits for its
-// answer: one that is under way, or whose images are paid for, or may be, and
-// were not delivered. Images of which nothing was accepted are left out, as they
-// can be made anew, and so are those whose first failure is older than
-// r.Within: trying them again must not keep the caller from a new image.
+// joinable returns the images of the newest equal call that was not delivered:
+// images in progress, and images that were or may have been paid for. It leaves
+// out images for which no request was accepted, because a new request costs
+// nothing extra, and images whose first failure is older than r.RejoinWindow,
+// because retrying them must not keep the caller from a new image.
 //
-// A row that was submitted by a process that died joins too: its call may have
-// been billed, which the caller has to hear before it pays again.
+// An image that a dead process submitted is included: it may have been billed,
+// which the caller must learn before paying again.
 func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
 	since := now.Add(-r.RejoinWindow).UnixMilli()
 	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (
@@ -143,7 +134,7 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 		return nil, err
 	}
 	candidates.Close()
-	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed'
+	rows, err := tx.QueryContext(ctx, `SELECT `+imageColumns+` FROM images WHERE call_id=? AND join_key=? AND state<>'removed'
 		AND (state<>'failed' OR charged=1) ORDER BY id`, call, r.JoinKey)
 	if err != nil {
 		return nil, err
@@ -152,7 +143,7 @@ func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]
 	return slices.DeleteFunc(list, func(i Image) bool { return r.Abandoned != nil && r.Abandoned(i.ID) }), err
 }
 
-// affordable is how many of the images the budget leaves money for.
+// affordable returns how many of the images the remaining budget covers.
 func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (int, error) {
 	if budget <= 0 {
 		return len(images), nil
@@ -170,16 +161,8 @@ func affordable(ctx context.Context, tx *sql.Tx, images []Image, budget int64) (
 	return len(images), nil
 }
 
-// milli is a time in the catalog, 0 for none.
-func milli(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// Delivered notes that a caller has these images, so that an equal call
-// makes new ones.
+// ConfirmDelivery records that a caller received these images, so that an equal
+// call makes new ones.
 func (l *Library) ConfirmDelivery(ctx context.Context, ids []string) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
@@ -187,13 +170,13 @@ func (l *Library) ConfirmDelivery(ctx context.Context, ids []string) error {
 	}
 	tx, err := write.BeginTx(ctx, nil)
 	if err != nil {
-		return l.catalog.failure("delivering", err)
+		return l.catalog.storageError("delivering", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	for _, id := range ids {
 		if _, err := tx.ExecContext(ctx, `UPDATE images SET delivered_ms=? WHERE id=? AND delivered_ms=0`, l.now().UnixMilli(), id); err != nil {
-			return l.catalog.failure("delivering", err)
+			return l.catalog.storageError("delivering", err)
 		}
 	}
-	return l.catalog.failure("delivering", tx.Commit())
+	return l.catalog.storageError("delivering", tx.Commit())
 }

@@ -11,7 +11,7 @@ import (
 //go:embed schema.sql
 var schemaV1 string
 
-// schemaV2 adds settings of the library as a whole.
+// schemaV2 adds settings of the whole library.
 const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
 
 // schemaV3 adds tasks and the joining of equal calls. Rows of older versions
@@ -23,12 +23,12 @@ DROP INDEX images_open;
 CREATE INDEX images_open ON images (lease_until_ms) WHERE state IN ('queued', 'submitted', 'answered', 'unknown');
 CREATE INDEX images_by_join ON images (join_key, created_ms) WHERE delivered_ms=0`
 
-// schemaV4 adds the search index, what an API answer said that was not
-// understood, and the time of an image's first failure. Its index of open rows
-// leaves out unknown outcomes that nobody can resolve.
+// schemaV4 adds the search index, the API responses that were not understood, and
+// the time of an image's first failure. Its index of open rows leaves out unknown
+// outcomes without a task, which cannot be resolved.
 //
-// The search index holds the trigrams of the prompts and no text. Its row ids
-// are those of images: do not run VACUUM on a catalog, which may change them.
+// The search index contains the trigrams of the prompts, but no text. It refers
+// to the row ids of images: do not run VACUUM on a catalog, which may change them.
 const schemaV4 = `ALTER TABLE images ADD COLUMN upstream_answer TEXT NOT NULL DEFAULT '';
 ALTER TABLE images ADD COLUMN failed_ms INTEGER NOT NULL DEFAULT 0;
 UPDATE images SET failed_ms=updated_ms WHERE failure<>'';
@@ -44,9 +44,9 @@ CREATE TRIGGER images_update_prompt AFTER UPDATE OF prompt ON images BEGIN
   INSERT INTO prompts (rowid, prompt) VALUES (new.rowid, new.prompt);
 END`
 
-// migrate brings the schema to the version of this program. Processes that
-// start together wait for one another inside the transaction; only the switch
-// to WAL is not covered by the busy timeout.
+// migrate upgrades the schema to the version of this program, in one
+// transaction. Processes that start together wait for each other there. The
+// retry is for the switch to WAL, which the busy timeout does not cover.
 func migrate(ctx context.Context, db *sql.DB) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {

@@ -1,4 +1,4 @@
--- One row a picture. Times are Unix milliseconds, money is 1e-6 US dollars.
+-- One row per image. Times are Unix milliseconds, money is 1e-6 US dollars.
 CREATE TABLE images (
   id              TEXT PRIMARY KEY,
   call_id         TEXT NOT NULL,
@@ -6,7 +6,7 @@ CREATE TABLE images (
   state           TEXT NOT NULL,
   created_ms      INTEGER NOT NULL,
   updated_ms      INTEGER NOT NULL,
-  day             TEXT NOT NULL,               -- UTC, of the reservation
+  day             TEXT NOT NULL,               -- UTC day of the reservation
   model           TEXT NOT NULL,
   prompt          TEXT NOT NULL,
   size            TEXT NOT NULL,
@@ -26,10 +26,10 @@ CREATE TABLE images (
   bytes           INTEGER NOT NULL DEFAULT 0,
   sha256          TEXT NOT NULL DEFAULT '',
   failure         TEXT NOT NULL DEFAULT '',    -- JSON
-  join_key        TEXT NOT NULL DEFAULT '',    -- equal calls share it
-  lease_owner     TEXT NOT NULL DEFAULT '',    -- the process at work on it
+  join_key        TEXT NOT NULL DEFAULT '',    -- the same for equal calls
+  lease_owner     TEXT NOT NULL DEFAULT '',    -- the process that works on it
   lease_until_ms  INTEGER NOT NULL DEFAULT 0,
-  delivered_ms    INTEGER NOT NULL DEFAULT 0   -- when a caller got it
+  delivered_ms    INTEGER NOT NULL DEFAULT 0   -- when a caller received it
 );
 CREATE INDEX images_by_owner ON images (owner, state, id);
 CREATE INDEX images_by_day   ON images (owner, day, sandbox, charged, cost_micro_usd);

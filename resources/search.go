@@ -12,15 +12,14 @@ import (
 // MaxQuery is the longest search query in bytes.
 const MaxQuery = 1000
 
-// query is a search: every word must occur in the prompt, in any order and
-// case, also within another word.
+// query is a parsed search: every word must occur in the prompt, in any order
+// and case, possibly as part of another word.
 type query struct {
 	words    []string // folded
-	trigrams string   // FTS5 expression that every match satisfies; "" if no word has three letters
+	trigrams string   // FTS5 expression that every match satisfies; "" if there is none
 }
 
-// parseQuery splits a text at white space and drops the punctuation around
-// words.
+// parseQuery splits a text at white space and trims punctuation from its words.
 func parseQuery(text string) query {
 	var q query
 	var terms []string
@@ -31,12 +30,23 @@ func parseQuery(text string) query {
 		}
 		q.words = append(q.words, word)
 		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
-			terms = append(terms, `"`+strings.ReplaceAll(string(runes[:3]), `"`, `""`)+`"`)
+			if trigram := runes[:3]; !slices.ContainsFunc(trigram, isUnindexed) {
+				terms = append(terms, `"`+strings.ReplaceAll(string(trigram), `"`, `""`)+`"`)
+			}
 		}
 	}
 	slices.Sort(terms)
 	q.trigrams = strings.Join(slices.Compact(terms), " AND ")
 	return q
+}
+
+// isUnindexed reports whether trigrams with a character cannot be looked up in
+// the index: FTS5 ends an expression at NUL, replaces invalid UTF-8 differently,
+// and does not fold the case of scripts whose lower or upper case came after
+// Unicode 6.1, such as Cherokee and Adlam.
+func isUnindexed(r rune) bool {
+	hasCase := unicode.SimpleFold(r) != r
+	return r == 0 || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)
 }
 
 // matches reports whether every word occurs in a prompt.
@@ -50,8 +60,8 @@ func (q query) matches(prompt string) bool {
 	return true
 }
 
-// foldCase maps letters that differ in case alone to one of them, in every
-// script (Unicode simple case folding).
+// foldCase maps letters that differ only in case to one of them, in every script
+// (Unicode simple case folding).
 func foldCase(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII {
@@ -68,17 +78,17 @@ func foldCase(text string) string {
 	}, text)
 }
 
-// recent is how many of the newest images a search reads before it asks the
-// index: a common word is found among them, and the index would list all the
-// other images that have it.
-const recent = 1000
+// recentImages is how many of the newest images a search reads before it uses
+// the index. They usually contain a common word, for which the index would list
+// every image that has it.
+const recentImages = 1000
 
-// search returns the newest images of a page that match. Few searches run at
-// once, so that they do not hold up lists.
+// search returns a page of the images that match, newest first. Few searches
+// run at once, so that lists do not have to wait for connections.
 func (c *catalog) search(ctx context.Context, owner string, q query, before string, limit int, state State) ([]Image, error) {
 	select {
-	case c.searches <- struct{}{}:
-		defer func() { <-c.searches }()
+	case c.searchSlots <- struct{}{}:
+		defer func() { <-c.searchSlots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -87,8 +97,8 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 		return nil, err
 	}
 	const candidates = `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id<?`
-	found, read, last, err := q.filter(ctx, db.read, limit, candidates+` ORDER BY id DESC LIMIT ?`, owner, state, before, recent)
-	if err == nil && len(found) < limit && read == recent {
+	found, read, last, err := q.filter(ctx, db.read, limit, candidates+` ORDER BY id DESC LIMIT ?`, owner, state, before, recentImages)
+	if err == nil && len(found) < limit && read == recentImages {
 		statement, arguments := candidates+` ORDER BY id DESC`, []any{owner, state, last}
 		if q.trigrams != "" {
 			statement = candidates + ` AND rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?) ORDER BY id DESC`
@@ -106,15 +116,15 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 		switch i, err := c.getByID(ctx, id); {
 		case err == nil:
 			list = append(list, i)
-		case !errors.Is(err, ErrNotFound): // it may have been removed meanwhile
+		case !errors.Is(err, ErrNotFound): // a missing image was removed meanwhile
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-// filter reads rows of id and prompt until it has found enough that match. It
-// also returns how many rows it read, and the last id.
+// filter reads rows of id and prompt until limit of them match. It returns the
+// ids of those, the number of rows that it read, and the last id that it read.
 func (q query) filter(ctx context.Context, db *sql.DB, limit int, statement string, arguments ...any) (found []string, read int, last string, err error) {
 	rows, err := db.QueryContext(ctx, statement, arguments...)
 	if err != nil {

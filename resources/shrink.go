@@ -6,10 +6,11 @@ import (
 	"image/draw"
 )
 
-// shrink makes an image small enough for a side of at most limit pixels. The
-// whole part of the factor is a box filter, which costs a fortieth of a good
-// kernel and looks no worse at 2:1; what remains is bilinear. JPEGs stay in
-// their planes, as the way through RGB and back costs more than the decoding.
+// shrink scales an image down to a side of at most limit pixels. It uses a box
+// filter for the integer part of the factor, which costs a fortieth of a good
+// kernel and looks no worse at 2:1, and bilinear interpolation for the rest.
+// JPEGs are scaled as YCbCr planes: converting them to RGB and back would cost
+// more than decoding them.
 func shrink(src image.Image, limit int) image.Image {
 	b := src.Bounds()
 	width, height := fit(b.Dx(), b.Dy(), limit)
@@ -20,15 +21,16 @@ func shrink(src image.Image, limit int) image.Image {
 		return shrinkYCbCr(ycc, width, height)
 	}
 	if same {
-		return flat(src)
+		return opaque(src)
 	}
-	rgba := flat(src)
+	rgba := opaque(src)
 	p := plane{pix: rgba.Pix, stride: rgba.Stride, width: b.Dx(), height: b.Dy(), channels: 4}
 	p = p.resize(width, height)
 	return &image.RGBA{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, width, height)}
 }
 
-// fit keeps the proportions.
+// fit returns the dimensions of an image scaled down to a side of at most limit
+// pixels, with the same proportions.
 func fit(width, height, limit int) (int, int) {
 	long := max(width, height)
 	if long <= limit {
@@ -37,8 +39,8 @@ func fit(width, height, limit int) (int, int) {
 	return max(1, (width*limit+long/2)/long), max(1, (height*limit+long/2)/long)
 }
 
-// flat gives an image without transparency, over white, as JPEG has none.
-func flat(src image.Image) *image.RGBA {
+// opaque returns an image drawn over white, because JPEG has no transparency.
+func opaque(src image.Image) *image.RGBA {
 	b := src.Bounds()
 	if rgba, ok := src.(*image.RGBA); ok && b.Min == (image.Point{}) && rgba.Opaque() {
 		return rgba
@@ -66,7 +68,7 @@ func shrinkYCbCr(src *image.YCbCr, width, height int) image.Image {
 	return dst
 }
 
-// subsampling is how many pixels share one colour value.
+// subsampling returns how many pixels share one color value in each direction.
 func subsampling(ratio image.YCbCrSubsampleRatio) (across, down int) {
 	switch ratio {
 	case image.YCbCrSubsampleRatio422:
@@ -94,7 +96,7 @@ func newPlane(width, height, channels int) plane {
 	return plane{pix: make([]byte, width*height*channels), stride: width * channels, width: width, height: height, channels: channels}
 }
 
-// resize gives a tightly packed plane of the size.
+// resize returns a scaled plane without padding.
 func (p plane) resize(width, height int) plane {
 	if k := min(p.width/max(width, 1), p.height/max(height, 1)); k >= 2 {
 		p = p.box(k)
@@ -102,8 +104,8 @@ func (p plane) resize(width, height int) plane {
 	return p.bilinear(width, height)
 }
 
-// box averages squares of k by k; an incomplete one at the edge is dropped,
-// which is less than a pixel of the result.
+// box averages squares of k by k pixels. It drops incomplete squares at the
+// edges, which are less than a pixel of the result.
 func (p plane) box(k int) plane {
 	dst := newPlane(p.width/k, p.height/k, p.channels)
 	if k == 2 {
@@ -133,7 +135,8 @@ func (p plane) box(k int) plane {
 	return dst
 }
 
-// halve is box(2), which most images need.
+// halve is box(2), the most frequent case. The general code takes several times
+// as long.
 func (p plane) halve(dst plane) {
 	for y := range dst.height {
 		upper := p.pix[2*y*p.stride:][:2*dst.stride]
@@ -156,7 +159,8 @@ func (p plane) halve(dst plane) {
 	}
 }
 
-// bilinear samples at the centres of the new pixels, in 16.16 fixed point.
+// bilinear interpolates at the centers of the new pixels. The weights have 8
+// bits, so their products have 16.
 func (p plane) bilinear(width, height int) plane {
 	if width == p.width && height == p.height && p.stride == width*p.channels {
 		return p
@@ -179,8 +183,8 @@ func (p plane) bilinear(width, height int) plane {
 	return dst
 }
 
-// sample is where a new pixel lies between two old ones; share is that of the
-// higher one, in 1/256.
+// sample is the position of a new pixel between two old ones. share is the weight
+// of the higher one, in 1/256.
 type sample struct{ low, high, share int }
 
 func samples(from, to int) []sample {

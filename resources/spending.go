@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Spending is what images of one owner and model cost on one UTC day.
+// Spending is the cost of an owner's images of one model on one UTC day.
 type Spending struct {
-	Day      string  `json:"day"`
-	Owner    string  `json:"owner"`
-	Model    string  `json:"model"`
-	Sandbox  bool    `json:"sandbox"`
-	Pictures int     `json:"pictures"`
-	CostUSD  float64 `json:"cost_usd"`
+	Day     string  `json:"day"`
+	Owner   string  `json:"owner"`
+	Model   string  `json:"model"`
+	Sandbox bool    `json:"sandbox"`
+	Images  int     `json:"pictures"`
+	CostUSD float64 `json:"cost_usd"`
 }
 
-// Spending sums up what was spent since a day, newest day first, removed
-// images included; owner "" is for all of them.
+// Spending returns what was spent since the UTC day of a time, newest day
+// first, including removed images. The owner "" stands for all owners.
 func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -25,42 +25,41 @@ func (l *Library) Spending(ctx context.Context, owner string, since time.Time) (
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT day, owner, model, sandbox, COUNT(*), SUM(cost_micro_usd) FROM images
 		WHERE charged=1 AND day>=? AND (?='' OR owner=?) GROUP BY day, owner, model, sandbox ORDER BY day DESC, owner, model, sandbox`,
-		day(since), owner, owner)
+		utcDay(since), owner, owner)
 	if err != nil {
-		return nil, l.catalog.failure("summing", err)
+		return nil, l.catalog.storageError("summing", err)
 	}
 	defer rows.Close()
 	var list []Spending
 	for rows.Next() {
 		var s Spending
 		var sum int64
-		if err := rows.Scan(&s.Day, &s.Owner, &s.Model, &s.Sandbox, &s.Pictures, &sum); err != nil {
-			return nil, l.catalog.failure("summing", err)
+		if err := rows.Scan(&s.Day, &s.Owner, &s.Model, &s.Sandbox, &s.Images, &sum); err != nil {
+			return nil, l.catalog.storageError("summing", err)
 		}
 		s.CostUSD = float64(sum) / 1e6
 		list = append(list, s)
 	}
-	return list, l.catalog.failure("summing", rows.Err())
+	return list, l.catalog.storageError("summing", rows.Err())
 }
 
-// SpentToday is what the owner's images of this UTC day cost, in US dollars.
-// The sandbox's play money counts apart.
+// SpentToday returns what the owner spent on this UTC day, in US dollars: real
+// money, or the sandbox's play money if sandbox is set.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return 0, err
 	}
 	sum, err := spent(ctx, db.lookup, owner, l.now(), sandbox)
-	return float64(sum) / 1e6, l.catalog.failure("summing", err)
+	return float64(sum) / 1e6, l.catalog.storageError("summing", err)
 }
 
-// spent sums what counts for the owner on the UTC day of t, real money and
-// the sandbox's apart.
+// spent returns what the owner spent on the UTC day of t, in 1e-6 US dollars.
 func spent(ctx context.Context, q interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }, owner string, t time.Time, sandbox bool) (int64, error) {
 	var sum int64
 	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(cost_micro_usd), 0) FROM images WHERE owner=? AND day=? AND sandbox=? AND charged=1`,
-		owner, day(t), sandbox).Scan(&sum)
+		owner, utcDay(t), sandbox).Scan(&sum)
 	return sum, err
 }

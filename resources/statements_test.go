@@ -19,11 +19,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// recorder is the SQLite driver, which notes each statement.
+// recorder is the SQLite driver, and records each statement.
 type recorder struct {
 	driver.Driver
 	mu         sync.Mutex
 	statements map[string]bool
+	before     func(statement string) // called before each statement; may be nil
 }
 
 func (r *recorder) Open(name string) (driver.Conn, error) {
@@ -38,8 +39,24 @@ type recorded struct {
 
 func (c recorded) note(query string) {
 	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
 	c.r.statements[query] = true
+	before := c.r.before
+	c.r.mu.Unlock()
+	if before != nil {
+		before(query)
+	}
+}
+
+// intercept calls a function before each statement until the end of the test.
+func (r *recorder) intercept(t *testing.T, before func(statement string)) {
+	t.Helper()
+	set := func(f func(string)) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.before = f
+	}
+	set(before)
+	t.Cleanup(func() { set(nil) })
 }
 
 func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -61,6 +78,7 @@ func (c recorded) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
 }
 
+// statements registers the recorder.
 var statements = sync.OnceValue(func() *recorder {
 	db, err := sql.Open("sqlite", "")
 	if err != nil {
@@ -71,16 +89,8 @@ var statements = sync.OnceValue(func() *recorder {
 	return r
 })
 
-func openSQLite(t testing.TB, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, db.Close()) })
-	return db
-}
-
-// No statement of a running server reads the whole table: all of them are
-// searches by an index, whose rows an owner, a day or open work bounds.
+// No statement of a running server scans the table of images: each one searches an
+// index, within the rows of an owner, of a day, or of open work.
 func TestStatements_NoScan(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
@@ -96,11 +106,11 @@ func TestStatements_NoScan(t *testing.T) {
 		}
 		looked++
 		for _, step := range explain(t, db, statement) {
-			open := strings.Contains(step, "images_open") // holds open rows alone
+			open := strings.Contains(step, "images_open") // contains only open rows
 			assert.False(t, strings.HasPrefix(step, "SCAN images") && !open, "%s\n%s", statement, step)
 		}
 	}
-	assert.Greater(t, looked, 15, "the statements were seen")
+	assert.Greater(t, looked, 15, "the statements were recorded")
 	plan := explain(t, db, `SELECT * FROM images WHERE prompt='x'`)
 	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "a control: %v", plan)
 }
@@ -122,6 +132,7 @@ func serve(t *testing.T, l *resources.Library) {
 	i.State = resources.Submitted
 	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
 	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
+	require.NoError(t, l.Renew(ctx, lease, nil), "a process without work")
 	_, err = l.NextClaim(ctx, other)
 	require.NoError(t, err)
 	_, err = l.Claim(ctx, other, 10, false)
@@ -154,6 +165,7 @@ func serve(t *testing.T, l *resources.Library) {
 	require.NoError(t, l.Remove(ctx, "local", saved.ID))
 }
 
+// explain returns the steps of the query plan of a statement.
 func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
@@ -169,25 +181,7 @@ func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 	return steps
 }
 
-// When nothing is due, a claim takes no write lock.
-func TestClaim_NothingDue(t *testing.T) {
-	folder := t.TempDir()
-	l := open(t, folder)
-	save(t, l, "x", []byte("x"))
-	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
-	connection, err := db.Conn(t.Context())
-	require.NoError(t, err)
-	defer connection.Close()
-	_, err = connection.ExecContext(t.Context(), "BEGIN IMMEDIATE") // another program writes
-	require.NoError(t, err)
-	list, err := l.Claim(t.Context(), resources.Lease{Process: "one", Until: time.Now().Add(time.Minute)}, 10, false)
-	require.NoError(t, err)
-	assert.Empty(t, list)
-	_, err = connection.ExecContext(t.Context(), "ROLLBACK")
-	require.NoError(t, err)
-}
-
-// Look-ups do not wait for searches, however many there are.
+// Lookups do not wait for searches, however many there are.
 func BenchmarkLookupBesideSearches(b *testing.B) {
 	folder := b.TempDir()
 	l := open(b, folder)

@@ -13,11 +13,11 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// StorageError reports that a part of the library cannot be used. It matches
+// StorageError means that a part of the library cannot be used. It matches
 // ErrStorage.
 type StorageError struct {
 	Part string // "folder", "file" or "catalog"
-	Path string // absolute for folder and catalog; of a file only the words that are safe to log
+	Path string // for a file without the words of its prompt, so that it can be logged
 	Err  error
 }
 
@@ -32,7 +32,7 @@ func (e *StorageError) Unwrap() error { return e.Err }
 // Is reports whether target is ErrStorage.
 func (e *StorageError) Is(target error) bool { return target == ErrStorage }
 
-// Reason returns what the operating system or SQLite said, without paths.
+// Reason returns the error of the operating system or of SQLite, without paths.
 func (e *StorageError) Reason() string {
 	var (
 		number   syscall.Errno
@@ -49,7 +49,7 @@ func (e *StorageError) Reason() string {
 	return withoutPath(e.Err).Error()
 }
 
-// Advice returns one sentence that says what the user can do about it.
+// Advice returns one sentence for an agent: what the user can do about the error.
 func (e *StorageError) Advice() string {
 	place := e.Part + " " + e.Path
 	switch {
@@ -63,7 +63,7 @@ func (e *StorageError) Advice() string {
 	case isSQLite(e.Err, sqlite3.SQLITE_BUSY):
 		return "Another program holds the " + place + "; call again in a minute."
 	case isEscape(e.Err):
-		return "Ask the user to replace the symbolic link in the " + place + " by a real folder, or to set --store to the folder that it leads to."
+		return "Ask the user to replace the symbolic link in the " + place + " with a real folder, or to set --store to the folder that it leads to."
 	case errors.Is(e.Err, errReadOnly), errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, fs.ErrPermission), isSQLite(e.Err, sqlite3.SQLITE_READONLY), isSQLite(e.Err, sqlite3.SQLITE_CANTOPEN):
 		return "Ask the user to make the " + place + " writable for this program, or to choose another folder with --store, then call again."
 	}
@@ -88,27 +88,27 @@ func isSQLite(err error, code int) bool {
 	return errors.As(err, &e) && e.Code()&0xff == code
 }
 
-// isEscape reports whether os.Root refused a path. The package exports no
-// error for that.
+// isEscape reports whether os.Root refused a path that leads out of it. The os
+// package exports no error for that.
 func isEscape(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
 }
 
-// failure marks an error of the database as ErrStorage. Errors that say
-// something about the image or the caller are returned unchanged.
-func (c *catalog) failure(doing string, err error) error {
+// storageError turns an error of the database into a StorageError. Errors about
+// the image, and StorageErrors, are returned unchanged.
+func (c *catalog) storageError(doing string, err error) error {
 	var storage *StorageError
 	switch {
 	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound), errors.As(err, &storage):
 		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller's doing
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller left
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return &StorageError{"catalog", c.path, fmt.Errorf("%s: %w", doing, err)}
 }
 
-// withoutPath drops the path from an error of the os package: a file's name
-// holds words of the prompt.
+// withoutPath removes the path from an error of the os package, because a file's
+// name contains words of the prompt.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return fmt.Errorf("%s: %w", e.Op, e.Err)

@@ -4,8 +4,8 @@ package resources
 
 import "os"
 
-// syncDir makes the names in a folder durable (fsync(2): the folder needs its
-// own).
+// syncDir makes the names in a folder durable; flushing the files does not
+// (fsync(2)).
 func syncDir(root *os.Root, name string) error {
 	dir, err := root.Open(name)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// unprivileged runs a function whose file accesses are those of a user without
-// privileges, also when the test runs as root (setfsuid(2)).
+// unprivileged runs f with the file access of an ordinary user, also if the test
+// runs as root (setfsuid(2)).
 func unprivileged(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -37,7 +37,7 @@ func openToAll(t *testing.T) string {
 	return folder
 }
 
-// A folder that takes no new file is found out before anything is reserved.
+// A folder that accepts no new file is noticed before anything is reserved.
 func TestReserve_ReadOnlyFolder(t *testing.T) {
 	folder := openToAll(t)
 	l := open(t, folder)
@@ -55,7 +55,7 @@ func TestReserve_ReadOnlyFolder(t *testing.T) {
 	})
 }
 
-// A folder that cannot be read does not keep the others from being looked at.
+// An unreadable folder does not keep Check from checking the others.
 func TestCheck_UnreadableFolder(t *testing.T) {
 	folder := openToAll(t)
 	l := open(t, folder)
@@ -70,14 +70,14 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 	unprivileged(t, func() {
 		report, err := l.Check(t.Context(), true, nil)
 		require.NoError(t, err)
-		require.Equal(t, 1, report.Pictures)
+		require.Equal(t, 1, report.Images)
 		require.Equal(t, []resources.Problem{{Kind: resources.Unreadable, Path: "2020", Detail: "the folder cannot be read"}}, report.Problems)
 		_, err = l.Reindex(t.Context(), "local", nil)
 		require.NoError(t, err)
 	})
 }
 
-// A library on read-only media can be looked at.
+// A library on read-only media can be listed, read and checked.
 func TestCatalog_ReadOnlyMedia(t *testing.T) {
 	folder := openToAll(t)
 	first := open(t, folder)
@@ -97,6 +97,9 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		b, err := l.Read(t.Context(), i)
 		require.NoError(t, err)
 		require.Equal(t, "x", string(b))
+		report, err := l.Check(t.Context(), true, nil)
+		require.NoError(t, err)
+		require.Empty(t, report.Problems)
 		_, err = reserveOne(l, i, 0)
 		require.ErrorIs(t, err, resources.ErrStorage)
 		require.ErrorIs(t, l.ConfirmDelivery(t.Context(), []string{i.ID}), resources.ErrStorage)

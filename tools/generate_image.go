@@ -131,19 +131,19 @@ func neverSent(images []resources.Image) bool {
 // joinedNote returns the note for a call that joined an earlier equal call and
 // so did not pay for its images; "" if it joined none.
 func joinedNote(call *jobs.Call) string {
-	const before = "The same call was made before, and was under way or had not got its answer: "
+	const before = "An equal call was made before, and was in progress or had not received its result: "
 	switch {
 	case call.Joined == 0:
 		return ""
 	case call.Joined < len(call.Jobs):
-		return before + fmt.Sprintf("%d of these images are its own and were not charged a second time, the others are new.", call.Joined)
+		return before + fmt.Sprintf("%d of these images belong to it and were not charged a second time, the rest is new.", call.Joined)
 	}
 	for _, job := range call.Jobs {
 		if job.Image().Failure == nil {
-			return before + "this one got its images, nothing was charged a second time. Call again if you want new ones."
+			return before + "this call returns its images, and nothing was charged a second time. Call again if you want new ones."
 		}
 	}
-	return before + "this one hears what became of it, and nothing was charged a second time."
+	return before + "this call returns its failure, and nothing was charged a second time."
 }
 
 // parseRequest checks the arguments and fills in defaults.

@@ -17,34 +17,37 @@ import (
 	"zai-image-mcp/tools"
 )
 
-func TestProgress(t *testing.T) {
+func TestProgress_Messages(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil)
-	r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
-	require.Eventually(t, func() bool {
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		r.call(t, "generate_image", `{"prompt":"sandbox:delay=4500ms","size":"512x512"}`)
+		require.Eventually(t, func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.progress) >= 3
+		}, time.Second, time.Millisecond)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.progress) >= 3
-	}, time.Second, time.Millisecond)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var messages []string
-	last := -1.0
-	for _, p := range r.progress {
-		assert.Equal(t, "p", p["progressToken"])
-		assert.Greater(t, p["progress"], last, "it must grow")
-		last = p["progress"].(float64)
-		assert.Less(t, last, p["total"])
-		messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
-	}
-	want := []string{"queued", "generating", "generating, some s of about 8", "downloading"}
-	assert.Equal(t, want[:min(len(messages), len(want))], messages, "a stage that is over is not told, and that it is saved is what the result says")
+		var messages []string
+		last := -1.0
+		for _, p := range r.progress {
+			assert.Equal(t, "p", p["progressToken"])
+			assert.Greater(t, p["progress"], last, "it must increase")
+			last = p["progress"].(float64)
+			assert.Less(t, last, p["total"])
+			messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
+		}
+		want := []string{"queued", "generating", "generating, some s of about 8", "downloading"}
+		assert.Equal(t, want[:min(len(messages), len(want))], messages, "stages that are over are not reported, and neither is the end")
+	})
 }
 
-// With several images, stages are told while others end already.
-func TestProgress_GrowsAndNeverTellsTheEnd(t *testing.T) {
+// The value increases with each notification and stays below the total, also with
+// several images.
+func TestProgress_Increases(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
-	for call := range 12 {
+	for call := range 6 {
 		r.mu.Lock()
 		r.progress = nil
 		r.mu.Unlock()
@@ -61,9 +64,11 @@ func TestProgress_GrowsAndNeverTellsTheEnd(t *testing.T) {
 	}
 }
 
-// The official TypeScript client handles a result at once and a notification
-// that came with it later, when its token is forgotten.
-func TestProgress_LastOneKeepsAwayFromTheResult(t *testing.T) {
+// The result keeps a distance from the last notification: the official
+// TypeScript client processes a result before a notification that arrived with
+// it, and does not know the token any more then.
+func TestProgress_PauseBeforeResult(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := server.NewMCPServer("test", "1")
 		s.AddTool(mcp.NewTool("paint"), func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -75,14 +80,27 @@ func TestProgress_LastOneKeepsAwayFromTheResult(t *testing.T) {
 		s.HandleMessage(s.WithContext(t.Context(), session), json.RawMessage(
 			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint","arguments":{},"_meta":{"progressToken":1}}}`))
 		assert.Equal(t, tools.Quiet, time.Since(start))
-		assert.Len(t, session.told, 1)
+		assert.Len(t, session.received, 1)
 	})
 }
 
-// listener is a session that is told of progress.
-type listener struct{ told chan mcp.JSONRPCNotification }
+// listener is a session that receives progress notifications.
+type listener struct{ received chan mcp.JSONRPCNotification }
 
 func (*listener) SessionID() string                                     { return "listener" }
 func (*listener) Initialize()                                           {}
 func (*listener) Initialized() bool                                     { return true }
-func (l *listener) NotificationChannel() chan<- mcp.JSONRPCNotification { return l.told }
+func (l *listener) NotificationChannel() chan<- mcp.JSONRPCNotification { return l.received }
+
+func TestProgress_NotRequested(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		request := mcp.CallToolRequest{}
+		request.Params.Name = "generate_image"
+		request.Params.Arguments = map[string]any{"prompt": "a fox", "size": "512x512"}
+		_, err := r.CallTool(t.Context(), request)
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Empty(t, r.progress)
+	})
+}

@@ -137,7 +137,7 @@ func aggregateFailure(images []resources.Image) *resources.Failure {
 	}
 	if paid != nil {
 		if len(others) > 0 {
-			paid.Hint += " The same goes for " + strings.Join(others, ", ") + "."
+			paid.Hint += " This also applies to " + strings.Join(others, ", ") + "."
 		}
 		return paid
 	}

@@ -5,46 +5,66 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
-	"net/http/httptest"
+	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
 
-// rig is the tools behind a real MCP session, over a sandbox.
+// rig is the tools behind a real MCP session, on a sandbox.
 type rig struct {
 	*client.Client
-	sandbox *sandbox.Sandbox
-	library *resources.Library
+	sandbox  *sandbox.Sandbox
+	library  *resources.Library
+	pipeline *jobs.Pipeline
 
 	mu       sync.Mutex
 	progress []map[string]any
 }
 
+// newRig returns a rig whose sandbox is an HTTP server. change may be nil.
 func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	t.Helper()
-	r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})}
-	api := httptest.NewServer(r.sandbox)
-	t.Cleanup(api.Close)
-	c, err := zai.NewClient("key", zai.WithBaseURL(api.URL+sandbox.BasePath), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	api := testrig.API(t)
+	r := &rig{sandbox: api.Sandbox}
+	r.connect(t, api.Client, change)
+	return r
+}
+
+// inBubble runs a test in a synctest bubble, where delays take no time. The
+// rig's sandbox is called without a network, which a bubble does not support.
+func inBubble(t *testing.T, change func(*tools.Config, *jobs.Config), test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})}
+		c, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath),
+			zai.WithHTTPClient(&http.Client{Transport: testrig.Transport{Handler: r.sandbox}}))
+		require.NoError(t, err)
+		t.Cleanup(c.Close)
+		r.connect(t, c, change)
+		test(t, r)
+	})
+}
+
+// connect opens a session with the tools.
+func (r *rig) connect(t *testing.T, api *zai.Client, change func(*tools.Config, *jobs.Config)) {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	r.library = resources.New(resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: quiet})
-	t.Cleanup(func() { assert.NoError(t, r.library.Close()) })
-	jc := jobs.Config{Client: c, Library: r.library, Process: "test", MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
+	r.library = testrig.Library(t)
+	jc := jobs.Config{Client: api, Library: r.library, Process: rand.Text(), MaxConcurrent: 5, Sandbox: true, Now: time.Now, Log: quiet}
 	tc := tools.Config{
 		Library: r.library, Region: zai.Global, DefaultModel: zai.DefaultModel, Wait: 30 * time.Second, PreviewWait: time.Minute, Inline: tools.InlinePreview,
 		Sandbox: true, Locator: resources.Locator{Path: true}, Now: time.Now, Log: quiet,
@@ -52,17 +72,15 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	if change != nil {
 		change(&tc, &jc)
 	}
-	tc.Pipeline = jobs.New(jc)
-	t.Cleanup(func() { _ = tc.Pipeline.Drain(context.Background()) })
+	r.pipeline = jobs.New(jc)
+	t.Cleanup(func() {
+		r.sandbox.Close() // ends delays
+		_ = r.pipeline.Drain(context.Background())
+	})
+	tc.Pipeline = r.pipeline
 	list, err := tools.New(tc)
 	require.NoError(t, err)
-	s := server.NewMCPServer("test", "1", server.WithToolHandlerMiddleware(func(next server.ToolHandlerFunc) server.ToolHandlerFunc {
-		return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			delivery := tc.Pipeline.NewDelivery()
-			defer delivery.Confirm(ctx)
-			return next(tools.WithCaller(ctx, tools.Caller{Owner: "local", Delivery: delivery}), request)
-		}
-	}))
+	s := server.NewMCPServer("test", "1", server.WithToolHandlerMiddleware(r.identifyCaller))
 	s.AddTools(list...)
 	r.Client, err = client.NewInProcessClient(s)
 	require.NoError(t, err)
@@ -75,33 +93,49 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 	})
 	_, err = r.Initialize(t.Context(), mcp.InitializeRequest{Params: mcp.InitializeParams{ProtocolVersion: mcp.LATEST_LEGACY_PROTOCOL_VERSION}})
 	require.NoError(t, err)
-	return r
 }
 
-// structured is what a result's structuredContent may hold.
-type structured struct {
-	Images        []resources.Entry  `json:"images"`
-	SpentTodayUSD float64            `json:"spent_today_usd"`
-	Sandbox       *bool              `json:"sandbox"`
-	NextCursor    string             `json:"next_cursor"`
-	Notes         []string           `json:"notes"`
-	Error         *resources.Failure `json:"error"`
+// identifyCaller sets the caller of a call, unless the test did with as.
+// Results are delivered.
+func (r *rig) identifyCaller(next server.ToolHandlerFunc) server.ToolHandlerFunc {
+	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		switch caller := ctx.Value(callerKey{}).(type) {
+		case tools.Caller:
+			return next(tools.WithCaller(ctx, caller), request)
+		case nobody:
+			return next(ctx, request)
+		}
+		delivery := r.pipeline.NewDelivery()
+		defer delivery.Confirm(ctx)
+		return next(tools.WithCaller(ctx, tools.Caller{Owner: "local", Delivery: delivery}), request)
+	}
+}
+
+type callerKey struct{}
+
+// nobody stands for no caller.
+type nobody struct{}
+
+// as returns the context of calls by a tools.Caller, or by nobody.
+func as[C tools.Caller | nobody](ctx context.Context, caller C) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
 }
 
 // call calls a tool with arguments given as JSON.
-func (r *rig) call(t *testing.T, tool, arguments string) (*mcp.CallToolResult, structured) {
+func (r *rig) call(t *testing.T, tool, arguments string) (*mcp.CallToolResult, testrig.Structured) {
+	t.Helper()
+	return r.callWith(t, t.Context(), tool, arguments)
+}
+
+func (r *rig) callWith(t *testing.T, ctx context.Context, tool, arguments string) (*mcp.CallToolResult, testrig.Structured) {
 	t.Helper()
 	request := mcp.CallToolRequest{}
 	request.Params.Name = tool
 	request.Params.Arguments = json.RawMessage(arguments)
 	request.Params.Meta = &mcp.Meta{ProgressToken: "p"}
-	result, err := r.CallTool(t.Context(), request)
+	result, err := r.CallTool(ctx, request)
 	require.NoError(t, err)
-	raw, err := json.Marshal(result.StructuredContent)
-	require.NoError(t, err)
-	var s structured
-	require.NoError(t, json.Unmarshal(raw, &s))
-	return result, s
+	return result, testrig.StructuredContent(t, result.StructuredContent)
 }
 
 func text(t *testing.T, result *mcp.CallToolResult) string {

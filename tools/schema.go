@@ -71,7 +71,7 @@ type result struct {
 	SpentTodayUSD *float64          `json:"spent_today_usd,omitempty"`
 	Sandbox       *bool             `json:"sandbox,omitempty"`
 	NextCursor    string            `json:"next_cursor,omitempty"`
-	// Notes repeat what only the text tells otherwise, for hosts that show the
+	// Notes repeat what is otherwise only in the text, for hosts that show the
 	// structured content instead of the text, as Claude Code does. The schema
 	// omits them to stay short.
 	Notes []string           `json:"notes,omitempty" jsonschema:"-"`

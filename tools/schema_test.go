@@ -27,8 +27,10 @@ func listed(t *testing.T, region zai.Region) []mcp.Tool {
 	return result.Tools
 }
 
-// The definitions are a contract with agents: a change must be meant.
+// The definitions are a contract with agents: golden files make changes
+// deliberate.
 func TestDefinitions(t *testing.T) {
+	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		for _, tool := range listed(t, region) {
 			got, err := json.MarshalIndent(tool, "", "  ")
@@ -45,7 +47,8 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
-func TestDefinitionsAreSmall(t *testing.T) {
+func TestDefinitions_Size(t *testing.T) {
+	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		raw, err := json.Marshal(listed(t, region))
 		require.NoError(t, err)
@@ -54,7 +57,8 @@ func TestDefinitionsAreSmall(t *testing.T) {
 	}
 }
 
-func TestEveryHintIsExplicit(t *testing.T) {
+func TestDefinitions_Annotations(t *testing.T) {
+	t.Parallel()
 	for _, tool := range listed(t, zai.Global) {
 		a := tool.Annotations
 		for name, hint := range map[string]*bool{"readOnly": a.ReadOnlyHint, "destructive": a.DestructiveHint, "idempotent": a.IdempotentHint, "openWorld": a.OpenWorldHint} {
@@ -65,9 +69,10 @@ func TestEveryHintIsExplicit(t *testing.T) {
 	}
 }
 
-// Some providers refuse a schema in which a property has no type, and arrays
+// Some providers reject schemas with properties without a type, and arrays
 // without items.
-func TestSchemasArePortable(t *testing.T) {
+func TestDefinitions_PortableSchemas(t *testing.T) {
+	t.Parallel()
 	var check func(path string, schema any)
 	check = func(path string, schema any) {
 		object, ok := schema.(map[string]any)
@@ -97,7 +102,8 @@ func TestSchemasArePortable(t *testing.T) {
 	}
 }
 
-func TestDescriptionsHelpToChoose(t *testing.T) {
+func TestDefinitions_ModelDescriptions(t *testing.T) {
+	t.Parallel()
 	for _, tool := range listed(t, zai.Global) {
 		if tool.Name != "generate_image" {
 			continue
@@ -111,6 +117,7 @@ func TestDescriptionsHelpToChoose(t *testing.T) {
 }
 
 func TestModelsDocument(t *testing.T) {
+	t.Parallel()
 	raw, err := tools.ModelsDocument(zai.China, zai.DefaultModel)
 	require.NoError(t, err)
 	var document struct {

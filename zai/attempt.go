@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Operation is the purpose of a request to the service.
+// Operation is the kind of a request to the service.
 type Operation string
 
 // The operations.
@@ -21,12 +21,12 @@ const (
 type Attempt struct {
 	Operation Operation
 	Number    int           // 1 for the first; more are retries
-	Status    int           // HTTP status, 0 without a response
-	Duration  time.Duration // until the response was read; of downloads, until the image begins
+	Status    int           // HTTP status; 0 without a response or, for downloads, without an image
+	Duration  time.Duration // until the response was read or, for downloads, the header of the image
 }
 
-// status returns the HTTP status of an attempt that ended with e. A nil e is a
-// success.
+// status returns the HTTP status of an attempt that ended with e, 200 if e is
+// nil.
 func (e *Error) status() int {
 	if e == nil {
 		return http.StatusOK
@@ -34,6 +34,8 @@ func (e *Error) status() int {
 	return e.HTTPStatus
 }
 
+// downloadStatus returns the HTTP status of an attempt to download that ended
+// with err.
 func downloadStatus(err error) int {
 	var status statusError
 	switch {

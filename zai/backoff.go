@@ -15,8 +15,9 @@ const (
 	retryAfterMax = 30 * time.Second
 )
 
-// backoff returns how long to wait after the given attempt: the time the server
-// asked for, or else a random part of a limit that doubles ("full jitter").
+// backoff returns how long to wait after the given attempt: the time that the
+// server asked for, at most retryAfterMax, or otherwise a random part of a
+// limit that doubles with each attempt ("full jitter").
 func (c *Client) backoff(attempt int, asked time.Duration) time.Duration {
 	if asked > 0 {
 		return min(asked, retryAfterMax)
@@ -24,8 +25,9 @@ func (c *Client) backoff(attempt int, asked time.Duration) time.Duration {
 	return c.jitter(min(backoffBase<<(attempt-1), backoffMax))
 }
 
-// retryAfter reads the header in both its forms (RFC 9110, 10.2.3). It returns
-// 0 if the header is absent or invalid.
+// retryAfter returns the delay in a Retry-After header, which is a number of
+// seconds or a date (RFC 9110, 10.2.3). It returns 0 if the header is absent or
+// invalid.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {
@@ -40,8 +42,8 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// withoutURL removes the address from an error of net/http: image links carry
-// signatures.
+// withoutURL removes the URL from an error of net/http, because image links
+// contain signatures.
 func withoutURL(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err

@@ -7,10 +7,10 @@ import (
 
 // kindOfCode returns the kind for one of the vendor's business codes
 // (docs.z.ai/api-reference/api-code, docs.bigmodel.cn/cn/api/api-code), "" for
-// an unknown code. The code has precedence over the HTTP status: 429 stands for
-// nine different conditions. again reports whether a repeat may succeed and
-// cannot bill twice.
-func kindOfCode(code string) (kind Kind, again bool) {
+// an unknown code. The code takes precedence over the HTTP status, because 429
+// stands for many different conditions. retry reports whether a second request
+// may succeed and cannot be billed twice.
+func kindOfCode(code string) (kind Kind, retry bool) {
 	switch code {
 	case "401", "1000", "1001", "1002", "1003", "1004", "1100", "1110", "1111", "1112", "1121", "1220":
 		return KindUnauthorized, false
@@ -35,8 +35,8 @@ func kindOfCode(code string) (kind Kind, again bool) {
 	}
 }
 
-// responseError returns the error for a response without an image. The status
-// can be any, as some failures come with 200.
+// responseError returns the error for a response without an image. The response
+// may have any status: some failures are reported with 200.
 func responseError(r *response) *Error {
 	e := classify(r)
 	if e.Kind == KindOutcomeUnknown {
@@ -45,7 +45,7 @@ func responseError(r *response) *Error {
 	return e
 }
 
-// classify returns the error for a response without an image, except for its
+// classify returns the error for a response without an image. It does not set
 // Answer.
 func classify(r *response) *Error {
 	p, status := r.payload, r.status
@@ -59,7 +59,7 @@ func classify(r *response) *Error {
 	e.RequestID, e.ContentFilter = p.requestID, p.filter
 	code, message, nested := p.errorText()
 	e.Code, e.Message = code, message
-	kind, again := kindOfCode(code)
+	kind, retry := kindOfCode(code)
 	switch {
 	case status < 300 && !p.refused && (code == "" || p.success) && !present(p.fields["error"]):
 		e.Kind = KindOutcomeUnknown
@@ -69,20 +69,21 @@ func classify(r *response) *Error {
 	case isSoftNotFound(e):
 		e.Kind, e.NotAccepted = KindWrongRegion, true
 	case !nested && (status >= 500 || kind == KindUpstream):
-		// Any gateway may send {"code":500}; only the nested form is the service's own.
+		// Any gateway may send {"code":500}; only the service sends the nested form.
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 	case kind != "":
 		e.Kind, e.NotAccepted = kind, true
 		e.tooManyInFlight = nested && status == http.StatusTooManyRequests && (code == "1302" || code == "1305")
-		e.transient = again && nested && (status == http.StatusTooManyRequests) == (kind == KindRateLimited) && status >= http.StatusTooManyRequests
+		e.transient = retry && nested && (status == http.StatusTooManyRequests) == (kind == KindRateLimited) && status >= http.StatusTooManyRequests
 	default:
 		e.Kind, e.NotAccepted = kindOfStatus(status)
 	}
 	return e
 }
 
-// isSoftNotFound recognizes the gateways' responses for an address without an
-// API: status 200 with a 404 in the message, or a plain 404.
+// isSoftNotFound reports whether a response means that there is no API at the
+// address: gateways respond with status 404, or with 200 and a 404 in the
+// message.
 func isSoftNotFound(e *Error) bool {
 	if e.HTTPStatus == http.StatusNotFound && e.Code != "1211" {
 		return true
@@ -90,9 +91,9 @@ func isSoftNotFound(e *Error) bool {
 	return e.HTTPStatus < 300 && e.Message == "404 NOT_FOUND"
 }
 
-// errorText returns code and message from any of the recorded forms: nested
-// object, plain string, flat fields. nested reports the first form, the only one
-// that certainly comes from the service.
+// errorText returns the code and the message of an error in any of the recorded
+// forms: a nested object, a string, or flat fields. nested is true for the
+// nested object, the only form that certainly comes from the service.
 func (p payload) errorText() (code, message string, nested bool) {
 	if plain, ok := p.fields["error"].(string); ok && plain != "" {
 		return p.code, plainText(plain), false
@@ -107,8 +108,8 @@ func (p payload) errorText() (code, message string, nested bool) {
 }
 
 // kindOfStatus returns the kind for a response without a known code. A 5xx
-// without the service's own error may come from a gateway in front of a service
-// that went on working: the outcome is unknown.
+// without the service's own error may come from a gateway while the service
+// behind it still works on the request, so the outcome is unknown.
 func kindOfStatus(status int) (kind Kind, notAccepted bool) {
 	switch {
 	case status == http.StatusRequestTimeout || status == http.StatusSeeOther || status < 300 || status >= 500:

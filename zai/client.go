@@ -34,9 +34,10 @@ type Client struct {
 	decoding     sync.Mutex  // held while a response with an inline image is decoded
 }
 
-// secret is the key. Behind a pointer it cannot be printed by accident: fmt
-// does not follow pointers inside structures, and does not call the methods of
-// unexported fields.
+// secret is the key. A Client has a pointer to it, so that printing the Client
+// does not print the key: fmt prints pointers inside structs as addresses. The
+// methods alone do not suffice, because fmt does not call those of unexported
+// fields.
 type secret struct{ value string }
 
 func (*secret) String() string               { return "***" }
@@ -44,8 +45,9 @@ func (*secret) GoString() string             { return "***" }
 func (*secret) LogValue() slog.Value         { return slog.StringValue("***") }
 func (*secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// NewClient returns a client. It does not check the form of the key, because
-// several forms are in use.
+// NewClient returns a client. It fails if the key is empty or has characters
+// other than printable ASCII. It does not check more, because keys of several
+// forms are in use.
 func NewClient(key string, options ...Option) (*Client, error) {
 	s := defaultSettings()
 	for _, option := range options {
@@ -58,7 +60,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 		return nil, errors.New("zai: the API key is empty")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("zai: the API key holds characters that no key has")
+		return nil, errors.New("zai: the API key contains characters that no key has")
 	}
 	if s.baseURL == "" {
 		s.baseURL = s.region.BaseURL()
@@ -84,10 +86,10 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// Region returns the platform the client was made for.
+// Region returns the region of the client.
 func (c *Client) Region() Region { return c.region }
 
-// BaseURL returns the address of the API in use.
+// BaseURL returns the root of the API that the client uses.
 func (c *Client) BaseURL() string { return c.base.String() }
 
 // Close closes idle connections.

@@ -16,9 +16,9 @@ import (
 type downloadLimits struct {
 	maxBytes int64
 	total    time.Duration   // for one attempt, headers and body
-	window   time.Duration   // in each of which ...
-	minBytes int64           // ... this much must arrive
-	waits    []time.Duration // before each further attempt
+	window   time.Duration   // over which the rate is measured
+	minBytes int64           // that must arrive in each window
+	waits    []time.Duration // before the second and each further attempt
 }
 
 func defaultDownloadLimits() downloadLimits {
@@ -31,17 +31,17 @@ func defaultDownloadLimits() downloadLimits {
 	}
 }
 
-// MaxImageBytes is the largest image file that is downloaded.
+// MaxImageBytes is the size of the largest image file that is downloaded.
 const MaxImageBytes = 32 << 20
 
-// Download opens the image of a response: it fetches the link, or decodes the
-// bytes that came with the response. Links often work only some seconds after
-// the API returned them. Download therefore tries again after 1, 2 and 4 seconds
-// if the host responds with "not found", a server error or something that is
-// not an image, or if the connection breaks.
+// Download opens the image of a response: it requests the link, or decodes the
+// bytes that the response contains. Links often work only some seconds after
+// the API returned them. Download therefore tries again, by default after 1, 2
+// and 4 seconds, if the host responds with 404, 429, a server error or
+// something that is not an image, or if the connection fails.
 //
 // The caller reads the image and closes it. If reading fails, Download can be
-// called again, which costs nothing. ctx must last until the image is read. All
+// called again, free of charge. ctx must not end before the image is read. All
 // errors are *Error of KindDownload.
 func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	if data.URL == "" {
@@ -75,7 +75,7 @@ func (c *Client) Download(ctx context.Context, data ImageData) (*Image, error) {
 	}
 }
 
-// parseLink parses a link. It fails if the link must not be fetched.
+// parseLink parses a link. It fails if the link must not be requested.
 func (c *Client) parseLink(raw string) (*url.URL, error) {
 	if len(raw) > maxLink {
 		return nil, fmt.Errorf("%w: it has %d bytes, more than %d", errBadLink, len(raw), maxLink)
@@ -87,13 +87,13 @@ func (c *Client) parseLink(raw string) (*url.URL, error) {
 	return u, checkLink(u, originOf(c.base))
 }
 
-// fetchable reports whether a link may be fetched.
+// fetchable reports whether a link may be requested.
 func (c *Client) fetchable(link string) bool {
 	_, err := c.parseLink(link)
 	return err == nil
 }
 
-// statusError is the status of a response to an image link, other than 200.
+// statusError is an HTTP status other than 200 of the response to a download.
 type statusError int
 
 func (s statusError) Error() string { return fmt.Sprintf("HTTP %d", int(s)) }
@@ -113,7 +113,7 @@ func retryable(err error) bool {
 
 var errTooManyBytes = fmt.Errorf("the file is larger than %d MiB", MaxImageBytes>>20)
 
-// fetch makes one attempt. The returned image holds the connection.
+// fetch makes one attempt. The connection stays open until the image is closed.
 func (c *Client) fetch(ctx context.Context, link *url.URL) (*Image, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.download.total, errTooSlow)
 	body, err := c.openBody(ctx, link, cancel)
@@ -137,7 +137,8 @@ func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.Can
 	}
 	request.Header.Set("User-Agent", c.userAgent)
 	request.Header.Set("Accept", "image/*")
-	// The limits are for the file itself; compression would also hide a bomb.
+	// The limits are those of the file. A compressed response could also expand to
+	// far more than the bytes that are sent.
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := c.images.Do(request)
 	if err != nil {
@@ -156,8 +157,9 @@ func (c *Client) openBody(ctx context.Context, link *url.URL, cancel context.Can
 
 var errTooSlow = errors.New("the download is too slow")
 
-// meteredBody ends a download that is too large or too slow. A timer checks the
-// rate, so that it also ends a body that sends nothing at all.
+// meteredBody is a body whose Read fails if the download is too large or too
+// slow. A timer checks the rate, so that a Read that receives nothing also
+// ends.
 type meteredBody struct {
 	body   io.ReadCloser
 	limits downloadLimits
@@ -179,7 +181,8 @@ func newMeteredBody(body io.ReadCloser, limits downloadLimits, cancel context.Ca
 	return m
 }
 
-// check runs at the end of each window.
+// check ends the download if too few bytes arrived in a window. It runs at the
+// end of each window.
 func (m *meteredBody) check() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -48,7 +48,7 @@ func gifOf(t testing.TB, width, height int) []byte {
 	return b.Bytes()
 }
 
-// webpOf returns a lossless file of one colour. Only its header is read here.
+// webpOf returns a lossless WebP of one colour. The tests read only its header.
 func webpOf(width, height uint32) []byte {
 	chunk := []byte{0x2f}
 	chunk = binary.LittleEndian.AppendUint32(chunk, (width-1)|(height-1)<<14)
@@ -95,7 +95,8 @@ func bytesHandler(contentType string, b []byte) http.Handler {
 	})
 }
 
-// The format comes from the first bytes of the file, not from its type or name.
+// The format is detected from the first bytes of the file, not from the
+// declared type or the name.
 func TestDownload_FormatFromBytes(t *testing.T) {
 	for _, tt := range []struct {
 		name, header string
@@ -104,7 +105,7 @@ func TestDownload_FormatFromBytes(t *testing.T) {
 	}{
 		{"png", "image/png", pngOf(t, 40, 30), "image/png", ".png"},
 		{"jpeg served as png", "image/png", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
-		{"jpeg served as octets", "application/octet-stream", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
+		{"jpeg served as octet-stream", "application/octet-stream", jpegOf(t, 40, 30), "image/jpeg", ".jpg"},
 		{"gif", "image/gif", gifOf(t, 40, 30), "image/gif", ".gif"},
 		{"webp", "text/html", webpOf(40, 30), "image/webp", ".webp"},
 	} {
@@ -114,16 +115,16 @@ func TestDownload_FormatFromBytes(t *testing.T) {
 				got = r
 				bytesHandler(tt.header, tt.file).ServeHTTP(w, r)
 			}))
-			p, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL + "/x.png"})
+			img, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL + "/x.png"})
 			require.NoError(t, err)
-			defer p.Close()
-			all, err := io.ReadAll(p)
+			defer img.Close()
+			all, err := io.ReadAll(img)
 			require.NoError(t, err)
-			assert.Equal(t, tt.file, all, "including the bytes of the header")
-			assert.Equal(t, tt.mime, p.MIMEType)
-			assert.Equal(t, tt.ext, p.Extension)
-			assert.Equal(t, [2]int{40, 30}, [2]int{p.Width, p.Height})
-			assert.Empty(t, got.Header.Get("Authorization"), "the key does not go to image hosts")
+			assert.Equal(t, tt.file, all, "the bytes of the header are included")
+			assert.Equal(t, tt.mime, img.MIMEType)
+			assert.Equal(t, tt.ext, img.Extension)
+			assert.Equal(t, [2]int{40, 30}, [2]int{img.Width, img.Height})
+			assert.Empty(t, got.Header.Get("Authorization"), "the key is not sent to image hosts")
 		})
 	}
 }
@@ -131,9 +132,9 @@ func TestDownload_FormatFromBytes(t *testing.T) {
 func TestDownload_Inline(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1")
 	file := pngOf(t, 20, 10)
-	p, err := c.Download(t.Context(), zai.ImageData{B64JSON: base64.StdEncoding.EncodeToString(file)})
+	img, err := c.Download(t.Context(), zai.ImageData{B64JSON: base64.StdEncoding.EncodeToString(file)})
 	require.NoError(t, err)
-	all, err := io.ReadAll(p)
+	all, err := io.ReadAll(img)
 	require.NoError(t, err)
 	assert.Equal(t, file, all)
 	_, err = c.Download(t.Context(), zai.ImageData{B64JSON: "!!!"})
@@ -163,7 +164,7 @@ func TestDownload_RetriesUntilImageExists(t *testing.T) {
 						_, _ = w.Write(pngOf(t, 20, 10))
 					}))))
 					start := time.Now()
-					p, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
+					img, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
 					waited := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 7 * time.Second}[after]
 					assert.Equal(t, waited, time.Since(start), "1, 2 and 4 seconds")
 					if after == 4 {
@@ -171,7 +172,7 @@ func TestDownload_RetriesUntilImageExists(t *testing.T) {
 						return
 					}
 					require.NoError(t, err)
-					require.NoError(t, p.Close())
+					require.NoError(t, img.Close())
 				})
 			})
 		}
@@ -216,10 +217,10 @@ func TestDownload_Limits(t *testing.T) {
 			}
 		}))
 		c := newClient(t, s.URL, zai.WithDownloadLimits(1<<20, time.Minute, time.Minute, 0))
-		p, err := c.Download(t.Context(), zai.ImageData{URL: s.URL})
+		img, err := c.Download(t.Context(), zai.ImageData{URL: s.URL})
 		require.NoError(t, err)
-		defer p.Close()
-		n, err := io.Copy(io.Discard, p)
+		defer img.Close()
+		n, err := io.Copy(io.Discard, img)
 		require.ErrorContains(t, err, "larger than")
 		assert.LessOrEqual(t, n, int64(1<<20+64<<10))
 	})
@@ -239,12 +240,12 @@ func TestDownload_Limits(t *testing.T) {
 					}
 				}))))
 				start := time.Now()
-				p, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
+				img, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
 				require.NoError(t, err)
-				_, err = io.Copy(io.Discard, p)
+				_, err = io.Copy(io.Discard, img)
 				require.ErrorContains(t, err, "too slow")
 				assert.Equal(t, 10*time.Second, time.Since(start))
-				require.NoError(t, p.Close())
+				require.NoError(t, img.Close())
 			})
 		})
 	}
@@ -261,12 +262,12 @@ func TestDownload_Limits(t *testing.T) {
 				}
 			}))))
 			start := time.Now()
-			p, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
+			img, err := c.Download(t.Context(), zai.ImageData{URL: "http://api.test/a.png"})
 			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, p)
+			_, err = io.Copy(io.Discard, img)
 			require.Error(t, err)
 			assert.Equal(t, 2*time.Minute, time.Since(start))
-			require.NoError(t, p.Close())
+			require.NoError(t, img.Close())
 		})
 	})
 	t.Run("defaults", func(t *testing.T) {
@@ -282,9 +283,9 @@ func TestDownload_Limits(t *testing.T) {
 			assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
 			_, _ = w.Write(pngOf(t, 9, 9))
 		}))
-		p, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
+		img, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
 		require.NoError(t, err)
-		require.NoError(t, p.Close())
+		require.NoError(t, img.Close())
 	})
 	t.Run("long side", func(t *testing.T) {
 		_, err := zai.OpenImage(bytes.NewReader(bombOf(1<<24, 1)))
@@ -304,10 +305,10 @@ func TestDownload_Limits(t *testing.T) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(file)))
 			_, _ = w.Write(file[:len(file)-10])
 		}))
-		p, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
+		img, err := newClient(t, s.URL).Download(t.Context(), zai.ImageData{URL: s.URL})
 		require.NoError(t, err)
-		defer p.Close()
-		_, err = io.Copy(io.Discard, p)
+		defer img.Close()
+		_, err = io.Copy(io.Discard, img)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	})
 }
@@ -329,14 +330,14 @@ func FuzzOpenImage(f *testing.F) {
 		f.Add(file[:len(file)/2])
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		p, err := zai.OpenImage(bytes.NewReader(file))
+		img, err := zai.OpenImage(bytes.NewReader(file))
 		if err != nil {
 			return
 		}
-		if p.Width <= 0 || p.Height <= 0 || p.Width*p.Height > zai.MaxPixels {
-			t.Fatalf("%dx%d pixels", p.Width, p.Height)
+		if img.Width <= 0 || img.Height <= 0 || img.Width*img.Height > zai.MaxPixels {
+			t.Fatalf("%dx%d pixels", img.Width, img.Height)
 		}
-		all, err := io.ReadAll(p)
+		all, err := io.ReadAll(img)
 		if err != nil && !errors.Is(err, zai.KindDownload) || !bytes.Equal(all, file) {
 			t.Fatal("bytes were lost")
 		}

@@ -7,7 +7,8 @@ import (
 )
 
 // Kind classifies failures by what the caller can do about them. A Kind is an
-// error itself, so that errors.Is(err, zai.KindNoBalance) works on every *Error.
+// error itself, so that errors.Is(err, zai.KindNoBalance) works on every
+// *Error.
 type Kind string
 
 // The kinds this package reports.
@@ -34,11 +35,11 @@ type Error struct {
 	HTTPStatus    int    // 0 without a response
 	Code          string // the vendor's business code, "" without one
 	Message       string // from the vendor or from this package; short, without markup, untrusted
-	Hint          string // what to do, "" if the kind's own hint fits
+	Hint          string // what to do; "" stands for the hint of the kind
 	RequestID     string
-	LogID         string // header x-log-id, which is set if the model service was reached
+	LogID         string // header x-log-id, "" if the request did not reach the model service
 	ContentFilter []ContentFilter
-	RetryAfter    time.Duration // from the header, 0 without one
+	RetryAfter    time.Duration // from the header of that name, 0 without one
 	URL           string        // image link of a failed download, "" if it is too long
 
 	// Answer is the beginning of a response that was not understood, at most
@@ -55,7 +56,8 @@ type Error struct {
 	cause           error
 }
 
-// Error returns all details in one line, for logs.
+// Error returns kind, status, code, message, ids and cause in one line, for
+// logs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("zai: " + string(e.Kind))
@@ -95,8 +97,9 @@ func invalidArgument(message, hint string) *Error {
 
 // TooManyInFlight reports whether the service itself refused the request
 // because too many are in flight (codes 1302 and 1305). Such a request was
-// certainly not accepted and costs nothing. The client does not send it again:
-// the caller limits what is in flight and knows when there is room.
+// certainly not accepted and costs nothing. The client does not send it again,
+// because the caller decides how many requests are in flight and when to send
+// the next one.
 func (e *Error) TooManyInFlight() bool { return e.tooManyInFlight && e.NotAccepted }
 
 // Transient reports whether a retry within minutes may succeed.

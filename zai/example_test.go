@@ -11,8 +11,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// The sandbox stands for the service here. With a real key, leave WithBaseURL
-// out.
+// The example uses the sandbox in place of the service. With a real key, omit
+// WithBaseURL.
 func Example() {
 	service := httptest.NewServer(sandbox.New(sandbox.Options{}))
 	defer service.Close()
@@ -32,7 +32,7 @@ func Example() {
 		panic(err)
 	}
 	defer image.Close()
-	if _, err := io.Copy(io.Discard, image); err != nil { // the file
+	if _, err := io.Copy(io.Discard, image); err != nil { // reads the file
 		panic(err)
 	}
 	fmt.Println(image.MIMEType, image.Width, image.Height)

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Explain describes the failure to the caller in two sentences: what went wrong,
-// and what to do. They contain neither the key nor any untrusted text except
-// the vendor's own short message.
+// Explain returns what went wrong and what to do about it, each in one or two
+// sentences. They do not contain the key. The only text from outside is the
+// vendor's short message, code and request id.
 func (e *Error) Explain() (message, hint string) {
 	message, hint = e.describe()
 	if e.Hint != "" {
@@ -19,8 +19,8 @@ func (e *Error) Explain() (message, hint string) {
 	return message + ".", hint
 }
 
-// details quotes the vendor's message, with the identifiers that support asks
-// for.
+// details returns the HTTP status, code and request id, which support asks for,
+// and the vendor's message in quotes.
 func (e *Error) details() string {
 	var parts []string
 	if e.HTTPStatus != 0 && e.HTTPStatus != 200 {
@@ -42,28 +42,28 @@ func (e *Error) details() string {
 	return " (" + strings.Join(parts, ", ") + ")" + quoted
 }
 
-// describe returns the two sentences for the kind.
+// describe returns the message and the hint of the kind.
 func (e *Error) describe() (message, hint string) {
 	switch e.Kind {
 	case KindInvalidArgument:
 		if e.HTTPStatus == 0 {
 			return e.Message, "Correct the argument and call again."
 		}
-		return "Z.AI did not accept the request", "Change prompt, size or model as the message says and call again."
+		return "Z.AI did not accept the request", "Change the prompt, size or model as the message says and call again."
 	case KindUnauthorized:
 		return "Z.AI refused the API key or the account", "Check ZAI_API_KEY and the region; a key works only on the platform that issued it."
 	case KindWrongRegion:
 		return "There is no Z.AI image API at the configured address", "Check --region and ZAI_BASE_URL."
 	case KindNoBalance:
-		return "The Z.AI account has no balance left for images", "Ask the user to recharge the account, or to check that the key and base URL belong to a plan that includes image models; calling again does not help before that."
+		return "The Z.AI account has no balance left for images", "Ask the user to recharge the account, or to check that the key and the base URL belong to a plan that includes image models; calling again does not help before that."
 	case KindRateLimited:
-		return "Z.AI is busy or limits how much runs at once", "Wait a minute and call again, with fewer images at a time."
+		return "Z.AI is busy or limits the number of concurrent requests", "Wait a minute and call again, with fewer images at a time."
 	case KindQuota:
 		return "A usage limit of the Z.AI account is reached", "Wait until the limit resets or ask the user to change the plan."
 	case KindContentBlocked:
 		return "Z.AI's content check refused " + e.blockedPart(), "Rephrase the prompt without the sensitive part and call again; the same prompt is refused again."
 	case KindOutcomeUnknown:
-		return "Z.AI gave no usable answer, so the image may have been made and billed", "It was not sent again. Tell the user before you repeat the call, as that may cost a second time."
+		return "Z.AI gave no usable answer, so the image may have been made and billed", "The request was not sent again. Tell the user before you repeat the call, as that may cost a second time."
 	case KindDownload:
 		return "The image was made and paid for, but fetching it failed", "Call get_image with its id to fetch it again free of charge."
 	case KindCancelled:
@@ -73,7 +73,7 @@ func (e *Error) describe() (message, hint string) {
 	}
 }
 
-// blockedPart names what the content check refused.
+// blockedPart returns what the content check refused.
 func (e *Error) blockedPart() string {
 	for _, f := range e.ContentFilter {
 		if f.Role == "assistant" {

@@ -13,14 +13,14 @@ func WithDownloadLimits(maxBytes int64, total, window time.Duration, minBytes in
 	}
 }
 
-// MaxDownload returns the limits of one download.
+// MaxDownload returns the default limits of a download: bytes and duration.
 func MaxDownload() (int64, time.Duration) {
 	limits := defaultDownloadLimits()
 	return limits.maxBytes, limits.total
 }
 
-// UsesProxy reports whether images of foreign hosts are downloaded through a
-// proxy, where the address cannot be checked.
+// UsesProxy reports whether images outside the base URL's origin are downloaded
+// through a proxy, which would hide the address from the check.
 func (c *Client) UsesProxy() bool {
 	return c.images.Transport.(imageTransport).guarded.(*http.Transport).Proxy != nil
 }
@@ -33,8 +33,8 @@ func ResponseError(status int, header http.Header, body []byte) *Error {
 	return responseError(newResponse(status, header, body))
 }
 
-// BilledTransport returns the protocols of billed requests, and whether their
-// connections are reused.
+// BilledTransport returns the protocols of billed requests, and whether billed
+// requests reuse connections.
 func (c *Client) BilledTransport() (protocols string, reused bool) {
 	t := c.billed.Transport.(*http.Transport)
 	return t.Protocols.String(), !t.DisableKeepAlives

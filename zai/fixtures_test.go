@@ -15,22 +15,23 @@ import (
 
 const testKey = "0123456789abcdef0123456789abcdef.ABCDEFGHIJKLMNOP"
 
-// atOnce removes the waits between attempts.
-func atOnce() zai.Option {
+// noBackoff removes the waits between attempts.
+func noBackoff() zai.Option {
 	return zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 })
 }
 
-// quickPolls keeps Await from waiting.
+// quickPolls makes Await poll every few milliseconds.
 func quickPolls() zai.Option { return zai.WithPolling(time.Millisecond, 10*time.Millisecond) }
 
 func newClient(t *testing.T, baseURL string, options ...zai.Option) *zai.Client {
 	t.Helper()
-	c, err := zai.NewClient(testKey, append([]zai.Option{zai.WithBaseURL(baseURL), atOnce()}, options...)...)
+	c, err := zai.NewClient(testKey, append([]zai.Option{zai.WithBaseURL(baseURL), noBackoff()}, options...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
 }
 
+// kitten returns a request for a fast model without an asynchronous endpoint.
 func kitten() zai.ImageRequest {
 	return zai.ImageRequest{Model: "cogview-4-250304", Prompt: "a kitten", Size: "1024x1024"}
 }
@@ -46,16 +47,17 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.Handler.ServeHTTP(w, r)
 }
 
-// memory is a listener without sockets, for a synctest bubble: a goroutine that
-// waits for a socket keeps the bubble's clock from advancing.
-type memory struct {
+// memoryListener is a listener without sockets, for use in a synctest bubble:
+// the clock of a bubble does not advance while a goroutine waits for a socket.
+type memoryListener struct {
 	connections chan net.Conn
 	done        chan struct{}
 }
 
+// serveInMemory serves a handler without sockets and returns a client for it.
 func serveInMemory(t *testing.T, handler http.Handler) *http.Client {
 	t.Helper()
-	m := &memory{connections: make(chan net.Conn), done: make(chan struct{})}
+	m := &memoryListener{connections: make(chan net.Conn), done: make(chan struct{})}
 	s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Hour}
 	go func() { _ = s.Serve(m) }()
 	transport := &http.Transport{DialContext: m.dial}
@@ -66,7 +68,7 @@ func serveInMemory(t *testing.T, handler http.Handler) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (m *memoryListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case m.connections <- theirs:
@@ -78,7 +80,7 @@ func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-func (m *memory) Accept() (net.Conn, error) {
+func (m *memoryListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-m.connections:
 		return c, nil
@@ -87,7 +89,7 @@ func (m *memory) Accept() (net.Conn, error) {
 	}
 }
 
-func (m *memory) Close() error {
+func (m *memoryListener) Close() error {
 	select {
 	case <-m.done:
 	default:
@@ -96,4 +98,4 @@ func (m *memory) Close() error {
 	return nil
 }
 
-func (m *memory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+func (m *memoryListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }

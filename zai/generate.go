@@ -9,12 +9,12 @@ import (
 const maxAttempts = 4
 
 // GenerateImage requests one image and waits for it. It sends the request again
-// only if the service certainly did not accept it and enough time is left. A
-// refusal because too many requests are in flight is returned at once. A
-// failure of KindOutcomeUnknown may have been billed, all others are not. All
-// errors are *Error.
+// only if the service certainly did not accept it and enough time is left. If
+// the service refuses the request because too many are in flight, GenerateImage
+// fails at once. All errors are *Error. A request that failed with
+// KindOutcomeUnknown may have been billed; all other failures are free.
 //
-// Cancelling ctx after the request was sent does not undo it.
+// Cancelling ctx does not withdraw a request that was sent.
 func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*ImageResponse, error) {
 	image, err := postBilled(ctx, c, OperationGenerate, generationsPath, request, c.readImage)
 	if err != nil {
@@ -24,8 +24,8 @@ func (c *Client) GenerateImage(ctx context.Context, request ImageRequest) (*Imag
 	return image, nil
 }
 
-// postBilled sends a request that is billed once it is accepted. read returns
-// nil for a response that does not contain a result.
+// postBilled sends a request that is billed once it is accepted, and retries as
+// GenerateImage describes. read returns nil for a response without a result.
 func postBilled[T any](ctx context.Context, c *Client, operation Operation, path string, request ImageRequest, read func(*response) *T) (*T, error) {
 	request, model, err := request.prepared(c.region)
 	if err != nil {
@@ -62,15 +62,16 @@ func postBilled[T any](ctx context.Context, c *Client, operation Operation, path
 	}
 }
 
-// timeLeft reports whether ctx lasts longer than d. An attempt that is cut
-// short by its deadline turns a certain refusal into an unknown outcome.
+// timeLeft reports whether ctx lasts longer than d. An attempt that its
+// deadline cuts short has an unknown outcome, which is worse than the last
+// refusal.
 func timeLeft(ctx context.Context, d time.Duration) bool {
 	deadline, limited := ctx.Deadline()
 	return !limited || time.Until(deadline) > d
 }
 
-// sleep waits for d and returns true. It returns false early if ctx ends, and
-// at once if ctx would end within d.
+// sleep waits for d and returns true. It returns false when ctx ends, and at
+// once if the deadline of ctx is within d.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if !timeLeft(ctx, d) {
 		return false

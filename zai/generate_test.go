@@ -59,7 +59,7 @@ func recordedResponses() []recorded {
 		{"prompt too long", 400, `{"error":{"code":"1261","message":"Prompt exceeds max length"}}`, zai.KindInvalidArgument, "1261", 1, "max length"},
 		{"401 as code", 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`, zai.KindUnauthorized, "401", 1, "region global"},
 		{"401 with 1002", 401, `{"error":{"code":"1002","message":"Authorization Token is invalid, please ensure that the Authorization Token is correctly provided."}}`, zai.KindUnauthorized, "1002", 1, "--region china (https://open.bigmodel.cn/api/paas/v4)"},
-		{"401 without words", 401, ``, zai.KindUnauthorized, "", 1, "ZAI_API_KEY"},
+		{"401 without a body", 401, ``, zai.KindUnauthorized, "", 1, "ZAI_API_KEY"},
 		{"balance", 429, `{"error":{"code":"1113","message":"Insufficient balance or no resource package. Please recharge."}}`, zai.KindNoBalance, "1113", 1, "balance"},
 		{"balance, Chinese", 429, `{"error":{"code":"1113","message":"余额不足或无可用资源包,请充值。"}}`, zai.KindNoBalance, "1113", 1, "not a rate limit"},
 		{"balance, Anthropic form", 429, `{"type":"error","error":{"type":"rate_limit_error","code":"1113","message":"x"},"request_id":"20260419110530c93facb6dbf240cc"}`, zai.KindNoBalance, "1113", 1, "20260419110530c93facb6dbf240cc"},
@@ -87,7 +87,7 @@ func recordedResponses() []recorded {
 
 		{"gateway page", 502, `<html><head><title>502 Bad Gateway</title></head></html>`, zai.KindOutcomeUnknown, "", 1, "billed"},
 		{"gateway timeout", 504, ``, zai.KindOutcomeUnknown, "", 1, "not sent again"},
-		{"500 without words", 500, `oops`, zai.KindOutcomeUnknown, "", 1, ""},
+		{"500 that is not JSON", 500, `oops`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"500 of a framework", 500, `{"timestamp":"2024-07-25T07:03:07.620+00:00","status":500,"error":"Internal Server Error","path":"/v4"}`, zai.KindOutcomeUnknown, "", 1, ""},
 		{"flat 500", 500, `{"code":500,"message":"Internal Error"}`, zai.KindOutcomeUnknown, "500", 1, ""},
 		{"gateway with a flat rate code", 502, `{"code":"1302","message":"x"}`, zai.KindOutcomeUnknown, "1302", 1, ""},
@@ -132,7 +132,7 @@ func TestGenerateImage_RecordedResponses(t *testing.T) {
 	}
 }
 
-// net/http would follow a redirect by sending the request a second time.
+// To follow a redirect, net/http would send the request a second time.
 func TestGenerateImage_RedirectNotFollowed(t *testing.T) {
 	target := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, responseOfGLM) })}
 	s := serve(t, target)
@@ -145,7 +145,7 @@ func TestGenerateImage_RedirectNotFollowed(t *testing.T) {
 		_, err := c.GenerateImage(t.Context(), kitten())
 		require.ErrorIs(t, err, kind, status)
 		_, err = c.Submit(t.Context(), poster())
-		assert.Equal(t, kind == zai.KindWrongRegion, errors.Is(err, zai.ErrNoAsync), "%d: the caller sends the request again", status)
+		assert.Equal(t, kind == zai.KindWrongRegion, errors.Is(err, zai.ErrNoAsync), "%d: with ErrNoAsync the caller sends the request again", status)
 		assert.EqualValues(t, 2, from.n.Load())
 	}
 	assert.Zero(t, target.n.Load())
@@ -180,8 +180,8 @@ func TestGenerateImage_RequestFields(t *testing.T) {
 		assert.Equal(t, "/api/paas/v4/images/generations", got.URL.Path)
 		assert.Equal(t, "Bearer "+testKey, got.Header.Get("Authorization"))
 		assert.Equal(t, "test/1", got.UserAgent())
-		assert.Empty(t, got.Header.Get("Idempotency-Key"), "net/http would repeat a request that has it")
-		assert.Equal(t, map[string]any{"model": "cogview-4-250304", "prompt": "x", "size": "1024x768"}, body, "only what is set")
+		assert.Empty(t, got.Header.Get("Idempotency-Key"), "net/http repeats requests with this header")
+		assert.Equal(t, map[string]any{"model": "cogview-4-250304", "prompt": "x", "size": "1024x768"}, body, "only fields that are set")
 	}
 }
 
@@ -218,8 +218,8 @@ func TestGenerateImage_QualityOmittedForModelWithoutIt(t *testing.T) {
 	assert.NotContains(t, body, "quality")
 }
 
-// A request that was not written in full cannot have been accepted. One that was
-// may have been.
+// A request that was not written in full cannot have been accepted. A request
+// that was written in full may have been.
 func TestGenerateImage_ConnectionFailures(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -233,7 +233,7 @@ func TestGenerateImage_ConnectionFailures(t *testing.T) {
 		}}}
 		_, err = newClient(t, "http://"+address, zai.WithHTTPClient(hc)).GenerateImage(t.Context(), kitten())
 		require.ErrorIs(t, err, zai.KindUpstream)
-		assert.Equal(t, 4, dials, "nothing was sent, so it is tried again")
+		assert.Equal(t, 4, dials, "nothing was sent, so the client retries")
 	})
 	t.Run("connection closed after the request", func(t *testing.T) {
 		h := &counter{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })}
@@ -281,7 +281,7 @@ func TestGenerateImage_ConnectionFailures(t *testing.T) {
 	})
 }
 
-// brokenConn writes half of the first write and fails.
+// brokenConn fails every write after half of its bytes.
 type brokenConn struct{ net.Conn }
 
 func (c brokenConn) Write(b []byte) (int, error) {
@@ -308,7 +308,7 @@ func TestGenerateImage_RetryWaits(t *testing.T) {
 		want       time.Duration // of all waits together
 		posts      int64
 	}{
-		{"doubling limits", "", (1 + 2 + 4) * time.Second, 4},
+		{"doubling waits", "", (1 + 2 + 4) * time.Second, 4},
 		{"seconds", "3", 9 * time.Second, 4},
 		{"capped", "3600", 90 * time.Second, 4},
 		{"nonsense", "soon", 7 * time.Second, 4},
@@ -358,7 +358,7 @@ func TestGenerateImage_RetryWaits(t *testing.T) {
 			c := newClient(t, "http://api.test", zai.WithHTTPClient(serveInMemory(t, h)), zai.WithTimeouts(time.Second, 40*time.Second))
 			start := time.Now()
 			_, err := c.GenerateImage(t.Context(), kitten())
-			require.ErrorIs(t, err, zai.KindRateLimited, "the last response, not a timeout")
+			require.ErrorIs(t, err, zai.KindRateLimited, "the error is that of the last response, not a timeout")
 			assert.Equal(t, 20*time.Second, time.Since(start))
 			assert.EqualValues(t, 2, h.n.Load())
 		})
@@ -395,12 +395,12 @@ func TestGenerateImage_JitterWithinLimit(t *testing.T) {
 			assert.LessOrEqual(t, time.Since(start), 7*time.Second)
 			seen[time.Since(start)] = true
 		}
-		assert.Greater(t, len(seen), 10, "waits are spread")
+		assert.Greater(t, len(seen), 10, "waits are random")
 	})
 }
 
-// A service that repeats the key in its errors brings it neither into errors nor
-// into the log.
+// If the service repeats the key in an error, the key is neither in the
+// returned error nor in the log.
 func TestClient_KeyRedacted(t *testing.T) {
 	var log bytes.Buffer
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -428,7 +428,7 @@ func TestNewClient_InvalidSettings(t *testing.T) {
 		option zai.Option
 	}{
 		"empty key":        {" ", nil},
-		"key with a blank": {"a b", nil},
+		"key with a space": {"a b", nil},
 		"region":           {"k", zai.WithRegion("mars")},
 		"base URL scheme":  {"k", zai.WithBaseURL("ftp://x")},
 		"base URL user":    {"k", zai.WithBaseURL("https://u:p@x/")},
@@ -474,7 +474,7 @@ func FuzzError_AnyResponse(f *testing.F) {
 			t.Fatal("error without a kind")
 		}
 		if e.Kind == zai.KindOutcomeUnknown && e.NotAccepted {
-			t.Fatal("unknown outcome, but not accepted")
+			t.Fatal("the outcome is unknown, but NotAccepted is set")
 		}
 		message, hint := e.Explain()
 		if message == "" || hint == "" || strings.ContainsAny(message+hint, "\n\r\x00\x1b") {

@@ -14,11 +14,11 @@ import (
 
 var errForbiddenAddress = errors.New("the link leads to an address that is not public")
 
-// checkAddress refuses connections to anything but port 443 of public addresses.
-// It checks the address that is dialled, after name resolution, so that neither
-// unusual spellings nor changing DNS records get around it. Not public are the
-// blocks of the IANA special-purpose registries, multicast, and all of IPv6
-// beyond 2000::/3.
+// checkAddress returns a net.Dialer.Control that allows only port 443 of public
+// addresses. It checks the address that is dialled, after name resolution, so
+// that neither unusual spellings nor changing DNS records bypass it. The blocks
+// of the IANA special-purpose registries, multicast, and IPv6 outside 2000::/3
+// are not public.
 func checkAddress() func(network, address string, _ syscall.RawConn) error {
 	guard := ssrf.New(ssrf.WithNetworks("tcp4", "tcp6"), ssrf.WithPorts(443))
 	return func(network, address string, c syscall.RawConn) error {
@@ -29,8 +29,8 @@ func checkAddress() func(network, address string, _ syscall.RawConn) error {
 	}
 }
 
-// imageTransport sends requests for the trusted origin through the API's own
-// transport and all others through the guarded one.
+// imageTransport sends requests to the trusted origin through the transport of
+// the API and all others through the guarded one.
 type imageTransport struct {
 	origin           string
 	trusted, guarded http.RoundTripper
@@ -43,7 +43,7 @@ func (t imageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.guarded.RoundTrip(r)
 }
 
-// CloseIdleConnections closes those of both transports.
+// CloseIdleConnections closes the idle connections of both transports.
 func (t imageTransport) CloseIdleConnections() {
 	for _, rt := range []http.RoundTripper{t.trusted, t.guarded} {
 		if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
@@ -52,9 +52,9 @@ func (t imageTransport) CloseIdleConnections() {
 	}
 }
 
-// imageClient returns the client for downloads. It never sends the key, and never
-// uses a proxy for foreign hosts, because the guard cannot check the address
-// that a proxy connects to.
+// imageClient returns the client for downloads. It never sends the key. It uses
+// no proxy outside the trusted origin, because the guard cannot check the
+// address that a proxy connects to.
 func imageClient(base *url.URL, trusted http.RoundTripper, connect time.Duration) *http.Client {
 	if trusted == nil {
 		trusted = http.DefaultTransport
@@ -71,7 +71,7 @@ func imageClient(base *url.URL, trusted http.RoundTripper, connect time.Duration
 			IdleConnTimeout:       15 * time.Second,
 		}},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			r.Header.Del("Referer") // set by net/http to the link, which carries a signature
+			r.Header.Del("Referer") // net/http sets it to the link, which contains a signature
 			if len(via) > maxRedirects {
 				return fmt.Errorf("%w: more than %d redirects", errBadLink, maxRedirects)
 			}
@@ -84,8 +84,8 @@ const maxRedirects = 3
 
 var errBadLink = errors.New("the image link is not acceptable")
 
-// checkLink accepts https links without user part, and anything on the trusted
-// origin.
+// checkLink fails unless a link is on the trusted origin or uses https on port
+// 443. It also fails if the link has a user.
 func checkLink(u *url.URL, origin string) error {
 	switch {
 	case u.User != nil || u.Host == "":
@@ -100,8 +100,8 @@ func checkLink(u *url.URL, origin string) error {
 	return nil
 }
 
-// originOf returns scheme, host and port of a URL (RFC 6454), always with the
-// port.
+// originOf returns the scheme, host and port of a URL (RFC 6454), with the port
+// even if it is the default one.
 func originOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -35,7 +35,7 @@ func TestDownload_AddressesRefused(t *testing.T) {
 }
 
 // specialRanges are all blocks of the IANA special-purpose registries that are
-// not globally reachable, and those that tunnel to other addresses.
+// not globally reachable, or through which other addresses are reached.
 var specialRanges = []string{
 	"0.0.0.0/8",         // this network (RFC 791)
 	"10.0.0.0/8",        // private (RFC 1918)
@@ -98,7 +98,7 @@ func TestDownload_SpecialRangesRefused(t *testing.T) {
 	}
 }
 
-// canary listens, and fails the test if anything connects.
+// canary returns a listener that fails the test if anything connects to it.
 func canary(t *testing.T, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -132,7 +132,7 @@ func TestDownload_NoConnectionToPrivateAddress(t *testing.T) {
 		} {
 			_, err := c.Download(t.Context(), zai.ImageData{URL: link})
 			require.ErrorIs(t, err, zai.KindDownload, link)
-			// "Refused" would mean that the address was dialled.
+			// These words would mean that the address was dialled.
 			require.NotRegexp(t, "refused|timeout|no route|handshake", err.Error(), link)
 		}
 	}
@@ -149,7 +149,7 @@ func TestDownload_Redirects(t *testing.T) {
 	mux.HandleFunc("/hop/{n}", func(w http.ResponseWriter, r *http.Request) {
 		var n int
 		_, _ = fmt.Sscan(r.PathValue("n"), &n)
-		assert.Empty(t, r.Referer(), "the previous link carries a signature")
+		assert.Empty(t, r.Referer(), "the previous link contains a signature")
 		if n == 0 {
 			_, _ = w.Write(file)
 			return
@@ -162,9 +162,9 @@ func TestDownload_Redirects(t *testing.T) {
 	s := serve(t, mux)
 	c := newClient(t, s.URL)
 	for hops := range 4 {
-		p, err := c.Download(t.Context(), zai.ImageData{URL: fmt.Sprintf("%s/hop/%d", s.URL, hops)})
+		img, err := c.Download(t.Context(), zai.ImageData{URL: fmt.Sprintf("%s/hop/%d", s.URL, hops)})
 		require.NoError(t, err, "%d redirects", hops)
-		require.NoError(t, p.Close())
+		require.NoError(t, img.Close())
 	}
 	_, err := c.Download(t.Context(), zai.ImageData{URL: s.URL + "/hop/4"})
 	require.ErrorIs(t, err, zai.KindDownload)
@@ -183,13 +183,14 @@ func TestDownload_Redirects(t *testing.T) {
 	}
 }
 
-// The trusted origin consists of scheme, host and port.
+// An origin is trusted only if its scheme, host and port are those of the base
+// URL.
 func TestDownload_TrustedOriginOnly(t *testing.T) {
 	api := serve(t, bytesHandler("image/png", pngOf(t, 9, 9)))
 	c := newClient(t, api.URL+"/api/paas/v4")
-	p, err := c.Download(t.Context(), zai.ImageData{URL: api.URL + "/files/a.png"})
+	img, err := c.Download(t.Context(), zai.ImageData{URL: api.URL + "/files/a.png"})
 	require.NoError(t, err)
-	require.NoError(t, p.Close())
+	require.NoError(t, img.Close())
 	other := httptest.NewServer(bytesHandler("image/png", pngOf(t, 9, 9)))
 	defer other.Close()
 	_, err = c.Download(t.Context(), zai.ImageData{URL: other.URL + "/files/a.png"})

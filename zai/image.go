@@ -13,19 +13,20 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// MaxPixels is the largest image that is accepted, because it is decoded later:
-// twice the largest that any model makes.
+// MaxPixels is the largest number of pixels that is accepted: twice that of the
+// largest image any model makes. It limits the memory for decoding.
 const MaxPixels = 1 << 23
 
 // maxSide is the longest accepted side of an image, in pixels.
 const maxSide = 1 << 14
 
-// headerLimit is how many bytes of a file are read to find its dimensions. JPEGs
-// may have colour profiles and previews before them.
+// headerLimit is the number of bytes of a file that are read to find its
+// dimensions. In a JPEG, colour profiles and previews may precede them.
 const headerLimit = 1 << 20
 
-// Format is an image file type, recognized by the first bytes. The name and type
-// that a server declares are ignored: JPEGs were served as image/png.
+// Format is an image file type, detected from the first bytes of a file. The
+// name and type that a server declares are ignored: the service sends JPEGs as
+// image/png.
 type Format struct {
 	MIMEType  string
 	Extension string // with the dot
@@ -33,11 +34,11 @@ type Format struct {
 	track     func() *tracker
 }
 
-// ErrNotImage means that a file has none of the accepted formats.
+// ErrNotImage means that the format of a file is not accepted.
 var ErrNotImage = errors.New("not a PNG, JPEG, WebP or GIF image")
 
-// DetectFormat returns the format of a file from its first bytes, of which 12
-// suffice. It fails with ErrNotImage.
+// DetectFormat returns the format of a file that begins with head, which needs
+// at most 12 bytes. Its only error is ErrNotImage.
 func DetectFormat(head []byte) (Format, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
@@ -53,8 +54,8 @@ func DetectFormat(head []byte) (Format, error) {
 	}
 }
 
-// Image is an image being downloaded: type and dimensions are known from its
-// header, the bytes are still to be read.
+// Image is an image file that is being read. Its format and dimensions come
+// from its header.
 type Image struct {
 	Format
 	Width, Height int // pixels
@@ -64,7 +65,7 @@ type Image struct {
 }
 
 // Read reads the file from its first byte. If the file ends before its image
-// does, the error is of KindDownload instead of io.EOF.
+// does, the error matches KindDownload instead of io.EOF.
 func (i *Image) Read(b []byte) (int, error) {
 	n, err := i.body.Read(b)
 	i.track.advance(b[:n])
@@ -82,8 +83,9 @@ func (i *Image) Close() error {
 	return i.closer.Close()
 }
 
-// OpenImage detects the format of the file in r and reads its dimensions, without
-// decoding any pixels. It fails for images over MaxPixels.
+// OpenImage detects the format of the file in r and reads its dimensions,
+// without decoding any pixels. It fails for images of more than MaxPixels and
+// for sides of more than 16384 pixels.
 func OpenImage(r io.Reader) (*Image, error) {
 	head := make([]byte, 12)
 	n, err := io.ReadFull(r, head)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// cutDataURL returns the base64 of a data URL (RFC 2397). The declared type is
-// ignored.
+// cutDataURL returns the base64 text of a data URL (RFC 2397). It ignores the
+// declared type.
 func cutDataURL(text string) (inline string, ok bool) {
 	const scheme = "data:"
 	if len(text) < len(scheme) || !strings.EqualFold(text[:len(scheme)], scheme) {
@@ -17,7 +17,8 @@ func cutDataURL(text string) (inline string, ok bool) {
 	return inline, ok && len(head) <= 200 && strings.HasSuffix(strings.ToLower(head), ";base64")
 }
 
-// decodeInline decodes base64 with or without padding, in both alphabets.
+// decodeInline decodes base64 (RFC 4648) in either alphabet, with or without
+// padding.
 func decodeInline(inline string) io.Reader {
 	inline = strings.TrimRight(inline, "= \r\n")
 	if strings.ContainsAny(inline, "-_") {
@@ -26,7 +27,7 @@ func decodeInline(inline string) io.Reader {
 	return base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(inline))
 }
 
-// isInlineImage reports whether a text begins like the base64 of an image file.
+// isInlineImage reports whether a text begins like an image file in base64.
 func isInlineImage(text string) bool {
 	if len(text) < 64 {
 		return false
@@ -39,7 +40,7 @@ func isInlineImage(text string) bool {
 	return err == nil
 }
 
-// openInline opens an image that came as base64 in the response.
+// openInline opens an image that a response contains as base64.
 func openInline(inline string) (*Image, error) {
 	inline = strings.TrimSpace(inline)
 	if content, ok := cutDataURL(inline); ok {

@@ -2,12 +2,12 @@ package zai
 
 import "context"
 
-// noTask is the id of a task that never existed.
+// noTask is an id that no task has.
 const noTask = "0"
 
-// CheckKey reports whether the service accepts the key, free of charge: it asks
-// for the result of a task that does not exist. The error is an *Error, of kind
-// KindUnauthorized if the key is refused.
+// CheckKey fails if the service does not accept the key. It is free: it
+// requests the result of a task that does not exist. The error is an *Error, of
+// kind KindUnauthorized if the key is refused.
 func (c *Client) CheckKey(ctx context.Context) error {
 	r, failure := c.poll(ctx, noTask)
 	if failure == nil {
@@ -19,8 +19,9 @@ func (c *Client) CheckKey(ctx context.Context) error {
 	return failure
 }
 
-// keyAccepted reports whether the response shows that authentication passed:
-// unknown task, no balance, or too many requests.
+// keyAccepted reports whether e shows that authentication succeeded: it is nil,
+// or the service refused the request for another reason, such as an unknown
+// task, no balance or too many requests.
 func (e *Error) keyAccepted() bool {
 	return e == nil || e.Kind == KindInvalidArgument && e.Code != "" ||
 		e.HTTPStatus >= 400 && e.HTTPStatus < 500 && e.Code != "" && e.Kind != KindUnauthorized && e.Kind != KindWrongRegion

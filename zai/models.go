@@ -15,37 +15,38 @@ const (
 	HD       = "hd"
 )
 
-// Model describes an image model. Validation, the tool descriptions and the list
-// of models for agents all use the same table.
+// Model describes an image model. Validation, the descriptions of the tools and
+// the list of models for agents use the same table.
 type Model struct {
 	ID          string
 	Regions     []Region
-	Summary     string // what it is good at, for agents and users
+	Summary     string // strengths of the model, for agents and users
 	DefaultSize string
 	Sizes       []RecommendedSize
 	CustomSizes SizeRule // sizes other than the recommended ones
-	// Qualities are the accepted values, the default first. If empty, the model
-	// has no such parameter and the field must not be sent.
+	// Qualities are the accepted values of quality, the default first. If there
+	// are none, the model has no such parameter and the field must not be sent.
 	Qualities []string
 	PriceUSD  float64 // per image (docs.z.ai pricing; the yuan prices are no higher)
-	// TypicalDurations is how long an image takes, by quality. The key is empty
-	// for models without that parameter.
+	// TypicalDurations is how long an image takes, by quality. The key is "" for
+	// models without qualities.
 	TypicalDurations map[string]time.Duration
 	// Async is set if the asynchronous endpoint supports the model.
 	Async bool
-	// MaxConcurrent is how many requests of an account the service accepts at
-	// the same time, including unfinished tasks. It refuses more with code 1302,
-	// see Error.TooManyInFlight.
+	// MaxConcurrent is the number of requests, including unfinished tasks, that
+	// an account may have in flight. The service refuses more with code 1302, see
+	// Error.TooManyInFlight.
 	MaxConcurrent int
 }
 
-// RecommendedSize is a size that the vendor lists, with its purpose in one word
-// and in a few.
+// RecommendedSize is a size that the vendor lists. Category is a short name of
+// its purpose, and Use describes it.
 type RecommendedSize struct {
 	Size, Category, Use string
 }
 
-// SizeRule limits the sizes that are not recommended ones, in pixels.
+// SizeRule limits sizes other than the recommended ones. Each side must be
+// between Min and Max and divisible by Divisor. All values are in pixels.
 type SizeRule struct {
 	Min, Max, Divisor, MaxPixels int
 }
@@ -77,12 +78,12 @@ func glmSizes() []RecommendedSize {
 // models returns the table of all models.
 //
 // MaxConcurrent of cogview-4-250304 and glm-image is from the vendor's page of
-// rate limits (z.ai/manage-apikey/rate-limits, after login). No number is
-// published for the models that exist in region China only; the value of
+// rate limits (z.ai/manage-apikey/rate-limits, after login). The vendor
+// publishes no number for the models of region China only; the value of
 // cogview-4-250304 is assumed. Sizes and prices are from docs.z.ai/guides/image
-// and the image generation pages of docs.bigmodel.cn. The pages contradict each
-// other on the smallest side of glm-image (1024 excludes two of their own
-// recommended sizes); the service accepts 512.
+// and the image generation pages of docs.bigmodel.cn. These pages contradict
+// each other on the smallest side of glm-image: 1024 would exclude two of their
+// own recommended sizes. The service accepts 512.
 func models() []Model {
 	cogview := SizeRule{Min: 512, Max: 2048, Divisor: 16, MaxPixels: 1 << 21}
 	return []Model{
@@ -125,12 +126,13 @@ func Models(region Region) []Model {
 	return slices.DeleteFunc(models(), func(m Model) bool { return !slices.Contains(m.Regions, region) })
 }
 
-// DefaultModel is the model of requests that name none.
+// DefaultModel is the id of the first model of every region. This package does
+// not apply it: requests must name a model.
 const DefaultModel = "cogview-4-250304"
 
-// FindModel returns the model with an id. Case is ignored, because the vendor's
-// own examples use cogView-4-250304. The error is an *Error of kind
-// KindInvalidArgument that lists the models of the region.
+// FindModel returns the model with the given id. It ignores case, because the
+// vendor's own examples use cogView-4-250304. The error is an *Error of kind
+// KindInvalidArgument whose hint lists the models of the region.
 func FindModel(region Region, id string) (Model, error) {
 	name := strings.ToLower(strings.TrimSpace(id))
 	var here []string
@@ -141,7 +143,7 @@ func FindModel(region Region, id string) (Model, error) {
 		}
 		if m.ID == name {
 			return Model{}, invalidArgument(
-				fmt.Sprintf("model %q exists only in region %s, this server uses %s", m.ID, m.Regions[0], region),
+				fmt.Sprintf("model %q exists only in region %s; the region in use is %s", m.ID, m.Regions[0], region),
 				"Use one of: "+strings.Join(modelIDs(region), ", ")+".")
 		}
 		if offered {
@@ -161,13 +163,14 @@ func modelIDs(region Region) []string {
 
 var sizePattern = regexp.MustCompile(`^(\d{1,5})x(\d{1,5})$`)
 
-// NormalizeSize returns a size in the API's form: the vendor's Chinese pages use
-// ×, other services use *, and users type X.
+// NormalizeSize returns a size in the API's form, WIDTHxHEIGHT. The vendor's
+// Chinese pages use × as the separator, other services use *, and users type X.
 func NormalizeSize(size string) string {
 	return strings.NewReplacer("×", "x", "X", "x", "*", "x", " ", "").Replace(strings.TrimSpace(size))
 }
 
-// ParseSize splits a normalized size. ok is false if it has another form.
+// ParseSize returns the width and height of a normalized size. ok is false if
+// the text is not a size.
 func ParseSize(size string) (width, height int, ok bool) {
 	m := sizePattern.FindStringSubmatch(size)
 	if m == nil {
@@ -178,8 +181,8 @@ func ParseSize(size string) (width, height int, ok bool) {
 	return width, height, width > 0 && height > 0
 }
 
-// CheckSize fails if the model does not accept a normalized size. The error is an
-// *Error of kind KindInvalidArgument that lists what is allowed.
+// CheckSize fails if the model does not accept a normalized size. The error is
+// an *Error of kind KindInvalidArgument whose hint lists the allowed sizes.
 func (m Model) CheckSize(size string) error {
 	if slices.ContainsFunc(m.Sizes, func(s RecommendedSize) bool { return s.Size == size }) {
 		return nil
@@ -210,12 +213,12 @@ func (m Model) SizeNames() []string {
 	return names
 }
 
-// String returns the rule in words.
+// String returns a description of the rule.
 func (r SizeRule) String() string {
 	return fmt.Sprintf("any size with sides of %d to %d divisible by %d and at most %d pixels", r.Min, r.Max, r.Divisor, r.MaxPixels)
 }
 
-// DefaultQuality returns the quality of requests that name none.
+// DefaultQuality returns the quality of requests without one.
 func (m Model) DefaultQuality() string {
 	if len(m.Qualities) == 0 {
 		return Standard
@@ -236,8 +239,8 @@ func (m Model) CheckQuality(quality string) error {
 	return invalidArgument(fmt.Sprintf("quality %q is not available for %s", clip(quality, 40), m.ID), "Leave quality out or use "+allowed+".")
 }
 
-// TypicalDuration returns how long an image of the quality takes. The empty
-// quality is the model's default.
+// TypicalDuration returns how long an image of the quality takes. An empty
+// quality stands for the model's default.
 func (m Model) TypicalDuration(quality string) time.Duration {
 	switch {
 	case len(m.Qualities) == 0:

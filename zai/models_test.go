@@ -47,12 +47,12 @@ func TestModel_CheckSize(t *testing.T) {
 			require.ErrorContains(t, err, tt.refused)
 			var e *zai.Error
 			require.ErrorAs(t, err, &e)
-			assert.Contains(t, e.Hint, model.DefaultSize, "the hint names what is allowed")
+			assert.Contains(t, e.Hint, model.DefaultSize, "the hint lists the allowed sizes")
 		})
 	}
 }
 
-func TestModels_AcceptOwnTable(t *testing.T) {
+func TestModels_AcceptTheirDefaultsAndSizes(t *testing.T) {
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		models := zai.Models(region)
 		require.NotEmpty(t, models)

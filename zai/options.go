@@ -36,12 +36,12 @@ func defaultSettings() settings {
 		observe:        func(Attempt) {},
 		now:            time.Now,
 		jitter: func(limit time.Duration) time.Duration {
-			return rand.N(limit + 1) //nolint:gosec // spreads retries, protects nothing
+			return rand.N(limit + 1) //nolint:gosec // it spreads retries and is not used for security
 		},
 	}
 }
 
-// Option changes a setting of NewClient.
+// Option is an option of NewClient.
 type Option func(*settings) error
 
 // WithRegion selects the platform; Global is the default.
@@ -53,8 +53,9 @@ func WithRegion(r Region) Option {
 	}
 }
 
-// WithBaseURL replaces the region's address. Its origin is trusted for image
-// downloads, because local gateways and the sandbox serve images from there.
+// WithBaseURL replaces the root of the region's API. Images may be downloaded
+// from its origin whatever its scheme, port and address, because local gateways
+// and the sandbox serve images from there.
 func WithBaseURL(raw string) Option {
 	return func(s *settings) error {
 		s.baseURL = raw
@@ -63,14 +64,15 @@ func WithBaseURL(raw string) Option {
 }
 
 // WithHTTPClient sets the client for API calls and for downloads from the base
-// URL's own origin. It is copied, not changed; its Timeout is not used.
+// URL's own origin. The client is copied and not changed. Its Timeout and
+// CheckRedirect are not used.
 //
-// Billed requests go through a copy of its Transport that uses HTTP/1.1 only
-// and opens a connection for each request. A Transport that is not an
-// *http.Transport cannot be copied in this way: it must not send a request
-// twice, neither on its own nor over HTTP/2, and must not keep the body in
-// order to do so. It receives requests without GetBody. If it fails after
-// reading the whole body, the outcome of the request counts as unknown.
+// Billed requests use a copy of its Transport that uses HTTP/1.1 only and opens
+// a new connection for each request. A Transport that is not an *http.Transport
+// is used as it is. It must not send a request twice, as net/http does over
+// HTTP/2, and must not keep the body in order to do so. It receives requests
+// without GetBody. If it fails after it has read the whole body, the outcome of
+// the request is unknown.
 func WithHTTPClient(c *http.Client) Option {
 	return func(s *settings) error {
 		if c == nil {
@@ -81,9 +83,9 @@ func WithHTTPClient(c *http.Client) Option {
 	}
 }
 
-// WithTimeouts sets how long connecting may take (10 s by default; not used
-// with WithHTTPClient) and how long GenerateImage and Submit may take with all
-// their attempts (300 s by default).
+// WithTimeouts sets how long connecting may take (10 s by default; connections
+// of the client set by WithHTTPClient are not affected), and how long
+// GenerateImage and Submit may take, including retries (300 s by default).
 func WithTimeouts(connect, call time.Duration) Option {
 	return func(s *settings) error {
 		if connect <= 0 || call <= 0 {
@@ -94,9 +96,9 @@ func WithTimeouts(connect, call time.Duration) Option {
 	}
 }
 
-// WithDownloadRetries sets the waits of Download before each further attempt,
-// and thereby the number of attempts: 1, 2 and 4 seconds by default, no further
-// attempt without arguments.
+// WithDownloadRetries sets how long Download waits before each retry: by
+// default 1, 2 and 4 seconds. Download makes one attempt more than there are
+// waits.
 func WithDownloadRetries(waits ...time.Duration) Option {
 	return func(s *settings) error {
 		if slices.ContainsFunc(waits, func(d time.Duration) bool { return d < 0 }) {
@@ -107,9 +109,9 @@ func WithDownloadRetries(waits ...time.Duration) Option {
 	}
 }
 
-// WithPolling sets how long Await waits before its first poll, and the longest
-// pause between two polls: 500 ms and 5 s by default. Each pause is half as
-// long again as the one before.
+// WithPolling sets how long Await waits before its first poll and how long it
+// waits at most between two polls: 500 ms and 5 s by default. Each wait is 1.5
+// times as long as the one before.
 func WithPolling(first, longest time.Duration) Option {
 	return func(s *settings) error {
 		if first <= 0 || longest < first {
@@ -128,8 +130,8 @@ func WithUserAgent(name string) Option {
 	}
 }
 
-// WithLogger sets the log for attempts and retries. It receives neither the key
-// nor prompts.
+// WithLogger sets the logger for attempts and retries. The client logs neither
+// the key nor prompts.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) error {
 		if l == nil {
@@ -141,7 +143,7 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithObserver sets a function that is called after every attempt. It must not
-// block and is called from several goroutines.
+// block, and may be called by several goroutines at once.
 func WithObserver(observe func(Attempt)) Option {
 	return func(s *settings) error {
 		if observe == nil {
@@ -152,8 +154,8 @@ func WithObserver(observe func(Attempt)) Option {
 	}
 }
 
-// WithClock replaces time.Now and the random part of waits: jitter returns a
-// duration between zero and limit.
+// WithClock replaces time.Now and the random waits before retries: jitter
+// returns a duration between zero and limit.
 func WithClock(now func() time.Time, jitter func(limit time.Duration) time.Duration) Option {
 	return func(s *settings) error {
 		if now == nil || jitter == nil {

@@ -12,9 +12,10 @@ import (
 	"strings"
 )
 
-// payload is the decoded body of a response, which may come from the service or
-// from a gateway with a form of its own. Nothing is decoded into Go types: an
-// image that was paid for must not be lost to a field of an unexpected type.
+// payload is the decoded body of a response of the service, or of a gateway
+// that uses a form of its own. The body is not decoded into a struct, so that
+// an image that was paid for is not lost because some field has an unexpected
+// type.
 type payload struct {
 	tree   any            // the JSON, as encoding/json represents it
 	fields map[string]any // of the outermost object
@@ -22,13 +23,13 @@ type payload struct {
 	created                         int64
 	filter                          []ContentFilter
 	requestID, model, code, message string
-	success, refused                bool // "success": true and false
+	success, refused                bool // whether "success" is true, and whether it is false
 }
 
 var errNotObject = errors.New("the response is not a JSON object")
 
-// parsePayload decodes a body. It fails if the body is not a JSON object; the
-// tree of another JSON value is still returned.
+// parsePayload decodes a body. If the body is JSON but not an object, it fails
+// and still returns the tree.
 func parsePayload(body []byte) (payload, error) {
 	tree, err := decodeJSON(body)
 	if err != nil {
@@ -55,10 +56,12 @@ func parsePayload(body []byte) (payload, error) {
 	return p, nil
 }
 
-// largeBody is the size in bytes above which a response must contain an image.
+// largeBody is the size in bytes above which a response probably contains an
+// inline image.
 const largeBody = 1 << 20
 
-// decodeJSON decodes the first JSON value of a text.
+// decodeJSON decodes the first JSON value of a text. A text larger than
+// largeBody must have only one.
 func decodeJSON(body []byte) (tree any, err error) {
 	body = bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\ufeff"))
 	if len(body) > largeBody {
@@ -66,12 +69,12 @@ func decodeJSON(body []byte) (tree any, err error) {
 		return tree, err
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber() // ids may be numbers of 64 bits
+	d.UseNumber() // ids may be 64-bit numbers, which float64 would round
 	err = d.Decode(&tree)
 	return tree, err
 }
 
-// object returns the outermost object of a tree, which may be wrapped in a list.
+// object returns the outermost object of a tree, or the first one of a list.
 func object(tree any) map[string]any {
 	switch v := tree.(type) {
 	case map[string]any:
@@ -86,8 +89,8 @@ func object(tree any) map[string]any {
 	return nil
 }
 
-// scalar returns a value as text, and the first scalar of a list: codes and ids
-// come as strings and as numbers.
+// scalar returns a scalar, or the first one of a list, as text: codes and ids
+// may be strings or numbers. It returns "" for other values.
 func scalar(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -111,8 +114,8 @@ func scalar(value any) string {
 	return ""
 }
 
-// text returns the first of the named fields that is not empty, from the body or
-// from the object that a gateway wraps it in.
+// text returns the first of the named fields that is not empty. It looks in the
+// body, and in the objects "data" and "result" that gateways wrap around it.
 func (p payload) text(names ...string) string {
 	for _, fields := range []map[string]any{p.fields, object(p.fields["data"]), object(p.fields["result"])} {
 		for _, name := range names {
@@ -138,14 +141,15 @@ func contentFilters(value any) (filter []ContentFilter) {
 	return filter
 }
 
-// reportsFailure reports whether the response itself states a failure.
+// reportsFailure reports whether a field of the response means that the request
+// failed.
 func (p payload) reportsFailure() bool {
 	kind, _ := kindOfCode(p.code)
 	return p.refused || present(p.fields["error"]) || kind != "" && !p.success
 }
 
-// present reports whether a value is set. Gateways leave values out in several
-// forms.
+// present reports whether a value is set. Gateways have several forms for a
+// missing value: null, "", "0", false, and empty lists and objects.
 func present(value any) bool {
 	switch v := value.(type) {
 	case nil:
@@ -163,10 +167,11 @@ func present(value any) bool {
 // maxLink is the longest image link that is accepted, in bytes.
 const maxLink = 4 << 10
 
-// image returns the image of a response. It looks at the service's own fields,
-// then at those of similar APIs, and last for a link to an image file anywhere,
-// if there is only one. fetchable reports whether a link can be downloaded;
-// other links are returned only if there is nothing better, for the user to try.
+// image returns the image of a response. It looks in the service's own fields,
+// then in those of similar APIs, and last for a link to an image file anywhere,
+// if there is exactly one. fetchable reports whether a link may be requested;
+// another link is returned only if there is nothing better, so that the user
+// can try it.
 func (p payload) image(fetchable func(link string) bool) (ImageData, bool) {
 	found := imagesIn(p.tree, 0)
 	if p.reportsFailure() {
@@ -227,8 +232,8 @@ func imagesIn(value any, depth int) (found []ImageData) {
 	return found
 }
 
-// imageOf returns the image that a text is: a link, a data URL, or the base64 of
-// an image file.
+// imageOf returns the image that a text stands for: a link, a data URL, or an
+// image file in base64.
 func imageOf(text string) (ImageData, bool) {
 	text = strings.TrimSpace(text)
 	if inline, ok := cutDataURL(text); ok {
@@ -243,11 +248,11 @@ func imageOf(text string) (ImageData, bool) {
 	return ImageData{B64JSON: text}, isInlineImage(text)
 }
 
-// fileLink matches an https link within a text, with the punctuation that
-// follows it. Links are ASCII, even in Chinese text.
+// fileLink matches an https link within a text, including punctuation after it.
+// Links are ASCII, even in Chinese text.
 var fileLink = regexp.MustCompile(`https://[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]+`)
 
-// linksIn adds all links to image files that a value holds.
+// linksIn adds all links to image files that a value contains.
 func linksIn(value any, links map[string]bool) {
 	switch v := value.(type) {
 	case string:
@@ -271,7 +276,8 @@ func linksIn(value any, links map[string]bool) {
 	}
 }
 
-// isImageFileLink reports whether a link leads to a file named as an image.
+// isImageFileLink reports whether the path of a link has the extension of an
+// image.
 func isImageFileLink(link string) bool {
 	u, err := url.Parse(link)
 	if err != nil {

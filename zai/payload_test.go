@@ -19,7 +19,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// respondingClient returns a client of a service with one response for all requests.
+// respondingClient returns a client of a service that sends the same response
+// to every request, and the counter of its requests.
 func respondingClient(t *testing.T, status int, body string, options ...zai.Option) (*zai.Client, *counter) {
 	t.Helper()
 	h := &counter{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,8 +33,8 @@ func respondingClient(t *testing.T, status int, body string, options ...zai.Opti
 
 const link = "https://x.example/a.png"
 
-// An image that was paid for is found in a response of any form, from any of the
-// three operations.
+// GenerateImage, Submit and Await find an image that was paid for in a response
+// of any form.
 func TestGenerateImage_ResponseForms(t *testing.T) {
 	for name, body := range map[string]string{
 		"blanks around the link":        `{"data":[{"url":" https://x.example/a.png\n"}]}`,
@@ -108,20 +109,21 @@ func TestGenerateImage_InlineForms(t *testing.T) {
 			response, err := c.GenerateImage(t.Context(), kitten())
 			require.NoError(t, err)
 			require.Empty(t, response.Data[0].URL, "not a link")
-			p, err := c.Download(t.Context(), response.Data[0])
+			img, err := c.Download(t.Context(), response.Data[0])
 			require.NoError(t, err)
-			all, err := io.ReadAll(p)
+			all, err := io.ReadAll(img)
 			require.NoError(t, err)
 			assert.Equal(t, file, all)
 		})
 	}
 	c, _ := respondingClient(t, 200, "")
-	p, err := c.Download(t.Context(), zai.ImageData{URL: "data:image/png;base64," + std})
+	img, err := c.Download(t.Context(), zai.ImageData{URL: "data:image/png;base64," + std})
 	require.NoError(t, err, "catalogs of earlier versions may contain one")
-	assert.Equal(t, "image/png", p.MIMEType)
+	assert.Equal(t, "image/png", img.MIMEType)
 }
 
-// A response without an image is an error, which keeps its beginning for the user.
+// A response without an image is an error. If the outcome is unknown, the error
+// has the beginning of the response.
 func TestGenerateImage_ResponseWithoutImage(t *testing.T) {
 	key := testKey
 	for name, tt := range map[string]struct {
@@ -129,7 +131,7 @@ func TestGenerateImage_ResponseWithoutImage(t *testing.T) {
 		body   string
 		kind   zai.Kind
 	}{
-		"two links to choose from":     {200, `{"a":"https://x.example/a.png","b":"https://x.example/b.png"}`, zai.KindOutcomeUnknown},
+		"two links":                    {200, `{"a":"https://x.example/a.png","b":"https://x.example/b.png"}`, zai.KindOutcomeUnknown},
 		"a link to a page":             {200, `{"docs":"https://x.example/help"}`, zai.KindOutcomeUnknown},
 		"a refusal with an image link": {200, `{"code":401,"msg":"see https://x.example/help.png","success":false}`, zai.KindUnauthorized},
 		"a refusal with a page":        {200, `{"success":false,"code":1113,"data":{"url":"https://x.example/recharge"}}`, zai.KindNoBalance},
@@ -173,8 +175,8 @@ func TestGenerateImage_ResponseWithoutImage(t *testing.T) {
 	})
 }
 
-// A response that reports success is a success, even if its code is that of a
-// refusal.
+// A response with "success": true is not a refusal, even if its code is that of
+// one.
 func TestGenerateImage_SuccessWithCodeOfRefusal(t *testing.T) {
 	c, _ := respondingClient(t, 200, `{"code":1000,"msg":"success","success":true,"data":{"url":"https://x.example/i/1"}}`)
 	response, err := c.GenerateImage(t.Context(), kitten())
@@ -186,8 +188,9 @@ func TestGenerateImage_SuccessWithCodeOfRefusal(t *testing.T) {
 	require.ErrorIs(t, err, zai.KindOutcomeUnknown)
 }
 
-// Only the gateways' own message means that nothing serves the address. Similar
-// ones may come from a service that made an image and lost its file.
+// Only the exact message of the gateways means that there is no API at the
+// address. A similar message may come from a service that made an image and
+// lost its file.
 func TestSubmit_NotFoundMessageOfOtherResponse(t *testing.T) {
 	c, h := respondingClient(t, 200, `{"code":9,"msg":"FILE_NOT_FOUND","success":false}`)
 	_, err := c.Submit(t.Context(), poster())
@@ -195,7 +198,7 @@ func TestSubmit_NotFoundMessageOfOtherResponse(t *testing.T) {
 	assert.EqualValues(t, 1, h.n.Load())
 }
 
-// Characters that are dropped must not hide the key from the redaction.
+// Characters that are removed from a text must not hide the key from redaction.
 func TestError_KeySplitByControlCharacter(t *testing.T) {
 	split := testKey[:4] + "\x00" + testKey[4:]
 	c, _ := respondingClient(t, 200, `{"you":"sent `+split+` to me"`)
@@ -218,7 +221,7 @@ func TestError_KeySplitByControlCharacter(t *testing.T) {
 	assert.NotContains(t, err.Error(), testKey[:8])
 }
 
-// Links are repeated in errors and in the catalog, so their length is limited.
+// Errors and the catalog contain links, so their length is limited.
 func TestError_LongLinksBounded(t *testing.T) {
 	long := "https://x.example/" + strings.Repeat("a", 8<<20) + ".png"
 	c, _ := respondingClient(t, 200, `{"data":[{"url":"`+long+`"}]}`)
@@ -252,7 +255,7 @@ func bounded(t *testing.T, e *zai.Error) {
 	}
 }
 
-// Errors of net/http, too, are limited in length and do not contain the key.
+// Errors of net/http are also limited in length and do not contain the key.
 func TestGenerateImage_MalformedHTTPResponse(t *testing.T) {
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
@@ -268,8 +271,8 @@ func TestGenerateImage_MalformedHTTPResponse(t *testing.T) {
 	assert.Less(t, len(err.Error()), 2000)
 }
 
-// Messages contain no markup of the service, because models read them and hosts
-// render them.
+// Messages contain no markup from the service, because models read them and
+// hosts render them.
 func TestError_ExplainWithoutMarkup(t *testing.T) {
 	for sent, want := range map[string]string{
 		`Prompt too long`: "Prompt too long", `sides < 2048 and > 512`: "sides < 2048 and > 512", `[1113][no balance][2026]`: "[1113][no balance][2026]",

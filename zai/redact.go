@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// redact replaces the key in text that came from outside: a service that
-// repeats it in an error would bring it into logs and conversations. A key that
-// was cut off is recognized by its first characters.
+// redact replaces the key in text that came from outside with ***. If a service
+// repeats the key in an error, the key would otherwise appear in logs and
+// conversations. A key that was cut off is recognized by its first characters.
 func (c *Client) redact(text string) string {
 	key := c.key.value
 	text = strings.NewReplacer(key, "***", url.QueryEscape(key), "***",
@@ -22,7 +22,8 @@ func (c *Client) redact(text string) string {
 	return text
 }
 
-// sanitizedError is an error whose own text may repeat what the service sent.
+// sanitizedError replaces the text of an error that may contain what the
+// service sent.
 type sanitizedError struct {
 	error
 	text string
@@ -31,15 +32,15 @@ type sanitizedError struct {
 func (e sanitizedError) Error() string { return e.text }
 func (e sanitizedError) Unwrap() error { return e.error }
 
-// sanitize limits the text of an error of net/http and removes URL and key from
-// it.
+// sanitize removes the URL and the key from an error of net/http and limits its
+// length.
 func (c *Client) sanitize(err error) error {
 	err = withoutURL(err)
 	return sanitizedError{err, clip(c.redact(clip(err.Error(), 4<<10)), 500)}
 }
 
-// complete removes the key from e and adds the hints that depend on the
-// client's configuration.
+// complete removes the key from e, sets RetryAfter, and adds the hints that
+// depend on the configuration of the client.
 func (c *Client) complete(e *Error, header http.Header) *Error {
 	e.Message, e.Code = c.redact(e.Message), c.redact(e.Code)
 	e.RequestID, e.LogID = c.redact(e.RequestID), c.redact(e.LogID)
@@ -48,12 +49,12 @@ func (c *Client) complete(e *Error, header http.Header) *Error {
 	switch e.Kind {
 	case KindUnauthorized:
 		e.Hint = fmt.Sprintf("Check ZAI_API_KEY: it was refused by region %s at %s, and a key works only on the platform that issued it; "+
-			"if it comes from the other one, set --region %s (%s).", c.region, c.base, c.region.Other(), c.region.Other().BaseURL())
+			"if the other platform issued it, set --region %s (%s).", c.region, c.base, c.region.Other(), c.region.Other().BaseURL())
 	case KindWrongRegion:
 		e.Hint = fmt.Sprintf("Check ZAI_BASE_URL and --region: %s is used now; region %s is %s and region %s is %s.",
 			c.base, Global, Global.BaseURL(), China, China.BaseURL())
 	case KindNoBalance:
-		e.Hint = fmt.Sprintf("Ask the user to recharge the account of region %s, or to check that key and base URL (%s) belong to a plan "+
+		e.Hint = fmt.Sprintf("Ask the user to recharge the account of region %s, or to check that the key and the base URL (%s) belong to a plan "+
 			"with image models. This is not a rate limit: calling again does not help.", c.region, c.base)
 	}
 	return e

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Region is one of the two platforms that serve the API. Each has keys of its
-// own.
+// Region is one of the two platforms that serve the API. A key works on one of
+// them only.
 type Region string
 
-// The regions, with the names the command line uses.
+// The regions, named as on the command line.
 const (
 	Global Region = "global" // api.z.ai
 	China  Region = "china"  // open.bigmodel.cn
@@ -25,7 +25,7 @@ func (r Region) BaseURL() string {
 	return "https://api.z.ai/api/paas/v4"
 }
 
-// Other returns the region that a key may belong to if this one refuses it.
+// Other returns the other region, to which a key may belong if r refuses it.
 func (r Region) Other() Region {
 	if r == China {
 		return Global
@@ -33,7 +33,7 @@ func (r Region) Other() Region {
 	return China
 }
 
-// ParseRegion parses the names of the command line, in any case.
+// ParseRegion returns the region with the given name. It ignores case.
 func ParseRegion(name string) (Region, error) {
 	switch r := Region(strings.ToLower(strings.TrimSpace(name))); r {
 	case Global, China:
@@ -45,14 +45,14 @@ func ParseRegion(name string) (Region, error) {
 
 const generationsPath = "/images/generations"
 
-// CheckBaseURL fails if WithBaseURL does not accept an address.
+// CheckBaseURL fails if WithBaseURL does not accept a base URL.
 func CheckBaseURL(raw string) error {
 	_, err := parseBaseURL(raw)
 	return err
 }
 
-// parseBaseURL accepts the root of the API with or without a trailing slash, and
-// the full address of the image endpoint, which users paste from examples.
+// parseBaseURL returns the root of the API without a trailing slash. It also
+// accepts the full URL of the image endpoint, which users paste from examples.
 func parseBaseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {

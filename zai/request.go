@@ -16,16 +16,16 @@ type ImageRequest struct {
 	UserID  string `json:"user_id,omitempty"` // 6 to 128 characters
 }
 
-// Limits of the request's texts, in characters. The API documents a limit for
-// UserID only; MaxPrompt protects against runaway callers.
+// Limits of the texts of a request, in characters. The API documents only those
+// of UserID; MaxPrompt protects against callers that send far too much.
 const (
 	MinUserID = 6
 	MaxUserID = 128
 	MaxPrompt = 10_000
 )
 
-// prepared returns the request as it is sent: normalized, and checked against
-// the region's model.
+// prepared returns the normalized request and its model. It fails if the model
+// does not accept the request or is not available in the region.
 func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 	model, err := FindModel(region, r.Model)
 	if err != nil {
@@ -52,8 +52,9 @@ func (r ImageRequest) prepared(region Region) (ImageRequest, Model, error) {
 	return r, model, nil
 }
 
-// CheckTexts checks the free texts of a request: the prompt and the optional
-// end user's id. The error is an *Error of kind KindInvalidArgument.
+// CheckTexts fails if the prompt or the id of the end user, which is optional,
+// has too few or too many characters. The error is an *Error of kind
+// KindInvalidArgument.
 func CheckTexts(prompt, userID string) error {
 	if strings.TrimSpace(prompt) == "" {
 		return invalidArgument("prompt is empty", "Describe the image in the prompt.")
@@ -67,11 +68,11 @@ func CheckTexts(prompt, userID string) error {
 	return nil
 }
 
-// ImageResponse is the response to a successful request. Every field except Data
-// may be empty.
+// ImageResponse is the response to a successful request. Every field except
+// Data may be empty.
 type ImageResponse struct {
 	Created       int64       // Unix seconds
-	Data          []ImageData // one element
+	Data          []ImageData // exactly one element
 	ContentFilter []ContentFilter
 	Model         string
 	RequestID     string
@@ -80,13 +81,13 @@ type ImageResponse struct {
 
 // ImageData is one image: a link that expires, or the file itself as base64.
 type ImageData struct {
-	URL           string // at most 4 KB
+	URL           string // at most 4 KiB
 	B64JSON       string
 	RevisedPrompt string
 }
 
-// ContentFilter is one result of the vendor's content check. Level 0 is the most
-// severe, 3 the least.
+// ContentFilter is one result of the vendor's content check. Level 0 is the
+// most severe, 3 the least.
 type ContentFilter struct {
 	Role  string // user, assistant or history
 	Level int

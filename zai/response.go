@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// response is a response of the service that was read in full.
+// response is a response of the service, read in full.
 type response struct {
 	status   int
 	header   http.Header
@@ -25,21 +25,22 @@ func (r *response) logID() string { return logID(r.header) }
 
 func logID(header http.Header) string { return identifier(header.Get("X-Log-Id"), 100) }
 
-// excerpt returns the beginning of the body, for Error.Answer. It is longer
-// than what is kept in the end, so that a key at the cut is found.
+// excerpt returns the beginning of the body, for Error.Answer. It is twice as
+// long as Answer, so that a key that spans the end of Answer is found and
+// removed.
 func (r *response) excerpt() string { return excerpt(r.body) }
 
 func excerpt(body []byte) string { return head(body, 2*maxExcerpt) }
 
 func (r *response) ok() bool { return r.status >= 200 && r.status <= 299 }
 
-// maxResponse is the largest body that is read, in bytes. The largest image of
-// any model has 2^22 pixels: without any compression 16 MiB, or 22 MiB as
-// base64.
+// maxResponse is the size of the largest body that is read, in bytes. The
+// largest image of any model has 2^22 pixels, which are 16 MiB without
+// compression, or 22 MiB as base64.
 const maxResponse = 24 << 20
 
-// readResponse reads and decodes a response. Responses large enough to hold an
-// image are decoded one at a time, to limit the memory they take.
+// readResponse reads and decodes a response. Responses larger than largeBody
+// are decoded one at a time, to limit memory.
 func (c *Client) readResponse(from *http.Response) (*response, *Error) {
 	defer from.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(from.Body, maxResponse+1))
@@ -58,7 +59,8 @@ func (c *Client) readResponse(from *http.Response) (*response, *Error) {
 	return newResponse(from.StatusCode, from.Header, body), nil
 }
 
-// readImage returns nil if the response contains no image.
+// readImage returns the image of a response. It returns nil if the response has
+// no image or its status is not 2xx.
 func (c *Client) readImage(r *response) *ImageResponse {
 	if !r.ok() {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// A refusal because too many requests are in flight is returned at once. Similar
-// responses are treated as other failures.
+// If the service refuses a request because too many are in flight, the error is
+// returned at once. Similar responses are handled like other failures.
 func TestError_TooManyInFlight(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
@@ -60,8 +60,8 @@ func TestError_TooManyInFlight(t *testing.T) {
 	}
 }
 
-// An attempt that the deadline cuts short would turn a certain refusal into an
-// unknown outcome.
+// An attempt that the deadline cuts short has an unknown outcome, so it is not
+// made, and the last refusal is returned.
 func TestGenerateImage_NoAttemptBeyondDeadline(t *testing.T) {
 	for name, tt := range map[string]struct {
 		request   zai.ImageRequest

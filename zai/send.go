@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 )
 
-// post sends a request that is billed if it is accepted, at most once.
+// post sends, at most once, a request that is billed if it is accepted.
 func (c *Client) post(ctx context.Context, path string, content []byte) (*response, *Error) {
 	var body io.Reader
 	var sent func() bool
 	if c.http1 {
-		body = bytes.NewReader(content) // net/http sends headers and a body of this type in one piece
+		body = bytes.NewReader(content) // net/http writes headers and a body of this type together
 		ctx, sent = watchWriting(ctx)
 	} else {
 		sealed := &sealedBody{unread: bytes.NewReader(content)}
@@ -25,7 +25,7 @@ func (c *Client) post(ctx context.Context, path string, content []byte) (*respon
 	if err != nil {
 		return nil, &Error{Kind: KindUpstream, Message: "the request cannot be built", NotAccepted: true, cause: err}
 	}
-	request.GetBody = nil // nothing below can send the body again
+	request.GetBody = nil // so that net/http cannot send the body again
 	request.ContentLength = int64(len(content))
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := c.billed.Do(request)
@@ -36,9 +36,10 @@ func (c *Client) post(ctx context.Context, path string, content []byte) (*respon
 }
 
 // watchWriting returns a context for a request, and a function that reports
-// whether net/http has written the whole request to its own buffer. Whether the
-// system accepted those bytes is not included. Over HTTP/1.1 net/http returns
-// errors only after the writing has ended, so that the report is final.
+// whether net/http has written the whole request to its own buffer. It does not
+// report whether the system accepted those bytes. Over HTTP/1.1 net/http
+// returns an error only after it has stopped writing, so the report is final by
+// then.
 func watchWriting(ctx context.Context) (watched context.Context, written func() bool) {
 	var done atomic.Bool
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
@@ -82,7 +83,7 @@ func (c *Client) transportError(ctx context.Context, err error, sent bool) *Erro
 	case sent && ctx.Err() != nil:
 		e.Message = "no response within the time allowed"
 	case sent:
-		e.Message = "the connection broke before the response"
+		e.Message = "the connection failed before the response"
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Kind, e.NotAccepted = KindCancelled, true
 	default:

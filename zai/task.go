@@ -11,42 +11,42 @@ import (
 
 // The asynchronous endpoint accepts a request at once and makes the image in
 // the background (docs.z.ai/api-reference/image/generate-image-async). It
-// exists for glm-image, which is slow: only one short POST remains during which
-// a broken connection leaves the outcome unknown, and any process that has the
-// task's id can poll for the image.
+// exists for glm-image, which is slow. A broken connection leaves the outcome
+// unknown only during one short POST. Afterwards any process that has the id of
+// the task can poll for the image.
 
 // Task is an image that the service makes in the background. It is billed like
-// any other.
+// any other image.
 type Task struct {
 	ID        string // for Await
 	RequestID string
 	LogID     string
-	// Response is set, and ID empty, if the response already contains the
-	// image. Gateways that make images while the caller waits respond in this
-	// way.
+	// Response is set, and ID is empty, if the response already contains the
+	// image. Gateways without tasks respond in this way.
 	Response *ImageResponse
 }
 
-// ErrNoAsync means that the image must be requested with GenerateImage. No
-// request was accepted.
+// ErrNoAsync means that the image must be requested with GenerateImage. The
+// service accepted no request.
 var ErrNoAsync = errors.New("zai: no asynchronous endpoint for this model")
 
 const (
-	taskTimeout = 15 * time.Minute // for an image; 71 s were seen
+	taskTimeout = 15 * time.Minute // for an image; the longest one recorded took 71 s
 	pollTimeout = 30 * time.Second // for one poll
-	maxRefusals = 3                // in a row
+	maxRefusals = 3                // polls with a 3xx or 4xx status, without a successful one in between
 	resultPath  = "/async-result/"
 	asyncPath   = "/async" + generationsPath
 	maxTaskID   = 100          // bytes
 	processing  = "PROCESSING" // status of a task
 )
 
-// polling is the pauses between the polls of Await.
+// polling holds the first and the longest wait of Await before a poll.
 type polling struct{ first, longest time.Duration }
 
-// Submit requests an image for Await to wait for. The rules are those of
-// GenerateImage. It fails with ErrNoAsync for models that the endpoint does not
-// support, and for all models once the service has refused the endpoint itself.
+// Submit requests an image that Await waits for. It retries under the
+// conditions of GenerateImage. It fails with ErrNoAsync for models that the
+// asynchronous endpoint does not support, and for all models once the service
+// has refused the endpoint. All other errors are *Error.
 func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error) {
 	model, err := FindModel(c.region, request.Model)
 	if err != nil {
@@ -64,14 +64,15 @@ func (c *Client) Submit(ctx context.Context, request ImageRequest) (*Task, error
 	return task, err
 }
 
-// endpointRefused reports whether the endpoint was refused, and not the request.
+// endpointRefused reports whether the service refused the endpoint rather than
+// the request.
 func (e *Error) endpointRefused() bool {
 	return e.NotAccepted && (e.Kind == KindWrongRegion || e.HTTPStatus == http.StatusMethodNotAllowed ||
 		slices.Contains([]string{"1212", "1220", "1221", "1222"}, e.Code))
 }
 
 // readTask returns nil if the response contains neither a task nor an image. A
-// gateway's response that contains the image has an id, too.
+// response of a gateway that contains the image may have an id as well.
 func (c *Client) readTask(r *response) *Task {
 	if !r.ok() {
 		return nil
@@ -89,11 +90,11 @@ func (c *Client) readTask(r *response) *Task {
 	return &Task{ID: id, RequestID: c.redact(identifier(p.text("request_id"), 100)), LogID: c.redact(r.logID())}
 }
 
-// Await polls for the image of a task until it is made, for at most a quarter
-// of an hour. Polls are free, so Await may be called again after any failure,
-// also by another process. A task that failed is not billed; it returns an
-// *Error of the kind that the service reports. KindOutcomeUnknown means that
-// the service gave no result.
+// Await polls until the image of a task is made, for at most 15 minutes. Polls
+// are free, so Await may be called again after any failure, even by another
+// process. The error is an *Error. If the task failed, which is not billed, its
+// kind is the one that the service reports. KindOutcomeUnknown means that the
+// result is not known.
 func (c *Client) Await(ctx context.Context, task string) (*ImageResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, taskTimeout)
 	defer cancel()
@@ -140,7 +141,7 @@ func (c *Client) poll(ctx context.Context, task string) (*response, *Error) {
 }
 
 // readResult reads the response to a poll. done reports whether the task has
-// ended.
+// ended. All results are zero while it is processed.
 func (c *Client) readResult(r *response) (image *ImageResponse, done bool, failure *Error) {
 	status := r.payload.text("task_status")
 	switch {
@@ -162,8 +163,8 @@ func (c *Client) readResult(r *response) (image *ImageResponse, done bool, failu
 	return nil, false, c.complete(responseError(r), r.header)
 }
 
-// taskFailed returns the error for a task with status FAIL. The vendor
-// documents no other field of that response.
+// taskFailed returns the error for a task with status FAIL. The vendor does not
+// document where such a response states the reason.
 func (c *Client) taskFailed(r *response) *Error {
 	code, message, _ := r.payload.errorText()
 	e := &Error{Kind: KindUpstream, Code: code, Message: message, RequestID: r.payload.requestID, LogID: r.logID(), ContentFilter: r.payload.filter}
@@ -177,7 +178,7 @@ func (c *Client) taskFailed(r *response) *Error {
 }
 
 // taskTimedOut returns the error for a task that is no longer polled. last is
-// the last failure, nil if the last poll succeeded.
+// the failure of the last poll, nil if it succeeded.
 func taskTimedOut(last *Error, cause error) *Error {
 	e := &Error{Kind: KindOutcomeUnknown, Message: "the image was not finished in the time allowed", cause: cause}
 	if last != nil {
@@ -189,6 +190,8 @@ func taskTimedOut(last *Error, cause error) *Error {
 	return e
 }
 
+// retryAfter returns RetryAfter, at most retryAfterMax. It returns 0 if e is
+// nil.
 func (e *Error) retryAfter() time.Duration {
 	if e == nil {
 		return 0

@@ -17,14 +17,15 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
+// poster returns a request for a model with an asynchronous endpoint.
 func poster() zai.ImageRequest {
 	return zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "1280x1280"}
 }
 
 const processing = `{"model":"GLM-Image","id":"8353992347972780031","request_id":"r1","task_status":"PROCESSING"}`
 
-// The result of each response of the asynchronous endpoint, and the number of
-// requests.
+// Each case is a response of the asynchronous endpoint with the expected result
+// and number of requests.
 func TestSubmit_Responses(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -34,7 +35,7 @@ func TestSubmit_Responses(t *testing.T) {
 		kind   zai.Kind
 		posts  int64
 	}{
-		{"taken", 200, processing, "8353992347972780031", "", 1},
+		{"accepted", 200, processing, "8353992347972780031", "", 1},
 		{"id as a number", 200, `{"id":8353992347972780031,"task_status":"PROCESSING"}`, "8353992347972780031", "", 1},
 		{"no id", 200, `{"task_status":"PROCESSING"}`, "", zai.KindOutcomeUnknown, 1},
 		{"long id", 200, `{"id":"` + strings.Repeat("1", 101) + `"}`, "", zai.KindOutcomeUnknown, 1},
@@ -42,9 +43,9 @@ func TestSubmit_Responses(t *testing.T) {
 		{"cut off", 200, `{"id":"83539`, "", zai.KindOutcomeUnknown, 1},
 		{"gateway page", 502, `<html></html>`, "", zai.KindOutcomeUnknown, 1},
 		{"busy", 429, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, "", zai.KindRateLimited, 1},
-		{"no money", 429, `{"error":{"code":"1113","message":"Insufficient balance"}}`, "", zai.KindNoBalance, 1},
+		{"no balance", 429, `{"error":{"code":"1113","message":"Insufficient balance"}}`, "", zai.KindNoBalance, 1},
 		{"blocked", 400, `{"contentFilter":[{"level":2,"role":"user"}],"error":{"code":"1301","message":"x"}}`, "", zai.KindContentBlocked, 1},
-		{"key", 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`, "", zai.KindUnauthorized, 1},
+		{"key refused", 401, `{"error":{"code":"401","message":"token expired or incorrect"}}`, "", zai.KindUnauthorized, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,12 +93,12 @@ func TestSubmit_EndpointRefused(t *testing.T) {
 			}
 			assert.EqualValues(t, 1, api.n.Load())
 			_, err := c.Submit(t.Context(), kitten())
-			require.ErrorIs(t, err, zai.ErrNoAsync, "and not for models without it")
+			require.ErrorIs(t, err, zai.ErrNoAsync, "nor is it used for models without the endpoint")
 		})
 	}
 }
 
-// The responses to the polls are in order. The last one is repeated.
+// Each case lists the responses to successive polls. The last one is repeated.
 func TestAwait_Responses(t *testing.T) {
 	const done = `200 {"model":"GLM-Image","task_status":"SUCCESS","image_result":[{"url":"https://x.example/a.png"}],"request_id":"r1"}`
 	tests := []struct {
@@ -114,7 +115,7 @@ func TestAwait_Responses(t *testing.T) {
 		{"gateway failures", []string{"502 <html>", "500 ", "200 <html>", "429 {}", done}, "", 5, 0, ""},
 		{"Retry-After", []string{"429 {} Retry-After", done}, "", 2, 20 * time.Second, ""},
 		{"key refused once", []string{"401 {}", done}, "", 2, 0, ""},
-		{"key refused now and then", []string{"401 {}", "200 " + processing, "401 {}", "200 " + processing, "401 {}", done}, "", 6, 0, ""},
+		{"key refused between successful polls", []string{"401 {}", "200 " + processing, "401 {}", "200 " + processing, "401 {}", done}, "", 6, 0, ""},
 		{"failed", []string{`200 {"task_status":"FAIL"}`}, zai.KindUpstream, 1, 0, "the task failed"},
 		{"blocked", []string{`200 {"task_status":"FAIL","error":{"code":"1301","message":"unsafe"}}`}, zai.KindContentBlocked, 1, 0, "unsafe"},
 		{"failed, error as a string", []string{`200 {"task_status":"FAIL","error":"content policy"}`}, zai.KindUpstream, 1, 0, "content policy"},

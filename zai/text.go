@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// clip makes untrusted text safe to show: one line without control characters,
-// cut to limit characters.
+// clip makes untrusted text safe to show. It returns a single line without
+// control characters, of at most limit characters and an ellipsis.
 func clip(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -28,8 +28,8 @@ func clip(text string, limit int) string {
 	return string([]rune(text)[:limit]) + "…"
 }
 
-// identifier cleans an id or a code, which has neither blanks nor markup, and
-// cuts it to limit characters.
+// identifier removes blanks, markup and other characters that ids and codes do
+// not have, and cuts the text to limit characters.
 func identifier(text string, limit int) string {
 	return clip(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/@+=", r) {
@@ -39,7 +39,8 @@ func identifier(text string, limit int) string {
 	}, head(text, limit*utf8.UTFMax*2)), limit)
 }
 
-// maxMessage is how much of a message of the service is kept, in characters.
+// maxMessage is the length to which messages of the service are cut, in
+// characters.
 const maxMessage = 300
 
 var (
@@ -48,11 +49,11 @@ var (
 	markdown    = regexp.MustCompile(`(?s)!?\[([^\[\]]*)\](\([^()]*(\)|$)|:\s*\S*://\S*)`)
 )
 
-// plainText removes the markup from a message of the service, which may be read
-// by a model or rendered by a host, and cuts it to maxMessage characters.
+// plainText removes the markup from a message of the service, because models
+// read it and hosts render it, and cuts it to maxMessage characters.
 func plainText(text string) string {
 	const enough = 8 << 10
-	text = clip(text, enough) // first, because the characters that it drops can hide markup
+	text = clip(text, enough) // first, because the characters that clip removes can hide markup
 	text = markupBlock.ReplaceAllString(text, " ")
 	for stripped := ""; stripped != text; {
 		stripped = text
@@ -63,10 +64,11 @@ func plainText(text string) string {
 	return clip(strings.Join(strings.Fields(text), " "), maxMessage)
 }
 
-// maxExcerpt is how much of a response that was not understood is kept, in bytes.
+// maxExcerpt is the largest size of Error.Answer, in bytes.
 const maxExcerpt = 4 << 10
 
-// printable removes what cannot be stored or shown from the text of a response.
+// printable removes characters that cannot be stored or shown from the text of
+// a response. It keeps line feeds.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -80,5 +82,5 @@ func printable(text string) string {
 	}, text)
 }
 
-// head returns the beginning of a text, at most limit bytes.
+// head returns the first limit bytes of a text, or all of a shorter one.
 func head[T ~string | ~[]byte](text T, limit int) string { return string(text[:min(len(text), limit)]) }

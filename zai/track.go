@@ -8,21 +8,23 @@ import (
 )
 
 // errIncomplete means that a file ended before its image did. It is not an
-// *Error, which would mean that the client has already tried to fetch it again.
+// *Error, because an *Error of Download means that the client has already
+// retried.
 var errIncomplete = fmt.Errorf("%w: the image file is cut off: %w", KindDownload, io.ErrUnexpectedEOF)
 
 // tracker follows the structure of an image file to find the end of the image.
-// A download without a length ends when its connection does, so that a file cut
-// off there looks complete otherwise. Bytes after the end of the image are
-// allowed: services append metadata there.
+// A download without a length ends with its connection, so a file that was cut
+// off would otherwise look complete. Bytes after the end of the image are
+// allowed, because services append metadata there.
 type tracker struct {
 	skip int64  // bytes to skip, or seekFF
 	want int    // number of bytes that step needs
-	part []byte // those read so far
+	part []byte // those of them that have been read
 	step step   // nil: the image ends after skip
 }
 
-// step reads a part of a file and returns what follows it.
+// step reads a part of a file. It returns how many bytes to skip, how many to
+// read then, and the step that reads them.
 type step func(part []byte) (skip int64, want int, next step)
 
 // seekFF skips everything up to and including the next byte 0xFF.
@@ -69,7 +71,8 @@ func pngChunk(head []byte) (skip int64, want int, next step) {
 
 func trackJPEG() *tracker { return &tracker{skip: 2, want: 1, step: jpegMarker} }
 
-// jpegMarker reads the 0xFF at the beginning of a marker, and skips junk.
+// jpegMarker reads the 0xFF at the beginning of a marker, and skips bytes
+// before it.
 func jpegMarker(b []byte) (skip int64, want int, next step) {
 	if b[0] == 0xFF {
 		return 0, 1, jpegCode
@@ -77,8 +80,8 @@ func jpegMarker(b []byte) (skip int64, want int, next step) {
 	return seekFF, 1, jpegCode
 }
 
-// jpegCode reads the byte after a 0xFF. It skips those within compressed data and
-// markers without a segment.
+// jpegCode reads the byte after a 0xFF. It skips a 0xFF within compressed data
+// and markers without a segment.
 func jpegCode(b []byte) (skip int64, want int, next step) {
 	switch code := b[0]; {
 	case code == 0xD9: // end of image
@@ -92,9 +95,9 @@ func jpegCode(b []byte) (skip int64, want int, next step) {
 	}
 }
 
-// jpegSegment reads the length of a segment, which includes the length's own two
-// bytes. Segments are skipped as a whole, because previews inside them have an
-// end of image of their own.
+// jpegSegment reads the length of a segment, which includes its own two bytes.
+// Segments are skipped as a whole, because a preview inside one has its own end
+// of image.
 func jpegSegment(length []byte) (skip int64, want int, next step) {
 	return max(int64(binary.BigEndian.Uint16(length))-2, 0), 1, jpegMarker
 }
@@ -109,7 +112,7 @@ func trackGIF() *tracker { return &tracker{skip: 6, want: 7, step: gifScreen} }
 
 func gifScreen(b []byte) (skip int64, want int, next step) { return gifTable(b[4]), 1, gifBlock }
 
-// gifTable returns the size of the colour table that flags announce.
+// gifTable returns the size in bytes of the colour table that flags describe.
 func gifTable(flags byte) int64 {
 	if flags&0x80 == 0 {
 		return 0
@@ -130,8 +133,8 @@ func gifBlock(b []byte) (skip int64, want int, next step) {
 	}
 }
 
-// gifImage reads the header of an image, which is followed by a colour table and
-// one byte before the data.
+// gifImage reads the header of an image, which is followed by a colour table
+// and one byte before the data.
 func gifImage(b []byte) (skip int64, want int, next step) { return gifTable(b[8]) + 1, 1, gifData }
 
 // gifData reads the length of a block of data. The last block is empty.

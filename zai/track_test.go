@@ -19,8 +19,9 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// photo returns a JPEG with an embedded preview, as cameras and editors write.
-func photo(t *testing.T) []byte {
+// jpegWithPreview returns a JPEG with an embedded preview, as cameras and
+// editors write.
+func jpegWithPreview(t *testing.T) []byte {
 	t.Helper()
 	preview := append([]byte("Exif\x00\x00"), jpegOf(t, 8, 8)...)
 	segment := append([]byte{0xFF, 0xE1, byte((len(preview) + 2) >> 8), byte(len(preview) + 2)}, preview...)
@@ -33,8 +34,8 @@ func photo(t *testing.T) []byte {
 	return append(append(b.Bytes()[:2:2], segment...), b.Bytes()[2:]...)
 }
 
-// film returns a GIF of two images, each with a colour table of its own.
-func film(t *testing.T) []byte {
+// animatedGIF returns a GIF of two images, each with its own colour table.
+func animatedGIF(t *testing.T) []byte {
 	t.Helper()
 	var g gif.GIF
 	for _, colors := range [][2]int{{0, 16}, {100, 200}} {
@@ -52,16 +53,16 @@ func film(t *testing.T) []byte {
 // Reading a file that is cut off anywhere fails.
 func TestImage_IncompleteFile(t *testing.T) {
 	for name, file := range map[string][]byte{
-		"png": pngOf(t, 40, 30), "jpeg": jpegOf(t, 40, 30), "jpeg with a preview": photo(t),
-		"gif": gifOf(t, 40, 30), "animated gif": film(t), "webp": webpOf(40, 30),
+		"png": pngOf(t, 40, 30), "jpeg": jpegOf(t, 40, 30), "jpeg with a preview": jpegWithPreview(t),
+		"gif": gifOf(t, 40, 30), "animated gif": animatedGIF(t), "webp": webpOf(40, 30),
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := func(r io.Reader) ([]byte, error) {
-				p, err := zai.OpenImage(r)
+				img, err := zai.OpenImage(r)
 				if err != nil {
 					return nil, err
 				}
-				return io.ReadAll(p)
+				return io.ReadAll(img)
 			}
 			for n := range file {
 				_, err := read(bytes.NewReader(file[:n]))
@@ -71,7 +72,7 @@ func TestImage_IncompleteFile(t *testing.T) {
 			require.ErrorIs(t, err, zai.KindDownload)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			var final *zai.Error
-			require.NotErrorAs(t, err, &final, "an *Error would mean that the client has tried again")
+			require.NotErrorAs(t, err, &final, "an *Error would mean that the client has already retried")
 
 			for _, appended := range []string{"", "\x00\x00\x00", "metadata of some service"} {
 				whole := slices.Concat(file, []byte(appended))
@@ -85,7 +86,8 @@ func TestImage_IncompleteFile(t *testing.T) {
 	}
 }
 
-// A body without a length ends with the connection.
+// A body without a length ends with its connection, so it is complete only if
+// its image is.
 func TestDownload_CutOffBodyWithoutLength(t *testing.T) {
 	file := pngOf(t, 100, 100)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -93,14 +95,14 @@ func TestDownload_CutOffBodyWithoutLength(t *testing.T) {
 		_, _ = w.Write(file[:len(file)/2])
 	}))
 	c := newClient(t, s.URL)
-	p, err := c.Download(t.Context(), zai.ImageData{URL: s.URL})
-	require.NoError(t, err, "its header is whole")
-	defer p.Close()
-	_, err = io.Copy(io.Discard, p)
+	img, err := c.Download(t.Context(), zai.ImageData{URL: s.URL})
+	require.NoError(t, err, "the header is complete")
+	defer img.Close()
+	_, err = io.Copy(io.Discard, img)
 	require.ErrorIs(t, err, zai.KindDownload)
 
-	p, err = c.Download(t.Context(), zai.ImageData{B64JSON: base64.StdEncoding.EncodeToString(file[:len(file)/2])})
+	img, err = c.Download(t.Context(), zai.ImageData{B64JSON: base64.StdEncoding.EncodeToString(file[:len(file)/2])})
 	require.NoError(t, err)
-	_, err = io.Copy(io.Discard, p)
+	_, err = io.Copy(io.Discard, img)
 	require.ErrorIs(t, err, zai.KindDownload)
 }

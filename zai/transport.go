@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// apiTransport returns the transport for polls and for images of the base URL's
-// own origin.
+// apiTransport returns the default transport, for polls and for images of the
+// base URL's own origin. Billed requests use a copy of it, see billedTransport.
 func apiTransport(connect time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -26,16 +26,16 @@ func apiTransport(connect time.Duration) *http.Transport {
 }
 
 // billedTransport returns the transport for requests that are billed once they
-// are accepted. It uses HTTP/1.1, with a connection for each request.
+// are accepted. It uses HTTP/1.1 and a new connection for each request.
 //
 // Over HTTP/2 net/http repeats a request, without limit, if the server resets
-// the stream, even if the server had accepted the request. It also reports the
-// failed write of an acknowledgement as the error of requests that were sent in
+// the stream, even if the server had accepted the request. If it fails to write
+// an acknowledgement, it also reports that error for requests that were sent in
 // full long before. Over HTTP/1.1 net/http repeats requests on reused
 // connections only, and writes nothing but the request.
 //
-// http1 is false if from is not an *http.Transport. Nothing is known of such a
-// RoundTripper, which is returned unchanged.
+// http1 is false if from is not an *http.Transport. Such a RoundTripper may do
+// anything, and is returned unchanged.
 func billedTransport(from http.RoundTripper) (billed http.RoundTripper, http1 bool) {
 	if from == nil {
 		from = http.DefaultTransport
@@ -60,15 +60,16 @@ func billedTransport(from http.RoundTripper) (billed http.RoundTripper, http1 bo
 	return t, true
 }
 
-// isWriteError reports whether the system did not accept all bytes that were
-// written to a connection.
+// isWriteError reports whether a write to the connection failed, so that the
+// system did not accept all bytes of the request.
 func isWriteError(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "write"
 }
 
-// sealedBody is the body of a billed request for an unknown RoundTripper. Until
-// it has been read to its end, no server can have accepted the request.
+// sealedBody is the body of a billed request for a RoundTripper that is not an
+// *http.Transport. No server can have accepted the request before its body was
+// read to the end.
 type sealedBody struct {
 	mu     sync.Mutex
 	unread *bytes.Reader
@@ -87,8 +88,8 @@ func (b *sealedBody) Read(p []byte) (int, error) {
 	return b.unread.Read(p)
 }
 
-// seal reports whether the body was read to its end, and fails all later reads,
-// also those of a RoundTripper that is still running.
+// seal reports whether the body was read to its end. All later reads fail, even
+// by a RoundTripper that has not returned yet.
 func (b *sealedBody) seal() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,13 +23,13 @@ import (
 )
 
 // gateway is a TLS server that offers HTTP/2 and HTTP/1.1. It accepts every
-// complete request. The first two fail after that, over HTTP/2 in the given way
-// and over HTTP/1.1 by a reset; later ones get a response.
+// complete request. Afterwards it fails the first two, over HTTP/2 by calling
+// fail and over HTTP/1.1 by a reset, and responds to later ones.
 type gateway struct {
 	address  string
 	roots    *http.Transport // trusts the gateway
 	accepted atomic.Int64
-	http2    atomic.Int64 // of those, over HTTP/2
+	http2    atomic.Int64 // how many of them used HTTP/2
 	fail     func(f *http2.Framer, c net.Conn, stream uint32)
 }
 
@@ -57,8 +57,8 @@ func startGateway(t *testing.T, fail func(*http2.Framer, net.Conn, uint32)) *gat
 	return g
 }
 
-// transport returns a transport like the default one of a client, which trusts
-// the gateway.
+// transport returns a transport that trusts the gateway and is otherwise like
+// the default one of a Client.
 func (g *gateway) transport() *http.Transport {
 	return &http.Transport{
 		DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true,
@@ -129,8 +129,8 @@ func resetStream(code http2.ErrCode) func(*http2.Framer, net.Conn, uint32) {
 	return func(f *http2.Framer, _ net.Conn, stream uint32) { _ = f.WriteRSTStream(stream, code) }
 }
 
-// A gateway that accepts a request and then fails must not receive it twice. A
-// plain HTTP/2 client, for comparison, repeats its POST.
+// A gateway that accepts a request and then fails must not receive it twice. In
+// most of the cases a plain HTTP/2 client, for comparison, repeats its POST.
 func TestGenerateImage_OnePOSTOverHTTP2Gateway(t *testing.T) {
 	tests := map[string]struct {
 		fail     func(*http2.Framer, net.Conn, uint32)
@@ -150,7 +150,7 @@ func TestGenerateImage_OnePOSTOverHTTP2Gateway(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // net/http itself waits a second before one of the repeats
+			t.Parallel() // the plain client waits a second before one of its retries
 			control := startGateway(t, tt.fail)
 			plain := control.transport()
 			defer plain.CloseIdleConnections()
@@ -175,7 +175,7 @@ func TestGenerateImage_OnePOSTOverHTTP2Gateway(t *testing.T) {
 	}
 }
 
-// Billed requests use HTTP/1.1 however the caller enables HTTP/2.
+// Billed requests use HTTP/1.1, in whatever way the caller enables HTTP/2.
 func TestWithHTTPClient_BilledRequestsStayHTTP1(t *testing.T) {
 	for name, change := range map[string]func(*testing.T, *http.Transport){
 		"ForceAttemptHTTP2": func(*testing.T, *http.Transport) {},
@@ -206,34 +206,34 @@ func TestWithHTTPClient_BilledRequestsStayHTTP1(t *testing.T) {
 	})
 }
 
-// deafConn fails all writes once the gateway has the request.
-type deafConn struct {
+// failingConn fails all writes once the gateway has the request.
+type failingConn struct {
 	net.Conn
-	deaf *atomic.Bool
+	failing *atomic.Bool
 }
 
-func (c deafConn) Write(b []byte) (int, error) {
-	if c.deaf.Load() {
+func (c failingConn) Write(b []byte) (int, error) {
+	if c.failing.Load() {
 		return 0, &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
 	}
 	return c.Conn.Write(b)
 }
 
-// An HTTP/2 connection writes while it waits for a response. The failure of such
-// a write does not mean that the request was not sent.
+// An HTTP/2 connection also writes while it waits for a response. If such a
+// write fails, the request may still have been sent.
 func TestGenerateImage_WriteErrorAfterTheRequest(t *testing.T) {
-	var deaf atomic.Bool
+	var failing atomic.Bool
 	ping := func(f *http2.Framer, _ net.Conn, _ uint32) {
-		deaf.Store(true)
+		failing.Store(true)
 		_ = f.WritePing(false, [8]byte{1})
 	}
 	connect := func(g *gateway) *http.Transport {
-		deaf.Store(false)
+		failing.Store(false)
 		tr := g.transport()
 		dialer := &net.Dialer{}
 		tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, address)
-			return deafConn{c, &deaf}, err
+			return failingConn{c, &failing}, err
 		}
 		return tr
 	}
@@ -243,8 +243,8 @@ func TestGenerateImage_WriteErrorAfterTheRequest(t *testing.T) {
 	_, err = (&http.Client{Transport: connect(control)}).Do(r)
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
-	require.Equal(t, "write", op.Op, "the error is that of a write")
-	require.EqualValues(t, 1, control.accepted.Load(), "although it was accepted")
+	require.Equal(t, "write", op.Op, "the error is a write error")
+	require.EqualValues(t, 1, control.accepted.Load(), "the request was accepted nevertheless")
 
 	g := startGateway(t, ping)
 	_, err = newClient(t, g.address, zai.WithHTTPClient(&http.Client{Transport: connect(g)})).GenerateImage(t.Context(), kitten())
@@ -257,8 +257,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// With an unknown RoundTripper, only a request whose body was not read to its end
-// counts as not sent.
+// With a RoundTripper that is not an *http.Transport, a request counts as not
+// sent only if its body was not read to the end.
 func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 	failed := &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
 	for name, tt := range map[string]struct {
@@ -274,7 +274,7 @@ func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 			calls := 0
 			hc := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				calls++
-				assert.Nil(t, r.GetBody, "it cannot be sent again")
+				assert.Nil(t, r.GetBody, "the request cannot be sent again")
 				tt.read(r)
 				return nil, failed
 			})}
@@ -292,6 +292,6 @@ func TestWithHTTPClient_ForeignRoundTripper(t *testing.T) {
 		_, err := newClient(t, "http://api.test", zai.WithHTTPClient(hc)).GenerateImage(t.Context(), kitten())
 		require.ErrorIs(t, err, zai.KindUpstream)
 		_, err = io.ReadAll(late)
-		require.Error(t, err, "a request that counts as not accepted cannot be sent later")
+		require.Error(t, err, "a request that counts as not sent cannot be sent later")
 	})
 }

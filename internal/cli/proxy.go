@@ -7,12 +7,11 @@ import (
 	"net/http"
 	"net/url"
 
-	"zai-image-mcp/internal/terminal"
 	"zai-image-mcp/zai"
 )
 
-// warnOfProxy tells before the first payment what may keep its image away. A
-// person at a terminal, who sees no warnings of the log, is told as well.
+// warnOfProxy warns, before the first payment, of a proxy that downloads do not
+// use. For a person at a terminal, whose log has no warnings, it prints a note.
 func (p *program) warnOfProxy(client *zai.Client, atTerminal bool, log *slog.Logger) {
 	if client == nil {
 		return
@@ -20,14 +19,20 @@ func (p *program) warnOfProxy(client *zai.Client, atTerminal bool, log *slog.Log
 	switch proxy := proxyFor(client.BaseURL()); {
 	case proxy == "":
 	case atTerminal:
-		fmt.Fprintln(p.err, "Note: "+terminal.ProxyWarning(proxy)+".")
+		fmt.Fprintln(p.Stderr, "Note: "+proxyWarning(proxy)+".")
 	default:
-		log.Warn("found a proxy that images are not downloaded through", "proxy", proxy, "meaning", terminal.ProxyWarning(proxy))
+		log.Warn("found a proxy that images are not downloaded through", "proxy", proxy, "meaning", proxyWarning(proxy))
 	}
 }
 
-// proxyFor returns the proxy that requests to an address go through, without
-// its password, and "" for none.
+// proxyWarning explains what a proxy for API calls means for downloads.
+func proxyWarning(proxy string) string {
+	return "API calls go through the proxy " + proxy + ", but images are downloaded without one: if there is no other way out, an image is paid for and cannot be fetched"
+}
+
+// proxyFor returns the proxy for requests to an address, without its password,
+// and "" for none. It is the one that package zai uses: Go reads it from the
+// environment of the process.
 func proxyFor(address string) string {
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address, http.NoBody)
 	if err != nil {

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
 
@@ -26,7 +29,7 @@ var update = flag.Bool("update", false, "write the tables of the README")
 func TestREADME_Tables(t *testing.T) {
 	readme := string(readFile(t, "README.md"))
 	for _, generated := range []struct{ name, table string }{
-		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()},
+		{"flags", flagTable(t)}, {"tools", toolTable(t)}, {"models", modelTable()}, {"errors", errorTable()},
 	} {
 		before, table, after := section(t, readme, generated.name)
 		if !*update {
@@ -66,9 +69,14 @@ func TestREADME_ErrorKinds(t *testing.T) {
 
 // The first line of the sample result is what the program prints.
 func TestREADME_SampleResult(t *testing.T) {
-	_, stderr, exit := run(t, nil, "generate", "--sandbox", "--size", "512x512", "Ramen")
-	require.Zero(t, exit, stderr)
-	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	t.Parallel()
+	var stderr bytes.Buffer
+	process := Process{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &stderr, Env: func(string) string { return "" }, Pictures: t.TempDir(),
+	}
+	exit := Run(t.Context(), process, []string{"generate", "--sandbox", "--size", "512x512", "Ramen"})
+	require.Zero(t, exit, stderr.String())
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 	sample := lines[len(lines)-1]
 	require.Contains(t, sample, "sandbox")
 	for _, page := range []string{"README.md", "docs/sandbox.md"} {
@@ -291,6 +299,15 @@ func argumentRows(tool string, schema toolSchema) string {
 		delete(schema.Properties, name)
 	}
 	return strings.ReplaceAll(rows.String(), "(required)` |", "(required) |")
+}
+
+func errorTable() string {
+	var b strings.Builder
+	b.WriteString("| kind | meaning | what to do |\n|---|---|---|\n")
+	for _, info := range resources.Kinds() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", info.Kind, info.Meaning, info.Remedy)
+	}
+	return b.String()
 }
 
 func modelTable() string {

@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"os"
 	"os/signal"
 	"syscall"
 )
 
 // endOnHangUp returns a context that also ends at SIGHUP, which a closed
-// terminal sends: paid work is then finished as after SIGTERM. One closed
-// terminal may send several of them, and the host that it ends may add a
+// terminal sends: paid work is then finished as after SIGTERM. A closed
+// terminal may send SIGHUP several times, and the host that it ends may add
 // SIGTERM, so SIGHUP never counts as the first of the two signals that end the
 // program at once. Under nohup SIGHUP stays ignored.
 func endOnHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -16,4 +17,12 @@ func endOnHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
 		return ctx, func() {}
 	}
 	return signal.NotifyContext(ctx, syscall.SIGHUP)
+}
+
+// hangUps returns a channel that receives SIGHUP until stop is called, under
+// nohup too.
+func hangUps() (signals <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Placeholder stands where the user's key belongs.
+// Placeholder is what Entry writes in place of the user's key.
 const Placeholder = "your-key"
 
 // Server is how a host starts the program.
 type Server struct {
 	Command string // absolute path
 	Sandbox bool   // no key is needed
-	KeyFile string // a file with the key; "" writes a placeholder for the key itself
+	KeyFile string // file with the key; "" writes a placeholder for the key
 }
 
 const (
@@ -30,15 +30,16 @@ func (s Server) args() []string {
 	return []string{}
 }
 
-// env is the environment that names the key, or says where it belongs.
-func (s Server) env(place string) map[string]string {
+// env returns the environment that holds the key's file, or a placeholder for
+// the key.
+func (s Server) env(placeholder string) map[string]string {
 	switch {
 	case s.KeyFile != "":
 		return map[string]string{"ZAI_API_KEY_FILE": s.KeyFile}
 	case s.Sandbox:
 		return map[string]string{}
 	}
-	return map[string]string{"ZAI_API_KEY": place}
+	return map[string]string{"ZAI_API_KEY": placeholder}
 }
 
 func stdio(s Server) object {
@@ -53,54 +54,61 @@ func opencode(s Server) object {
 	return object{{"type", "local"}, {"command", append([]string{s.Command}, s.args()...)}, {"environment", s.env(Placeholder)}, {"enabled", true}}
 }
 
-// wanted is the entry as it is to be. An entry that starts this program stays
-// the user's: only where the program is, whether it is the sandbox, and a file
-// for the key are set. Another entry of the same name is replaced, but for its
-// numbers and switches and for variables that are this program's: what belongs
-// to a server elsewhere makes hosts refuse the entry, and Codex its whole file.
-// That the other one was switched off says nothing about this program.
-func (c Client) wanted(old map[string]any, s Server) (map[string]any, error) {
-	text, err := json.Marshal(c.entry(s))
+func copilot(s Server) object {
+	return slices.Concat(object{{"type", "local"}}, stdio(s), object{{"tools", []string{"*"}}})
+}
+
+// mergeEntry returns the new entry for an old one, which may be nil.
+//
+// An entry that starts this program stays the user's: only the program's path,
+// the sandbox setting and a key file are set. Another entry of the same name is
+// replaced; numbers, booleans and this program's variables are kept. The other
+// fields are dropped: those of a server elsewhere make hosts reject the entry,
+// and Codex its whole file. Whether another entry was switched off does not
+// apply to this program.
+func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
+	text, err := json.Marshal(h.entry(s))
 	if err != nil {
 		return nil, err
 	}
-	fresh := map[string]any{}
-	if err := json.Unmarshal(text, &fresh); err != nil {
+	entry := map[string]any{}
+	if err := json.Unmarshal(text, &entry); err != nil {
 		return nil, err
 	}
 	command, args := commandLine(old)
-	if startsUs(command, s.Command) {
-		return c.moved(old, fresh, args, s), nil
+	if isThisProgram(command, s.Command) {
+		return h.updateEntry(old, entry, args, s), nil
 	}
 	for name, value := range old {
 		if name == "disabled" || name == "enabled" {
 			continue
 		}
-		switch _, set := fresh[name]; value.(type) {
+		switch _, set := entry[name]; value.(type) {
 		case string, map[string]any, []any, nil:
 		default:
 			if !set {
-				fresh[name] = value
+				entry[name] = value
 			}
 		}
 	}
-	hers, _ := old[c.env].(map[string]any)
-	env, _ := fresh[c.env].(map[string]any)
-	if keyOf(hers) != "" && s.KeyFile == "" {
-		delete(env, "ZAI_API_KEY")
+	oldEnv, _ := old[h.env].(map[string]any)
+	newEnv, _ := entry[h.env].(map[string]any)
+	if keyVariable(oldEnv) != "" && s.KeyFile == "" {
+		delete(newEnv, "ZAI_API_KEY")
 	}
-	for name, value := range hers {
-		_, set := env[name]
-		ours := (strings.HasPrefix(name, "ZAI_") || isKey(name)) && name != sandboxVariable
-		if ours && !set && (s.KeyFile == "" || !isKey(name)) {
-			env[name] = value
+	for name, value := range oldEnv {
+		_, set := newEnv[name]
+		isSetting := (strings.HasPrefix(name, "ZAI_") || isKeyVariable(name)) && name != sandboxVariable
+		if isSetting && !set && (s.KeyFile == "" || !isKeyVariable(name)) {
+			newEnv[name] = value
 		}
 	}
-	return fresh, nil
+	return entry, nil
 }
 
-// moved is an entry of this program with what is set anew.
-func (c Client) moved(old, fresh map[string]any, args []string, s Server) map[string]any {
+// updateEntry returns an entry of this program with the settings of s. fresh is
+// a new entry; args are the old arguments.
+func (h Host) updateEntry(old, fresh map[string]any, args []string, s Server) map[string]any {
 	entry := maps.Clone(old)
 	kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
 		return arg == sandboxFlag || strings.HasPrefix(arg, sandboxFlag+"=")
@@ -108,47 +116,47 @@ func (c Client) moved(old, fresh map[string]any, args []string, s Server) map[st
 	if s.Sandbox {
 		kept = append([]string{sandboxFlag}, kept...)
 	}
-	switch _, inOne := old["command"].([]any); {
-	case inOne: // opencode has both in one list
-		entry["command"] = anys(append([]string{s.Command}, kept...))
+	switch _, isList := old["command"].([]any); {
+	case isList: // opencode has command and arguments in one list
+		entry["command"] = toAnySlice(append([]string{s.Command}, kept...))
 	case len(kept) == 0 && old["args"] == nil:
 		entry["command"] = s.Command
 	default:
-		entry["command"], entry["args"] = s.Command, anys(kept)
+		entry["command"], entry["args"] = s.Command, toAnySlice(kept)
 	}
-	c.setEnv(entry, fresh, s, startsSandbox(args, old[c.env]))
+	h.updateEnv(entry, fresh, s, startsSandbox(args, old[h.env]))
 	return entry
 }
 
-// setEnv takes the sandbox's variable out of an entry's environment, and puts
-// the key's in where it has to be: a file for it, or a place for it in what was
-// the sandbox until now.
-func (c Client) setEnv(entry, fresh map[string]any, s Server, wasSandbox bool) {
-	hers, _ := entry[c.env].(map[string]any)
-	needsKey := s.KeyFile != "" || wasSandbox && !s.Sandbox && keyOf(hers) == ""
-	if _, set := hers[sandboxVariable]; !set && !needsKey {
+// updateEnv removes the sandbox variable from an entry's environment. It adds
+// the key file, or a placeholder for the key if the entry was the sandbox's
+// until now.
+func (h Host) updateEnv(entry, fresh map[string]any, s Server, wasSandbox bool) {
+	oldEnv, _ := entry[h.env].(map[string]any)
+	needsKey := s.KeyFile != "" || wasSandbox && !s.Sandbox && keyVariable(oldEnv) == ""
+	if _, set := oldEnv[sandboxVariable]; !set && !needsKey {
 		return
 	}
 	env := map[string]any{}
-	for name, value := range hers {
-		if name != sandboxVariable && (s.KeyFile == "" || !isKey(name)) {
+	for name, value := range oldEnv {
+		if name != sandboxVariable && (s.KeyFile == "" || !isKeyVariable(name)) {
 			env[name] = value
 		}
 	}
-	if ours, _ := fresh[c.env].(map[string]any); needsKey {
-		maps.Copy(env, ours)
+	if newEnv, _ := fresh[h.env].(map[string]any); needsKey {
+		maps.Copy(env, newEnv)
 	}
-	entry[c.env] = env
+	entry[h.env] = env
 }
 
-// startsSandbox reports whether arguments or environment ask for the sandbox.
+// startsSandbox reports whether arguments or environment select the sandbox.
 func startsSandbox(args []string, env any) bool {
 	variables, _ := env.(map[string]any)
 	value, _ := variables[sandboxVariable].(string)
 	return State{Args: args, Env: map[string]string{sandboxVariable: value}}.Sandbox()
 }
 
-func anys(list []string) []any {
+func toAnySlice(list []string) []any {
 	values := make([]any, len(list))
 	for i, text := range list {
 		values[i] = text
@@ -156,7 +164,7 @@ func anys(list []string) []any {
 	return values
 }
 
-// commandLine is how an entry starts a program.
+// commandLine returns how an entry starts a program, "" if it starts none.
 func commandLine(entry map[string]any) (command string, args []string) {
 	list, _ := entry["args"].([]any)
 	if line, ok := entry["command"].([]any); ok && len(line) > 0 {
@@ -172,21 +180,22 @@ func commandLine(entry map[string]any) (command string, args []string) {
 	return command, args
 }
 
-// startsUs tells by its name whether a program is this one.
-func startsUs(command, own string) bool {
+// isThisProgram reports whether a command is this program, by its file name.
+func isThisProgram(command, own string) bool {
 	name := func(path string) string {
 		return strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe")
 	}
 	return command != "" && (name(command) == name(own) || strings.HasPrefix(name(command), "zai-image-mcp"))
 }
 
-func isKey(name string) bool { return slices.Contains(keyNames(), name) }
+func isKeyVariable(name string) bool { return slices.Contains(keyVariables(), name) }
 
-func keyNames() []string { return []string{"ZAI_API_KEY", "Z_AI_API_KEY", "ZAI_API_KEY_FILE"} }
+// keyVariables returns the variables that set the key.
+func keyVariables() []string { return []string{"ZAI_API_KEY", "Z_AI_API_KEY", "ZAI_API_KEY_FILE"} }
 
-// keyOf is the variable of an environment that names the key, or "".
-func keyOf(env map[string]any) string {
-	for _, name := range keyNames() {
+// keyVariable returns the variable that sets the key in an environment, or "".
+func keyVariable(env map[string]any) string {
+	for _, name := range keyVariables() {
 		if text, _ := env[name].(string); text != "" {
 			return name
 		}

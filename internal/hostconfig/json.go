@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tailscale/hujson"
 )
 
-// mark is what some editors on Windows begin a file with.
-const mark = "\ufeff"
+// utf8BOM is the byte order mark that some editors on Windows write at the
+// start of a file.
+const utf8BOM = "\ufeff"
 
+// readJSON parses JSON with comments and trailing commas.
 func readJSON(config []byte) (map[string]any, error) {
-	standard, err := hujson.Standardize(bytes.Clone(bytes.TrimPrefix(config, []byte(mark))))
+	standard, err := hujson.Standardize(bytes.Clone(bytes.TrimPrefix(config, []byte(utf8BOM))))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
@@ -25,29 +29,44 @@ func readJSON(config []byte) (map[string]any, error) {
 	return all, nil
 }
 
-// patchJSON replaces one entry of a JSON file with comments.
-func patchJSON(config []byte, key string, entry map[string]any, ordered any) ([]byte, error) {
+// patchJSON sets this server's entry in the object at a path, and keeps
+// everything else byte for byte. It creates the objects that are missing.
+func patchJSON(config []byte, servers []string, entry map[string]any, order object) ([]byte, error) {
 	value, err := hujson.Parse(bytes.Clone(config))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	text, err := inOrder(entry, ordered)
+	added, err := marshalOrdered(entry, order, len(servers)+1)
 	if err != nil {
 		return nil, err
 	}
-	patch := fmt.Appendf(nil, `[{"op":"add","path":"/%s/%s","value":%s}]`, key, ServerName, text)
-	if servers := value.Find("/" + key); servers == nil || servers.Value.Kind() == 'n' {
-		patch = fmt.Appendf(nil, `[{"op":"add","path":"/%s","value":{%q: %s}}]`, key, ServerName, text)
+	path := append(slices.Clone(servers), ServerName)
+	for len(path) > 1 && isMissing(value.Find(pointer(path[:len(path)-1]))) {
+		added = fmt.Appendf(nil, "{%q: %s}", path[len(path)-1], added)
+		path = path[:len(path)-1]
 	}
+	patch := fmt.Appendf(nil, `[{"op":"add","path":%q,"value":%s}]`, pointer(path), added)
 	if err := value.Patch(patch); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	alignLast(value.Find("/"+key), ServerName)
+	alignLast(value.Find(pointer(servers)), ServerName)
 	return value.Pack(), nil
 }
 
-// alignLast puts the last member of an object, if it has this name, on a line
-// of its own, where the one before it has one.
+// pointer returns the JSON pointer (RFC 6901) of a path. Names of hosts' fields
+// need no escapes.
+func pointer(path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	return "/" + strings.Join(path, "/")
+}
+
+// isMissing reports whether there is no value but null.
+func isMissing(value *hujson.Value) bool { return value == nil || value.Value.Kind() == 'n' }
+
+// alignLast puts the last member of an object, if it has the given name, on a
+// line of its own if the member before it has one.
 func alignLast(value *hujson.Value, name string) {
 	object, ok := value.Value.(*hujson.Object)
 	if !ok || len(object.Members) < 2 {
@@ -61,23 +80,4 @@ func alignLast(value *hujson.Value, name string) {
 	if at := bytes.LastIndexByte(before, '\n'); at >= 0 && !bytes.Contains(last.BeforeExtra, []byte("\n")) {
 		last.BeforeExtra = append(last.BeforeExtra, bytes.Clone(before[at:])...)
 	}
-}
-
-// inOrder writes an entry with this program's fields first, in their order.
-func inOrder(entry map[string]any, ordered any) ([]byte, error) {
-	var fields object
-	seen := map[string]bool{}
-	if ours, ok := ordered.(object); ok {
-		for _, f := range ours {
-			if value, there := entry[f.name]; there {
-				fields, seen[f.name] = append(fields, field{f.name, value}), true
-			}
-		}
-	}
-	for _, name := range sortedKeys(entry) {
-		if !seen[name] {
-			fields = append(fields, field{name, entry[name]})
-		}
-	}
-	return json.MarshalIndent(fields, "    ", "  ")
 }

@@ -3,7 +3,6 @@ package hostconfig
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,29 +17,28 @@ func readTOML(config []byte) (map[string]any, error) {
 	return all, nil
 }
 
-// patchTOML replaces the tables of this server, or appends them: TOML lets a
-// table stand anywhere. All other lines stay byte for byte, also where their
-// ends differ. Other ways to write an entry, such as inline tables, are not
-// handled here; Merge detects them when it reads the result.
-func patchTOML(config []byte, key string, entry map[string]any) ([]byte, error) {
-	text, err := toml.Marshal(map[string]any{key: map[string]any{ServerName: entry}})
+// patchTOML replaces the tables of this server, or appends them: TOML allows
+// tables in any order. All other lines stay byte for byte, even if their line
+// ends differ. Inline tables and other forms of an entry are not handled; Merge
+// detects them by re-reading the result.
+func patchTOML(config []byte, servers string, entry map[string]any) ([]byte, error) {
+	text, err := toml.Marshal(map[string]any{servers: map[string]any{ServerName: entry}})
 	if err != nil {
 		return nil, err
 	}
-	// Of the empty parent table nothing is needed.
-	text = bytes.TrimPrefix(text, fmt.Appendf(nil, "[%s]\n", key))
+	text = bytes.TrimPrefix(text, fmt.Appendf(nil, "[%s]\n", servers)) // the parent table needs no header
 	end := lineEnd(config)
 	text = bytes.ReplaceAll(text, []byte("\n"), []byte(end))
 	var kept []string
-	ours, at := false, -1
+	inEntry, at := false, -1 // at is where the entry was
 	for line := range strings.Lines(string(config)) {
 		if name, ok := tableName(line); ok {
-			ours = name == key+"."+ServerName || strings.HasPrefix(name, key+"."+ServerName+".")
+			inEntry = name == servers+"."+ServerName || strings.HasPrefix(name, servers+"."+ServerName+".")
 		}
 		bare := strings.TrimSpace(line)
 		switch {
-		case !ours || at >= 0 && (bare == "" || strings.HasPrefix(bare, "#")):
-			kept = append(kept, line) // comments stay, whatever they belong to
+		case !inEntry || at >= 0 && (bare == "" || strings.HasPrefix(bare, "#")):
+			kept = append(kept, line) // comments stay, also those within the entry
 		case at < 0:
 			at = len(kept)
 		}
@@ -65,8 +63,8 @@ func lineEnd(text []byte) string {
 	return "\n"
 }
 
-// tableName reads a line that begins a table. Names with quotes are not this
-// server's.
+// tableName returns the name in a line that begins a table. It does not parse
+// quoted names, which this package never writes.
 func tableName(line string) (string, bool) {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "[") {
@@ -82,5 +80,3 @@ func tableName(line string) (string, bool) {
 	}
 	return strings.Join(parts, "."), true
 }
-
-func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

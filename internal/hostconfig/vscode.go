@@ -7,8 +7,8 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// VS Code asks for a key once and keeps it in the system's secret store, when
-// the configuration has an input for it
+// If the configuration declares an input, VS Code asks for its value once and
+// keeps it in the system's secret store
 // (https://code.visualstudio.com/docs/copilot/reference/mcp-configuration).
 const (
 	inputID  = "zai-key"
@@ -23,17 +23,18 @@ func vscode(s Server) object {
 	return object{{"type", "stdio"}, {"command", s.Command}, {"args", s.args()}, {"env", s.env(inputRef)}}
 }
 
-// lacksInput tells that an entry refers to an input that is not there.
-func (c Client) lacksInput(all, entry map[string]any) bool {
-	env, _ := entry[c.env].(map[string]any)
-	if !c.inputs || env["ZAI_API_KEY"] != inputRef {
+// lacksInput reports whether an entry refers to an input that the configuration
+// does not declare.
+func (h Host) lacksInput(all, entry map[string]any) bool {
+	env, _ := entry[h.env].(map[string]any)
+	if !h.inputs || env["ZAI_API_KEY"] != inputRef {
 		return false
 	}
 	list, _ := all["inputs"].([]any)
 	return len(withoutInput(list)) == len(list)
 }
 
-// withoutInput is everybody else's inputs.
+// withoutInput returns the inputs of other servers.
 func withoutInput(list []any) (others []any) {
 	for _, item := range list {
 		if input, ok := item.(map[string]any); !ok || input["id"] != inputID {
@@ -43,7 +44,7 @@ func withoutInput(list []any) (others []any) {
 	return others
 }
 
-// addInput puts the input at the end of the list.
+// addInput appends the input to the list.
 func addInput(config []byte) ([]byte, error) {
 	value, err := hujson.Parse(config)
 	if err != nil {
@@ -54,7 +55,7 @@ func addInput(config []byte) ([]byte, error) {
 		return nil, err
 	}
 	patch := fmt.Appendf(nil, `[{"op":"add","path":"/inputs/-","value":%s}]`, text)
-	if list := value.Find("/inputs"); list == nil || list.Value.Kind() == 'n' {
+	if isMissing(value.Find("/inputs")) {
 		patch = fmt.Appendf(nil, `[{"op":"add","path":"/inputs","value":[%s]}]`, text)
 	}
 	if err := value.Patch(patch); err != nil {

@@ -54,9 +54,32 @@ func (p *Pipeline) notify(s *subscriber, e Event) {
 	s.fn(e)
 }
 
-// Detach makes calls that wait for their images return at once with the ids.
-// The work goes on. Later calls have no effect.
-func (p *Pipeline) Detach() { p.detach() }
+// watches counts the calls that watch an image of another process, so that it
+// is reported once.
+type watches struct {
+	calls    int
+	reported bool // or going to be, by the job that took the image over
+}
 
-// Detached returns a channel that is closed by Detach.
-func (p *Pipeline) Detached() <-chan struct{} { return p.detached }
+func (p *Pipeline) beginWatch(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watching[id] == nil {
+		p.watching[id] = &watches{}
+	}
+	p.watching[id].calls++
+}
+
+// endWatch reports whether the caller has to report the image. done is whether
+// the image is done.
+func (p *Pipeline) endWatch(id string, done bool) (report bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.watching[id]
+	if w.calls--; w.calls == 0 {
+		delete(p.watching, id)
+	}
+	report = done && !w.reported
+	w.reported = w.reported || done
+	return report
+}

@@ -2,29 +2,29 @@ package jobs
 
 import "time"
 
-// Queue lets tests look at the order alone.
+// Queue exposes queue to tests.
 type Queue struct{ *queue }
 
-// Place is a place in a Queue.
-type Place = place
+// Ticket is a ticket of a Queue.
+type Ticket = ticket
 
-// NewQueue makes a queue.
+// NewQueue returns a queue.
 func NewQueue(slots, perClient, total int) Queue { return Queue{newQueue(slots, perClient, total)} }
 
-// Enter takes a place.
-func (q Queue) Enter(client string) (*Place, error) { return q.enter(client) }
+// Enter takes a ticket.
+func (q Queue) Enter(client string) (*Ticket, error) { return q.enter(client) }
 
-// Length is how many wait.
+// Length returns how many tickets wait.
 func (q Queue) Length() int { return q.length() }
 
-// HasSlot reports whether the wait is over.
-func (p *place) HasSlot() bool { return p.hasSlot() }
+// HasSlot reports whether the ticket has a slot.
+func (t *ticket) HasSlot() bool { return t.hasSlot() }
 
-// Leave gives the place back.
-func (p *place) Leave() { p.leave() }
+// Release gives the ticket back.
+func (t *ticket) Release() { t.release() }
 
-// Before is how many come first.
-func (p *place) Ahead() int { return p.before() }
+// Ahead returns how many tickets come first.
+func (t *ticket) Ahead() int { return t.ahead() }
 
-// NextTry is when a download is tried again.
+// NextTry returns when a download is tried again.
 func NextTry(now, created time.Time) time.Time { return nextTry(now, created) }

@@ -22,14 +22,14 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// faulty is the API, failing in one way. It counts how often a prompt came
-// whole, and how often it was taken, which is when it would be billed.
+// faulty is the API with one fault. It counts how often it received the whole
+// request of a prompt, and how often it accepted one, which bills it.
 type faulty struct {
 	*sandbox.Sandbox
 	fail func(w http.ResponseWriter, take func() *httptest.ResponseRecorder)
 
-	mu          sync.Mutex
-	came, taken map[string]int
+	mu                 sync.Mutex
+	received, accepted map[string]int
 }
 
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,11 +44,11 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var request struct{ Prompt string }
 	_ = json.Unmarshal(body, &request)
 	f.mu.Lock()
-	f.came[request.Prompt]++
+	f.received[request.Prompt]++
 	f.mu.Unlock()
 	f.fail(w, func() *httptest.ResponseRecorder {
 		f.mu.Lock()
-		f.taken[request.Prompt]++
+		f.accepted[request.Prompt]++
 		f.mu.Unlock()
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		answer := httptest.NewRecorder()
@@ -57,7 +57,7 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// cut sends the beginning of an answer and drops the connection.
+// cut sends the beginning of a response and closes the connection.
 func cut(w http.ResponseWriter, text string, hard bool) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -70,10 +70,13 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 	connection.Close()
 }
 
-// Wherever the way to the service breaks, a call is taken at most once, and is
-// sent again only where it was surely not taken; the money follows.
-func TestFailurePoints(t *testing.T) {
-	const calls = 20
+// Wherever the connection to the service fails, a request is accepted at most
+// once, and is repeated only if it was certainly not accepted. It stays charged
+// unless that is certain.
+func TestStart_ConnectionFailures(t *testing.T) {
+	t.Parallel()
+	const calls = 10
+	late := make(chan struct{})
 	text := func(status int, body string) func(http.ResponseWriter, func() *httptest.ResponseRecorder) {
 		return func(w http.ResponseWriter, _ func() *httptest.ResponseRecorder) {
 			w.WriteHeader(status)
@@ -87,44 +90,45 @@ func TestFailurePoints(t *testing.T) {
 		}
 	}
 	tests := map[string]struct {
-		fail  func(http.ResponseWriter, func() *httptest.ResponseRecorder)
-		came  int // how often each call reached the service
-		taken int
-		state resources.State
+		fail     func(http.ResponseWriter, func() *httptest.ResponseRecorder)
+		received int // requests of each call
+		accepted int
+		state    resources.State
 	}{
-		"no server":                {nil, 0, 0, resources.Failed},
-		"no TLS":                   {nil, 0, 0, resources.Failed},
-		"closed without an answer": {cutAt("", false), 1, 1, resources.Unknown},
-		"reset without an answer":  {cutAt("", true), 1, 1, resources.Unknown},
-		"half a status line":       {cutAt("HTTP/1.1 2", false), 1, 1, resources.Unknown},
-		"half the headers":         {cutAt("HTTP/1.1 200 OK\r\nContent-Ty", false), 1, 1, resources.Unknown},
-		"no body":                  {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", false), 1, 1, resources.Unknown},
-		"half a body":              {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"created":1,"data":[{"url":"http`, true), 1, 1, resources.Unknown},
-		"a body of another kind":   {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", false), 1, 1, resources.Unknown},
-		"gateway error":            {text(502, "<html>Bad Gateway</html>"), 1, 0, resources.Unknown},
-		"gateway timeout":          {text(504, ""), 1, 0, resources.Unknown},
-		"plain 500":                {text(500, `{"code":500,"msg":"error"}`), 1, 0, resources.Unknown},
-		"busy":                     {text(429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
-		"the service's own error":  {text(500, `{"error":{"code":"1234","message":"Network error"}}`), 4, 0, resources.Failed},
-		"no balance":               {text(429, `{"error":{"code":"1113","message":"Insufficient balance"}}`), 1, 0, resources.Failed},
-		"answered, then late": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
+		"no server":                 {nil, 0, 0, resources.Failed},
+		"no TLS":                    {nil, 0, 0, resources.Failed},
+		"closed without a response": {cutAt("", false), 1, 1, resources.Unknown},
+		"reset without a response":  {cutAt("", true), 1, 1, resources.Unknown},
+		"half a status line":        {cutAt("HTTP/1.1 2", false), 1, 1, resources.Unknown},
+		"half the headers":          {cutAt("HTTP/1.1 200 OK\r\nContent-Ty", false), 1, 1, resources.Unknown},
+		"no body":                   {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", false), 1, 1, resources.Unknown},
+		"half a body":               {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"created":1,"data":[{"url":"http`, true), 1, 1, resources.Unknown},
+		"a body of another kind":    {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", false), 1, 1, resources.Unknown},
+		"gateway error":             {text(502, "<html>Bad Gateway</html>"), 1, 0, resources.Unknown},
+		"gateway timeout":           {text(504, ""), 1, 0, resources.Unknown},
+		"plain 500":                 {text(500, `{"code":500,"msg":"error"}`), 1, 0, resources.Unknown},
+		"busy":                      {text(429, `{"error":{"code":"1303","message":"Rate limit reached for requests"}}`), 4, 0, resources.Failed},
+		"the service's own error":   {text(500, `{"error":{"code":"1234","message":"Network error"}}`), 4, 0, resources.Failed},
+		"no balance":                {text(429, `{"error":{"code":"1113","message":"Insufficient balance"}}`), 1, 0, resources.Failed},
+		"accepted, then silent": {func(_ http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			take()
-			time.Sleep(2 * time.Second)
+			<-late // until the client has given up
 		}, 1, 1, resources.Unknown},
-		"nothing fails, for a control": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
+		"no fault, as a control": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			_, _ = w.Write(take().Body.Bytes())
 		}, 1, 1, resources.Saved},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &faulty{Sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), fail: tt.fail, came: map[string]int{}, taken: map[string]int{}}
+			f := &faulty{Sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), fail: tt.fail, received: map[string]int{}, accepted: map[string]int{}}
 			api := httptest.NewServer(f)
 			defer api.Close()
 			base := api.URL + sandbox.BasePath
 			limit := time.Minute
-			if name == "answered, then late" {
+			if name == "accepted, then silent" {
 				limit = time.Second
+				defer close(late)
 			}
 			options := []zai.Option{zai.WithTimeouts(time.Minute, limit), zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 })}
 			switch name {
@@ -146,14 +150,14 @@ func TestFailurePoints(t *testing.T) {
 			}
 			for n, call := range all {
 				<-call.Jobs[0].Done()
-				row := r.row(t, ids(call)[0])
-				assert.Equal(t, tt.state, row.State, "%+v", row.Failure)
-				assert.Equal(t, tt.state != resources.Failed, row.Charged)
+				image := r.image(t, ids(call)[0])
+				assert.Equal(t, tt.state, image.State, "%+v", image.Failure)
+				assert.Equal(t, tt.state != resources.Failed, image.Charged)
 				prompt := fmt.Sprint("call ", n)
 				f.mu.Lock()
-				assert.Equal(t, tt.came, f.came[prompt])
-				assert.Equal(t, tt.taken, f.taken[prompt])
-				assert.LessOrEqual(t, f.taken[prompt], 1)
+				assert.Equal(t, tt.received, f.received[prompt])
+				assert.Equal(t, tt.accepted, f.accepted[prompt])
+				assert.LessOrEqual(t, f.accepted[prompt], 1)
 				f.mu.Unlock()
 			}
 		})

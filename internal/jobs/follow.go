@@ -8,118 +8,118 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// lookEvery is how often an image is looked at on which another process
-// works.
-const lookEvery = 300 * time.Millisecond
+// claimEveryN is after how many reads of a remote image the pipeline tries to
+// take it over.
+const claimEveryN = 10
 
-// claimEvery is after how many looks it is tried to take the image over.
-const claimEvery = 10
-
-// Follow gives the job of an image, whoever works on it: this process, or
-// another one on the same library, which is watched as long as ctx lives. What
-// nobody works on any more is taken up again, free of charge.
-func (p *Pipeline) Follow(ctx context.Context, row resources.Image, watch func(Stage)) (*Job, error) {
-	if j := p.Find(row.ID); j != nil && j.join(watch) {
+// Follow returns the job of an image, whichever process works on it: this one,
+// or another one on the same library, which is watched as long as ctx lives. An
+// image that no process works on is resumed, free of charge.
+func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Stage)) (*Job, error) {
+	if j := p.Find(i.ID); j != nil && j.join(watch) {
 		return j, nil
 	}
-	row, err := p.lookForFile(ctx, row)
+	i, err := p.checkFile(ctx, i)
 	if err != nil {
 		return nil, err
 	}
-	if !isRecoverable(row) || !p.addWork() {
-		return finished(row, watch), nil
+	if !isRecoverable(i) || !p.addWork() {
+		return finished(i, watch), nil
 	}
 	defer p.work.Done()
-	if p.Client == nil && row.Failure != nil {
+	if p.Client == nil && i.Failure != nil {
 		return nil, p.noKey()
 	}
-	if err := p.flushPending(row.ID); err != nil {
+	if err := p.flushPending(i.ID); err != nil {
 		return nil, err
 	}
-	j, err := p.claim(ctx, row.ID, watch)
+	j, err := p.claim(ctx, i.ID, watch)
 	if j != nil || err != nil {
 		return j, err
 	}
-	if row, err = p.Library.Image(ctx, row.Owner, row.ID); err != nil { // it was settled meanwhile, perhaps
+	if i, err = p.Library.Image(ctx, i.Owner, i.ID); err != nil { // it may have changed meanwhile
 		return nil, err
 	}
-	if !row.Working() {
-		return finished(row, watch), nil
+	if !i.Working() {
+		return finished(i, watch), nil
 	}
-	j = p.newJob(row, watch)
+	j = p.newJob(i, watch)
+	p.beginWatch(i.ID)
 	p.work.Go(func() {
-		defer j.leave()
+		defer j.end()
 		j.enter(PhaseGenerating)
-		row := p.look(ctx, j)
-		j.finish(row)
-		p.publish(Event{Image: row, Remote: true})
+		i := p.watchRemote(ctx, j)
+		j.finish(i)
+		if p.endWatch(i.ID, !i.Working()) {
+			p.publish(Event{Image: i, Remote: true})
+		}
 	})
 	return j, nil
 }
 
-// lookForFile returns the row of an image as it is after its file was looked
-// for: one whose file is gone has to be fetched again, if there is a key.
-func (p *Pipeline) lookForFile(ctx context.Context, row resources.Image) (resources.Image, error) {
+// checkFile returns the image as it is after its file was checked: a saved image
+// whose file is missing or damaged has to be fetched again, which needs a key.
+func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.Image, error) {
 	if p.Client == nil {
-		return row, nil
+		return i, nil
 	}
-	missing, err := p.Library.Missing(ctx, row)
+	missing, err := p.Library.Missing(ctx, i)
 	if err != nil || !missing {
-		return row, err
+		return i, err
 	}
-	return p.Library.Image(ctx, row.Owner, row.ID)
+	return p.Library.Image(ctx, i.Owner, i.ID)
 }
 
-// open tells that a row may still become a saved image.
-func isRecoverable(row resources.Image) bool {
-	switch row.State {
+// isRecoverable reports whether an image that is not saved may still become so.
+func isRecoverable(i resources.Image) bool {
+	switch i.State {
 	case resources.Queued, resources.Submitted:
 		return true
 	case resources.Answered:
-		return row.UpstreamURL != "" || row.Failure == nil
+		return i.UpstreamURL != "" || i.Failure == nil
 	case resources.Unknown:
-		return row.TaskID != ""
+		return i.TaskID != ""
 	case resources.Saved, resources.Failed, resources.Removed:
 	}
 	return false
 }
 
-// look waits for a row that another process works on, and gives it as it is
-// when ctx or the taking of new work ends.
-func (p *Pipeline) look(ctx context.Context, j *Job) resources.Image {
-	ticker := time.NewTicker(lookEvery)
+// watchRemote waits for an image that another process works on. It returns the
+// image when it is done, when ctx ends, or when no new work is accepted.
+func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
+	ticker := time.NewTicker(p.WatchInterval)
 	defer ticker.Stop()
-	row := j.Image()
-	for looks := 1; row.Working(); looks++ {
+	i := j.Image()
+	for reads := 1; i.Working(); reads++ {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return row
-		case <-j.queue.Done():
-			return row
+			return i
+		case <-j.queueContext().Done():
+			return i
 		case <-p.refused:
-			return row
+			return i
 		}
-		now, err := p.Library.Image(ctx, row.Owner, row.ID)
+		current, err := p.Library.Image(ctx, i.Owner, i.ID)
 		if errors.Is(err, resources.ErrNotFound) {
-			row.State, row.Failure = resources.Removed, Describe(err)
-			return row
+			i.State, i.Failure = resources.Removed, Describe(err)
+			return i
 		}
 		if err != nil {
-			continue // the next look may be luckier
+			continue // the next read may succeed
 		}
-		if row = now; looks%claimEvery != 0 {
+		if i = current; reads%claimEveryN != 0 {
 			continue
 		}
-		if taken, err := p.claim(ctx, row.ID, nil); err == nil && taken != nil {
-			return p.await(ctx, taken)
+		if claimed, err := p.claim(ctx, i.ID, nil); err == nil && claimed != nil {
+			return awaitJob(ctx, claimed)
 		}
 	}
-	return row
+	return i
 }
 
-// await waits for a job of this process.
-func (p *Pipeline) await(ctx context.Context, j *Job) resources.Image {
+// awaitJob waits for a job of this process.
+func awaitJob(ctx context.Context, j *Job) resources.Image {
 	select {
 	case <-j.Done():
 	case <-ctx.Done():
@@ -128,21 +128,21 @@ func (p *Pipeline) await(ctx context.Context, j *Job) resources.Image {
 	return j.Image()
 }
 
-// takeUp claims a row and goes on where its process left it. It is nil when
-// somebody works on it, or there is nothing to do.
+// claim takes over an image and resumes it. It returns nil if another process
+// works on the image or there is nothing to do.
 func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
 	if p.Client == nil {
-		return nil, nil //nolint:nilnil // without it nothing can be brought home
+		return nil, nil //nolint:nilnil // nothing can be downloaded
 	}
 	if j := p.Find(id); j != nil && j.join(watch) {
 		return j, nil
 	}
-	row, ok, err := p.Library.ClaimOne(ctx, id, p.lease())
+	i, ok, err := p.Library.ClaimOne(ctx, id, p.lease())
 	if err != nil || !ok {
 		return nil, err
 	}
-	j, begun := p.resume(row, watch)
-	if !begun {
+	j, started := p.resume(i, watch)
+	if !started {
 		j.join(watch)
 	}
 	return j, nil

@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,15 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
 
-// busyService refuses the first requests as the service does when too many are
+// busyService rejects the first requests as the service does when too many are
 // in flight.
 type busyService struct {
-	*sandbox.Sandbox
+	http.Handler
 	code    string
 	refuse  atomic.Int64
 	refused atomic.Int64
@@ -34,52 +33,45 @@ func (b *busyService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"error":{"code":"`+b.code+`","message":"Rate limit reached for requests"}}`)
 		return
 	}
-	b.Sandbox.ServeHTTP(w, r)
+	b.Handler.ServeHTTP(w, r)
 }
 
-func newBusyRig(t *testing.T, code string, refuse int64, change func(*jobs.Config)) (*rig, *busyService) {
+func newBusyRig(t *testing.T, code string, refuse int64, pause time.Duration) (*rig, *busyService) {
 	t.Helper()
-	b := &busyService{Sandbox: sandbox.New(sandbox.Options{}), code: code}
+	b := &busyService{code: code}
 	b.refuse.Store(refuse)
-	server := httptest.NewServer(b)
-	t.Cleanup(server.Close)
-	client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	r := newRig(t, func(c *jobs.Config) {
-		c.Client, c.BusyPause = client, time.Millisecond
-		if change != nil {
-			change(c)
-		}
-	})
-	return r, b
+	wrap := func(next http.Handler) http.Handler { b.Handler = next; return b }
+	return newServiceRig(t, sandbox.Options{}, wrap, func(c *jobs.Config) { c.BusyPause = pause }), b
 }
 
-// A request that is refused because too many are in flight waits and is sent
-// again, more often than any other failure is tried again.
-func TestMake_TooManyInFlight(t *testing.T) {
+// A request that is rejected because too many are in flight is sent again, more
+// often than requests that fail otherwise.
+func TestRun_TooManyInFlight(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"1302", "1305"} {
 		for _, model := range []string{"cogview-4-250304", "glm-image"} {
 			t.Run(code+" "+model, func(t *testing.T) {
-				r, busy := newBusyRig(t, code, 9, nil)
+				t.Parallel()
+				r, busy := newBusyRig(t, code, 9, time.Millisecond)
 				var phases []jobs.Phase
 				request := order("a fox")
-				request.Model, request.Quality, request.Size = model, "hd", "1024x1024"
+				request.Model, request.Quality, request.Size = model, "hd", "512x512"
 				j, err := r.start(t.Context(), request, func(s jobs.Stage) { phases = append(phases, s.Phase) })
 				require.NoError(t, err)
 				<-j.Done()
 				assert.Equal(t, resources.Saved, j.Image().State)
 				assert.EqualValues(t, 9, busy.refused.Load())
-				assert.EqualValues(t, 1, busy.Accepted())
-				assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseQueued}, phases[:3], "it goes back to the queue")
+				assert.EqualValues(t, 1, r.sandbox.Accepted())
+				assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseQueued}, phases[:3], "the image goes back to the queue")
 			})
 		}
 	}
 }
 
-// While it waits it can be given up, free of charge.
-func TestMake_TooManyInFlightAbandoned(t *testing.T) {
-	r, busy := newBusyRig(t, "1302", 1<<40, func(c *jobs.Config) { c.BusyPause = time.Hour })
+// While such a request waits, its image can be abandoned free of charge.
+func TestRun_TooManyInFlightAbandoned(t *testing.T) {
+	t.Parallel()
+	r, busy := newBusyRig(t, "1302", 1<<40, time.Hour)
 	requeued := make(chan struct{}, 2)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseQueued {
@@ -89,7 +81,7 @@ func TestMake_TooManyInFlightAbandoned(t *testing.T) {
 	require.NoError(t, err)
 	<-requeued
 	<-requeued
-	assert.Equal(t, resources.Queued, r.row(t, j.ID()).State)
+	assert.Equal(t, resources.Queued, r.image(t, j.ID()).State)
 	j.Abandon()
 	<-j.Done()
 	assert.EqualValues(t, "cancelled", j.Image().Failure.Kind)
@@ -97,8 +89,9 @@ func TestMake_TooManyInFlightAbandoned(t *testing.T) {
 	assert.EqualValues(t, 1, busy.refused.Load())
 }
 
-// Each model has its own limit, which the model table knows.
+// Each model has a limit of its own, by default that of the model table.
 func TestStart_LimitPerModel(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		max          int
 		cogview, glm int64
@@ -108,18 +101,14 @@ func TestStart_LimitPerModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := &countingService{Sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), release: make(chan struct{})}
-			server := httptest.NewServer(service)
-			defer server.Close()
-			client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
-			require.NoError(t, err)
-			defer client.Close()
-			r := newRig(t, func(c *jobs.Config) { c.Client, c.MaxConcurrent = client, tt.max })
+			service := &countingService{release: make(chan struct{})}
+			wrap := func(next http.Handler) http.Handler { service.Handler = next; return service }
+			r := newServiceRig(t, sandbox.Options{MaxConcurrent: sandbox.Unlimited}, wrap, func(c *jobs.Config) { c.MaxConcurrent = tt.max })
 			var calls []*jobs.Call
 			for _, model := range []string{"cogview-4-250304", "glm-image"} {
 				for n := range 8 {
 					request := order(model + strings.Repeat(".", n))
-					request.Model, request.Quality, request.Size = model, "hd", "1024x1024"
+					request.Model, request.Quality, request.Size = model, "hd", "512x512"
 					call, err := r.Start(t.Context(), request, nil)
 					require.NoError(t, err)
 					calls = append(calls, call)
@@ -136,10 +125,10 @@ func TestStart_LimitPerModel(t *testing.T) {
 	}
 }
 
-// countingService holds requests until release is closed, and counts how many
-// came before.
+// countingService holds requests until release is closed, and counts those that
+// arrived before.
 type countingService struct {
-	*sandbox.Sandbox
+	http.Handler
 	release      chan struct{}
 	cogview, glm atomic.Int64
 }
@@ -159,61 +148,59 @@ func (c *countingService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			<-c.release
 		}
 	}
-	c.Sandbox.ServeHTTP(w, r)
+	c.Handler.ServeHTTP(w, r)
 }
 
-// A task that is resumed after a crash still counts as in flight: no other
-// request of its model is sent until it is finished.
+// A task that is resumed after a crash counts as in flight: no other request of
+// its model is sent until it is finished.
 func TestRecover_TaskOccupiesSlot(t *testing.T) {
-	r := newRig(t, nil)
-	request := order("sandbox:delay=300ms first")
-	request.Model, request.Quality, request.Size = "glm-image", "hd", "1024x1024"
-	first, err := r.start(t.Context(), request, nil)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return first.Image().TaskID != "" }, 10*time.Second, time.Millisecond)
-	r.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=1`)
-	heir := r.another(t, func(c *jobs.Config) { c.MaxConcurrent = 0 })
-	taken, err := heir.Recover(t.Context(), true)
-	require.NoError(t, err)
-	require.Len(t, taken, 1)
-	request.Prompt = "second"
-	second, err := heir.start(t.Context(), request, nil)
-	require.NoError(t, err)
-	assert.Equal(t, resources.Queued, second.Image().State)
-	<-second.Done()
-	select {
-	case <-taken[0].Done():
-	default:
-		t.Error("the second was made while the first was in flight")
-	}
-	<-first.Done()
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		request := order("sandbox:delay=300ms first")
+		request.Model, request.Quality, request.Size = "glm-image", "hd", "512x512"
+		first, err := r.start(t.Context(), request, nil)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return first.Image().TaskID != "" }, 10*time.Second, time.Millisecond)
+		r.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=1`)
+		heir := r.another(t, func(c *jobs.Config) { c.MaxConcurrent = 0 })
+		taken, err := heir.Recover(t.Context(), true)
+		require.NoError(t, err)
+		require.Len(t, taken, 1)
+		request.Prompt = "second"
+		second, err := heir.start(t.Context(), request, nil)
+		require.NoError(t, err)
+		assert.Equal(t, resources.Queued, second.Image().State)
+		<-second.Done()
+		select {
+		case <-taken[0].Done():
+		default:
+			t.Error("the second request was sent while the first was in flight")
+		}
+		<-first.Done()
+	})
 }
 
-// n=4 of glm-image, which the service takes one at a time, is four images and
-// not one refusal; two processes that do not know of each other get there too,
-// as what is refused waits.
+// A call for four images of glm-image, which the service takes one at a time,
+// makes four images without a rejection. Two processes that do not share a
+// catalog succeed too, because rejected requests wait.
 func TestStart_FourOfGLMImage(t *testing.T) {
+	t.Parallel()
 	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			service := sandbox.New(sandbox.Options{})
-			server := httptest.NewServer(service)
-			defer server.Close()
+			service := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox = sandbox.Options{} })
 			var calls []*jobs.Call
 			for range processes {
-				client, err := zai.NewClient("key", zai.WithBaseURL(server.URL+sandbox.BasePath))
-				require.NoError(t, err)
-				defer client.Close()
-				r := newRig(t, func(c *jobs.Config) { c.Client, c.MaxConcurrent, c.BusyPause = client, 0, time.Millisecond })
+				r := testrig.Pipeline(t, testrig.Options{API: service, Jobs: func(c *jobs.Config) { c.MaxConcurrent, c.BusyPause = 0, time.Millisecond }})
 				request := order("a poster sandbox:delay=20ms")
-				request.Model, request.Quality, request.Size, request.N = "glm-image", "hd", "1024x1024", 4
+				request.Model, request.Quality, request.Size, request.N = "glm-image", "hd", "512x512", 4
 				call, err := r.Start(t.Context(), request, nil)
 				require.NoError(t, err)
 				calls = append(calls, call)
 			}
 			for _, call := range calls {
-				for _, row := range wait(t, call) {
-					assert.Equal(t, resources.Saved, row.State)
+				for _, image := range wait(t, call) {
+					assert.Equal(t, resources.Saved, image.State)
 				}
 			}
 			assert.EqualValues(t, 4*processes, service.Accepted())

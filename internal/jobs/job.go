@@ -8,10 +8,11 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Phase is what is being done for an image.
+// Phase is what a job is doing.
 type Phase string
 
-// The phases in their order.
+// The phases in order. A job whose request is rejected because too many are in
+// flight goes back to PhaseQueued.
 const (
 	PhaseQueued      Phase = "queued"
 	PhaseGenerating  Phase = "generating"
@@ -19,65 +20,64 @@ const (
 	PhaseDone        Phase = "done" // saved, or given up
 )
 
-// Stage is a phase and when it began.
+// Stage is a phase of an image and when it began.
 type Stage struct {
-	ID    string // the image
+	ID    string // of the image
 	Phase Phase
 	Since time.Time
 }
 
-// Job is an image at work, and all that callers who want the same one share.
-// It is safe for concurrent use.
+// Job is the work on one image, shared by all callers that want it. It is safe
+// for concurrent use.
 type Job struct {
-	id    string
-	now   func() time.Time
-	queue context.Context //nolint:containedctx // ends the waiting for a slot, nothing else
-	leave context.CancelFunc
-	base  context.Context //nolint:containedctx // the life of paid work, in the trace of the call
-	done  chan struct{}
-	place *place // nil when nothing is to be asked for
+	id     string
+	now    func() time.Time
+	base   context.Context //nolint:containedctx // the life of paid work, in the trace of the call
+	done   chan struct{}
+	ticket *ticket // nil if the job sends no request
 
-	submitted time.Time // when the row said so; only its own goroutine looks
+	submitted time.Time // set with state Submitted; read only by the job's own goroutine
 
 	mu       sync.Mutex
-	row      resources.Image
+	image    resources.Image
 	stage    Stage
 	watchers []func(Stage)
-	wanted   int  // callers that did not abandon it
-	left     bool // all of them did, or the program ends
-	sent     bool // too late to be given up
+	wanted   int             // callers that did not abandon the job
+	stopped  bool            // the program is shutting down
+	sent     bool            // too late to abandon
+	queue    context.Context //nolint:containedctx // of the wait for a slot; ends if the job is abandoned
+	leave    context.CancelFunc
 }
 
-// ID is the image's.
+// ID returns the id of the image.
 func (j *Job) ID() string { return j.id }
 
-// Done is closed when the image is saved or given up.
+// Done returns a channel that is closed when the image is saved or given up.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// Image is the image's row as it stands.
+// Image returns the image as of the last step.
 func (j *Job) Image() resources.Image {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.row
+	return j.image
 }
 
-// Stage is what is being done now.
+// Stage returns the current stage.
 func (j *Job) Stage() Stage {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.stage
 }
 
-// Before is how many images get their turn before this one.
+// Ahead returns how many images get a slot before this one.
 func (j *Job) Ahead() int {
-	if j.place == nil {
+	if j.ticket == nil {
 		return 0
 	}
-	return j.place.before()
+	return j.ticket.ahead()
 }
 
-// join adds a caller who wants the image too. It is false when it was given
-// up, with nothing sent.
+// join adds a caller. It returns false if the job was abandoned.
 func (j *Job) join(watch func(Stage)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -94,7 +94,11 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-func (j *Job) abandoned() bool { return j.left && !j.sent }
+// abandoned reports whether the job was given up before its request was sent.
+func (j *Job) abandoned() bool { return j.unwanted() && !j.sent }
+
+// unwanted reports whether no more requests may be sent for the job.
+func (j *Job) unwanted() bool { return j.wanted <= 0 || j.stopped }
 
 func (j *Job) isAbandoned() bool {
 	j.mu.Lock()
@@ -102,43 +106,60 @@ func (j *Job) isAbandoned() bool {
 	return j.abandoned()
 }
 
-// Abandon is for a caller who does not want the image any more. When no
-// other does, it is given up if nothing was sent yet. Later that does nothing:
-// what is paid for is brought home.
+// Abandon removes a caller. Without callers the job is given up, unless its
+// request was sent: that is paid for, and the image is saved.
 func (j *Job) Abandon() {
 	j.mu.Lock()
-	j.wanted--
-	last := j.wanted <= 0
-	j.left = j.left || last
-	j.mu.Unlock()
-	if last {
+	defer j.mu.Unlock()
+	if j.wanted--; j.wanted <= 0 {
 		j.leave()
 	}
 }
 
-// send is the last moment at which an image can be given up: it is false when
-// it was.
-func (j *Job) send() bool {
+// markSent marks the job as sent. It returns false if the job was already
+// abandoned.
+func (j *Job) markSent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.sent = !j.left
+	j.sent = !j.unwanted()
 	return j.sent
 }
 
-// unsend notes that the request was refused: the job can be abandoned again.
-func (j *Job) unsend() {
+// unmarkSent records that the request was not accepted: the job can be
+// abandoned again. A job that all callers abandoned and another one joined
+// since waits in the queue again.
+func (j *Job) unmarkSent() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sent = false
+	if j.queue.Err() != nil && !j.unwanted() {
+		j.queue, j.leave = context.WithCancel(j.base)
+	}
 }
 
+// giveUp abandons the job for all callers.
 func (j *Job) giveUp() {
 	j.mu.Lock()
-	j.left = true
-	j.mu.Unlock()
+	defer j.mu.Unlock()
+	j.stopped = true
 	j.leave()
 }
 
+// end releases the resources of the wait for a slot.
+func (j *Job) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.leave()
+}
+
+// queueContext returns the context of the wait for a slot.
+func (j *Job) queueContext() context.Context {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.queue
+}
+
+// enter changes the phase and notifies the watchers.
 func (j *Job) enter(phase Phase) {
 	stage := Stage{ID: j.id, Phase: phase, Since: j.now()}
 	j.mu.Lock()
@@ -150,24 +171,24 @@ func (j *Job) enter(phase Phase) {
 	}
 }
 
-func (j *Job) set(row resources.Image) {
+func (j *Job) set(i resources.Image) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.row = row
+	j.image = i
 }
 
-func (j *Job) finish(row resources.Image) {
-	j.set(row)
+func (j *Job) finish(i resources.Image) {
+	j.set(i)
 	j.enter(PhaseDone)
 	close(j.done)
 }
 
-// finished is the job of an image on which nothing is left to do.
-func finished(row resources.Image, watch func(Stage)) *Job {
-	j := &Job{id: row.ID, now: func() time.Time { return row.CreatedAt }, done: make(chan struct{}), leave: func() {}, row: row}
+// finished returns the job of an image that needs no work.
+func finished(i resources.Image, watch func(Stage)) *Job {
+	j := &Job{id: i.ID, now: func() time.Time { return i.CreatedAt }, done: make(chan struct{}), leave: func() {}, image: i}
 	if watch != nil {
 		j.watchers = append(j.watchers, watch)
 	}
-	j.finish(row)
+	j.finish(i)
 	return j
 }

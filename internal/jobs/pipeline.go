@@ -1,7 +1,3 @@
-// Package jobs takes one paid image from its reservation to the library. It
-// writes each step to the catalog before the next one is taken, so that what
-// was paid for is known at any moment, also to the process that comes after
-// one that died.
 package jobs
 
 import (
@@ -20,90 +16,104 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Config is what a Pipeline needs.
+// Config configures a Pipeline.
 type Config struct {
-	Client        *zai.Client // nil when there is no key
-	BadKey        *KeyError   // why Client is nil although a key is set; nil when none is
+	Client        *zai.Client // nil without an API key
+	BadKey        *KeyError   // why Client is nil although a key is set; nil if none is
 	Library       *resources.Library
-	Process       string  // names this process among those that share the library
+	Process       string  // unique among the processes that share the library
 	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
-	BudgetUSD     float64 // per owner and UTC day, 0 for no limit
+	BudgetUSD     float64 // per owner and UTC day; 0 for no limit
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
-	Lease         time.Duration // after which others take up what this process left; 30 s when zero
-	BusyPause     time.Duration // first pause after a refusal for too many requests in flight; 1 s when zero
+	Lease         time.Duration // time without renewal after which other processes take over; 30 s if zero
+	BusyPause     time.Duration // first pause after a rejection for too many requests in flight; 1 s if zero
+	WatchInterval time.Duration // between reads of an image that another process works on; 300 ms if zero
+	RecoveryDelay time.Duration // before the first recovery, and between a lease's end and the next one; 1 s if zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer // nil for no traces
+}
+
+const (
+	defaultLease         = 30 * time.Second
+	defaultBusyPause     = time.Second
+	defaultWatchInterval = 300 * time.Millisecond
+	defaultRecoveryDelay = time.Second // some hosts start the server only to probe it
+)
+
+// withDefaults returns the configuration with defaults in place of zeros.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{&c.Lease, defaultLease}, {&c.BusyPause, defaultBusyPause},
+		{&c.WatchInterval, defaultWatchInterval}, {&c.RecoveryDelay, defaultRecoveryDelay},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.standard
+		}
+	}
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
+	}
+	return c
+}
+
+// limit returns how many requests for a model may be in flight.
+func (c Config) limit(model string) int {
+	if c.MaxConcurrent > 0 || c.Client == nil {
+		return c.MaxConcurrent
+	}
+	m, err := zai.FindModel(c.Client.Region(), model)
+	if err != nil {
+		return 1 // the request will be rejected
+	}
+	return m.MaxConcurrent
 }
 
 // Pipeline makes images. It is safe for concurrent use.
 type Pipeline struct {
 	Config
-	queues  *queues
-	fetches chan struct{}   // places for downloads of what is taken up again ...
-	polls   chan struct{}   // ... and for asking about it
-	base    context.Context //nolint:containedctx // the life of paid work, which no call's context may end
-	stop    context.CancelFunc
-	refused chan struct{} // closed when no new work is taken
+	queues    *queues
+	downloads chan struct{}   // slots for downloads of resumed images
+	polls     chan struct{}   // slots for polling their tasks
+	base      context.Context //nolint:containedctx // the life of paid work, which no call's context may end
+	stop      context.CancelFunc
+	refused   chan struct{} // closed when no new work is accepted
 
 	detach   func() // closes detached, once
 	detached chan struct{}
 
-	writing       sync.Mutex // one step is recorded after the other; comes before mu
+	writing       sync.Mutex // held while a step is recorded; locked before mu
 	mu            sync.Mutex
 	running       map[string]*Job
-	pendingWrites map[string]resources.Image // rows as they should be, when the catalog could not be written
-	delivering    map[string]int             // answers on their way that hold an image
+	pendingWrites map[string]resources.Image // images as the catalog should have them but could not take them
+	delivering    map[string]int             // open deliveries that have an image
 	subscribers   []*subscriber
+	watching      map[string]*watches // images of other processes that calls wait for
 	work          sync.WaitGroup
 	closing       bool
 }
 
-// How many images may wait for a slot, and how many are taken up again at
-// once.
+// How many images may wait for a slot, in total and per client, and how many
+// are resumed at once.
 const (
 	maxWaitingClient = 250
 	maxWaiting       = 1000
-	maxFetches       = 8
+	maxDownloads     = 8
 	maxPolls         = 64
 )
 
-const (
-	defaultLease     = 30 * time.Second
-	defaultBusyPause = time.Second
-	maxBusyPause     = 30 * time.Second
-)
-
-// limit returns how many requests for a model may be in flight.
-func (p *Pipeline) limit(model string) int {
-	if p.MaxConcurrent > 0 || p.Client == nil {
-		return p.MaxConcurrent
-	}
-	m, err := zai.FindModel(p.Client.Region(), model)
-	if err != nil {
-		return 1 // the request will be refused
-	}
-	return m.MaxConcurrent
-}
-
-// New makes a pipeline; Drain ends it.
+// New returns a pipeline, which Drain ends.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c, fetches: make(chan struct{}, maxFetches), polls: make(chan struct{}, maxPolls),
-		refused: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, delivering: map[string]int{},
-		detached: make(chan struct{}),
+		Config: c.withDefaults(), downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
+		refused: make(chan struct{}), detached: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{},
+		delivering: map[string]int{}, watching: map[string]*watches{},
 	}
-	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
-	if p.BusyPause <= 0 {
-		p.BusyPause = defaultBusyPause
-	}
-	if p.Tracer == nil {
-		p.Tracer = noop.NewTracerProvider().Tracer("")
-	}
-	if p.Lease <= 0 {
-		p.Lease = defaultLease
-	}
+	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.base, p.stop = context.WithCancel(context.Background())
 	go p.keepLeases()
 	return p
@@ -112,18 +122,26 @@ func New(c Config) *Pipeline {
 // Waiting returns how many images wait for a slot.
 func (p *Pipeline) Waiting() int { return p.queues.length() }
 
-// Find gives the job at work on an image in this process, or nil.
+// Find returns the job of this process that works on an image, or nil.
 func (p *Pipeline) Find(id string) *Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running[id]
 }
 
-// wall is the time of the clock on the wall: leases run out while the machine
-// sleeps, which the monotonic clock does not notice.
+// Detach makes calls that wait for their images return at once with the ids.
+// The work goes on. Later calls have no effect.
+func (p *Pipeline) Detach() { p.detach() }
+
+// Detached returns a channel that is closed by Detach.
+func (p *Pipeline) Detached() <-chan struct{} { return p.detached }
+
+// wallClock returns the time without its monotonic reading: leases must expire
+// while the machine sleeps.
 func (p *Pipeline) wallClock() time.Time { return p.Now().Round(0) }
 
-// isGone tells of an image of which nothing was sent that it never will be.
+// isAbandoned reports whether an image was given up before its request was
+// sent.
 func (p *Pipeline) isAbandoned(id string) bool {
 	j := p.Find(id)
 	return j != nil && j.isAbandoned()
@@ -135,7 +153,8 @@ func (p *Pipeline) isClosing() bool {
 	return p.closing
 }
 
-// begin counts work that Drain waits for; false when no more is taken.
+// addWork counts work that Drain waits for. It returns false if no new work is
+// accepted.
 func (p *Pipeline) addWork() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,49 +165,49 @@ func (p *Pipeline) addWork() bool {
 	return true
 }
 
-func (p *Pipeline) newJob(row resources.Image, watch func(Stage)) *Job {
+func (p *Pipeline) newJob(i resources.Image, watch func(Stage)) *Job {
 	queue, leave := context.WithCancel(p.base)
-	j := &Job{id: row.ID, row: row, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now, wanted: 1}
+	j := &Job{id: i.ID, image: i, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now, wanted: 1}
 	if watch != nil {
 		j.watchers = append(j.watchers, watch)
 	}
 	return j
 }
 
-// run sets to work on a job that is registered.
+// spawn runs work for a job that is registered.
 func (p *Pipeline) spawn(j *Job, work func() resources.Image) {
 	p.work.Go(func() { p.finish(j, p.recoverPanic(j, work)) })
 }
 
-// guard keeps a defect in one job from ending the program and with it all the
-// others. What may have been paid for stays charged.
-func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (row resources.Image) {
+// recoverPanic runs work. A panic in one job must not end the program and with
+// it all other jobs. What may have been paid for stays charged.
+func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (i resources.Image) {
 	defer func() {
 		if value := recover(); value != nil {
-			p.Log.Error("panic in a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
-			row = j.Image()
-			if row.State == resources.Submitted {
-				row.State = resources.Unknown
+			p.Log.Error("recovered a panic in a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
+			i = j.Image()
+			if i.State == resources.Submitted {
+				i.State = resources.Unknown
 			}
-			row.Failure = Describe(errPanic)
-			_ = p.record(row) // logged
+			i.Failure = Describe(errPanic)
+			_ = p.record(i) // logged
 		}
 	}()
 	return work()
 }
 
-// finish settles what became of a job.
-func (p *Pipeline) finish(j *Job, row resources.Image) {
+// finish ends a job and reports its image.
+func (p *Pipeline) finish(j *Job, i resources.Image) {
 	p.mu.Lock()
 	delete(p.running, j.id)
 	p.mu.Unlock()
-	j.leave()
-	j.finish(row)
-	p.publish(Event{Image: row, Resumed: j.place == nil})
+	j.end()
+	j.finish(i)
+	p.publish(Event{Image: i, Resumed: j.ticket == nil})
 }
 
-// Refuse takes no new work from now on and gives up what waits and was not
-// sent yet. What was sent goes on.
+// StopAccepting rejects new work and gives up images whose requests were not
+// sent. Images whose requests were sent are finished.
 func (p *Pipeline) StopAccepting() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -201,9 +220,14 @@ func (p *Pipeline) StopAccepting() {
 	}
 }
 
-// Drain is Refuse, and then waits for what is under way, at most until ctx
-// ends. What remains then is cut off: its rows say how far it came, and the
-// next process goes on there.
+// drainTimeout is the time in which work that is cut off can record how far it
+// came.
+const drainTimeout = 3 * time.Second
+
+// Drain stops accepting work and waits until all work is done or ctx ends. Then
+// it cuts off the remaining work, which the next process resumes from the
+// catalog. The error says that work was cut off, or that the catalog does not
+// have the last steps.
 func (p *Pipeline) Drain(ctx context.Context) error {
 	p.StopAccepting()
 	done := make(chan struct{})
@@ -222,12 +246,8 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 	case <-done:
 	case <-time.After(drainTimeout):
 	}
-	if late := p.flushAllPending(); late != nil {
-		err = errors.Join(err, fmt.Errorf("the catalog does not say how far paid work came: %w", late))
+	if pending := p.flushAllPending(); pending != nil {
+		err = errors.Join(err, fmt.Errorf("the catalog does not have the last steps of paid work: %w", pending))
 	}
 	return err
 }
-
-// lastSteps is the time in which work that is cut off can write how far it
-// came.
-const drainTimeout = 3 * time.Second

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// ErrBusy says that too much is waiting already.
+// ErrBusy reports that too many images are waiting.
 var ErrBusy = errors.New("too many images are waiting")
 
-// queues holds the queue of each model: the service limits the requests in
-// flight per model.
+// queues holds one queue per model: the service limits the requests in flight
+// of each.
 type queues struct {
-	limit            func(model string) int
-	perClient, total int // how many may wait in each
+	limit            func(model string) int // slots of a model
+	perClient, total int                    // how many may wait in each queue
 
 	mu      sync.Mutex
 	byModel map[string]*queue
@@ -33,7 +33,7 @@ func (q *queues) of(model string) *queue {
 	return q.byModel[model]
 }
 
-// length returns how many images wait, of all models.
+// length returns how many images wait for a slot of any model.
 func (q *queues) length() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -43,40 +43,41 @@ func (q *queues) length() (n int) {
 	return n
 }
 
-// queue gives out the slots for requests under way. What waits for one keeps
-// its order within its client, and clients take turns, so that one with many
-// images does not hold up another with a single one.
+// queue grants slots for requests in flight. Tickets of one client are served in
+// order, and clients take turns, so that one with many images does not delay
+// another with a single one.
 type queue struct {
 	perClient, total int // how many may wait
 
 	mu      sync.Mutex
-	free    int
-	turns   []string // clients with waiting places, the next first
-	waiting map[string][]*place
+	free    int      // slots; negative while more are occupied than there are
+	turns   []string // clients with waiting tickets, the next first
+	waiting map[string][]*ticket
 	count   int
 }
 
-// place is a slot or a wait for one.
-type place struct {
-	queue  *queue
-	client string
-	ready  chan struct{} // closed with the slot
-	left   bool
+// ticket is a slot or a position in the queue.
+type ticket struct {
+	queue    *queue
+	client   string
+	ready    chan struct{} // closed when the ticket has a slot
+	released bool
 }
 
 func newQueue(slots, perClient, total int) *queue {
-	return &queue{free: slots, perClient: perClient, total: total, waiting: map[string][]*place{}}
+	return &queue{free: slots, perClient: perClient, total: total, waiting: map[string][]*ticket{}}
 }
 
-// enter takes a slot, or a place in the queue.
-func (q *queue) enter(client string) (*place, error) {
+// enter returns a ticket with a free slot, or else with a position in the
+// queue. It fails with ErrBusy if too many wait.
+func (q *queue) enter(client string) (*ticket, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := &place{queue: q, client: client, ready: make(chan struct{})}
+	t := &ticket{queue: q, client: client, ready: make(chan struct{})}
 	if q.free > 0 {
 		q.free--
-		close(p.ready)
-		return p, nil
+		close(t.ready)
+		return t, nil
 	}
 	if q.count >= q.total || len(q.waiting[client]) >= q.perClient {
 		return nil, ErrBusy
@@ -84,49 +85,49 @@ func (q *queue) enter(client string) (*place, error) {
 	if len(q.waiting[client]) == 0 {
 		q.turns = append(q.turns, client)
 	}
-	q.waiting[client] = append(q.waiting[client], p)
+	q.waiting[client] = append(q.waiting[client], t)
 	q.count++
-	return p, nil
+	return t, nil
 }
 
-// occupy takes a slot without waiting, for a request that is in flight already.
-// The next one waits until there are fewer than the limit.
-func (q *queue) occupy() *place {
+// occupy takes a slot at once, for a request that is already in flight. The next
+// ticket waits until fewer requests than the limit are.
+func (q *queue) occupy() *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free--
-	p := &place{queue: q, ready: make(chan struct{})}
-	close(p.ready)
-	return p
+	t := &ticket{queue: q, ready: make(chan struct{})}
+	close(t.ready)
+	return t
 }
 
-// hasSlot reports whether the wait is over.
-func (p *place) hasSlot() bool {
+// hasSlot reports whether the ticket has a slot.
+func (t *ticket) hasSlot() bool {
 	select {
-	case <-p.ready:
+	case <-t.ready:
 		return true
 	default:
 		return false
 	}
 }
 
-// leave gives slot or place back, once.
-func (p *place) leave() {
-	q := p.queue
+// release gives back the slot or the position. Later calls have no effect.
+func (t *ticket) release() {
+	q := t.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case p.left:
-	case p.hasSlot():
+	case t.released:
+	case t.hasSlot():
 		q.free++
 		q.next()
 	default:
-		q.drop(p)
+		q.drop(t)
 	}
-	p.left = true
+	t.released = true
 }
 
-// next hands a free slot to whose turn it is.
+// next gives a free slot to the next client in turn.
 func (q *queue) next() {
 	if q.free <= 0 || len(q.turns) == 0 {
 		return
@@ -144,30 +145,31 @@ func (q *queue) next() {
 	close(first.ready)
 }
 
-func (q *queue) drop(p *place) {
-	list := q.waiting[p.client]
-	at := slices.Index(list, p)
+// drop removes a waiting ticket.
+func (q *queue) drop(t *ticket) {
+	list := q.waiting[t.client]
+	at := slices.Index(list, t)
 	if at < 0 {
 		return
 	}
 	q.count--
-	if q.waiting[p.client] = slices.Delete(list, at, at+1); len(q.waiting[p.client]) == 0 {
-		delete(q.waiting, p.client)
-		q.turns = slices.DeleteFunc(q.turns, func(client string) bool { return client == p.client })
+	if q.waiting[t.client] = slices.Delete(list, at, at+1); len(q.waiting[t.client]) == 0 {
+		delete(q.waiting, t.client)
+		q.turns = slices.DeleteFunc(q.turns, func(client string) bool { return client == t.client })
 	}
 }
 
-// before is how many get a slot before this place does, 0 for the next and for
-// those that have one.
-func (p *place) before() int {
-	q := p.queue
+// ahead returns how many tickets get a slot before this one: 0 for the next one
+// and for those with a slot.
+func (t *ticket) ahead() int {
+	q := t.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	own := slices.Index(q.waiting[p.client], p)
+	own := slices.Index(q.waiting[t.client], t)
 	if own < 0 {
 		return 0
 	}
-	n, mine := own, slices.Index(q.turns, p.client)
+	n, mine := own, slices.Index(q.turns, t.client)
 	for turn, client := range q.turns {
 		switch rounds := own; {
 		case turn < mine:
@@ -179,7 +181,7 @@ func (p *place) before() int {
 	return n
 }
 
-// length is how many wait.
+// length returns how many tickets wait.
 func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

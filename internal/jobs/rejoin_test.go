@@ -11,63 +11,66 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A process that died in the middle of a request may have paid for it. The same
-// call made again hears that, at any time in the fifteen minutes after it: a
-// second before its lease runs out and a second after, with no recovery between.
+// A process that died during a request may have paid for it. A repeat of the
+// call within fifteen minutes reports that instead of paying again, whether the
+// dead process's lease has expired or not, with or without a recovery between.
 func TestStart_AfterCrash(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
-		lease  string // the dead process's, as SQL
+		lease  string // of the dead process, as SQL
 		age    time.Duration
 		joined int
 		posts  int64
 	}{
-		"lease runs":            {"lease_until_ms+20000", 0, 1, 0},
-		"lease is over":         {"1", 0, 1, 0},
-		"within 15 minutes":     {"1", 14 * time.Minute, 1, 0},
-		"more than 15 minutes":  {"1", 16 * time.Minute, 0, 1},
-		"recovered by somebody": {"0", 0, 1, 0},
+		"lease is valid":       {"lease_until_ms+20000", 0, 1, 0},
+		"lease expired":        {"1", 0, 1, 0},
+		"within 15 minutes":    {"1", 14 * time.Minute, 1, 0},
+		"more than 15 minutes": {"1", 16 * time.Minute, 0, 1},
+		"recovered before":     {"0", 0, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dying := newRig(t, nil)
-			held := make(chan struct{})
-			call, err := dying.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
-				if s.Phase == jobs.PhaseGenerating {
-					<-held // the row says "submitted", nothing is sent yet
-				}
-			})
-			require.NoError(t, err)
-			defer func() { close(held); <-call.Jobs[0].Done() }()
-			age := tt.age.Milliseconds()
-			require.Eventually(t, func() bool { return call.Jobs[0].Stage().Phase == jobs.PhaseGenerating }, 10*time.Second, time.Millisecond)
-			dying.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=%s, updated_ms=updated_ms-%d, created_ms=created_ms-%d`, tt.lease, age, age)
-			heir := dying.another(t, nil)
-			if name == "recovered by somebody" {
-				taken, err := heir.Recover(t.Context(), true)
+			inBubble(t, nil, func(t *testing.T, dying *rig) {
+				held := make(chan struct{})
+				call, err := dying.Start(t.Context(), order("a fox"), func(s jobs.Stage) {
+					if s.Phase == jobs.PhaseGenerating {
+						<-held // the image is "submitted", but nothing is sent yet
+					}
+				})
 				require.NoError(t, err)
-				require.Len(t, taken, 1)
-				<-taken[0].Done()
-			}
-			again, err := heir.Start(t.Context(), order("a fox"), nil)
-			require.NoError(t, err)
-			assert.Equal(t, tt.joined, again.Joined)
-			if name == "lease runs" { // its caller waits, and hears when the lease is over
-				dying.sqlf(t, `UPDATE images SET lease_until_ms=1`)
-			}
-			<-again.Jobs[0].Done()
-			if tt.joined == 1 {
-				assert.Equal(t, resources.Unknown, again.Jobs[0].Image().State)
-				assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
-			}
-			assert.Equal(t, tt.posts, dying.sandbox.Posts())
+				defer func() { close(held); <-call.Jobs[0].Done() }()
+				age := tt.age.Milliseconds()
+				require.Eventually(t, func() bool { return call.Jobs[0].Stage().Phase == jobs.PhaseGenerating }, 10*time.Second, time.Millisecond)
+				dying.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=%s, updated_ms=updated_ms-%d, created_ms=created_ms-%d`, tt.lease, age, age)
+				heir := dying.another(t, nil)
+				if name == "recovered before" {
+					taken, err := heir.Recover(t.Context(), true)
+					require.NoError(t, err)
+					require.Len(t, taken, 1)
+					<-taken[0].Done()
+				}
+				again, err := heir.Start(t.Context(), order("a fox"), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.joined, again.Joined)
+				if name == "lease is valid" { // the call waits until the lease expires
+					dying.sqlf(t, `UPDATE images SET lease_until_ms=1`)
+				}
+				<-again.Jobs[0].Done()
+				if tt.joined == 1 {
+					assert.Equal(t, resources.Unknown, again.Jobs[0].Image().State)
+					assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
+				}
+				assert.Equal(t, tt.posts, dying.sandbox.Posts())
+			})
 		})
 	}
 }
 
-// An image that cannot be fetched joins the same call for fifteen minutes after
-// its first failure, however often it is tried in that time; later the call
-// makes a new one.
+// A repeated call joins an image whose download fails for fifteen minutes after
+// its first failure, however often the download is tried; later it makes a new
+// one.
 func TestStart_JoinOfFailedImageEnds(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	watch, mend := r.breakFolder(t)
 	first, err := r.start(t.Context(), order("a fox"), watch)
@@ -80,7 +83,7 @@ func TestStart_JoinOfFailedImageEnds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, again.Joined)
 	<-again.Jobs[0].Done()
-	require.NotNil(t, again.Jobs[0].Image().Failure, "its link is dead, which was tried just now")
+	require.NotNil(t, again.Jobs[0].Image().Failure, "its link is dead")
 	r.sqlf(t, `UPDATE images SET failed_ms=failed_ms-%d`, 2*60_000)
 	last, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)

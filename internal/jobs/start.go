@@ -14,39 +14,39 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// keptFor is how long images that are paid for wait for the call that did
-// not get them to be made again.
+// rejoinWindow is how long an undelivered image is kept for a repeat of its
+// call.
 const rejoinWindow = 15 * time.Minute
 
-// Request is one call: N images from equal arguments. Its values are checked
-// already.
+// Request is one call for N images with the same arguments, which the caller
+// has checked.
 type Request struct {
 	Owner                                string
-	Client                               string // who waits in turn with others, when requests have to wait
+	Client                               string // takes turns with other clients when requests have to wait
 	Model, Prompt, Size, Quality, UserID string
-	N                                    int     // 1 when zero
-	PriceUSD                             float64 // of each
+	N                                    int     // 1 if zero
+	PriceUSD                             float64 // of each image
 }
 
-// Call is what became of a Request.
+// Call is the result of a Request.
 type Call struct {
-	Jobs    []*Job // one for each image
-	Joined  int    // how many of them, the first ones, belong to an equal call made before
-	Refused error  // why there are fewer than were asked for; nil when there are not
+	Jobs    []*Job // one per image
+	Joined  int    // how many of the jobs, the first ones, belong to an earlier equal call
+	Refused error  // why there are fewer jobs than images were requested; nil if there are not
 }
 
-// Abandon is for a caller who left.
+// Abandon withdraws the caller from all jobs.
 func (c *Call) Abandon() {
 	for _, j := range c.Jobs {
 		j.Abandon()
 	}
 }
 
-// Start reserves the money, writes the rows and sets to work. The work does not
-// end with ctx: what is paid for is brought home. A call that equals one under
-// way joins it, and so does one that equals a call whose images are there
-// but did not reach their caller. The error says that nothing was begun.
-// watch, if given, hears of each stage and must not block.
+// Start reserves the money, writes the images to the catalog and starts the
+// work, which does not end with ctx: what was paid for is saved. A call joins an
+// earlier equal one that is in progress, or whose images were not delivered. The
+// error reports why nothing was started. watch receives each stage and must not
+// block; it may be nil.
 func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Call, error) {
 	if p.Client == nil {
 		return nil, p.noKey()
@@ -56,44 +56,44 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	}
 	defer p.work.Done()
 	for {
-		drafts, busy := p.draft(ctx, r, watch)
-		since := p.wallClock() // the leases count from before the catalog may keep us waiting
+		drafts, refused := p.draft(ctx, r, watch)
+		since := p.wallClock() // before the catalog is written, which may take a while: leases count from then
 		reserved, err := p.reserve(ctx, r, drafts)
 		for _, j := range drafts[len(reserved.New):] {
 			p.discard(j)
 		}
 		if errors.Is(err, resources.ErrBudget) {
-			busy, err = p.budgetError(ctx, r), nil
+			refused, err = p.budgetError(ctx, r), nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		call := &Call{Joined: len(reserved.Joined)}
-		again := false
-		for _, row := range reserved.Joined {
-			j, given := p.joinRow(ctx, row, watch)
-			again = again || given
+		raced := false
+		for _, i := range reserved.Joined {
+			j, abandoned := p.join(ctx, i, watch)
+			raced = raced || abandoned
 			call.Jobs = append(call.Jobs, j)
 		}
-		for n, row := range reserved.New {
+		for n, i := range reserved.New {
 			drafts[n].submitted = since
-			p.begun(drafts[n], row)
+			p.start(drafts[n], i)
 			call.Jobs = append(call.Jobs, drafts[n])
 		}
 		switch {
-		case again && len(reserved.New) == 0 && ctx.Err() == nil && !p.isClosing():
-			call.Abandon() // one was given up just now, so this call begins anew
+		case raced && len(reserved.New) == 0 && ctx.Err() == nil && !p.isClosing():
+			call.Abandon() // an image was abandoned concurrently, so the call starts over
 			continue
 		case len(call.Jobs) == 0:
-			return nil, busy
-		case len(call.Jobs) < r.pictures():
-			call.Refused = busy
+			return nil, refused
+		case len(call.Jobs) < r.images():
+			call.Refused = refused
 		}
 		return call, nil
 	}
 }
 
-// noKey says why there is no Client.
+// noKey returns why there is no Client.
 func (p *Pipeline) noKey() error {
 	if p.BadKey != nil {
 		return p.BadKey
@@ -101,35 +101,37 @@ func (p *Pipeline) noKey() error {
 	return ErrNoKey
 }
 
-func (r Request) pictures() int { return max(r.N, 1) }
+// images returns the number of requested images.
+func (r Request) images() int { return max(r.N, 1) }
 
-// draft makes jobs that have a place in the queue, but no rows yet. Whoever
-// finds such a row later finds its job too.
+// draft returns jobs that have tickets but are not in the catalog yet. They are
+// registered first, so that an image found in the catalog always has its
+// job. The error reports why there are fewer jobs than requested.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
-	for range r.pictures() {
-		place, err := p.queues.of(r.Model).enter(r.Client)
+	for range r.images() {
+		ticket, err := p.queues.of(r.Model).enter(r.Client)
 		if err != nil {
 			return drafts, err
 		}
 		id, err := p.Library.NewID()
 		if err != nil {
-			place.leave()
+			ticket.release()
 			return drafts, err
 		}
 		callID := id // a call has the id of its first image
 		if len(drafts) > 0 {
 			callID = drafts[0].id
 		}
-		row := resources.Image{
+		i := resources.Image{
 			ID: id, CallID: callID, Owner: r.Owner, State: resources.Queued, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality,
 			UserID: r.UserID, Sandbox: p.Sandbox, CostMicroUSD: microUSD(r.PriceUSD),
 		}
-		if place.hasSlot() {
-			row.State = resources.Submitted
+		if ticket.hasSlot() {
+			i.State = resources.Submitted
 		}
-		j := p.newJob(row, watch)
-		j.place = place
-		// The trace goes on in work that the call's own context must not end.
+		j := p.newJob(i, watch)
+		j.ticket = ticket
+		// The work stays in the trace of the call but outlives its context.
 		j.base = trace.ContextWithSpanContext(p.base, trace.SpanContextFromContext(ctx))
 		p.mu.Lock()
 		p.running[id] = j
@@ -139,17 +141,19 @@ func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (dra
 	return drafts, nil
 }
 
+// discard drops a draft that is not needed.
 func (p *Pipeline) discard(j *Job) {
 	p.mu.Lock()
 	delete(p.running, j.id)
 	p.mu.Unlock()
-	j.place.leave()
-	j.leave()
+	j.ticket.release()
+	j.end()
 }
 
 func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Outcome, error) {
 	reservation := resources.Reservation{
-		Count: r.pictures(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow, Delivering: p.isDelivering, Abandoned: p.isAbandoned,
+		Count: r.images(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow,
+		Delivering: p.isDelivering, Abandoned: p.isAbandoned,
 	}
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
@@ -157,19 +161,19 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 	return p.Library.Reserve(ctx, reservation)
 }
 
-// begun sets to work on a reserved image.
-func (p *Pipeline) begun(j *Job, row resources.Image) {
-	j.set(row)
+// start starts the work on a reserved image.
+func (p *Pipeline) start(j *Job, i resources.Image) {
+	j.set(i)
 	if p.isClosing() {
 		j.giveUp()
 	}
-	p.spawn(j, func() resources.Image { return p.make(j) })
+	p.spawn(j, func() resources.Image { return p.run(j) })
 }
 
-// joinRow gives the job of an image of an equal call. The second result tells
-// that it was given up in this moment.
-func (p *Pipeline) joinRow(ctx context.Context, row resources.Image, watch func(Stage)) (j *Job, given bool) {
-	if j := p.Find(row.ID); j != nil && !j.join(watch) {
+// join returns the job of an image of an earlier equal call. abandoned reports
+// that the job was given up concurrently.
+func (p *Pipeline) join(ctx context.Context, i resources.Image, watch func(Stage)) (j *Job, abandoned bool) {
+	if j := p.Find(i.ID); j != nil && !j.join(watch) {
 		select {
 		case <-j.Done():
 		case <-ctx.Done():
@@ -178,16 +182,16 @@ func (p *Pipeline) joinRow(ctx context.Context, row resources.Image, watch func(
 	} else if j != nil {
 		return j, false
 	}
-	j, err := p.Follow(ctx, row, watch)
+	j, err := p.Follow(ctx, i, watch)
 	if err != nil {
-		return finished(row, watch), false
+		return finished(i, watch), false
 	}
 	return j, false
 }
 
-// joinKey is the same for equal calls.
+// joinKey returns a hash that equal calls share.
 func (p *Pipeline) joinKey(r Request) string {
-	parts, err := json.Marshal([]any{r.Owner, p.Sandbox, r.Model, r.Prompt, r.Size, r.Quality, r.pictures(), r.UserID})
+	parts, err := json.Marshal([]any{r.Owner, p.Sandbox, r.Model, r.Prompt, r.Size, r.Quality, r.images(), r.UserID})
 	if err != nil {
 		return ""
 	}
@@ -195,7 +199,7 @@ func (p *Pipeline) joinKey(r Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// budgetError adds the figures to a refusal for want of budget.
+// budgetError returns the error for a call that the budget does not cover.
 func (p *Pipeline) budgetError(ctx context.Context, r Request) error {
 	spent, err := p.Library.SpentToday(ctx, r.Owner, p.Sandbox)
 	if err != nil {

@@ -333,7 +333,7 @@ func TestAgent_WithoutKey(t *testing.T) {
 	require.NoError(t, err)
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox"})
 	require.True(t, result.IsError)
-	assert.EqualValues(t, "no_api_key", s.Error.Kind)
+	assert.Equal(t, "no_api_key", s.Error.Kind)
 	assert.Contains(t, s.Error.Hint, "ZAI_API_KEY")
 }
 

@@ -161,7 +161,7 @@ func filled(b *testing.B, binary, baseURL string, n int) string {
 	defer db.Close()
 	_, err = db.Exec(`INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'm', 'picture number ' || i, '1024x1024', 'hd', 10000, 1 FROM n`, n)
+		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'm', 'image number ' || i, '1024x1024', 'hd', 10000, 1 FROM n`, n)
 	require.NoError(b, err)
 	return folder
 }
@@ -232,11 +232,11 @@ func bare(b *testing.B, api string) {
 	var decoded struct{ Data []struct{ URL string } }
 	require.NoError(b, json.NewDecoder(answer.Body).Decode(&decoded))
 	answer.Body.Close()
-	picture, err := http.Get(decoded.Data[0].URL)
+	image, err := http.Get(decoded.Data[0].URL)
 	require.NoError(b, err)
-	_, err = io.Copy(io.Discard, picture.Body)
+	_, err = io.Copy(io.Discard, image.Body)
 	require.NoError(b, err)
-	picture.Body.Close()
+	image.Body.Close()
 }
 
 // Benchmark64Callers measures the most memory that 64 calls at once take.

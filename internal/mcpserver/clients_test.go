@@ -20,7 +20,7 @@ func TestQuirks_Structured(t *testing.T) {
 		name, query string
 		flag        mcpserver.Structured
 		structured  bool
-		pictures    int
+		images      int
 	}{
 		{"claude-code", "", "", true, 1},
 		{"codex-mcp-client", "", "", false, 1},
@@ -51,7 +51,7 @@ func TestQuirks_Structured(t *testing.T) {
 			assert.Equal(t, tt.structured, strings.Contains(list, `"outputSchema"`))
 			for _, text := range []string{result, overSSE} {
 				assert.Equal(t, tt.structured, strings.Contains(text, `"structuredContent"`))
-				assert.Equal(t, tt.pictures, strings.Count(text, `"type":"image"`))
+				assert.Equal(t, tt.images, strings.Count(text, `"type":"image"`))
 			}
 		})
 	}

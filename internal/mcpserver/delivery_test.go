@@ -153,7 +153,7 @@ func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
 	require.True(t, answers.Scan())
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
 	say(generate(1, "a fox")) // its progress is not read, and the answer comes behind that
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "image saved") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=call") }, 5*time.Second, time.Millisecond)
 	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	for range 2 { // the second is read only after the cancel was handled
@@ -210,7 +210,7 @@ func TestWait_RepeatedCallGetsTheImage(t *testing.T) {
 	for id := range 3 {
 		if id == 2 {
 			r.sandbox.Close() // ends the delay
-			require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "image saved") }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
 		}
 		r.send(t, generate(id, "sandbox:delay=1h a fox"))
 		var result struct {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,7 +86,7 @@ func assertAnswered(t *testing.T, lines []string, text string) {
 // transports, at debug level.
 func TestKey_NeverLeaves(t *testing.T) {
 	immediate, waiting := faults()
-	lines := append(immediate, waiting...)
+	lines := slices.Concat(immediate, waiting)
 	for _, transport := range []string{"stdio", "streamable", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()

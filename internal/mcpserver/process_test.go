@@ -125,6 +125,8 @@ func TestProgram_SIGTERMSendsNothingNew(t *testing.T) {
 	out := &safeBuffer{}
 	c.Stdout = out
 	require.NoError(t, c.Start())
+	_, err = io.WriteString(in, initialize+"\n"+`{"jsonrpc":"2.0","method":"notifications/initialized"}`+"\n")
+	require.NoError(t, err)
 	for id := range 5 {
 		_, err = io.WriteString(in, generate(id, fmt.Sprint("sandbox:delay=1h ", id))+"\n")
 		require.NoError(t, err)

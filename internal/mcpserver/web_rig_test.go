@@ -57,17 +57,16 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 		sandbox: o.api, log: &safeBuffer{}, ended: make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}},
 		base:   "http://" + endpoint.Listener.Addr().String(),
-		links:  &resources.Links{Base: endpoint.Base(), Lifetime: time.Hour},
 	}
-	c := web.Config{Endpoint: endpoint, Links: r.links, Limits: limit.Default(), Now: time.Now}
+	c := web.Config{Endpoint: endpoint, Limits: limit.Default(), Now: time.Now}
 	c.Limits.SweepInterval = 20 * time.Millisecond
 	r.Server = newServer(t, r.sandbox, r.log, func(s *settings) {
+		r.links = resources.NewLinks(s.Library, endpoint.Base(), time.Hour)
 		s.MaxMessage, s.Locator = 0, resources.Locator{Links: r.links}
 		if o.config != nil {
 			o.config(s)
 		}
-		r.links.Library = s.Library
-		c.Telemetry, c.Grace, c.Log, c.Now = s.Telemetry, s.Grace, s.Log, s.Now
+		c.Links, c.Telemetry, c.Grace, c.Log, c.Now = r.links, s.Telemetry, s.Grace, s.Log, s.Now
 	})
 	c.App = r.Server
 	if o.web != nil {

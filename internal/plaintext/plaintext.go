@@ -1,6 +1,3 @@
-// Package plaintext makes text of unknown origin safe to print: prompts, file
-// names and messages may hold sequences that change a terminal's title or
-// clipboard, hide lines, or turn the direction of the text around them.
 package plaintext
 
 import (
@@ -12,27 +9,27 @@ import (
 	"unicode/utf16"
 )
 
-// Line returns text on one line, cut to a number of characters unless that is
-// 0. White space becomes single spaces, and what cannot be printed an escape
-// like \x1b.
-func Line(text string, most int) string {
+// Line returns text on one line, cut to at most limit characters unless limit is
+// 0. Runs of white space become single spaces; characters that cannot be printed
+// become escapes like \x1b.
+func Line(text string, limit int) string {
 	text = Text(strings.Join(strings.Fields(text), " "))
-	if most > 0 {
-		text = Truncate(text, most)
+	if limit > 0 {
+		text = Truncate(text, limit)
 	}
 	return text
 }
 
-// Truncate returns text of at most so many characters, the last of which is an
-// ellipsis if something was cut off. most is at least 1.
-func Truncate(text string, most int) string {
-	if r := []rune(text); len(r) > most {
-		return string(r[:most-1]) + "…"
+// Truncate returns at most limit characters of a text. If something is cut off,
+// the last of them is an ellipsis. limit is at least 1.
+func Truncate(text string, limit int) string {
+	if r := []rune(text); len(r) > limit {
+		return string(r[:limit-1]) + "…"
 	}
 	return text
 }
 
-// Text is Line for text of several lines, which it keeps.
+// Text escapes characters as Line does, and keeps lines and white space.
 func Text(text string) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
 	if strings.IndexFunc(text, unsafe) < 0 {
@@ -49,7 +46,8 @@ func Text(text string) string {
 	return b.String()
 }
 
-// JSON escapes in a JSON document what encoding/json leaves as it is.
+// JSON escapes the unsafe characters of a JSON document that encoding/json does
+// not escape.
 func JSON(document []byte) []byte {
 	if bytes.IndexFunc(document, unsafe) < 0 {
 		return document
@@ -69,8 +67,9 @@ func JSON(document []byte) []byte {
 	return b.Bytes()
 }
 
-// unsafe reports whether a character may do more than show itself. The two
-// joiners, which many scripts and emoji need, only shape their neighbours.
+// unsafe reports whether a character may have an effect on the terminal. The
+// two zero-width joiners are safe: they only shape their neighbours, and many
+// scripts and emoji need them.
 func unsafe(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return !unicode.IsGraphic(r) && r != '\n' && r != '\t' && r != nonJoiner && r != joiner

@@ -10,7 +10,7 @@ import (
 	"zai-image-mcp/internal/plaintext"
 )
 
-func TestText_EscapesWhatActs(t *testing.T) {
+func TestText_EscapesUnsafeCharacters(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain, Ünïcode 小猫":           "plain, Ünïcode 小猫",
 		"title \x1b]0;owned\a":        `title \x1b]0;owned\a`,
@@ -34,7 +34,7 @@ func TestLine_IsOneLine(t *testing.T) {
 	assert.Empty(t, plaintext.Line("", 4))
 }
 
-func TestJSON_StaysTheSameDocument(t *testing.T) {
+func TestJSON_KeepsTheValue(t *testing.T) {
 	text := "\x1b \u009b \u202e \U000e0041 \x7f 小猫 👩\u200d🚀 \" \\"
 	document, err := json.MarshalIndent(map[string]string{"prompt": text}, "", "\t")
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// Service is a sandbox on an HTTP server of this machine.
+// Service is a sandbox on a local HTTP server, with a client.
 type Service struct {
 	*sandbox.Sandbox
 	Server *httptest.Server
@@ -33,14 +33,16 @@ type APIOptions struct {
 	// Sandbox configures the service. MaxConcurrent is sandbox.Unlimited
 	// unless it is set.
 	Sandbox sandbox.Options
-	// Wrap returns the handler to serve; next is the sandbox. Nil serves the
-	// sandbox itself.
+	// Wrap returns the handler to serve; next is the sandbox. If it is nil, the
+	// sandbox is served.
 	Wrap func(next http.Handler) http.Handler
-	// Client holds further options of the client. They override the rig's.
+	// Client holds further options of the client. They override those of
+	// NewClient.
 	Client []zai.Option
 }
 
-// API starts a sandbox and returns it with a client. Nil functions are skipped.
+// API starts a sandbox and returns it with a client. The functions change the
+// options; nil ones are skipped.
 func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 	t.Helper()
 	o := APIOptions{Sandbox: sandbox.Options{MaxConcurrent: sandbox.Unlimited}}
@@ -62,7 +64,7 @@ func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 }
 
 // NewClient returns another client of the service. Attempts includes its
-// requests, unless the options replace the observer.
+// requests unless the options replace the observer.
 func (s *Service) NewClient(t testing.TB, options ...zai.Option) *zai.Client {
 	t.Helper()
 	client, err := zai.NewClient("key", append([]zai.Option{
@@ -80,11 +82,12 @@ func (s *Service) NewClient(t testing.TB, options ...zai.Option) *zai.Client {
 // BaseURL returns the root of the API, for zai.WithBaseURL and ZAI_BASE_URL.
 func (s *Service) BaseURL() string { return s.Server.URL + sandbox.BasePath }
 
-// Env returns the environment variables that point the program to the service.
+// Env returns the environment variables that make the program use the service.
 func (s *Service) Env() []string { return []string{"ZAI_API_KEY=key", "ZAI_BASE_URL=" + s.BaseURL()} }
 
 // Downloads returns the number of requests for image files, including failed
-// ones. Posts, Accepted and Refused of the sandbox count the requests for images.
+// ones. Posts, Accepted and Refused of the sandbox count the requests to
+// generate images.
 func (s *Service) Downloads() int64 { return s.downloads.Load() }
 
 // Polls returns the number of requests for the results of tasks.

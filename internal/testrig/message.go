@@ -9,7 +9,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Message is any JSON-RPC message of the server.
+// Message is a JSON-RPC message of the server.
 type Message struct {
 	ID     json.RawMessage
 	Method string // "" in responses
@@ -42,7 +42,7 @@ type ToolResult struct {
 	IsError           bool
 }
 
-// ToolResult decodes the result of a call of a tool. It fails the test if the
+// ToolResult decodes the result of a tool call. It fails the test if the
 // response is a protocol error.
 func (m Message) ToolResult(t testing.TB) ToolResult {
 	t.Helper()
@@ -52,7 +52,7 @@ func (m Message) ToolResult(t testing.TB) ToolResult {
 	return r
 }
 
-// Structured is the structured content of the tools' results.
+// Structured is the structured content of the results of all tools.
 type Structured struct {
 	Images        []resources.Entry  `json:"images"`
 	SpentTodayUSD float64            `json:"spent_today_usd"`
@@ -62,8 +62,8 @@ type Structured struct {
 	Error         *resources.Failure `json:"error"`
 }
 
-// StructuredContent converts the structured content that an MCP client
-// decoded; nil becomes the zero value.
+// StructuredContent converts structured content that an MCP client has decoded.
+// It returns the zero value for nil.
 func StructuredContent(t testing.TB, content any) Structured {
 	t.Helper()
 	raw, err := json.Marshal(content)

@@ -13,7 +13,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Library returns a library in a folder of its own. Nil functions are skipped.
+// Library returns a library in a new temporary folder. The functions change the
+// options; nil ones are skipped.
 func Library(t testing.TB, configure ...func(*resources.Options)) *resources.Library {
 	t.Helper()
 	o := resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
@@ -35,17 +36,18 @@ type Rig struct {
 	Folder  string // of the library, "" if Options.Library was set
 }
 
-// Options configure Pipeline. The zero value is a pipeline on a service and a
+// Options configure Pipeline. With the zero value it starts a service and a
 // library of its own.
 type Options struct {
 	API     *Service             // nil: API(t)
 	Library *resources.Library   // nil: Library(t)
 	Jobs    func(c *jobs.Config) // changes the configuration; may be nil
-	Log     *slog.Logger         // of the pipeline and of a library made here; nil: no log
+	Log     *slog.Logger         // of the pipeline, and of the library if it is nil; nil: no log
 }
 
-// Pipeline starts a pipeline that sends at most 5 requests of a model at a time
-// and has no budget. The cleanup of the test waits for its work.
+// Pipeline starts a pipeline without a budget limit that has at most 5 requests
+// of a model in flight. At the end of the test it waits for the work of the
+// pipeline.
 func Pipeline(t testing.TB, o Options) *Rig {
 	t.Helper()
 	r := &Rig{API: o.API, Library: o.Library}
@@ -66,7 +68,7 @@ func Pipeline(t testing.TB, o Options) *Rig {
 	r.Pipeline = jobs.New(c)
 	t.Cleanup(func() {
 		r.API.Close()                     // ends delays
-		_ = r.Drain(context.Background()) // an error means that work was cut off, which a test may want
+		_ = r.Drain(context.Background()) // an error means that work was cut off, which a test may intend
 	})
 	return r
 }

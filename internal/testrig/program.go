@@ -15,8 +15,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs the tests of a package from its TestMain. It fails if goroutines are
-// left that the options do not ignore, and removes what Program built.
+// Main runs the tests of a package from its TestMain. It fails if goroutines
+// are left that the options do not ignore, and deletes the program that Program
+// built.
 func Main(m *testing.M, options ...goleak.Option) {
 	goleak.VerifyTestMain(m, append(options, goleak.Cleanup(func(status int) {
 		RemoveProgram()
@@ -24,8 +25,8 @@ func Main(m *testing.M, options ...goleak.Option) {
 	}))...)
 }
 
-// Program returns the path of the program. The first call of a process builds
-// it, with the race detector if the tests have it.
+// Program returns the path of the program. The first call in a process builds
+// it, with the race detector if the tests run with it.
 func Program(t testing.TB) string {
 	t.Helper()
 	path, err := built.build()
@@ -33,12 +34,12 @@ func Program(t testing.TB) string {
 	return path
 }
 
-// RemoveProgram removes what Program built, for a TestMain that does not call
-// Main.
+// RemoveProgram deletes the program that Program built, for a TestMain that
+// does not call Main.
 func RemoveProgram() { built.remove() }
 
-// Command returns a command that runs the program with the given environment
-// variables in addition to PATH and a HOME of its own. It is killed at the end
+// Command returns a command that runs the program with PATH, an empty home
+// folder and the given environment variables. The process is killed at the end
 // of the test.
 func Command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -56,7 +57,7 @@ type program struct {
 	err  error
 }
 
-var built program // by all tests of the process
+var built program // shared by all tests of the process
 
 func (p *program) build() (string, error) {
 	p.mu.Lock()

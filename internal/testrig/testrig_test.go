@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { testrig.Main(m) }
 
-// With a client that waits, the delays, retries and polls of these prompts take a
-// quarter of an hour.
+// With the default waits of a client, the delays, retries and polls of these
+// prompts would take a quarter of an hour.
 func TestPipeline_NothingWaits(t *testing.T) {
 	w := testrig.Pipeline(t, testrig.Options{Jobs: func(c *jobs.Config) { c.MaxConcurrent = 1 }})
 	for _, request := range []jobs.Request{
@@ -46,7 +46,7 @@ func TestMessage_ToolResult(t *testing.T) {
 	r := m.ToolResult(t)
 	assert.True(t, r.IsError)
 	assert.Equal(t, "no", r.Content[0].Text)
-	assert.Equal(t, "quota", r.StructuredContent.Error.Kind)
+	assert.Equal(t, resources.Kind("quota"), r.StructuredContent.Error.Kind)
 	assert.Equal(t, r.StructuredContent, testrig.StructuredContent(t, map[string]any{"error": map[string]any{"kind": "quota"}}))
 }
 
@@ -55,5 +55,5 @@ func TestCommand(t *testing.T) {
 	require.NoError(t, err)
 	assert.Regexp(t, `^\d+\.\d+\.\d+`, string(out))
 	first := testrig.Program(t)
-	assert.Equal(t, first, testrig.Program(t), "it is built once")
+	assert.Equal(t, first, testrig.Program(t), "the program is built once")
 }

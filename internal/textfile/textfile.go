@@ -1,5 +1,3 @@
-// Package textfile reads text files in the encodings that Windows programs
-// write.
 package textfile
 
 import (
@@ -10,7 +8,7 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Read returns a file's text, decoded.
+// Read returns the text of a file as Decode does.
 func Read(name string) (string, error) {
 	raw, err := os.ReadFile(name) //nolint:gosec // the caller's user names the file
 	if err != nil {
@@ -19,8 +17,9 @@ func Read(name string) (string, error) {
 	return Decode(raw)
 }
 
-// Decode returns text as UTF-8 without a byte order mark. What begins with the
-// mark of UTF-16 is converted: PowerShell 5 writes files so with > and Out-File.
+// Decode returns text as UTF-8 without a byte order mark. Text that begins with
+// the mark of UTF-16 is converted: PowerShell 5 writes UTF-16 with > and
+// Out-File.
 func Decode(raw []byte) (string, error) {
 	text, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), raw)
 	if err != nil {

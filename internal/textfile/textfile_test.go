@@ -13,11 +13,11 @@ import (
 
 func TestRead_Encodings(t *testing.T) {
 	for name, raw := range map[string]string{
-		"plain":                  "key\r\n",
-		"UTF-8 with mark":        "\xef\xbb\xbfkey\r\n",
-		"UTF-16 little endian":   "\xff\xfek\x00e\x00y\x00\r\x00\n\x00",
-		"UTF-16 big endian":      "\xfe\xff\x00k\x00e\x00y\x00\r\x00\n",
-		"UTF-16, cut in the end": "\xff\xfek\x00e\x00y\x00\r\x00\n\x00x",
+		"plain":                "key\r\n",
+		"UTF-8 with BOM":       "\xef\xbb\xbfkey\r\n",
+		"UTF-16 little endian": "\xff\xfek\x00e\x00y\x00\r\x00\n\x00",
+		"UTF-16 big endian":    "\xfe\xff\x00k\x00e\x00y\x00\r\x00\n",
+		"UTF-16, truncated":    "\xff\xfek\x00e\x00y\x00\r\x00\n\x00x",
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "key")

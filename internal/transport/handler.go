@@ -26,9 +26,9 @@ type Handler interface {
 	Overloaded(r *Request) mcp.JSONRPCMessage
 }
 
-// Call is one request being answered. Run is called at most once. Afterwards
-// exactly one of Confirm and Cancel is called; Cancel may come while Run still
-// works.
+// Call is one request being answered. Run is called at most once, when the
+// request has its Session. Confirm and Cancel tell what became of the response;
+// the first of them counts, and Cancel may come while Run still works.
 type Call interface {
 	// Run returns the response; ctx ends when the client no longer wants it.
 	Run(ctx context.Context) mcp.JSONRPCMessage

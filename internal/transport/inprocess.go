@@ -129,8 +129,6 @@ func (c *InProcess) Close() error {
 }
 
 // GetSessionId implements transport.Interface.
-//
-//nolint:revive // the name is mcp-go's
 func (c *InProcess) GetSessionId() string { return c.session.id }
 
 // inProcessResponder keeps the response to one request.

@@ -76,12 +76,19 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 		in.wanted = in.client
 	}
 	ctx, cancel := context.WithCancel(in.wanted)
-	registered := in.session.requests.add(&in.Message, cancel)
+	call := l.handler.Begin(in.Request)
+	// A cancel takes effect at once, also while a client that does not read holds
+	// up the notifications: an equal call then gets the images of this one.
+	registered := in.session.requests.add(&in.Message, func() {
+		cancel()
+		call.Cancel()
+	})
 	if registered == nil {
 		cancel()
+		call.Cancel()
 		return func() mcp.JSONRPCMessage { defer release(); return in.reject(duplicateID()) }, nil
 	}
-	p := &pending{lifecycle: l, incoming: in, registered: registered, release: func() { cancel(); release() }}
+	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, release: func() { cancel(); release() }}
 	return func() mcp.JSONRPCMessage { return p.run(ctx) }, nil
 }
 
@@ -96,6 +103,7 @@ func (in incoming) reject(response mcp.JSONRPCMessage) mcp.JSONRPCMessage {
 type pending struct {
 	*lifecycle
 	incoming
+	call       Call
 	registered *inFlight
 	release    func()
 	filter     func(*mcp.JSONRPCNotification) (wanted bool) // nil for no filter
@@ -106,6 +114,7 @@ func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
 	closeSession, err := p.openSession(ctx)
 	if err != nil {
 		p.end()
+		p.call.Cancel()
 		p.log.ErrorContext(ctx, "failed to register a subscription", "error", err)
 		return p.reject(errorResponse(mcp.INTERNAL_ERROR, "internal error"))
 	}
@@ -114,14 +123,14 @@ func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
 		done, err := p.reads.Acquire(ctx, p.Client)
 		if err != nil {
 			p.end()
+			p.call.Cancel()
 			p.finish()
 			return nil
 		}
 		defer done()
 	}
-	call := p.handler.Begin(p.Request)
 	ctx = WithRequest(ctx, p.Request)
-	done := p.handle(ctx, call)
+	done := p.handle(ctx)
 	response, answered := p.relay(done)
 	switch {
 	case answered:
@@ -136,9 +145,9 @@ func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
 		})
 	}
 	if p.write(ctx, response) {
-		call.Confirm(context.WithoutCancel(ctx))
+		p.call.Confirm(context.WithoutCancel(ctx))
 	} else {
-		call.Cancel()
+		p.call.Cancel()
 	}
 	return response
 }
@@ -162,11 +171,11 @@ func (p *pending) openSession(ctx context.Context) (closeSession func(), err err
 
 // handle runs the handler beside the connection that waits for it: a client
 // that hangs up does not wait until the handler notices.
-func (p *pending) handle(ctx context.Context, call Call) <-chan mcp.JSONRPCMessage {
+func (p *pending) handle(ctx context.Context) <-chan mcp.JSONRPCMessage {
 	done := make(chan mcp.JSONRPCMessage, 1)
 	p.running.Go(func() {
 		defer p.release()
-		done <- call.Run(ctx)
+		done <- p.call.Run(ctx)
 	})
 	return done
 }

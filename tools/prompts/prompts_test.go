@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// promptText asks for a prompt.
+// promptText returns the text of a prompt.
 func promptText(t *testing.T, p server.ServerPrompt, arguments map[string]string) (string, error) {
 	t.Helper()
 	result, err := p.Handler(t.Context(), mcp.GetPromptRequest{Params: mcp.GetPromptParams{Name: p.Prompt.Name, Arguments: arguments}})
@@ -41,9 +41,10 @@ func required(p server.ServerPrompt) string {
 	return ""
 }
 
-// The definitions, and the words of a prompt with and without all its answers,
-// are a contract with users: a change must be meant.
-func TestPrompts(t *testing.T) {
+// The definitions, and the texts of each prompt with the fewest and with most
+// arguments, are a contract with users: golden files make changes deliberate.
+func TestAll_Golden(t *testing.T) {
+	t.Parallel()
 	var names []string
 	for _, p := range prompts.All(zai.Global, zai.DefaultModel) {
 		names = append(names, p.Prompt.Name)
@@ -77,9 +78,9 @@ func TestPrompts(t *testing.T) {
 
 var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)", size "([^"]+)", quality "([^"]+)" and n 1\.`)
 
-// Whatever is asked for, the call that a prompt leads to is one that is
-// accepted.
-func TestPromptsAskForWhatThereIs(t *testing.T) {
+// The call that a prompt leads to is valid whatever the arguments.
+func TestAll_ValidCalls(t *testing.T) {
+	t.Parallel()
 	sizes := map[string]bool{}
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		for _, p := range prompts.All(region, zai.DefaultModel) {
@@ -112,10 +113,11 @@ func TestPromptsAskForWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, len(sizes), 8, "formats have sizes of their own")
+	assert.Greater(t, len(sizes), 8, "formats differ in size")
 }
 
-func TestPromptsRefuse(t *testing.T) {
+func TestAll_InvalidArguments(t *testing.T) {
+	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[0]
 	for text, arguments := range map[string]map[string]string{
 		`"dish" of the prompt "food_promotion" is missing`: {"dish": "  ", "style": "rustic"},
@@ -131,9 +133,10 @@ func TestPromptsRefuse(t *testing.T) {
 	}
 }
 
-// The words that have to be readable come word for word, in one language or
-// in both.
-func TestLettering(t *testing.T) {
+// The prompt has the text for the image word for word, in one language or in
+// both.
+func TestAll_TextInImage(t *testing.T) {
+	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[1]
 	for want, arguments := range map[string]map[string]string{
 		"No words in the image.":                       {},
@@ -154,7 +157,8 @@ func TestLettering(t *testing.T) {
 	assert.Contains(t, text, `model "glm-image"`, "the server's own default")
 }
 
-func TestPromptCompletion(t *testing.T) {
+func TestCompletion(t *testing.T) {
+	t.Parallel()
 	c := prompts.Completion{Region: zai.Global}
 	for _, tt := range []struct{ prompt, argument, typed, want string }{
 		{"food_promotion", "style", "", "bright and fresh,dark and moody,rustic,minimalist,festive,street food"},

@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// rule is what the service accepts for a model. It duplicates the client's table
-// on purpose: a sandbox that used that table would repeat its mistakes.
+// rule describes the requests that the service accepts for a model. It
+// duplicates the client's table on purpose, so that tests find mistakes in
+// either of them.
 type rule struct {
 	divisor, maxPixels int
 	defaultSize        string
@@ -54,7 +55,8 @@ func (r *request) check(async bool) (code, message string) {
 	return "", ""
 }
 
-// pixels returns the size. Both values are zero if it has another form.
+// pixels returns the width and height of the size. A value that is not a number
+// is returned as zero.
 func (r *request) pixels() (width, height int) {
 	ws, hs, _ := strings.Cut(r.Size, "x")
 	width, _ = strconv.Atoi(ws)

@@ -1,20 +1,21 @@
-// Package sandbox serves the Z.AI image API locally, without key, network or
-// cost: to try the program, for demonstrations and for tests. It implements the
-// wire format of the real service, including its errors, and draws images that
-// show their prompt.
+// Package sandbox serves the Z.AI image API locally, to try the program, for
+// demonstrations and for tests. It accepts any key, needs no network and costs
+// nothing. It implements the wire format of the real service, including its
+// errors, and draws images that show their prompt.
 //
 // # Limits
 //
-// Like the service, it accepts a limited number of requests of a model at the
-// same time, five for the CogView models and one for glm-image, and refuses
-// more with code 1302. A task counts until it is finished.
-// Options.MaxConcurrent changes the limits.
+// Like the service, it limits the requests of a model that are in flight, to
+// five for the CogView models and one for glm-image, and refuses more with code
+// 1302. A task is in flight until it is finished. Options.MaxConcurrent changes
+// the limits.
 //
 // # Faults
 //
-// A prompt requests a fault with the word "sandbox:NAME", anywhere in it.
+// The word "sandbox:NAME" anywhere in a prompt requests a fault.
 // "sandbox:NAME*2" affects only the first two requests with that prompt,
-// "sandbox:NAME@2" only the second. "sandbox:delay=3s" takes that long.
+// "sandbox:NAME@2" only the second. "sandbox:delay=3s" delays the image by
+// three seconds.
 //
 // The request is refused and not billed:
 //
@@ -30,27 +31,28 @@
 //	upstream                500, code 1234
 //	no_async                400, code 1222, from the asynchronous endpoint only
 //
-// The request is billed, but the response is useless:
+// The request is billed, but the response contains no usable image:
 //
 //	outcome_unknown         502 with a gateway's HTML page
 //	hangup                  the connection closes without a response
 //	no_picture              200 without an image
-//	broken_json             200 with half a response
+//	broken_json             200 with the first half of a response
 //
-// The asynchronous endpoint accepts the request, but there is no image:
+// The asynchronous endpoint accepts the request, but the task yields no image:
 //
 //	task_failed             the task fails, code 1301
 //	task_gone               the task is unknown, code 1214
 //
-// The request is billed and answered, but the image is special:
+// The request is billed and answered, but the response, the link or the image
+// is unusual:
 //
 //	download                the link always responds with 404
 //	late                    the link responds with 404 twice, then serves
 //	page                    the link always serves a web page
-//	truncated               the first download breaks off half way
-//	cut                     the link serves half the file, without a length
+//	truncated               the first download breaks off halfway
+//	cut                     the link serves half of the file, without a length
 //	jpeg                    a JPEG whose name ends in .png
-//	b64                     the response contains the image
+//	b64                     the response contains the image as base64
 //	filtered                the response has a content_filter result
 //	huge                    a PNG of more than 9 MiB
 package sandbox

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// draw paints a landscape from the seed and writes "sandbox" and the prompt
-// over it. With noise the file cannot be compressed and grows very large.
+// draw paints a landscape that depends on the seed, and writes "sandbox" and
+// the prompt over it. With noise it paints random pixels instead, which cannot
+// be compressed.
 func draw(width, height int, prompt string, seed uint64, noise bool) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // an image must be repeatable, not secret
@@ -98,8 +99,8 @@ func caption(img *image.RGBA, prompt string) {
 	}
 }
 
-// wrap breaks text into lines of at most width pixels of the font. It cuts text
-// that needs more lines.
+// wrap breaks text into at most the given number of lines, each of at most
+// width pixels in the font. It cuts text that needs more lines.
 func wrap(text string, width, lines int) []string {
 	var out []string
 	line := ""
@@ -113,7 +114,7 @@ func wrap(text string, width, lines int) []string {
 		if font.MeasureString(bitmapfont.FaceSC, line+word).Ceil() > width {
 			flush()
 		}
-		for _, r := range word { // words longer than a line, and Chinese
+		for _, r := range word { // breaks words longer than a line, and Chinese text
 			if font.MeasureString(bitmapfont.FaceSC, line+string(r)).Ceil() > width {
 				flush()
 			}
@@ -135,7 +136,8 @@ func mix(a, b color.RGBA, share float64) color.RGBA {
 	return color.RGBA{part(a.R, b.R), part(a.G, b.G), part(a.B, b.B), 255}
 }
 
-// hsv converts hue, saturation and value (each 0 to 1, hue wraps around).
+// hsv converts hue, saturation and value, each from 0 to 1, to a colour. The
+// hue wraps around.
 func hsv(h, s, v float64) color.RGBA {
 	channel := func(n float64) uint8 {
 		k := math.Mod(n+h*6, 6)

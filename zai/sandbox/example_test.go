@@ -10,7 +10,7 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// A fault in a prompt affects the request with that prompt.
+// A fault in a prompt affects only requests with that prompt.
 func Example() {
 	service := sandbox.New(sandbox.Options{})
 	server := httptest.NewServer(service)

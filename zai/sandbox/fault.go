@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// fault is the fault that a prompt requests. The package comment lists them.
+// fault is the fault that a prompt requests. The package comment lists all
+// faults.
 type fault struct {
 	name  string
 	delay time.Duration
@@ -39,8 +40,8 @@ func (s *Sandbox) faultFor(prompt string, nth int) fault {
 	return f
 }
 
-// reject sends the response of a fault that refuses the request, as recorded from
-// the real service. It returns false for other faults.
+// reject sends the response of a fault that refuses the request. The responses
+// were recorded from the real service. It returns false for other faults.
 func (f fault) reject(w http.ResponseWriter) bool {
 	var status int
 	var body string
@@ -73,9 +74,9 @@ func (f fault) reject(w http.ResponseWriter) bool {
 	return true
 }
 
-// lose sends the response of a fault that bills the request and returns no image.
-// It returns false for other faults.
-func (f fault) lose(w http.ResponseWriter) bool {
+// loseImage sends the response of a fault that bills the request but returns no
+// image. It returns false for other faults.
+func (f fault) loseImage(w http.ResponseWriter) bool {
 	switch f.name {
 	case "outcome_unknown":
 		w.Header().Set("Content-Type", "text/html")

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// generation is an accepted request. Its image is drawn whenever it is fetched.
+// generation is an accepted request. Its image is drawn each time it is
+// requested.
 type generation struct {
 	request
 	fault   fault
@@ -26,14 +27,14 @@ type generation struct {
 	gets    atomic.Int64
 }
 
-// link returns the image's address. Like those of the service it ends in .png for
-// any type of file and has a parameter with a download name.
+// link returns the link to the image. Like links of the service, its path ends
+// in .png for any type of file, and a parameter has a file name.
 func (g *generation) link(r *http.Request) string {
 	return fmt.Sprintf("http://%s/files/%s.png?ufileattname=%s_watermark.png", r.Host, g.id, g.id)
 }
 
-// remark returns the optional content_filter field of the response.
-func (g *generation) remark() string {
+// contentFilter returns the content_filter field of the response, or "".
+func (g *generation) contentFilter() string {
 	if g.fault.name == "filtered" {
 		return `,"content_filter":[{"role":"assistant","level":3}]`
 	}
@@ -42,14 +43,15 @@ func (g *generation) remark() string {
 
 func (g *generation) base64() string { return base64.StdEncoding.EncodeToString(g.file()) }
 
-// file draws and encodes the image. The file is not kept, because a long session
-// would fill the memory, and drawing the image again gives the same bytes.
+// file draws and encodes the image. The file is not kept, because files would
+// fill the memory in a long session, and drawing the image again gives the same
+// bytes.
 func (g *generation) file() []byte {
 	width, height := g.pixels()
 	img := draw(width, height, g.Prompt, g.seed, g.fault.name == "huge")
 	var b bytes.Buffer
 	if g.jpeg {
-		_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // a buffer takes everything
+		_ = jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}) // writing to a buffer does not fail
 	} else {
 		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
 		_ = encoder.Encode(&b, img)
@@ -87,7 +89,7 @@ func (s *Sandbox) file(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(file[:len(file)/2])
 		return
 	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(file))) //nolint:gosec // the fault above has returned: never both headers
+	w.Header().Set("Content-Length", fmt.Sprint(len(file))) //nolint:gosec // never set together with Transfer-Encoding, as that case has returned
 	if g.fault.name == "truncated" && get == 1 {
 		_, _ = w.Write(file[:len(file)/2])
 		panic(http.ErrAbortHandler)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Unlimited is the MaxConcurrent of a sandbox that accepts any number of
-// requests at the same time.
+// Unlimited is the Options.MaxConcurrent of a sandbox that accepts any number
+// of requests at the same time.
 const Unlimited = -1
 
-// load counts the requests in flight, by model. A synchronous request is in
+// load holds the requests in flight, by model. A synchronous request is in
 // flight until its response, a task until it is finished.
 type load struct {
 	mu      sync.Mutex
@@ -18,15 +18,15 @@ type load struct {
 	most    map[string]int
 }
 
-// flight is one request in flight. end is when its task finishes; it is zero
+// flight is one request in flight. end is when its task finishes, and zero
 // until that is known.
 type flight struct {
 	model string
 	end   time.Time
 }
 
-// enter adds a request. It returns nil if limit requests of the model are in
-// flight; a limit below 1 is no limit.
+// enter adds a request. It returns nil if limit requests of the model are
+// already in flight. A limit below 1 means no limit.
 func (l *load) enter(model string, limit int, now time.Time) *flight {
 	model = strings.ToLower(model)
 	l.mu.Lock()
@@ -50,7 +50,7 @@ func (l *load) enter(model string, limit int, now time.Time) *flight {
 	return f
 }
 
-// leave removes a request at the given time, and at once if that is zero.
+// leave removes a request at the given time, or at once if the time is zero.
 func (l *load) leave(f *flight, end time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,11 +67,11 @@ func (s *Sandbox) MostInFlight(model string) int {
 	return s.load.most[strings.ToLower(model)]
 }
 
-// Refused returns the number of requests that were refused because too many of
-// their model were in flight.
+// Refused returns the number of requests that were refused because too many
+// requests of their model were in flight.
 func (s *Sandbox) Refused() int64 { return s.refused.Load() }
 
-// limit returns how many requests of a model are accepted at the same time.
+// limit returns the largest number of requests of a model in flight.
 func (s *Sandbox) limit(model string) int {
 	if s.options.MaxConcurrent != 0 {
 		return s.options.MaxConcurrent

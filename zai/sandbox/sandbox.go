@@ -14,35 +14,35 @@ import (
 	"time"
 )
 
-// BasePath is where the handler serves the API, as the real service does.
+// BasePath is the path of the API, the same as that of the real service.
 const BasePath = "/api/paas/v4"
 
-// Options configure a sandbox. The zero value is like the real service, without
-// its delays.
+// Options configure a sandbox. With the zero value it behaves like the real
+// service, except that images take no time.
 type Options struct {
 	// Key is the key that callers must send. If empty, any key is accepted.
 	Key string
-	// Delay returns how long an image takes, by model and quality; nil is no
-	// time. Realistic imitates the service.
+	// Delay returns how long an image takes, by model and quality. If it is nil,
+	// images take no time. See Realistic.
 	Delay func(model, quality string) time.Duration
 	// JPEG serves images as JPEG files whose names end in .png, as the service
-	// was seen to do.
+	// sometimes does.
 	JPEG bool
-	// Fault applies to every request. It is written like the faults in prompts,
-	// without "sandbox:": "no_balance", "rate_limited*2".
+	// Fault applies to every request. It has the form of faults in prompts without
+	// "sandbox:", for example "no_balance" or "rate_limited*2".
 	Fault string
-	// Seed varies the images. With equal seeds, the first images of a prompt are
-	// equal, and so are the second ones.
+	// Seed varies the images. Sandboxes with equal seeds draw equal first images
+	// of a prompt, equal second images, and so on.
 	Seed uint64
-	// MaxConcurrent is how many requests of a model are accepted at the same
-	// time; more are refused with code 1302. 0 stands for the limits of the
-	// real service, which differ by model. Unlimited refuses none.
+	// MaxConcurrent is the number of requests of a model that may be in flight;
+	// more are refused with code 1302. 0 stands for the limits of the real
+	// service, which differ by model, and Unlimited for no limit.
 	MaxConcurrent int
 	Log           *slog.Logger // nil: no log
 }
 
-// Realistic returns a Delay with the times of the real service, divided by
-// divisor.
+// Realistic returns a function for Options.Delay with the durations of the real
+// service, divided by divisor.
 func Realistic(divisor int) func(model, quality string) time.Duration {
 	return func(model, quality string) time.Duration {
 		typical := 8 * time.Second
@@ -68,13 +68,14 @@ type Sandbox struct {
 	close    func()
 
 	mu       sync.Mutex
-	requests map[string]int         // number by prompt, for faults that count
+	requests map[string]int         // number of requests by prompt, for faults of certain requests
 	images   map[string]*generation // by id
-	order    []string               // ids of images, oldest first
+	order    []string               // ids of the images, oldest first
 	tasks    map[string]string      // id of the image by id of the task
 }
 
-// maxImages is how many links are kept.
+// maxImages is the number of images whose links work. The oldest are removed
+// first.
 const maxImages = 10_000
 
 // New returns a sandbox.
@@ -105,8 +106,8 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serv
 // Posts returns the number of requests for images, including refused ones.
 func (s *Sandbox) Posts() int64 { return s.posts.Load() }
 
-// Accepted returns the number of requests that were accepted, which the service
-// would have billed.
+// Accepted returns the number of accepted requests. The service would have
+// billed them.
 func (s *Sandbox) Accepted() int64 { return s.accepted.Load() }
 
 // Close ends all delays: requests in flight are answered at once, tasks are
@@ -152,7 +153,7 @@ func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request) {
 	}
 	respond(w, http.StatusOK, fmt.Sprintf(
 		`{"created":%d,"data":[{"url":%q}],"id":%q,"request_id":%q,"usage":{"tokens":0,"price":0,"cost":0.0,"duration":%d},"timestamp":%d,"model":%q%s}`,
-		g.created.Unix(), g.link(r), g.id, g.id, int(g.delay.Seconds()), g.created.UnixMilli(), g.model, g.remark()))
+		g.created.Unix(), g.link(r), g.id, g.id, int(g.delay.Seconds()), g.created.UnixMilli(), g.model, g.contentFilter()))
 }
 
 // generateAsync handles POST async/images/generations, which exists for
@@ -189,8 +190,8 @@ func (s *Sandbox) asyncResult(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// accept checks a request, applies its fault and makes its image. It returns nil
-// after it has sent a response itself.
+// accept checks a request, applies its fault and makes its image. It returns
+// nil if it has sent the response.
 func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *generation {
 	s.posts.Add(1)
 	req := s.read(w, r, async)
@@ -203,8 +204,8 @@ func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *ge
 		fault{name: "rate_limited"}.reject(w)
 		return nil
 	}
-	// The request leaves before net/http sends the response: a caller that has
-	// the response can send the next request.
+	// The request is removed before net/http sends the response, so that a caller
+	// who has the response can send the next request.
 	var end time.Time
 	defer func() { s.load.leave(inFlight, end) }()
 	g := s.serve(w, *req, async)
@@ -214,7 +215,7 @@ func (s *Sandbox) accept(w http.ResponseWriter, r *http.Request, async bool) *ge
 	return g
 }
 
-// read returns the request, or nil after it has refused it.
+// read returns the request. It returns nil if it has refused the request.
 func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *request {
 	if !s.authorized(w, r) {
 		return nil
@@ -231,7 +232,7 @@ func (s *Sandbox) read(w http.ResponseWriter, r *http.Request, async bool) *requ
 	return &req
 }
 
-// serve makes the image of a valid request. It returns nil after it has sent the
+// serve makes the image of a valid request. It returns nil if it has sent the
 // response of a fault.
 func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generation {
 	s.mu.Lock()
@@ -254,7 +255,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generat
 	if !async {
 		s.wait(delay)
 	}
-	if f.lose(w) {
+	if f.loseImage(w) {
 		return nil
 	}
 	g := s.keep(req, f, nth, delay)
@@ -262,8 +263,8 @@ func (s *Sandbox) serve(w http.ResponseWriter, req request, async bool) *generat
 	return g
 }
 
-// wait waits for d or for Close. It does not end with the request: the service
-// goes on and bills when the caller has left.
+// wait returns after d, or when the sandbox is closed. It does not return when
+// the request is cancelled, because the service also continues, and bills.
 func (s *Sandbox) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -273,8 +274,8 @@ func (s *Sandbox) wait(d time.Duration) {
 	}
 }
 
-// keep stores what is needed to draw the image when its link is fetched, and
-// forgets the oldest image if there are too many.
+// keep stores what is needed to draw the image when its link is requested, and
+// removes the oldest image if there are more than maxImages.
 func (s *Sandbox) keep(req request, f fault, nth int, delay time.Duration) *generation {
 	g := &generation{request: req, fault: f, created: time.Now(), delay: delay, jpeg: s.options.JPEG || f.name == "jpeg", model: req.Model}
 	hash := fnv.New64a()

@@ -41,10 +41,10 @@ func fetch(t *testing.T, c *zai.Client, prompt string) []byte {
 	t.Helper()
 	response, err := c.GenerateImage(t.Context(), request(prompt))
 	require.NoError(t, err)
-	p, err := c.Download(t.Context(), response.Data[0])
+	img, err := c.Download(t.Context(), response.Data[0])
 	require.NoError(t, err)
-	defer p.Close()
-	b, err := io.ReadAll(p)
+	defer img.Close()
+	b, err := io.ReadAll(img)
 	require.NoError(t, err)
 	return b
 }
@@ -56,7 +56,7 @@ func TestSandbox_Images(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "png", format)
 	assert.Equal(t, image.Rect(0, 0, 512, 512), img.Bounds())
-	assert.NotEqual(t, fox, hen, "prompts differ")
+	assert.NotEqual(t, fox, hen, "images of different prompts differ")
 	assert.NotEqual(t, fox, fetch(t, c, "a fox"), "images of one prompt differ")
 
 	_, c, _ = start(t, sandbox.Options{})
@@ -122,11 +122,11 @@ func TestSandbox_Faults(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			p, err := c.Download(t.Context(), response.Data[0])
+			img, err := c.Download(t.Context(), response.Data[0])
 			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, p)
+			_, err = io.Copy(io.Discard, img)
 			require.NoError(t, err)
-			require.NoError(t, p.Close())
+			require.NoError(t, img.Close())
 		})
 	}
 	t.Run("by option", func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestSandbox_Links(t *testing.T) {
 	_, page, _ := get(links("page"), false)
 	assert.Contains(t, string(page), "<html>")
 	_, huge, _ := get(links("huge"), false)
-	assert.Greater(t, len(huge), 512*512*2, "noise does not compress")
+	assert.Greater(t, len(huge), 512*512*2, "noise cannot be compressed")
 }
 
 func TestSandbox_Responses(t *testing.T) {
@@ -262,8 +262,8 @@ func TestStart_Addresses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// The default limits are those of the service: five for cogview-4, one for
-// glm-image.
+// The default limits are those of the service: five for cogview-4-250304 and
+// one for glm-image.
 func TestSandbox_MaxConcurrent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		maxConcurrent int
@@ -314,7 +314,7 @@ func TestSandbox_MaxConcurrent(t *testing.T) {
 	}
 }
 
-// A request with any fault leaves when it ends.
+// A request with a fault is not in flight after it has ended.
 func TestSandbox_EndedRequestNotInFlight(t *testing.T) {
 	s, c, _ := start(t, sandbox.Options{MaxConcurrent: 1})
 	for _, fault := range []string{"hangup", "outcome_unknown", "no_balance", "b64", "download"} {
@@ -348,7 +348,7 @@ func TestSandbox_TaskInFlightUntilFinished(t *testing.T) {
 			assert.JSONEq(t, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`, body)
 		}
 		status, _ = call(http.MethodPost, "/images/generations", `{"model":"cogview-4-250304","prompt":"x"}`)
-		assert.Equal(t, 200, status, "another model has its own limit")
+		assert.Equal(t, 200, status, "each model has its own limit")
 
 		time.Sleep(45*time.Second - 8*time.Second - time.Nanosecond)
 		status, _ = call(http.MethodPost, "/async/images/generations", task)

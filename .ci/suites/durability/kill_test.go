@@ -258,7 +258,7 @@ func TestRandomKills(t *testing.T) {
 		assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after[prompt].State, "%s: what was taken is never forgotten", prompt)
 	}
 	t.Logf("%d kills under %d calls: %d accepted by the service, %d acknowledged, %d images in the end, %d of them recovered by the next process, %d unknown",
-		kills, calls, total, len(acked), report.Pictures, answered, report.Unknown)
+		kills, calls, total, len(acked), report.Images, answered, report.Unknown)
 }
 
 func working(t *testing.T, l *resources.Library) (n int) {

@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/internal/plaintext"
+)
+
+type configCommand struct {
+	Client  string   `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini, opencode, zcode or copilot-cli."`
+	Write   bool     `help:"Write the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
+	Yes     bool     `help:"Replace another entry of the same name without asking."`
+	KeyFile filePath `help:"File that holds the key; without it the entry has a placeholder for the key." placeholder:"FILE"`
+	Sandbox bool     `help:"Start the server with --sandbox."`
+}
+
+// errDeclined reports that the user keeps the configuration as it is.
+var errDeclined = errors.New("nothing was changed")
+
+// Run prints the entry, or writes it into the host's file.
+func (c *configCommand) Run(ctx context.Context, p *program) error {
+	host, err := hostconfig.Find(c.Client)
+	if err != nil {
+		return &usageError{"config: " + err.Error(), "Use one of: " + strings.Join(hostconfig.Names(), ", ") + "."}
+	}
+	machine, err := p.machine()
+	if err != nil {
+		return err
+	}
+	server, err := c.server(p)
+	if err != nil {
+		return err
+	}
+	if c.Write {
+		return c.write(ctx, p, host, host.File(machine), server)
+	}
+	entry, err := host.Entry(server)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Stderr, "For %s:\n", host.File(machine))
+	_, err = io.WriteString(p.Stdout, entry)
+	return err
+}
+
+// machine describes this machine to hostconfig. It fails if the home folder is
+// unknown.
+func (p *program) machine() (hostconfig.Machine, error) {
+	if p.Home == "" {
+		return hostconfig.Machine{}, errors.New("the home folder is unknown: HOME (on Windows USERPROFILE) is not set")
+	}
+	return hostconfig.Machine{OS: runtime.GOOS, Home: p.Home, Env: p.Env, Glob: filepath.Glob}, nil
+}
+
+// server returns how a host starts this program.
+func (c *configCommand) server(p *program) (hostconfig.Server, error) {
+	if p.Executable == "" {
+		return hostconfig.Server{}, errors.New("the path of this program is unknown")
+	}
+	if strings.Contains(p.Executable, "go-build") && filepath.Base(filepath.Dir(p.Executable)) == "exe" {
+		return hostconfig.Server{}, &usageError{
+			"config: go run builds a temporary binary that is deleted on exit",
+			"Build it with go build, install it where it will stay, and run that.",
+		}
+	}
+	keyFile, err := c.KeyFile.absolute()
+	if err == nil && keyFile != "" {
+		_, err = os.Stat(keyFile)
+	}
+	if err != nil {
+		return hostconfig.Server{}, &usageError{"--key-file: " + err.Error(), "Name a file that holds only the key."}
+	}
+	return hostconfig.Server{Command: p.Executable, KeyFile: keyFile, Sandbox: c.Sandbox}, nil
+}
+
+// write merges the entry into the host's file and keeps a copy of the file. It
+// asks before it changes an entry that differs.
+func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.Host, file string, server hostconfig.Server) error {
+	path, err := followLink(file)
+	if err != nil {
+		return err
+	}
+	before, err := readIfExists(path)
+	if err != nil {
+		return err
+	}
+	merged, err := host.Merge(before, server)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if !merged.Changed {
+		fmt.Fprintf(p.Stdout, "%s has this entry already.\n", path)
+		return p.printAdvice(host, merged.Text)
+	}
+	if merged.Replaces && !c.Yes && !p.confirm(ctx, path, merged.Changes) {
+		return errDeclined
+	}
+	if before != nil {
+		copied, err := backUp(path, before, time.Now())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.Stdout, "Copy of the file before the change: %s\n", copied)
+	}
+	// The host may have written its file while the user was asked.
+	if now, err := readIfExists(path); err != nil || !bytes.Equal(now, before) {
+		return errors.Join(err, fmt.Errorf("%s changed in the meantime; close the host and try again", path))
+	}
+	if err := replaceFile(path, merged.Text); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(p.Stdout, "Written: %s\n", path); err != nil {
+		return err
+	}
+	return p.printAdvice(host, merged.Text)
+}
+
+// printAdvice prints what the user still has to do in the host's file.
+func (p *program) printAdvice(host hostconfig.Host, config []byte) error {
+	state, err := host.Inspect(config)
+	if err != nil {
+		return nil //nolint:nilerr // the file is written, and Merge has read it again
+	}
+	if state.Off {
+		fmt.Fprintln(p.Stdout, "The entry is still switched off; switch it on in the host.")
+	}
+	if state.NoKey {
+		_, err = fmt.Fprintf(p.Stdout, "Put your key in place of %q in that file, and restart the host.\n", hostconfig.Placeholder)
+	}
+	return err
+}
+
+// confirm asks whether to replace an entry. It returns false if nobody can
+// answer. When ctx ends first, the goroutine that reads is left behind: a
+// blocked read of a terminal cannot be interrupted.
+func (p *program) confirm(ctx context.Context, path string, changes []string) bool {
+	fmt.Fprintf(p.Stderr, "%s has another entry %q. These fields change: %s.\nReplace it? [y/N] ",
+		path, hostconfig.ServerName, plaintext.Line(strings.Join(changes, ", "), 0))
+	if !isTerminal(p.Stdin) {
+		fmt.Fprintln(p.Stderr, "\nStandard input is not a terminal; use --yes to replace it.")
+		return false
+	}
+	answers := make(chan bool, 1)
+	go func() {
+		answer, err := bufio.NewReader(p.Stdin).ReadString('\n')
+		answers <- (err == nil || errors.Is(err, io.EOF)) && strings.EqualFold(strings.TrimSpace(answer), "y")
+	}()
+	select {
+	case yes := <-answers:
+		return yes
+	case <-ctx.Done():
+		fmt.Fprintln(p.Stderr)
+		return false
+	}
+}

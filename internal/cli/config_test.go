@@ -1,0 +1,126 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/hostconfig"
+)
+
+// One command sets a host up, and nothing of the user's is lost.
+func TestConfig_PrintAndWrite(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	p := newProcess(t, home, nil)
+	file := filepath.Join(home, ".cursor", "mcp.json")
+	out, errs, exit := execute(t, p, "config", "cursor")
+	require.Zero(t, exit, errs)
+	assert.Contains(t, errs, file)
+	var printed struct {
+		MCPServers map[string]struct{ Command string } `json:"mcpServers"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &printed))
+	assert.True(t, filepath.IsAbs(printed.MCPServers["zai-image"].Command))
+	_, err := os.Stat(file)
+	require.ErrorIs(t, err, os.ErrNotExist, "printing changes nothing")
+
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	before := "{\n  \"mcpServers\": {\"other\": {\"command\": \"x\"}},\n  \"mine\": 1\n}\n"
+	require.NoError(t, os.WriteFile(file, []byte(before), 0o640))
+	out, errs, exit = execute(t, p, "config", "cursor", "--write")
+	require.Zero(t, exit, errs)
+	assert.Contains(t, out, "your-key")
+	written, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(written), `"other": {"command": "x"}`)
+	assert.Contains(t, string(written), `"mine": 1`)
+	backups, err := filepath.Glob(file + ".backup-*")
+	require.NoError(t, err)
+	require.Len(t, backups, 1)
+	kept, err := os.ReadFile(backups[0])
+	require.NoError(t, err)
+	assert.Equal(t, before, string(kept))
+	for _, path := range []string{file, backups[0]} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		if runtime.GOOS != "windows" { // which has no such modes
+			assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+		}
+	}
+	out, _, exit = execute(t, p, "config", "cursor", "--write")
+	assert.Zero(t, exit)
+	assert.Contains(t, out, "already")
+	_, errs, exit = execute(t, p, "config", "cursor", "--write", "--sandbox")
+	assert.Equal(t, 1, exit, "nobody can answer")
+	assert.Contains(t, errs, "Replace it?")
+	assert.Contains(t, errs, "args")
+	after, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(written), string(after))
+	_, errs, exit = execute(t, p, "config", "cursor", "--write", "--sandbox", "--yes")
+	assert.Zero(t, exit, errs)
+	after, err = os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(after), "--sandbox")
+	// An entry that the user switched off stays so, which is reported.
+	require.NoError(t, os.WriteFile(file, bytes.Replace(after, []byte(`"args"`), []byte(`"disabled": true, "args"`), 1), 0o600))
+	for range 2 {
+		out, errs, exit := execute(t, p, "config", "cursor", "--write", "--yes")
+		assert.Zero(t, exit, errs)
+		assert.Contains(t, out, "switched off")
+	}
+}
+
+func TestConfig_Usage(t *testing.T) {
+	t.Parallel()
+	// go run builds the program in a folder like this one, and deletes it on exit.
+	p := newProcess(t, t.TempDir(), nil)
+	p.Executable = filepath.Join(t.TempDir(), "go-build1", "b001", "exe", "zai-image-mcp")
+	_, errs, exit := execute(t, p, "config", "cursor")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "go build")
+	_, errs, exit = run(t, nil, "config", "cursor", "--key-file", "/does/not/exist")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "--key-file")
+	_, errs, exit = run(t, nil, "config", "notepad")
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "claude-desktop, claude-code")
+	p.Home = ""
+	_, errs, exit = execute(t, p, "config", "cursor")
+	assert.Equal(t, 1, exit)
+	assert.Contains(t, errs, "home folder")
+}
+
+// Every host can be written to, also where no file exists yet, and the doctor
+// finds the entry.
+func TestConfig_AllHosts(t *testing.T) {
+	t.Parallel()
+	for _, name := range hostconfig.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			p := newProcess(t, home, nil)
+			require.NoError(t, os.MkdirAll(filepath.Dir(p.Executable), 0o755))
+			require.NoError(t, os.WriteFile(p.Executable, nil, 0o755))
+			out, errs, exit := execute(t, p, "config", name, "--write", "--sandbox")
+			require.Zero(t, exit, errs)
+			assert.Contains(t, out, home)
+			_, help, _ := execute(t, p, "config", "--help")
+			assert.Empty(t, help)
+			out, _, _ = execute(t, p, "doctor")
+			assert.Contains(t, out, "ok       hosts    set up: "+name)
+		})
+	}
+	out, _, exit := run(t, nil, "config", "--help")
+	assert.Zero(t, exit)
+	for _, name := range hostconfig.Names() {
+		assert.Contains(t, out, name)
+	}
+}

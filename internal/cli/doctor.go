@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+
+	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+type doctorCommand struct {
+	libraryFlags
+	Region  choice `help:"As for serve." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	BaseURL string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
+}
+
+// Run checks whether the program can work as it is configured, and prints one
+// line for each check and each warning. It generates no image and costs
+// nothing. It fails with errProblems if a check fails.
+func (c *doctorCommand) Run(ctx context.Context, p *program) error {
+	log := p.errorLog()
+	library, err := p.library(c.libraryFlags, log)
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	machine, err := p.machine()
+	if err != nil {
+		return err
+	}
+	hosts := configuredHosts(machine)
+	failed := false
+	for _, check := range []struct {
+		name string
+		run  func() (result string, err error)
+	}{
+		{"key", func() (string, error) { return c.checkKey(ctx, p, log, hosts) }},
+		{"folder", func() (string, error) { return checkFolder(library) }},
+		{"catalog", func() (string, error) { return checkCatalog(ctx, library) }},
+		{"hosts", func() (string, error) { return p.checkHosts(ctx, hosts, log) }},
+	} {
+		mark := "ok"
+		result, err := check.run()
+		if err != nil {
+			mark, result, failed = "PROBLEM", err.Error(), true
+		}
+		if err := p.printFinding(mark, check.name, result); err != nil {
+			return err
+		}
+	}
+	warnings, err := c.warnings(p, library, hosts)
+	for _, w := range warnings {
+		err = errors.Join(err, p.printFinding("WARNING", w.name, w.text))
+	}
+	if err == nil && failed {
+		return errProblems
+	}
+	return err
+}
+
+func (p *program) printFinding(mark, name, text string) error {
+	_, err := fmt.Fprintf(p.Stdout, "%-8s %-8s %s\n", mark, name, plaintext.Line(text, 0))
+	return err
+}
+
+// checkKey checks whether the service accepts the key of the environment.
+func (c *doctorCommand) checkKey(ctx context.Context, p *program, log *slog.Logger, hosts []configuredHost) (string, error) {
+	region, err := zai.ParseRegion(string(c.Region))
+	if err != nil {
+		return "", err
+	}
+	client, err := p.client(ctx, region, upstreamFlags{BaseURL: c.BaseURL}, log)
+	if err != nil {
+		return "", err
+	}
+	if client == nil && slices.ContainsFunc(hosts, func(h configuredHost) bool { return h.key != "" }) {
+		return "not set in this environment; the hosts have their own, see below", nil
+	}
+	if client == nil {
+		return "", errors.New("not set; set ZAI_API_KEY or ZAI_API_KEY_FILE to a key from https://z.ai/manage-apikey/apikey-list")
+	}
+	defer client.Close()
+	err = client.CheckKey(ctx)
+	if err == nil {
+		return fmt.Sprintf("accepted by region %s at %s", client.Region(), client.BaseURL()), nil
+	}
+	if errors.Is(err, zai.KindUnauthorized) && c.BaseURL == "" && c.acceptedBy(ctx, p, region.Other(), log) {
+		return "", fmt.Errorf("refused by region %s but accepted by %s: set --region %s (ZAI_IMAGE_REGION)", region, region.Other(), region.Other())
+	}
+	return "", explain(err, client)
+}
+
+// acceptedBy reports whether a region accepts the key of the environment.
+func (c *doctorCommand) acceptedBy(ctx context.Context, p *program, region zai.Region, log *slog.Logger) bool {
+	client, err := p.client(ctx, region, upstreamFlags{}, log)
+	if err != nil || client == nil {
+		return false
+	}
+	defer client.Close()
+	return client.CheckKey(ctx) == nil
+}
+
+// explain returns an error that tells a person why a key cannot be used.
+func explain(err error, client *zai.Client) error {
+	if errors.Is(err, zai.KindOutcomeUnknown) {
+		return fmt.Errorf("%s does not respond like Z.AI; is there a proxy or another server in between?", client.BaseURL())
+	}
+	if service, ok := errors.AsType[*zai.Error](err); ok {
+		message, hint := service.Explain()
+		return errors.New(message + " " + hint)
+	}
+	return err
+}
+
+func checkFolder(library *resources.Library) (string, error) {
+	if err := library.Writable(); err != nil {
+		return "", err
+	}
+	return "images can be written to " + library.Folder(), nil
+}
+
+func checkCatalog(ctx context.Context, library *resources.Library) (string, error) {
+	if !library.Exists() {
+		return "none yet; the first image creates it", nil
+	}
+	report, err := library.Check(ctx, false, nil)
+	if err != nil {
+		return "", err
+	}
+	if n := len(report.Problems); n > 0 {
+		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Images)
+	}
+	return fmt.Sprintf("%d images, no problems", report.Images), nil
+}
+
+// warning is something that works but can go wrong.
+type warning struct{ name, text string }
+
+// warnings returns the warnings about the proxy, and about the catalogs of this
+// environment and of the hosts.
+func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts []configuredHost) ([]warning, error) {
+	region, err := zai.ParseRegion(string(c.Region))
+	if err != nil {
+		return nil, err
+	}
+	var list []warning
+	if proxy := proxyFor(cmp.Or(c.BaseURL, region.BaseURL())); proxy != "" {
+		list = append(list, warning{"proxy", proxyWarning(proxy)})
+	}
+	catalog, err := c.Catalog.absolute()
+	if err != nil {
+		return nil, err
+	}
+	catalogs := []string{cmp.Or(catalog, filepath.Join(library.Folder(), catalogName))}
+	for _, h := range hosts {
+		if folder, catalog := h.library(p.Home); folder != "" || catalog != "" {
+			catalogs = append(catalogs, cmp.Or(catalog, filepath.Join(folder, catalogName)))
+		}
+	}
+	slices.Sort(catalogs)
+	for _, catalog := range slices.Compact(catalogs) {
+		list = append(list, p.catalogWarnings(catalog)...)
+	}
+	return list, nil
+}
+
+// catalogWarnings returns the warnings about the place of a catalog.
+func (p *program) catalogWarnings(catalog string) (list []warning) {
+	networkFileSystem := p.NetworkFileSystem
+	if networkFileSystem == nil {
+		networkFileSystem = resources.NetworkFileSystem
+	}
+	if name, network := networkFileSystem(filepath.Dir(catalog)); network {
+		list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, which does not lock a catalog reliably: "+
+			"use it from one machine only, or name a local file with --catalog", catalog, name)})
+	}
+	if program := mirroredBy(filepath.Dir(catalog), p.Env); program != "" && filepath.IsAbs(catalog) {
+		list = append(list, warning{"catalog", fmt.Sprintf("%s is in a folder that %s copies to other machines, and a copy of a catalog in use is damaged: "+
+			"name a local folder with --store, or a local file with --catalog", catalog, program)})
+	}
+	return list
+}

@@ -1,0 +1,212 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+func TestDoctor_ExitStatus(t *testing.T) {
+	t.Parallel()
+	env := []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{Key: "the-key"}), "ZAI_IMAGE_STORE=" + t.TempDir()}
+	out, errs, exit := run(t, env, "doctor")
+	assert.Zero(t, exit, out+errs)
+	for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
+		assert.True(t, strings.HasPrefix(line, "ok "), line)
+	}
+	out, _, exit = run(t, append(env, "ZAI_API_KEY=wrong-key"), "doctor")
+	assert.Equal(t, 3, exit)
+	assert.Contains(t, out, "PROBLEM  key")
+	assert.NotContains(t, out, "wrong-key")
+	out, _, exit = run(t, append(env, "ZAI_IMAGE_STORE="+filepath.Join(os.Args[0], "x")), "doctor")
+	assert.Equal(t, 3, exit)
+	assert.Contains(t, out, "PROBLEM  folder")
+}
+
+// service stands for the API at several addresses.
+type service struct {
+	keys  map[string]string // address -> key that it accepts
+	asked []string          // "key region address" of each client made
+}
+
+const (
+	globalAPI = "https://api.z.ai/api/paas/v4"
+	chinaAPI  = "https://open.bigmodel.cn/api/paas/v4"
+	ownAPI    = "http://own/v4"
+)
+
+// newClient returns a client of a sandbox in place of each address of the
+// service. Clients of other addresses connect to them.
+func (s *service) newClient(t *testing.T) func(string, ...zai.Option) (*zai.Client, error) {
+	return func(key string, options ...zai.Option) (*zai.Client, error) {
+		client, err := zai.NewClient(key, options...)
+		if err != nil {
+			return nil, err
+		}
+		s.asked = append(s.asked, fmt.Sprintf("%s %s %s", key, client.Region(), client.BaseURL()))
+		accepted, ok := s.keys[client.BaseURL()]
+		if !ok {
+			return client, nil
+		}
+		client.Close()
+		return zai.NewClient(key, append(options, zai.WithBaseURL(startAPI(t, sandbox.Options{Key: accepted})))...)
+	}
+}
+
+func TestDoctor_KeyAndHosts(t *testing.T) {
+	t.Parallel()
+	const key = "the-users-key"
+	home := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(home, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	here, err := os.Executable()
+	require.NoError(t, err)
+	entry := func(command, key string) string {
+		return fmt.Sprintf(`{"mcpServers":{"zai-image":{"command":%q,"args":[],"env":{"ZAI_API_KEY":%q}}}}`, command, key)
+	}
+	cursor := func(text string) func() { return func() { write(".cursor/mcp.json", text) } }
+	withArgs := func(args string) func() {
+		return cursor(strings.Replace(entry(here, key), `"args":[]`, `"args":[`+args+`]`, 1))
+	}
+	const nobody = "nobody"
+	keyed, unkeyed := []string{"ZAI_API_KEY=" + key}, []string(nil)
+	own := []string{key + " global " + globalAPI} // the client of this environment
+	for _, tt := range []struct {
+		name   string
+		env    []string
+		global string // key that the platform accepts
+		china  string
+		before func()
+		want   string
+		fails  bool
+		asked  []string
+	}{
+		{"all is well", keyed, key, nobody, nil, "accepted by region global", false, own},
+		{"no key", unkeyed, key, nobody, nil, "set ZAI_API_KEY", true, nil},
+		{"the other platform's key", keyed, nobody, key, nil, "accepted by china: set --region china", true, append(own, key+" china "+chinaAPI)},
+		{"nobody's key", keyed, nobody, nobody, nil, "refused the API key", true, append(own, key+" china "+chinaAPI)},
+		{"no connection", append(keyed, "ZAI_BASE_URL=http://127.0.0.1:1/api/paas/v4"), key, nobody, nil, "no connection to 127.0.0.1:1", true, []string{key + " global http://127.0.0.1:1/api/paas/v4"}},
+		{"a host", keyed, key, nobody, cursor(entry(here, key)), "ok       hosts    set up: cursor", false, append(own, own...)},
+		{"a key in a host alone", unkeyed, key, nobody, nil, "the hosts have their own", false, own},
+		{"a host whose key is refused", unkeyed, key, nobody, cursor(entry(here, "another")), "cursor: its key is refused by region global", true, []string{"another global " + globalAPI}},
+		{"a host whose key is the other platform's", unkeyed, key, nobody, withArgs(`"--region","china"`), "cursor: its key is refused by region china", true, []string{key + " china " + chinaAPI}},
+		{"a host with a key file", unkeyed, key, nobody, func() {
+			write("key", key+"\n")
+			write(".cursor/mcp.json", strings.Replace(entry(here, home+"/key"), "ZAI_API_KEY", "ZAI_API_KEY_FILE", 1))
+		}, "ok       hosts    set up: cursor", false, own},
+		{"a host whose key file is missing", unkeyed, key, nobody, func() { require.NoError(t, os.Remove(filepath.Join(home, "key"))) }, "cursor: has a key file that cannot be read", true, nil},
+		{"a host that uses the sandbox", keyed, key, nobody, cursor(`{"mcpServers":{"zai-image":{"command":"x","args":["--sandbox"],"env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
+		{"a host that asks for the key", keyed, key, nobody, cursor(entry(here, "${input:zai-key}")), "ok       hosts    set up: cursor", false, own},
+		{"a host with another address", unkeyed, key, nobody, withArgs(`"--base-url=` + ownAPI + `","--region=global"`), "ok       hosts    set up: cursor", false, []string{key + " global " + ownAPI}},
+		{"a host that fills in the address", unkeyed, key, nobody, withArgs(`"--base-url","${URL}"`), "ok       hosts    set up: cursor", false, nil},
+		{"a server elsewhere", keyed, key, nobody, cursor(`{"mcpServers":{"zai-image":{"url":"https://x/mcp","env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
+		{"a host without any key setting", keyed, key, nobody, cursor(fmt.Sprintf(`{"mcpServers":{"zai-image":{"command":%q}}}`, here)), "ok       hosts    set up: cursor", false, own},
+		{"a program that does not exist", keyed, key, nobody, cursor(entry("/does/not/exist", key)), "cursor: starts /does/not/exist, which does not exist", true, own},
+		{"a host with the placeholder", keyed, key, nobody, cursor(entry(here, "your-zai-api-key")), "cursor: has no key; put yours in place of", true, own},
+		{"an invalid configuration", keyed, key, nobody, func() {
+			write(".cursor/mcp.json", entry(here, key))
+			write(".gemini/settings.json", "{")
+		}, "settings.json cannot be read; set up: cursor", true, append(own, own...)},
+		{"a key file that does not exist", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, key, nobody, nil, "PROBLEM  key      ZAI_API_KEY_FILE cannot be read", true, own},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.before != nil {
+				tt.before()
+			}
+			s := &service{keys: map[string]string{globalAPI: tt.global, chinaAPI: tt.china, ownAPI: key}}
+			p := newProcess(t, home, tt.env)
+			p.NewClient = s.newClient(t)
+			p.NetworkFileSystem = func(string) (string, bool) { return "", false }
+			out, errs, exit := execute(t, p, "doctor")
+			assert.Contains(t, out, tt.want)
+			assert.NotContains(t, out+errs, key)
+			assert.Equal(t, tt.asked, s.asked, "keys are sent where the hosts send them")
+			assert.Len(t, strings.Split(strings.TrimSpace(out), "\n"), 4, "one line for each check")
+			assert.Equal(t, map[bool]int{true: 3, false: 0}[tt.fails], exit, errs)
+		})
+	}
+}
+
+func TestDoctor_NetworkFileSystem(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p := newProcess(t, t.TempDir(), []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{Key: "the-key"}), "ZAI_IMAGE_STORE=" + folder})
+	p.NetworkFileSystem = func(f string) (string, bool) { return "NFS", f == folder }
+	out, errs, exit := execute(t, p, "doctor")
+	assert.Zero(t, exit, "a warning is no problem: %s", errs)
+	assert.Contains(t, out, "WARNING  catalog")
+	assert.Contains(t, out, "is on NFS")
+}
+
+func TestDoctor_MirroredFolder(t *testing.T) {
+	t.Parallel()
+	env := []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{}), "ZAI_IMAGE_STORE=" + filepath.Join(t.TempDir(), "OneDrive", "Pictures")}
+	out, errs, exit := run(t, env, "doctor")
+	assert.Zero(t, exit, out+errs)
+	assert.Contains(t, out, "WARNING  catalog")
+	assert.Contains(t, out, "OneDrive copies to other machines")
+	out, _, _ = run(t, append(env, "ZAI_IMAGE_CATALOG="+filepath.Join(t.TempDir(), "c.db")), "doctor")
+	assert.NotContains(t, out, "WARNING")
+}
+
+// The doctor checks the folder that a host's entry names, as the host's server
+// would use it.
+func TestDoctor_HostFolders(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	file := filepath.Join(home, "a-file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "key"), []byte("\xff\xfek\x00e\x00y\x00"), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(home, ".cursor"), 0o700))
+	here, err := os.Executable()
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name  string
+		args  []string
+		env   map[string]string
+		off   bool
+		want  string
+		fails bool
+		made  string // folder below home
+	}{
+		{"below home", nil, map[string]string{"ZAI_IMAGE_STORE": "~/ai"}, false, "ok       hosts    set up: cursor", false, "ai"},
+		{"in a flag", []string{"--store=~/flag"}, nil, false, "ok       hosts    set up: cursor", false, "flag"},
+		{"not writable", []string{"--store", filepath.Join(file, "ai")}, nil, false, "cursor: cannot write to its folder " + filepath.Join(file, "ai"), true, ""},
+		{"relative", nil, map[string]string{"ZAI_IMAGE_STORE": "ai"}, false, "cursor: keeps its images at the relative path ai, a different place", true, ""},
+		{"relative catalog", []string{"--catalog=c.db"}, nil, false, "cursor: keeps its images at the relative path c.db", true, ""},
+		{"filled in by the host", []string{"--store=${workspaceFolder}/ai"}, nil, false, "ok       hosts    set up: cursor", false, ""},
+		{"switched off", []string{"--store=ai"}, nil, true, "ok       hosts    set up: cursor", false, ""},
+		{"elsewhere", []string{"--store=s3://bucket"}, nil, false, "ok       hosts    set up: cursor", false, ""},
+		{"mirrored", []string{"--store=~/Dropbox/ai"}, nil, false, "WARNING  catalog  " + filepath.Join(home, "Dropbox", "ai", ".catalog.db") + " is in a folder that Dropbox copies", false, "Dropbox/ai"},
+		{"mirrored, catalog elsewhere", []string{"--store=~/Dropbox/ai", "--catalog=" + filepath.Join(home, "c.db")}, nil, false, "ok       hosts    set up: cursor\n", false, ""},
+		{"key file", nil, map[string]string{"ZAI_API_KEY_FILE": "~/key"}, false, "ok       hosts    set up: cursor", false, ""},
+		{"empty key file", nil, map[string]string{"ZAI_API_KEY_FILE": "~/a-file"}, false, "cursor: has an empty key file: " + file, true, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			entry, err := json.Marshal(map[string]any{"mcpServers": map[string]any{"zai-image": map[string]any{"command": here, "args": tt.args, "env": tt.env, "disabled": tt.off}}})
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(home, ".cursor", "mcp.json"), entry, 0o600))
+			p := newProcess(t, home, []string{"ZAI_API_KEY=key", "ZAI_IMAGE_STORE=" + t.TempDir()})
+			p.NewClient = (&service{keys: map[string]string{globalAPI: "key"}}).newClient(t)
+			out, _, exit := execute(t, p, "doctor")
+			assert.Equal(t, tt.fails, exit != 0, out)
+			assert.Contains(t, out, tt.want)
+			if tt.made != "" {
+				assert.DirExists(t, filepath.Join(home, filepath.FromSlash(tt.made)))
+			}
+			assert.NoDirExists(t, filepath.Join(home, "~"))
+		})
+	}
+}

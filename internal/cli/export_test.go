@@ -1,0 +1,8 @@
+package cli
+
+const Version = version
+
+var (
+	MirroredBy = mirroredBy
+	ExpandHome = expandHome
+)

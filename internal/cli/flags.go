@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// logFlags are the flags that all commands share.
+type logFlags struct {
+	LogLevel  choice `help:"Minimum level of messages logged to stderr: debug, info, warn, error." enum:"debug,info,warn,error" default:"info" env:"ZAI_IMAGE_LOG_LEVEL"`
+	LogFormat choice `help:"Format of the log: text or json." enum:"text,json" default:"text" env:"ZAI_IMAGE_LOG_FORMAT"`
+}
+
+// libraryFlags name the image library.
+type libraryFlags struct {
+	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
+	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
+}
+
+// upstreamFlags configure how images are generated.
+type upstreamFlags struct {
+	Region        choice      `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
+	BaseURL       string      `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for image downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
+	Sandbox       bool        `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
+	MaxConcurrent concurrency `help:"Requests in flight for the API key; further ones wait in turn. auto = the limits of the models (cogview-4-250304 5, glm-image 1), or one number that applies to each model." default:"auto" env:"ZAI_IMAGE_MAX_CONCURRENT"`
+	DailyBudget   dollars     `help:"US dollars per UTC day and owner; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
+}
+
+// webFlags configure the transports http and sse.
+type webFlags struct {
+	Listen       string        `help:"Address for http and sse; port 0 picks a free one, named in the log." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
+	PublicURL    string        `name:"public-url" help:"Base of download links, and a Host and Origin of this server (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
+	AuthTokens   filePath      `help:"File of name:token lines for http and sse; the name owns the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	AllowOrigin  []string      `help:"Another browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
+	LinkLifetime time.Duration `help:"Lifetime of download links." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
+}
+
+// filePath names a file or folder. A leading ~/ stands for the user's home
+// folder: shells do not expand it in --flag=~/x, and hosts do not expand it in
+// variables.
+type filePath string
+
+// pathMapper returns a kong mapper that expands the home folder in a filePath.
+func pathMapper(home string) kong.Mapper {
+	return kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var name string
+		if err := ctx.Scan.PopValueInto("value", &name); err != nil {
+			return err
+		}
+		target.SetString(expandHome(name, home))
+		return nil
+	})
+}
+
+// hasVariable reports whether a path begins with a variable that neither the
+// shell nor the host has replaced. Images would go to a folder of that name in
+// the current one.
+func (p filePath) hasVariable() bool {
+	name := string(p)
+	return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "{env:") || strings.HasPrefix(name, "%") && strings.Count(name, "%") > 1
+}
+
+// absolute returns the path made absolute, "" for no path.
+func (p filePath) absolute() (string, error) {
+	if p == "" {
+		return "", nil
+	}
+	return filepath.Abs(string(p))
+}
+
+// choice is one of a few words. Case and surrounding spaces are ignored, for
+// the free text fields of desktop hosts.
+type choice string
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong.
+func (c *choice) UnmarshalText(text []byte) error {
+	*c = choice(strings.ToLower(strings.TrimSpace(string(text))))
+	return nil
+}
+
+// dollars is an amount of money in US dollars.
+type dollars float64
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong. It rejects a
+// comma, which is a decimal point in some countries and separates thousands in
+// others.
+func (d *dollars) UnmarshalText(text []byte) error {
+	amount, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil {
+		return fmt.Errorf("%q is not an amount of dollars like 5 or 0.50", text)
+	}
+	*d = dollars(amount)
+	return nil
+}
+
+// concurrency is a number of requests in flight, 0 for the limits of the model
+// table.
+type concurrency int
+
+// UnmarshalText implements encoding.TextUnmarshaler for kong.
+func (c *concurrency) UnmarshalText(text []byte) error {
+	word := strings.ToLower(strings.TrimSpace(string(text)))
+	if word == "auto" {
+		*c = 0
+		return nil
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is neither auto nor a number of at least 1", text)
+	}
+	*c = concurrency(n)
+	return nil
+}
+
+// expandHome replaces a leading ~ or ~/ by the home folder, if that is known.
+// Home folders of other users (~name) are left as they are.
+func expandHome(name, home string) string {
+	rest, found := strings.CutPrefix(name, "~")
+	if !found || home == "" || rest != "" && !os.IsPathSeparator(rest[0]) {
+		return name
+	}
+	return filepath.Join(home, rest)
+}
+
+// warnOfRelative logs where relative paths lead: hosts start servers in any
+// folder, often the user's project.
+func warnOfRelative(log *slog.Logger, c libraryFlags) {
+	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
+		if full, err := path.absolute(); err == nil && path != "" && !filepath.IsAbs(string(path)) {
+			log.Warn("resolved a relative path against the folder that the host started the server in", "flag", flag, "given", string(path), "path", full)
+		}
+	}
+}

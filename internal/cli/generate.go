@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+)
+
+type generateCommand struct {
+	libraryFlags
+	upstreamFlags
+	Model   string   `help:"Model (default cogview-4-250304)." env:"ZAI_IMAGE_MODEL" placeholder:"NAME"`
+	Size    string   `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
+	Quality string   `help:"standard or hd." placeholder:"NAME"`
+	N       int      `short:"n" help:"Number of images, 1 to 4; each is billed." placeholder:"N"`
+	Output  filePath `short:"o" help:"Write a copy of the image to this file; - is standard output." placeholder:"FILE"`
+	Prompt  string   `arg:"" help:"What to show."`
+}
+
+// toStdout is the value of -o for standard output.
+const toStdout = "-"
+
+// Run generates images through the tool that agents use, and prints the path
+// and the URI of each on its own line. Progress goes to stderr.
+func (c *generateCommand) Run(ctx context.Context, p *program) error {
+	output, err := c.output(isTerminal(p.Stdout))
+	if err != nil {
+		return err
+	}
+	settings := serverSettings{
+		upstream: c.upstreamFlags, model: c.Model, inline: tools.InlineNone,
+		wait: 15 * time.Minute, grace: time.Minute, atTerminal: true, locator: resources.Locator{Path: true},
+	}
+	if err := settings.check(); err != nil {
+		return err
+	}
+	log := p.errorLog()
+	library, err := p.library(c.libraryFlags, log)
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	server, err := p.newServer(ctx, settings, library, log)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	session, err := server.Client(context.WithoutCancel(ctx), programName+"-generate", version)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if err := server.Recover(ctx); err != nil { // the call below reports what is wrong with the library
+		log.WarnContext(ctx, "failed to resume images of earlier processes", "error", err)
+	}
+	// A signal gives up what was not sent yet. Paid images are waited for and printed.
+	defer context.AfterFunc(ctx, func() {
+		fmt.Fprintln(p.Stderr, "Finishing what is paid for; a second signal ends the program at once.")
+		server.Close()
+	})()
+	result, err := c.call(context.WithoutCancel(ctx), session, newCallProgress(p.Stderr))
+	if err != nil {
+		return err
+	}
+	return p.printImages(result, output)
+}
+
+// output returns the absolute path for the copy, toStdout, or "" for no copy.
+// It fails if nothing could be written there, before an image is paid for.
+func (c *generateCommand) output(stdoutIsTerminal bool) (string, error) {
+	if c.Output == toStdout {
+		switch {
+		case c.N > 1:
+			return "", &usageError{"-o -: standard output takes one image, not several", "Leave -n out, or name a file."}
+		case stdoutIsTerminal:
+			return "", &usageError{"-o -: a terminal cannot show an image file", "Redirect standard output to a file or a program, or name a file with -o."}
+		}
+		return toStdout, nil
+	}
+	output, err := c.Output.absolute()
+	if err == nil && output != "" {
+		err = checkWritable(output)
+	}
+	if err != nil {
+		return "", &usageError{"-o: " + err.Error(), "Name a file in an existing folder that can be written to."}
+	}
+	return output, nil
+}
+
+// call calls generate_image over a session.
+func (c *generateCommand) call(ctx context.Context, session *client.Client, progress *callProgress) (*mcp.CallToolResult, error) {
+	request := mcp.CallToolRequest{}
+	request.Params.Name = "generate_image"
+	request.Params.Arguments = c.arguments()
+	request.Params.Meta = &mcp.Meta{ProgressToken: "terminal"}
+	session.OnNotification(progress.handle)
+	defer progress.end()
+	return session.CallTool(ctx, request)
+}
+
+func (c *generateCommand) arguments() map[string]any {
+	arguments := map[string]any{"prompt": c.Prompt}
+	for name, value := range map[string]string{"model": c.Model, "size": c.Size, "quality": c.Quality} {
+		if value != "" {
+			arguments[name] = value
+		}
+	}
+	if c.N != 0 {
+		arguments["n"] = c.N
+	}
+	return arguments
+}
+
+// printImages prints a result and writes the copies. It fails with errFailed,
+// after it printed the reason, unless every image was saved and copied.
+func (p *program) printImages(result *mcp.CallToolResult, output string) error {
+	text := firstText(result)
+	if result.IsError {
+		fmt.Fprintln(p.Stderr, text)
+		return errFailed
+	}
+	images, err := structuredImages(result)
+	if err != nil {
+		return err
+	}
+	failed := false
+	for i, image := range images {
+		if image.Status != resources.StatusSaved {
+			failed = true
+			continue
+		}
+		path, lines := image.Path, p.Stdout
+		switch output {
+		case "":
+		case toStdout:
+			lines = p.Stderr
+			err = writeFile(p.Stdout, image.Path)
+		default:
+			path = numbered(output, i, len(images))
+			err = copyFile(path, image.Path)
+		}
+		if err != nil {
+			fmt.Fprintf(p.Stderr, "failed to write the copy for -o: %v\n", err)
+			path, failed, err = image.Path, true, nil
+		}
+		fmt.Fprintf(lines, "%s\n%s\n", path, image.URI)
+	}
+	summary, rest, _ := strings.Cut(text, "\n")
+	fmt.Fprintln(p.Stderr, summary)
+	if failed {
+		fmt.Fprintln(p.Stderr, rest)
+		return errFailed
+	}
+	return nil
+}
+
+// firstText returns a result's text, safe to print.
+func firstText(result *mcp.CallToolResult) string {
+	for _, content := range result.Content {
+		if text, ok := content.(mcp.TextContent); ok {
+			return plaintext.Text(text.Text)
+		}
+	}
+	return ""
+}
+
+func structuredImages(result *mcp.CallToolResult) ([]resources.Entry, error) {
+	var structured struct {
+		Images []resources.Entry `json:"images"`
+	}
+	raw, err := json.Marshal(result.StructuredContent)
+	if err == nil {
+		err = json.Unmarshal(raw, &structured)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the tool's result: %w", err)
+	}
+	return structured.Images, nil
+}
+
+// numbered returns the name of the i-th of several copies: kitten.png,
+// kitten-2.png.
+func numbered(path string, i, count int) string {
+	if count == 1 || i == 0 {
+		return path
+	}
+	extension := filepath.Ext(path)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, extension), i+1, extension)
+}

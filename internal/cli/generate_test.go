@@ -1,0 +1,82 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// With --sandbox the program starts its own sandbox, which takes about a
+// second for an image.
+func TestGenerate_BuiltInSandbox(t *testing.T) {
+	t.Parallel()
+	copied := filepath.Join(t.TempDir(), "kitten.png")
+	p := newProcess(t, t.TempDir(), nil)
+	p.NewClient = nil
+	out, errs, exit := execute(t, p, "generate", "--sandbox", "-o", copied, "-n", "2", "--size", "512x512", "A cute little kitten")
+	require.Zero(t, exit, errs)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	require.Len(t, lines, 4)
+	assert.Equal(t, copied, lines[0])
+	assert.Regexp(t, `^zai-image://images/[0-9a-z]{26}$`, lines[1])
+	for _, path := range []string{lines[0], lines[2]} {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.True(t, bytes.HasPrefix(b, []byte("\x89PNG")))
+	}
+	assert.Contains(t, errs, "generating")
+	assert.Contains(t, errs, "sandbox")
+}
+
+// An -o that cannot be written is reported before the image is paid for.
+func TestGenerate_OutputIsCheckedFirst(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	readOnly := filepath.Join(folder, "read-only.png")
+	require.NoError(t, os.WriteFile(readOnly, []byte("mine"), 0o400))
+	for name, tt := range map[string]struct{ args, want []string }{
+		"no folder":  {[]string{"-o", filepath.Join(folder, "none", "x.png")}, []string{"-o: ", "there is no folder " + filepath.Join(folder, "none")}},
+		"a folder":   {[]string{"-o", folder}, []string{"is a folder"}},
+		"below file": {[]string{"-o", filepath.Join(readOnly, "x.png")}, []string{"-o: "}},
+		"several":    {[]string{"-o", "-", "-n", "2"}, []string{"one image, not several"}},
+		"read-only":  {[]string{"-o", readOnly}, []string{"-o: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "read-only" && (os.Getuid() == 0 || runtime.GOOS == "windows") {
+				t.Skip("NOT TESTED here: this user may write to every file")
+			}
+			store := filepath.Join(t.TempDir(), "store")
+			out, errs, exit := run(t, []string{"ZAI_IMAGE_STORE=" + store}, append([]string{"generate", "--sandbox", "--size", "512x512", "a fox"}, tt.args...)...)
+			assert.Equal(t, 2, exit, errs)
+			assert.Empty(t, out)
+			for _, want := range tt.want {
+				assert.Contains(t, errs, want)
+			}
+			assert.NoDirExists(t, store, "nothing was generated")
+		})
+	}
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "the check leaves no files")
+}
+
+func TestGenerate_OutputToStdout(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	out, errs, exit := run(t, []string{"ZAI_IMAGE_STORE=" + folder}, "generate", "--sandbox", "--size", "512x512", "-o", "-", "a fox")
+	require.Zero(t, exit, errs)
+	saved := savedIn(t, folder)
+	require.Len(t, saved, 1)
+	want, err := os.ReadFile(saved[0])
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, []byte(out)), "the bytes and nothing else")
+	assert.Contains(t, errs, saved[0])
+	assert.Contains(t, errs, "zai-image://images/")
+	assert.NoFileExists(t, "-")
+}

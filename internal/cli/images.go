@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"zai-image-mcp/resources"
+)
+
+// imagesCommand holds the commands that manage the library, and the flags that
+// they share.
+type imagesCommand struct {
+	libraryFlags
+	Owner string `help:"Owner of the images; over HTTP the name of the token (default: local; for spend: everybody)." placeholder:"NAME"`
+
+	List    imagesListCommand    `cmd:"" help:"List images, newest first."`
+	Show    imagesShowCommand    `cmd:"" help:"Print all details of an image as JSON."`
+	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file."`
+	Rm      imagesRmCommand      `cmd:"" help:"Delete images with their files; their cost still counts."`
+	Spend   imagesSpendCommand   `cmd:"" help:"Print what was spent, by day, owner and model."`
+	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
+	Repair  imagesRepairCommand  `cmd:"" help:"Quarantine damaged files, delete stale ones, and fetch paid images again. Exits 3 if problems remain."`
+	Reindex imagesReindexCommand `cmd:"" help:"Add files missing from the catalog. Exits 3 if a file is not an image."`
+}
+
+// owner returns the owner of the images.
+func (c *imagesCommand) owner() string { return cmp.Or(c.Owner, localOwner) }
+
+// open opens the library, which may have no catalog yet. It fails if the folder
+// of --store does not exist: reading a library must not create one, so that a
+// misspelled name is noticed.
+func (c *imagesCommand) open(p *program, log *slog.Logger) (*resources.Library, error) {
+	library, err := p.library(c.libraryFlags, log)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(library.Folder()); c.Store != "" && (err != nil || !info.IsDir()) {
+		return nil, &usageError{
+			"--store: there is no folder " + library.Folder(),
+			"Name the library with --store (ZAI_IMAGE_STORE) and --catalog (ZAI_IMAGE_CATALOG); the first image creates a new one.",
+		}
+	}
+	return library, nil
+}
+
+// openExisting opens a library that has a catalog. If no library is named and
+// the user has no images yet, it fails with resources.ErrNotFound.
+func (c *imagesCommand) openExisting(p *program, log *slog.Logger) (*resources.Library, error) {
+	library, err := c.open(p, log)
+	switch {
+	case err != nil || library.Exists():
+		return library, err
+	case c.Store != "" || c.Catalog != "":
+		return nil, fmt.Errorf("there is no catalog for %s; images reindex creates one from the files there", library.Folder())
+	default:
+		return nil, resources.ErrNotFound
+	}
+}
+
+// find returns an image of the owner by id or URI.
+func (c *imagesCommand) find(ctx context.Context, library *resources.Library, id string) (resources.Image, error) {
+	image, err := library.Image(ctx, c.owner(), parseID(id))
+	if err != nil {
+		return image, fmt.Errorf("%s: %w", id, err)
+	}
+	return image, nil
+}
+
+// entryOf returns what images list and show print of an image as JSON.
+func entryOf(ctx context.Context, library *resources.Library, image resources.Image) resources.Entry {
+	return library.Entry(ctx, image, resources.Locator{Path: true})
+}
+
+// parseID returns the id in an id or the URI of an image.
+func parseID(text string) string {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if id, _, ok := resources.ParseURI(text); ok {
+		return id
+	}
+	return text
+}

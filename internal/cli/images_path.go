@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"zai-image-mcp/resources"
+)
+
+type imagesPathCommand struct {
+	ID string `arg:"" help:"Id or zai-image:// URI."`
+}
+
+// Run prints the path of an image's file.
+func (c *imagesPathCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
+	library, err := images.openExisting(p, p.log())
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	image, err := images.find(ctx, library, c.ID)
+	if err != nil {
+		return err
+	}
+	if image.State != resources.Saved {
+		return fmt.Errorf("%s is not saved but %s", image.ID, image.Status())
+	}
+	_, err = fmt.Fprintln(p.Stdout, library.Path(image))
+	return err
+}

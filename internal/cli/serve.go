@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/mcpserver"
+	"zai-image-mcp/internal/web"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+)
+
+type serveCommand struct {
+	libraryFlags
+	upstreamFlags
+	webFlags
+	Transport     choice        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
+	Inline        choice        `help:"What a result carries of an image inline: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Structured    choice        `help:"Structured content in results: auto (left out for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
+	StoreShownAs  string        `help:"Name of the image folder on the host's machine, for a server in a container over stdio; none leaves paths out of results." env:"ZAI_IMAGE_STORE_SHOWN_AS" placeholder:"FOLDER"`
+	Wait          time.Duration `help:"Longest time a call waits before it returns an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
+	ShutdownGrace time.Duration `help:"Time for paid work to finish at SIGTERM, a closed terminal (SIGHUP) or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
+}
+
+// Run serves MCP until the host closes stdin or ctx ends.
+func (c *serveCommand) Run(ctx context.Context, p *program) error {
+	settings := serverSettings{
+		upstream: c.upstreamFlags, model: c.Model, inline: tools.Inline(c.Inline), structured: mcpserver.Structured(c.Structured),
+		wait: c.Wait, grace: c.ShutdownGrace,
+	}
+	if err := settings.check(); err != nil {
+		return err
+	}
+	log := p.log()
+	library, err := p.library(c.libraryFlags, log)
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	if c.Transport == "stdio" {
+		return c.serveStdio(ctx, p, settings, library, log)
+	}
+	return c.serveWeb(ctx, p, settings, library, log)
+}
+
+func (c *serveCommand) serveStdio(ctx context.Context, p *program, settings serverSettings, library *resources.Library, log *slog.Logger) error {
+	settings.maxMessage = limit.StdioMaxAnswer
+	settings.locator = resources.Locator{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
+	s, err := p.newServer(ctx, settings, library, log)
+	if err != nil {
+		return err
+	}
+	warnOfRelative(log, c.libraryFlags)
+	return s.ServeStdio(ctx, p.Stdin, p.Stdout)
+}
+
+// serveWeb serves MCP over HTTP. It takes the address before anything else.
+func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings serverSettings, library *resources.Library, log *slog.Logger) error {
+	if c.LinkLifetime <= 0 {
+		return &usageError{"--link-lifetime must be positive", seeHelp}
+	}
+	endpoint, err := web.Listen(ctx, web.ListenConfig{
+		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), AllowOrigins: c.AllowOrigin, SSE: c.Transport == "sse",
+	})
+	if setting, ok := errors.AsType[*web.ConfigError](err); ok {
+		return &usageError{setting.Error(), setting.Hint}
+	}
+	if err != nil {
+		return err
+	}
+	links := resources.NewLinks(library, endpoint.Base(), c.LinkLifetime)
+	settings.locator, settings.metrics = resources.Locator{Links: links}, true
+	s, err := p.newServer(ctx, settings, library, log)
+	if err != nil {
+		return errors.Join(err, endpoint.Listener.Close())
+	}
+	var reload <-chan os.Signal
+	if c.reloadsTokens() {
+		signals, stop := hangUps()
+		defer stop()
+		reload = signals
+	}
+	return web.Serve(ctx, web.Config{
+		Endpoint: endpoint, App: s.Server, Links: links, Telemetry: s.telemetry, Limits: limit.Default(), Grace: settings.grace, Reload: reload,
+		Now: time.Now, Log: log,
+	})
+}
+
+// reloadsTokens reports whether SIGHUP makes the server read the tokens again,
+// rather than end.
+func (c *serveCommand) reloadsTokens() bool {
+	return c.Transport != "stdio" && c.AuthTokens != ""
+}

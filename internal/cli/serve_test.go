@@ -1,0 +1,110 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// In a container the folder has another name than on the host's machine.
+func TestServe_StoreShownAs(t *testing.T) {
+	t.Parallel()
+	const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"a fox","size":"512x512"}}}`
+	for shown, want := range map[string]string{"": "same", "none": "", "/home/me/ai/": "/home/me/ai/", `C:\Users\me\ai`: `C:\Users\me\ai\`} {
+		folder := t.TempDir()
+		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + folder, "ZAI_IMAGE_STORE_SHOWN_AS=" + shown}, call)
+		var response struct {
+			Result struct {
+				Content           []struct{ Text string }
+				StructuredContent struct{ Images []struct{ Path string } }
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &response))
+		saved := savedIn(t, folder)
+		require.Len(t, saved, 1)
+		relative, err := filepath.Rel(folder, saved[0])
+		require.NoError(t, err)
+		switch text := response.Result.Content[0].Text; {
+		case want == "":
+			assert.NotContains(t, text, "file:")
+			assert.NotContains(t, out, path.Base(folder)+"/2", "no path of this machine")
+		case want == "same":
+			want = saved[0]
+		case strings.Contains(want, `\`):
+			want += strings.ReplaceAll(filepath.ToSlash(relative), "/", `\`)
+		default:
+			want += filepath.ToSlash(relative)
+		}
+		assert.Equal(t, want, response.Result.StructuredContent.Images[0].Path)
+		assert.Contains(t, response.Result.Content[0].Text, want)
+	}
+}
+
+// The folder is inside the container.
+func TestDockerfile_HidesPaths(t *testing.T) {
+	assert.Contains(t, string(readRepository(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
+}
+
+// A client that handles results first does not know the token of a notification
+// that is sent directly before its result, or after it.
+func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
+	t.Parallel()
+	for _, prompt := range []string{"a fox", "sandbox:content_blocked"} {
+		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + t.TempDir()},
+			`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
+			`{"jsonrpc":"2.0","method":"notifications/initialized"}`, fmt.Sprintf(
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":%q,"n":2,"size":"512x512"},"_meta":{"progressToken":"p"}}}`, prompt))
+		last, ended := -1.0, false
+		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+			var message struct {
+				ID     int
+				Method string
+				Params struct {
+					Progress, Total float64
+					Message         string
+				}
+			}
+			require.NoError(t, d.Decode(&message))
+			ended = ended || message.ID == 1
+			if message.Method == "notifications/progress" {
+				assert.False(t, ended, "nothing comes after the result")
+				assert.Greater(t, message.Params.Progress, last, message.Params.Message)
+				last = message.Params.Progress
+				assert.Less(t, last, message.Params.Total)
+			}
+		}
+		assert.True(t, ended)
+		assert.GreaterOrEqual(t, strings.Count(out, "generating"), 1)
+	}
+}
+
+func TestServe_TokenFileOfWindows(t *testing.T) {
+	t.Parallel()
+	const token = "a-token-of-more-than-thirty-two-bytes"
+	utf16 := "\xff\xfe" + strings.Join(strings.Split("name:"+token+"\r\n", ""), "\x00") + "\x00"
+	for name, text := range map[string]string{"UTF-8 with BOM": "\ufeffname:" + token + "\r\n", "UTF-16": utf16} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "tokens")
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			log, stop := start(t, newProcess(t, t.TempDir(), []string{"ZAI_IMAGE_LOG_FORMAT=json"}),
+				"--sandbox", "--transport", "http", "--listen", "127.0.0.1:0", "--auth-tokens", file)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listening(t, log)+"/metrics", http.NoBody)
+			require.NoError(t, err)
+			request.Header.Set("Authorization", "Bearer "+token)
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			assert.Equal(t, http.StatusOK, response.StatusCode)
+			assert.Zero(t, stop())
+		})
+	}
+}

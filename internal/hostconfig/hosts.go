@@ -1,0 +1,139 @@
+package hostconfig
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// ServerName is the name of the entry.
+const ServerName = "zai-image"
+
+// Machine is what decides where configuration files are.
+type Machine struct {
+	OS   string // as runtime.GOOS
+	Home string // the user's home folder
+	Env  func(string) string
+	// Glob returns matching files as filepath.Glob does. Nil matches none.
+	Glob func(pattern string) ([]string, error)
+}
+
+// Host is an MCP host.
+type Host struct {
+	Name    string
+	file    func(Machine) string
+	servers []string // path of the object that holds the servers, from the root
+	env     string   // field of an entry that holds its environment
+	entry   func(Server) object
+	toml    bool
+	inputs  bool // the host can ask for the key
+}
+
+// hosts is the table of hosts. Sources: each host's own documentation of its
+// MCP configuration.
+func hosts() []Host {
+	return []Host{
+		{Name: "claude-desktop", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: claudeDesktopFile},
+		{Name: "claude-code", servers: []string{"mcpServers"}, env: "env", entry: typedStdio, file: func(m Machine) string {
+			if dir := m.Env("CLAUDE_CONFIG_DIR"); dir != "" {
+				return filepath.Join(dir, ".claude.json")
+			}
+			return filepath.Join(m.Home, ".claude.json")
+		}},
+		{Name: "vscode", servers: []string{"servers"}, env: "env", entry: vscode, inputs: true, file: func(m Machine) string {
+			return appData(m, "Code", "User", "mcp.json")
+		}},
+		{Name: "cursor", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".cursor", "mcp.json")},
+		{Name: "codex", servers: []string{"mcp_servers"}, env: "env", entry: stdio, toml: true, file: inFolder("CODEX_HOME", ".codex", "config.toml")},
+		{Name: "gemini", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
+		{Name: "opencode", servers: []string{"mcp"}, env: "environment", entry: opencode, file: opencodeFile},
+		// ZCode drops entries with fields that it does not define (https://zcode.z.ai/en/docs/mcp-services).
+		{Name: "zcode", servers: []string{"mcp", "servers"}, env: "env", entry: stdio, file: inHome(".zcode", "cli", "config.json")},
+		// https://docs.github.com/en/copilot/how-tos/copilot-cli/customize-copilot/add-mcp-servers
+		{Name: "copilot-cli", servers: []string{"mcpServers"}, env: "env", entry: copilot, file: inFolder("COPILOT_HOME", ".copilot", "mcp-config.json")},
+	}
+}
+
+// inHome returns a file in the home folder.
+func inHome(parts ...string) func(Machine) string {
+	return func(m Machine) string { return filepath.Join(append([]string{m.Home}, parts...)...) }
+}
+
+// inFolder returns a file in the folder that a variable names, or in one in the
+// home folder.
+func inFolder(variable, folder, name string) func(Machine) string {
+	return func(m Machine) string {
+		if dir := m.Env(variable); dir != "" {
+			return filepath.Join(dir, name)
+		}
+		return filepath.Join(m.Home, folder, name)
+	}
+}
+
+// claudeDesktopFile is in the package's own folder where Claude Desktop is
+// installed as MSIX, as its installer for Windows does since February 2026.
+func claudeDesktopFile(m Machine) string {
+	const name = "claude_desktop_config.json"
+	if local := m.Env("LOCALAPPDATA"); m.OS == "windows" && local != "" && m.Glob != nil {
+		found, err := m.Glob(filepath.Join(local, "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
+		if err == nil && len(found) > 0 {
+			return filepath.Join(found[0], name)
+		}
+	}
+	return appData(m, "Claude", name)
+}
+
+// opencodeFile is opencode.jsonc if it exists, which opencode reads after
+// opencode.json.
+func opencodeFile(m Machine) string {
+	folder := filepath.Join(m.Home, ".config", "opencode")
+	if config := m.Env("XDG_CONFIG_HOME"); config != "" {
+		folder = filepath.Join(config, "opencode")
+	}
+	commented := filepath.Join(folder, "opencode.jsonc")
+	if m.Glob != nil {
+		if found, err := m.Glob(commented); err == nil && len(found) > 0 {
+			return commented
+		}
+	}
+	return filepath.Join(folder, "opencode.json")
+}
+
+// appData returns a file in the folder for settings of desktop programs.
+func appData(m Machine, parts ...string) string {
+	base := filepath.Join(m.Home, ".config")
+	switch m.OS {
+	case "darwin":
+		base = filepath.Join(m.Home, "Library", "Application Support")
+	case "windows":
+		if base = m.Env("APPDATA"); base == "" {
+			base = filepath.Join(m.Home, "AppData", "Roaming")
+		}
+	default:
+		if config := m.Env("XDG_CONFIG_HOME"); config != "" {
+			base = config
+		}
+	}
+	return filepath.Join(append([]string{base}, parts...)...)
+}
+
+// Names returns the names that Find accepts.
+func Names() (names []string) {
+	for _, h := range hosts() {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
+// Find returns the host of a name.
+func Find(name string) (Host, error) {
+	list := hosts()
+	at := slices.IndexFunc(list, func(h Host) bool { return h.Name == name })
+	if at < 0 {
+		return Host{}, fmt.Errorf("unknown host %q", name)
+	}
+	return list[at], nil
+}
+
+// File returns the file in which the host keeps its servers on this machine.
+func (h Host) File(m Machine) string { return h.file(m) }

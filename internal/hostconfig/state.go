@@ -1,0 +1,65 @@
+package hostconfig
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// State is what a configuration sets for this server.
+type State struct {
+	Present bool
+	NoKey   bool // the placeholder for the key is still there, and a key is needed
+	Off     bool // the user switched the entry off
+	Command string
+	Args    []string
+	Env     map[string]string
+}
+
+// Inspect returns what a configuration sets for this server.
+func (h Host) Inspect(config []byte) (State, error) {
+	if isEmpty(config) {
+		return State{}, nil
+	}
+	all, err := h.read(config)
+	if err != nil {
+		return State{}, err
+	}
+	entry := h.entryOf(all)
+	state := State{Present: entry != nil, Env: map[string]string{}}
+	state.Command, state.Args = commandLine(entry)
+	state.Off = entry["enabled"] == false || entry["disabled"] == true
+	env, _ := entry[h.env].(map[string]any)
+	for name, value := range env {
+		state.Env[name], _ = value.(string)
+	}
+	// The placeholders of all examples begin with "your-".
+	state.NoKey = strings.HasPrefix(state.Env[keyVariable(env)], "your-") && !state.Sandbox()
+	return state, nil
+}
+
+func isEmpty(config []byte) bool {
+	return len(bytes.TrimSpace(bytes.TrimPrefix(config, []byte(utf8BOM)))) == 0
+}
+
+// Sandbox reports whether the entry selects the sandbox, which needs no key.
+func (s State) Sandbox() bool {
+	return slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(s.Setting(sandboxFlag, sandboxVariable)))
+}
+
+// Setting returns the value of a flag or its variable as the program would read
+// it: "true" for --sandbox without a value, "" if neither is set.
+func (s State) Setting(flag, variable string) string {
+	for i, arg := range s.Args {
+		if value, found := strings.CutPrefix(arg, flag+"="); found {
+			return value
+		}
+		if arg == flag && flag != sandboxFlag && i+1 < len(s.Args) {
+			return s.Args[i+1]
+		}
+		if arg == flag {
+			return "true"
+		}
+	}
+	return s.Env[variable]
+}

@@ -1,0 +1,153 @@
+package jobs_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+)
+
+// recorder collects events.
+type recorder struct {
+	mu     sync.Mutex
+	events []jobs.Event
+}
+
+func (r *recorder) record(e jobs.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) all() []jobs.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]jobs.Event{}, r.events...)
+}
+
+// An image is reported once, to every subscriber that is left. A panic of one
+// does not keep the others from it.
+func TestSubscribe(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	var first, second recorder
+	cancel := r.Subscribe(func(jobs.Event) { panic("subscriber") })
+	defer cancel()
+	cancelFirst := r.Subscribe(first.record)
+	r.Subscribe(second.record)
+	made := r.make(t, "a fox")
+	require.Eventually(t, func() bool { return len(second.all()) == 1 }, 5*time.Second, time.Millisecond)
+	assert.Equal(t, []jobs.Event{{Image: imageWithout(made)}}, second.all())
+	assert.Len(t, first.all(), 1)
+	cancelFirst()
+	r.make(t, "another fox")
+	require.Eventually(t, func() bool { return len(second.all()) == 2 }, 5*time.Second, time.Millisecond)
+	assert.Len(t, first.all(), 1)
+}
+
+// imageWithout is an image as its job had it, before it was delivered.
+func imageWithout(i resources.Image) resources.Image {
+	i.Delivered = false
+	return i
+}
+
+// An image of another process is reported once, however many calls wait for it.
+func TestSubscribe_Remote(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {
+		var seen recorder
+		r.Subscribe(seen.record)
+		reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{
+			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
+			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+		})
+		require.NoError(t, err)
+		var followers []*jobs.Job
+		for range 3 {
+			j, err := r.Follow(t.Context(), reserved.New[0], nil)
+			require.NoError(t, err)
+			followers = append(followers, j)
+		}
+		saved, err := r.Library.Save(t.Context(), reserved.New[0], resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		require.NoError(t, err)
+		for _, j := range followers {
+			<-j.Done()
+			assert.Equal(t, resources.Saved, j.Image().State)
+		}
+		require.NoError(t, r.Drain(t.Context()))
+		require.Len(t, seen.all(), 1)
+		assert.Equal(t, saved.ID, seen.all()[0].Image.ID)
+		assert.True(t, seen.all()[0].Remote)
+	})
+}
+
+// An image that this process takes over from a dead one is reported once, as
+// its own, also if several calls waited for it.
+func TestSubscribe_TakenOver(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {
+		link := r.make(t, "a fox").UpstreamURL
+		var seen recorder
+		r.Subscribe(seen.record)
+		reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{
+			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
+		})
+		require.NoError(t, err)
+		i := reserved.New[0]
+		r.sqlf(t, `UPDATE images SET lease_owner='another', lease_until_ms=%d WHERE id='%s'`, time.Now().Add(time.Minute).UnixMilli(), i.ID)
+		var followers []*jobs.Job
+		for range 3 {
+			j, err := r.Follow(t.Context(), i, nil)
+			require.NoError(t, err)
+			followers = append(followers, j)
+		}
+		i.State, i.UpstreamURL = resources.Answered, link
+		require.NoError(t, r.Library.Record(t.Context(), i))
+		r.sqlf(t, `UPDATE images SET lease_until_ms=1 WHERE id='%s'`, i.ID)
+		for _, j := range followers {
+			<-j.Done()
+			assert.Equal(t, resources.Saved, j.Image().State)
+		}
+		require.NoError(t, r.Drain(t.Context()))
+		require.Len(t, seen.all(), 1)
+		assert.True(t, seen.all()[0].Resumed)
+		assert.False(t, seen.all()[0].Remote)
+	})
+}
+
+// Detach may be called more than once.
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	select {
+	case <-r.Detached():
+		require.Fail(t, "detached from the start")
+	default:
+	}
+	r.Detach()
+	r.Detach()
+	<-r.Detached()
+}
+
+// The charge of an image is reported once, however often the image is fetched.
+func TestSubscribe_ChargedOnce(t *testing.T) {
+	t.Parallel()
+	charged := make(chan bool, 10)
+	r := newRig(t, nil)
+	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
+	image := r.make(t, "sandbox:page*8")
+	require.Equal(t, resources.Answered, image.State)
+	assert.True(t, <-charged)
+	for range 2 {
+		j, err := r.Follow(t.Context(), image, nil)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.False(t, <-charged)
+	}
+}

@@ -1,0 +1,86 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"zai-image-mcp/resources"
+)
+
+// record writes an image to the catalog, also during shutdown. What the catalog
+// does not take is written later.
+func (p *Pipeline) record(i resources.Image) error {
+	p.writing.Lock()
+	err := p.write(i)
+	p.writing.Unlock()
+	if err != nil && !errors.Is(err, resources.ErrSettled) {
+		p.Log.Error("failed to record a step", "id", i.ID, "state", string(i.State), "link", i.UpstreamURL, "error", err)
+	}
+	return err
+}
+
+// write is record for a caller that holds p.writing.
+func (p *Pipeline) write(i resources.Image) error {
+	err := p.Library.Record(context.WithoutCancel(p.base), i)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil || errors.Is(err, resources.ErrSettled) {
+		delete(p.pendingWrites, i.ID)
+	} else {
+		p.pendingWrites[i.ID] = i
+	}
+	return err
+}
+
+// recordIf writes an image if the catalog has it in the given state and as this
+// process's. It fails with errLeaseLost if not.
+func (p *Pipeline) recordIf(i resources.Image, state resources.State) error {
+	err := p.Library.RecordIf(context.WithoutCancel(p.base), i, state, p.lease())
+	if errors.Is(err, resources.ErrSettled) {
+		return errLeaseLost
+	}
+	if err != nil {
+		p.Log.Error("failed to record a step", "id", i.ID, "state", string(i.State), "error", err)
+	}
+	return err
+}
+
+// reload returns an image as the catalog has it.
+func (p *Pipeline) reload(i resources.Image) resources.Image {
+	if current, err := p.Library.Image(context.WithoutCancel(p.base), i.Owner, i.ID); err == nil {
+		return current
+	}
+	return i
+}
+
+// flushPending writes the steps of an image that the catalog did not take
+// before.
+func (p *Pipeline) flushPending(id string) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	p.mu.Lock()
+	i, pending := p.pendingWrites[id]
+	p.mu.Unlock()
+	if !pending {
+		return nil
+	}
+	if err := p.write(i); err != nil && !errors.Is(err, resources.ErrSettled) {
+		return err
+	}
+	return nil
+}
+
+// flushAllPending flushes all images. It returns the first error.
+func (p *Pipeline) flushAllPending() error {
+	p.mu.Lock()
+	ids := slices.Collect(maps.Keys(p.pendingWrites))
+	p.mu.Unlock()
+	for _, id := range ids {
+		if err := p.flushPending(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package jobs_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+)
+
+const (
+	breakCatalog  = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
+	repairCatalog = `DROP TRIGGER broken`
+)
+
+// Steps that the catalog does not take are written once it does.
+func TestRecord_CatalogFailsForAWhile(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
+		r.make(t, "a fox")
+		r.sql(t, breakCatalog)
+		call, err := r.Start(t.Context(), order("an owl"), nil)
+		require.NoError(t, err)
+		<-call.Jobs[0].Done()
+		lost := call.Jobs[0].Image()
+		require.NotNil(t, lost.Failure)
+		assert.EqualValues(t, "storage", lost.Failure.Kind)
+		assert.Contains(t, lost.Failure.Hint, lost.UpstreamURL)
+		assert.Equal(t, resources.Submitted, r.image(t, lost.ID).State)
+		refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
+		require.NoError(t, err)
+		<-refused.Jobs[0].Done()
+		r.sql(t, repairCatalog)
+		require.Eventually(t, func() bool {
+			return r.image(t, lost.ID).UpstreamURL != "" && r.image(t, ids(refused)[0]).State == resources.Failed
+		}, 5*time.Second, 10*time.Millisecond)
+		assert.False(t, r.image(t, ids(refused)[0]).Charged, "the money is released")
+		j, err := r.Follow(t.Context(), r.image(t, lost.ID), nil)
+		require.NoError(t, err)
+		<-j.Done()
+		assert.Equal(t, resources.Saved, r.image(t, lost.ID).State)
+		assert.EqualValues(t, 3, r.sandbox.Posts())
+	})
+}
+
+// Images whose steps were not recorded continue as soon as the catalog is
+// repaired.
+func TestRecord_CatalogMended(t *testing.T) {
+	t.Parallel()
+	for name, resume := range map[string]func(t *testing.T, r *rig, id string){
+		"followed": func(t *testing.T, r *rig, id string) {
+			j, err := r.Follow(t.Context(), r.image(t, id), nil)
+			require.NoError(t, err)
+			<-j.Done()
+		},
+		"lease expired": func(t *testing.T, r *rig, _ string) {
+			r.sql(t, `UPDATE images SET lease_until_ms=1`)
+			list, err := r.Recover(t.Context(), false)
+			require.NoError(t, err)
+			for _, j := range list {
+				<-j.Done()
+			}
+		},
+		"next process": func(t *testing.T, r *rig, id string) {
+			next := r.another(t, nil)
+			require.NoError(t, r.Drain(t.Context()))
+			next.sql(t, `UPDATE images SET lease_until_ms=1`)
+			list, err := next.Recover(t.Context(), false)
+			require.NoError(t, err)
+			for _, j := range list {
+				<-j.Done()
+			}
+		},
+	} {
+		for prompt, want := range map[string]resources.State{"an owl": resources.Saved, "sandbox:no_balance": resources.Failed} {
+			t.Run(name+", "+prompt, func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, nil)
+				r.make(t, "a fox")
+				r.sql(t, breakCatalog)
+				call, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				<-call.Jobs[0].Done()
+				id := ids(call)[0]
+				require.Equal(t, resources.Submitted, r.image(t, id).State)
+				r.sql(t, repairCatalog)
+				resume(t, r, id)
+				image := r.another(t, nil).image(t, id)
+				assert.Equal(t, want, image.State)
+				assert.Equal(t, want == resources.Saved, image.Charged)
+				assert.EqualValues(t, 2, r.sandbox.Posts())
+			})
+		}
+	}
+}
+
+// A writer with an outdated view of an image does not overwrite newer state.
+func TestRecord_StaleWriter(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	image := r.abandoned(t, resources.Image{State: resources.Submitted, CostMicroUSD: 10_000})
+	r.sql(t, `UPDATE images SET lease_owner='taker', lease_until_ms=9999999999999`)
+	stale := image
+	image.State, image.UpstreamURL = resources.Answered, "https://x.example/a.png"
+	require.NoError(t, r.Library.Record(t.Context(), image))
+	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
+	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
+	other := r.abandoned(t, resources.Image{State: resources.Queued})
+	other.State = resources.Submitted
+	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "the image is not leased by this process")
+}

@@ -1,0 +1,146 @@
+package jobs_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// Recovery of an image in each state in which a process can leave it.
+func TestRecover_States(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	link := r.make(t, "a fox").UpstreamURL
+	task, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "512x512"})
+	require.NoError(t, err)
+	failed, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "sandbox:task_failed", Size: "512x512"})
+	require.NoError(t, err)
+	posts := r.sandbox.Posts()
+	tests := map[string]struct {
+		left    resources.Image
+		state   resources.State
+		charged bool
+		kind    string
+	}{
+		"queued":                 {resources.Image{State: resources.Queued}, resources.Failed, false, "cancelled"},
+		"submitted":              {resources.Image{State: resources.Submitted}, resources.Unknown, true, "outcome_unknown"},
+		"submitted, with a task": {resources.Image{State: resources.Submitted, TaskID: task.ID}, resources.Saved, true, ""},
+		"the task failed":        {resources.Image{State: resources.Submitted, TaskID: failed.ID}, resources.Failed, false, "content_blocked"},
+		"answered":               {resources.Image{State: resources.Answered, UpstreamURL: link}, resources.Saved, true, ""},
+		"answered, without link": {resources.Image{State: resources.Answered}, resources.Unknown, true, "outcome_unknown"},
+		"could not be fetched":   {resources.Image{State: resources.Answered, UpstreamURL: link, Failure: &resources.Failure{Kind: "download"}}, resources.Saved, true, ""},
+		"unknown":                {resources.Image{State: resources.Unknown, Failure: &resources.Failure{Kind: "outcome_unknown"}}, resources.Unknown, true, "outcome_unknown"},
+	}
+	want := map[string]string{}
+	for name, tt := range tests {
+		tt.left.Prompt, tt.left.CostMicroUSD = name, 10_000
+		want[r.abandoned(t, tt.left).ID] = name
+	}
+	list, err := r.Recover(t.Context(), false)
+	require.NoError(t, err)
+	assert.Len(t, list, len(tests)-1)
+	for _, j := range list {
+		<-j.Done()
+	}
+	for id, name := range want {
+		image, tt := r.image(t, id), tests[name]
+		assert.Equal(t, tt.state, image.State, name)
+		assert.Equal(t, tt.charged, image.Charged, name)
+		if tt.kind == "" {
+			assert.Nil(t, image.Failure, name)
+			_, err := r.Library.Read(t.Context(), image)
+			require.NoError(t, err, name)
+			continue
+		}
+		require.NotNil(t, image.Failure, name)
+		assert.EqualValues(t, tt.kind, image.Failure.Kind, name)
+	}
+	assert.Equal(t, posts, r.sandbox.Posts(), "recovery is free")
+	again, err := r.Recover(t.Context(), false)
+	require.NoError(t, err)
+	assert.Empty(t, again)
+}
+
+// The time between attempts at a download grows with the age of the image.
+func TestNextTry(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for age, wait := range map[time.Duration]time.Duration{
+		0: time.Minute, time.Minute: time.Minute, 10 * time.Minute: 5 * time.Minute, 2 * time.Hour: time.Hour, 5 * 24 * time.Hour: 6 * time.Hour,
+	} {
+		assert.Equal(t, wait, jobs.NextTry(now, now.Add(-age)).Sub(now), age)
+	}
+	assert.Greater(t, jobs.NextTry(now, now.Add(-32*24*time.Hour)).Sub(now), 365*24*time.Hour, "the link must have expired")
+}
+
+// A process that was suspended finds its own queued image in recovery. It does
+// not count as a caller: the caller can still abandon the image.
+func TestRecover_OwnWork(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		slow, err := r.Start(t.Context(), order("sandbox:delay=500ms first"), nil)
+		require.NoError(t, err)
+		queued, err := r.Start(t.Context(), order("queued"), nil)
+		require.NoError(t, err)
+		r.sql(t, `UPDATE images SET lease_until_ms=1`)
+		list, err := r.Recover(t.Context(), false)
+		require.NoError(t, err)
+		assert.Empty(t, list)
+		queued.Abandon()
+		<-queued.Jobs[0].Done()
+		wait(t, slow)
+		assert.EqualValues(t, 1, r.sandbox.Posts())
+	})
+}
+
+// Tasks that never end do not delay downloads.
+func TestRecover_StuckTasks(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		link := r.make(t, "a fox").UpstreamURL
+		for range 20 {
+			r.abandoned(t, resources.Image{State: resources.Submitted, TaskID: "never known"})
+		}
+		answered := r.abandoned(t, resources.Image{State: resources.Answered, UpstreamURL: link})
+		_, err := r.Recover(t.Context(), false)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return r.image(t, answered.ID).State == resources.Saved }, time.Second, 5*time.Millisecond)
+	})
+}
+
+// A task that the service does not know becomes unknown and is polled again
+// later, only by processes of the same backend.
+func TestRecover_UnknownTask(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		call, err := r.Start(t.Context(), poster("sandbox:task_gone"), nil)
+		require.NoError(t, err)
+		<-call.Jobs[0].Done()
+		id := ids(call)[0]
+		require.Equal(t, resources.Unknown, r.image(t, id).State)
+		good, err := r.Client.Submit(t.Context(), zai.ImageRequest{Model: "glm-image", Prompt: "a poster", Size: "512x512"})
+		require.NoError(t, err)
+		r.sql(t, `UPDATE images SET task_id='`+good.ID+`'`)
+		list, err := r.Recover(t.Context(), false)
+		require.NoError(t, err)
+		assert.Empty(t, list, "not at once")
+		next, err := r.Library.NextClaim(t.Context(), resources.Lease{Process: "another"})
+		require.NoError(t, err)
+		assert.WithinDuration(t, time.Now().Add(time.Minute), next, 10*time.Second)
+		sandboxed := r.another(t, func(c *jobs.Config) { c.Sandbox = true })
+		list, err = sandboxed.Recover(t.Context(), true)
+		require.NoError(t, err)
+		assert.Empty(t, list, "the sandbox does not have real tasks")
+		list, err = r.Recover(t.Context(), true)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		<-list[0].Done()
+		assert.Equal(t, resources.Saved, r.image(t, id).State)
+	})
+}

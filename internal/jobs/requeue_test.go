@@ -1,0 +1,108 @@
+package jobs_test
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai/sandbox"
+)
+
+// heldService holds the first request for an image until release is closed, and
+// rejects it then because too many are in flight.
+type heldService struct {
+	http.Handler
+	first         atomic.Bool
+	held, release chan struct{}
+	retryAfter    string // header of the rejection
+}
+
+func newHeldRig(t *testing.T, retryAfter string) (*rig, *heldService) {
+	t.Helper()
+	h := &heldService{held: make(chan struct{}), release: make(chan struct{}), retryAfter: retryAfter}
+	wrap := func(next http.Handler) http.Handler { h.Handler = next; return h }
+	return newServiceRig(t, sandbox.Options{}, wrap, func(c *jobs.Config) { c.BusyPause = time.Millisecond }), h
+}
+
+func (h *heldService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || h.first.Swap(true) {
+		h.Handler.ServeHTTP(w, r)
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	close(h.held)
+	<-h.release
+	if h.retryAfter != "" {
+		w.Header().Set("Retry-After", h.retryAfter)
+	}
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = io.WriteString(w, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`)
+}
+
+// A caller joins an image that its first caller abandoned while the request was
+// in flight. When the request goes back to the queue, the second caller still
+// gets the image.
+func TestRequeue_JoinedAfterAbandon(t *testing.T) {
+	t.Parallel()
+	r, service := newHeldRig(t, "")
+	first, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	<-service.held
+	first.Abandon()
+	second, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	assert.Equal(t, 1, second.Joined)
+	close(service.release)
+	images := wait(t, second)
+	assert.Equal(t, resources.Saved, images[0].State)
+	assert.EqualValues(t, 1, r.sandbox.Accepted())
+}
+
+// An image that nobody wants any more when its request goes back to the queue
+// is given up free of charge, and a shutdown gives it up for all its callers.
+func TestRequeue_Abandoned(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*rig, *jobs.Call){
+		"caller":   func(_ *rig, c *jobs.Call) { c.Abandon() },
+		"shutdown": func(r *rig, _ *jobs.Call) { r.StopAccepting() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, service := newHeldRig(t, "")
+			call, err := r.Start(t.Context(), order("a fox"), nil)
+			require.NoError(t, err)
+			<-service.held
+			leave(r, call)
+			close(service.release)
+			<-call.Jobs[0].Done()
+			i := call.Jobs[0].Image()
+			assert.Equal(t, resources.Failed, i.State)
+			assert.Equal(t, resources.KindCancelled, i.Failure.Kind)
+			assert.False(t, i.Charged)
+			assert.Zero(t, r.sandbox.Accepted())
+		})
+	}
+}
+
+// A rejection that asks for an hour of patience does not keep the model's slot
+// for an hour.
+func TestRequeue_LongRetryAfter(t *testing.T) {
+	t.Parallel()
+	r, service := newHeldRig(t, "3600")
+	close(service.release)
+	call, err := r.Start(t.Context(), order("a fox"), nil)
+	require.NoError(t, err)
+	select {
+	case <-call.Jobs[0].Done():
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "the request is not sent again")
+	}
+	wait(t, call)
+}

@@ -1,0 +1,204 @@
+package jobs_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+	"zai-image-mcp/zai/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+// rig is a pipeline on a library and a sandbox.
+type rig struct {
+	*jobs.Pipeline
+	sandbox  *sandbox.Sandbox
+	attempts func() []zai.Attempt // of the client
+	folder   string
+}
+
+// newRig returns a rig whose sandbox is an HTTP server. change may be nil.
+func newRig(t *testing.T, change func(*jobs.Config)) *rig {
+	t.Helper()
+	w := testrig.Pipeline(t, testrig.Options{Jobs: change})
+	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Folder}
+}
+
+// newServiceRig returns a rig whose sandbox has the given options and is behind
+// a handler. change may be nil.
+func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http.Handler, change func(*jobs.Config)) *rig {
+	t.Helper()
+	api := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox, a.Wrap = o, wrap })
+	w := testrig.Pipeline(t, testrig.Options{API: api, Jobs: change})
+	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Folder}
+}
+
+// inBubble runs a test in a synctest bubble, where delays and leases take no
+// time. The rig's sandbox is called without a network, which a bubble does not
+// support.
+func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), folder: t.TempDir()}
+		client, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath), zai.WithHTTPClient(&http.Client{Transport: testrig.Transport{Handler: r.sandbox}}),
+			zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		library := testrig.Library(t, func(o *resources.Options) { o.Folder = r.folder })
+		config := jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		if change != nil {
+			change(&config)
+		}
+		r.Pipeline = jobs.New(config)
+		t.Cleanup(func() {
+			r.sandbox.Close() // ends delays
+			_ = r.Drain(context.Background())
+		})
+		test(t, r)
+	})
+}
+
+// another is another process on the same library.
+func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
+	t.Helper()
+	other := &rig{sandbox: r.sandbox, attempts: r.attempts, folder: r.folder}
+	config := r.Config
+	config.Process = rand.Text()
+	config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder, o.Now = r.folder, config.Now })
+	if change != nil {
+		change(&config)
+	}
+	other.Pipeline = jobs.New(config)
+	t.Cleanup(func() {
+		r.sandbox.Close()
+		_ = other.Drain(context.Background())
+	})
+	return other
+}
+
+// order returns a request for one image of the fast model, poster one of the
+// model that makes images as tasks.
+func order(prompt string) jobs.Request {
+	return jobs.Request{Owner: "local", Model: "cogview-4-250304", Prompt: prompt, Size: "512x512", Quality: "standard", PriceUSD: 0.01}
+}
+
+func poster(prompt string) jobs.Request {
+	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "512x512", Quality: "hd", PriceUSD: 0.015}
+}
+
+// start starts a call of one image.
+func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.Stage)) (*jobs.Job, error) {
+	call, err := r.Start(ctx, request, watch)
+	if err != nil {
+		return nil, err
+	}
+	return call.Jobs[0], nil
+}
+
+// make makes an image and delivers it to the caller.
+func (r *rig) make(t *testing.T, prompt string) resources.Image {
+	t.Helper()
+	j, err := r.start(t.Context(), order(prompt), nil)
+	require.NoError(t, err)
+	<-j.Done()
+	image := r.image(t, j.ID())
+	require.Equal(t, j.Image(), image, "job and catalog agree")
+	r.deliver(t, image.ID)
+	return image
+}
+
+func (r *rig) deliver(t *testing.T, ids ...string) {
+	t.Helper()
+	d := r.NewDelivery()
+	d.Begin(ids...)
+	d.Confirm(t.Context())
+}
+
+// image returns an image of the catalog.
+func (r *rig) image(t *testing.T, id string) resources.Image {
+	t.Helper()
+	image, err := r.Library.Image(t.Context(), "local", id)
+	require.NoError(t, err)
+	return image
+}
+
+// abandoned writes an image as a process that died left it.
+func (r *rig) abandoned(t *testing.T, image resources.Image) resources.Image {
+	t.Helper()
+	if image.Owner == "" {
+		image.Owner = "local"
+	}
+	reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{image}, Count: 1})
+	require.NoError(t, err)
+	kept := reserved.New[0]
+	require.NoError(t, r.Library.Record(t.Context(), kept))
+	return kept
+}
+
+func ids(call *jobs.Call) (list []string) {
+	for _, j := range call.Jobs {
+		list = append(list, j.ID())
+	}
+	return list
+}
+
+// wait waits for the images of a call, which must all be saved.
+func wait(t *testing.T, call *jobs.Call) []resources.Image {
+	t.Helper()
+	var images []resources.Image
+	for _, j := range call.Jobs {
+		<-j.Done()
+		images = append(images, j.Image())
+		assert.Equal(t, resources.Saved, j.Image().State, "%+v", j.Image().Failure)
+	}
+	return images
+}
+
+// sqlf runs a statement on the catalog.
+func (r *rig) sqlf(t *testing.T, format string, arguments ...any) {
+	t.Helper()
+	r.sql(t, fmt.Sprintf(format, arguments...))
+}
+
+func (r *rig) sql(t *testing.T, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.folder, ".catalog.db")+"?_pragma=busy_timeout(5000)")
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec(statement)
+	require.NoError(t, err)
+}
+
+// breakFolder returns a watch function that makes an image impossible to save
+// once it is paid for, by putting a file in the place of the year's folder, and
+// a function that repairs that.
+func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
+	t.Helper()
+	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
+	watch = func(s jobs.Stage) {
+		if s.Phase == jobs.PhaseDownloading {
+			assert.NoError(t, os.RemoveAll(year))
+			assert.NoError(t, os.WriteFile(year, nil, 0o600))
+		}
+	}
+	return watch, func() { require.NoError(t, os.Remove(year)) }
+}

@@ -1,0 +1,193 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"zai-image-mcp/resources"
+	"zai-image-mcp/zai"
+)
+
+// run takes a reserved image to its end and returns it. The catalog agrees with
+// what was paid after every step.
+//
+// A request that the service rejects because too many are in flight was not
+// accepted: the image goes back to the queue. It keeps its slot, because there
+// is no room for the next image either.
+func (p *Pipeline) run(j *Job) resources.Image {
+	defer j.ticket.release()
+	j.enter(PhaseQueued)
+	if j.Image().State == resources.Queued {
+		if i, ok := p.waitForSlot(j); !ok {
+			return i
+		}
+	}
+	for pause := p.BusyPause; ; pause = min(2*pause, p.maxPause()) {
+		response, err := p.generate(j)
+		if service, ok := errors.AsType[*zai.Error](err); ok && service.TooManyInFlight() && j.Image().TaskID == "" {
+			if i, ok := p.requeue(j, min(max(pause, service.RetryAfter), p.maxPause())); !ok {
+				return i
+			}
+			continue
+		}
+		j.ticket.release()
+		return p.handleResponse(j, response, err)
+	}
+}
+
+// waitForSlot waits until the image's turn has come. ok is false if the job was
+// abandoned or the step cannot be recorded: nothing is sent then.
+func (p *Pipeline) waitForSlot(j *Job) (i resources.Image, ok bool) {
+	queue := j.queueContext()
+	select {
+	case <-j.ticket.ready:
+		return p.submit(j)
+	case <-queue.Done():
+		return p.fail(j.Image(), queue.Err()), false
+	}
+}
+
+// maxBusyPauses is the longest pause between requests, in units of the first.
+const maxBusyPauses = 30
+
+// maxPause bounds the pause after a rejection for too many requests in flight,
+// whatever the service asks for: the image keeps its slot meanwhile, and another
+// rejection is free.
+func (p *Pipeline) maxPause() time.Duration { return maxBusyPauses * p.BusyPause }
+
+// requeue waits before the request is sent again. ok is false if the job was
+// abandoned or the step cannot be recorded: nothing is sent then.
+func (p *Pipeline) requeue(j *Job, pause time.Duration) (i resources.Image, ok bool) {
+	i = j.Image()
+	i.State = resources.Queued
+	if err := p.recordIf(i, resources.Submitted); err != nil {
+		return p.fail(i, err), false
+	}
+	j.set(i)
+	j.unmarkSent()
+	j.enter(PhaseQueued)
+	p.Log.Info("waiting: the service has too many requests in flight", "id", i.ID, "model", i.Model, "pause", pause)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	queue := j.queueContext()
+	select {
+	case <-timer.C:
+		return p.submit(j)
+	case <-queue.Done():
+		return p.fail(i, queue.Err()), false
+	}
+}
+
+// submit records that the request may be sent from now on.
+func (p *Pipeline) submit(j *Job) (i resources.Image, ok bool) {
+	i = j.Image()
+	i.State, j.submitted = resources.Submitted, p.wallClock()
+	if err := p.recordIf(i, resources.Queued); err != nil {
+		return p.fail(i, err), false
+	}
+	j.set(i)
+	return i, true
+}
+
+// generate sends the request, unless the image could not be saved, the job was
+// abandoned or the program is shutting down: this is the last moment at which
+// giving up is free.
+func (p *Pipeline) generate(j *Job) (*zai.ImageResponse, error) {
+	i := j.Image()
+	if err := p.Library.Prepare(j.base, p.lease(), i.CreatedAt); err != nil {
+		return nil, err
+	}
+	if age := p.wallClock().Sub(j.submitted); age > p.Lease/2 { // the machine may have slept
+		if err := p.recordIf(i, resources.Submitted); err != nil {
+			return nil, err
+		}
+	}
+	if !j.markSent() {
+		return nil, ErrClosing
+	}
+	j.enter(PhaseGenerating)
+	ctx, span := p.Tracer.Start(j.base, "zai images/generations", trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("zai.model", i.Model), attribute.String("zai.size", i.Size)))
+	defer span.End()
+	response, err := p.send(ctx, j)
+	if err != nil {
+		span.SetStatus(codes.Error, string(Describe(err).Kind))
+	}
+	return response, err
+}
+
+// send submits a task and polls for its result, or sends one long request for
+// models without tasks.
+func (p *Pipeline) send(ctx context.Context, j *Job) (*zai.ImageResponse, error) {
+	i := j.Image()
+	request := zai.ImageRequest{Model: i.Model, Prompt: i.Prompt, Size: i.Size, Quality: i.Quality, UserID: i.UserID}
+	task, err := p.Client.Submit(ctx, request)
+	if errors.Is(err, zai.ErrNoAsync) {
+		return p.Client.GenerateImage(ctx, request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if task.Response != nil {
+		return task.Response, nil
+	}
+	i.TaskID, i.RequestID, i.LogID = task.ID, task.RequestID, task.LogID
+	_ = p.record(i) // a failure is logged; this process has the id of the task
+	j.set(i)
+	return p.Client.Await(ctx, task.ID)
+}
+
+// handleResponse downloads the image of a response, or records the error.
+func (p *Pipeline) handleResponse(j *Job, response *zai.ImageResponse, err error) resources.Image {
+	i := j.Image()
+	if err != nil && i.TaskID != "" && p.base.Err() != nil {
+		return p.release(i)
+	}
+	if err != nil {
+		return p.fail(i, err)
+	}
+	i.State, i.Failure = resources.Answered, nil
+	i.UpstreamURL, i.RequestID, i.LogID = response.Data[0].URL, response.RequestID, response.LogID
+	i.ContentFilter = contentFilters(response.ContentFilter)
+	_ = p.record(i) // a failure is logged; the image is paid for and downloaded all the same
+	j.set(i)
+	return p.fetch(j, response.Data[0])
+}
+
+// contentFilters converts the API's content filter results to the catalog's
+// form.
+func contentFilters(list []zai.ContentFilter) (converted []resources.ContentFilter) {
+	for _, f := range list {
+		converted = append(converted, resources.ContentFilter(f))
+	}
+	return converted
+}
+
+// fail records that there is no image, and releases the money if that is
+// certain.
+func (p *Pipeline) fail(i resources.Image, err error) resources.Image {
+	i.State, i.Charged = resources.Failed, false
+	if errors.Is(err, zai.KindOutcomeUnknown) {
+		i.State, i.Charged = resources.Unknown, true
+	}
+	if service, ok := errors.AsType[*zai.Error](err); ok {
+		i.ContentFilter = contentFilters(service.ContentFilter)
+		i.RequestID, i.LogID = cmp.Or(service.RequestID, i.RequestID), cmp.Or(service.LogID, i.LogID)
+		i.UpstreamAnswer = service.Answer
+	}
+	i.Failure = Describe(err)
+	p.Log.Warn("failed to generate an image", "id", i.ID, "kind", string(i.Failure.Kind), "state", string(i.State), "error", err)
+	if errors.Is(p.record(i), resources.ErrSettled) {
+		return p.reload(i)
+	}
+	if i.State == resources.Unknown && i.TaskID != "" {
+		p.park(i, nextTry(p.Now(), i.CreatedAt)) // the service may know the result later
+	}
+	return i
+}

@@ -1,0 +1,3 @@
+// Package textfile reads text files in the encodings that programs on Windows
+// write.
+package textfile

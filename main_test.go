@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/zai/sandbox"
+)
+
+// The tests run this binary as the program, for what needs a process: streams,
+// signals, terminals and the environment. Package cli tests the rest.
+func TestMain(m *testing.M) {
+	if os.Getenv("ZAI_TEST_MAIN") != "" {
+		if file := os.Getenv("ZAI_TEST_PRINT"); file != "" {
+			go printOnceExists(file)
+		}
+		main()
+		return
+	}
+	// Under nohup children would inherit an ignored SIGHUP and keep it ignored.
+	// A signal that is handled here has its default action in children.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	os.Exit(m.Run())
+}
+
+// printOnceExists prints to stdout, as a library might, once a file exists.
+func printOnceExists(file string) {
+	for {
+		if _, err := os.Stat(file); err == nil {
+			fmt.Println("stray print of some library")
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// command returns a command that runs this binary as the program, with nothing
+// of the test's environment but PATH.
+func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
+	c.WaitDelay = 10 * time.Second
+	return c
+}
+
+// run runs the program to its end, in an empty home folder.
+func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	c := command(t, t.TempDir(), env, args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	err := c.Run()
+	var status *exec.ExitError
+	if err != nil && !errors.As(err, &status) {
+		require.NoError(t, err)
+	}
+	return out.String(), errs.String(), c.ProcessState.ExitCode()
+}
+
+// listening reads a server's log up to its address, and discards the rest.
+func listening(t *testing.T, log io.Reader) string {
+	t.Helper()
+	var line struct{ Msg, Address string }
+	for d := json.NewDecoder(log); line.Msg != "listening"; {
+		require.NoError(t, d.Decode(&line))
+	}
+	go io.Copy(io.Discard, log)
+	return line.Address
+}
+
+// stdout belongs to the protocol, whatever a library prints.
+func TestMain_StrayPrintGoesToStderr(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "print")
+	c := command(t, t.TempDir(), []string{"ZAI_TEST_PRINT=" + file}, "--sandbox")
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	errs, err := c.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n")
+	require.NoError(t, err)
+	messages := bufio.NewReader(out)
+	line, err := messages.ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, line, `"id":1`)
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	log := bufio.NewReader(errs)
+	for line = ""; !strings.Contains(line, "stray print"); {
+		line, err = log.ReadString('\n')
+		require.NoError(t, err)
+	}
+	require.NoError(t, in.Close())
+	rest, err := io.ReadAll(messages)
+	require.NoError(t, err)
+	assert.Empty(t, rest)
+	_, err = io.Copy(io.Discard, log)
+	require.NoError(t, err)
+	require.NoError(t, c.Wait())
+}
+
+// The environment, the streams and the exit status are those of the process.
+func TestMain_ExitStatus(t *testing.T) {
+	t.Parallel()
+	out, errs, exit := run(t, nil, "version")
+	assert.Zero(t, exit, errs)
+	assert.NotEmpty(t, out)
+	out, errs, exit = run(t, nil, "images", "show", "x")
+	assert.Equal(t, 1, exit)
+	assert.Empty(t, out)
+	assert.Contains(t, errs, "no such image")
+	_, errs, exit = run(t, []string{"ZAI_IMAGE_REGION=mars"})
+	assert.Equal(t, 2, exit)
+	assert.Contains(t, errs, "region")
+	out, _, exit = run(t, nil, "doctor")
+	assert.Equal(t, 3, exit)
+	assert.Contains(t, out, "PROBLEM  key")
+}
+
+// Behind a mandatory proxy each image would be paid for and none fetched.
+func TestProxy_WarnsBeforeThePayment(t *testing.T) {
+	t.Parallel()
+	proxy := testrig.API(t).Server // responds for every host
+	address := strings.Replace(proxy.URL, "http://", "http://user:password@", 1)
+	env := []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=http://api.invalid" + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir(), "HTTP_PROXY=" + address}
+	const want = "images are downloaded without one"
+	_, served, exit := run(t, env)
+	require.Zero(t, exit)
+	checked, _, exit := run(t, env, "doctor")
+	assert.Zero(t, exit, "a warning is no problem: %s", checked)
+	_, generated, _ := run(t, env, "generate", "--size", "1x1", "a fox")
+	for command, printed := range map[string]string{"serve": served, "doctor": checked, "generate": generated} {
+		assert.Contains(t, printed, want, command)
+		assert.Contains(t, printed, proxy.URL, command)
+		assert.NotContains(t, printed, "password", command)
+	}
+	for _, none := range [][]string{{"NO_PROXY=api.invalid"}, {"ZAI_IMAGE_SANDBOX=1"}, {"HTTP_PROXY="}} {
+		out, errs, exit := run(t, append(env, none...))
+		require.Zero(t, exit)
+		assert.NotContains(t, out+errs, want, none)
+	}
+}

@@ -1,0 +1,66 @@
+package resources_test
+
+import (
+	"bytes"
+	"database/sql"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// pragma returns a setting of a new connection to the catalog at a path, opened
+// with the catalog's own parameters.
+func pragma(t *testing.T, path, name string) (value string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", resources.DataSource(path))
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&value))
+	return value
+}
+
+// A commit survives a power cut, and several processes can use the catalog.
+func TestCatalog_Pragmas(t *testing.T) {
+	folder := t.TempDir()
+	save(t, open(t, folder), "x", []byte("x"))
+	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
+		assert.Equal(t, want, pragma(t, filepath.Join(folder, ".catalog.db"), name), name)
+	}
+}
+
+// On a network file system the rollback journal is used, and a warning is logged.
+func TestCatalog_NetworkFileSystem(t *testing.T) {
+	var log bytes.Buffer
+	folder := t.TempDir()
+	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	defer l.Close()
+	l.SetNetwork("NFS")
+	save(t, l, "x", []byte("x"))
+	assert.Equal(t, "delete", pragma(t, filepath.Join(folder, ".catalog.db"), "journal_mode"))
+	assert.Contains(t, log.String(), "NFS")
+	assert.Equal(t, 1, strings.Count(log.String(), "network file system"), "once")
+}
+
+// The data source has the forms of a path that SQLite needs (sqlite.org/uri.html).
+func TestDataSource(t *testing.T) {
+	for path, want := range map[string]string{
+		"/home/me/.catalog.db":                       "file:/home/me/.catalog.db?",
+		"C:/Users/me/.catalog.db":                    "file:C:/Users/me/.catalog.db?",
+		"//fileserver/home$/me/Pictures/.catalog.db": "file:////fileserver/home$/me/Pictures/.catalog.db?",
+		"/a b%#?'ü.db":                               "file:/a%20b%25%23%3F%27%C3%BC.db?",
+	} {
+		assert.True(t, strings.HasPrefix(resources.DataSource(path), want), resources.DataSource(path))
+	}
+	// SQLite opens the form of a share; on this system it is a path like any other.
+	share := "/" + filepath.Join(t.TempDir(), "share.db")
+	for name, want := range map[string]string{"fullfsync": "1", "checkpoint_fullfsync": "1", "journal_size_limit": "67108864"} {
+		assert.Equal(t, want, pragma(t, share, name), name)
+	}
+}

@@ -1,0 +1,44 @@
+package resources
+
+import (
+	"strings"
+	"time"
+	"unicode"
+)
+
+// fileName returns the path of a new image relative to the store's folder:
+// YYYY/MM/DD/<words-of-the-prompt>-<id>.<extension>, with slashes.
+func fileName(created time.Time, prompt, id, extension string) string {
+	return created.UTC().Format("2006/01/02/") + slug(prompt) + "-" + id + extension
+}
+
+// slug returns the beginning of a prompt in a form that is safe in a file name.
+// It keeps letters of all scripts and their combining marks, which file systems
+// accept and people can read.
+func slug(prompt string) string {
+	const maxBytes = 48
+	var b strings.Builder
+	gap := false
+	for _, r := range strings.ToLower(prompt) {
+		isMark := unicode.Is(unicode.M, r) && !unicode.Is(unicode.Variation_Selector, r)
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r):
+		case isMark && b.Len() > 0 && !gap: // belongs to the letter before it
+		default:
+			gap = b.Len() > 0
+			continue
+		}
+		if b.Len()+len(string(r))+1 > maxBytes {
+			break
+		}
+		if gap {
+			b.WriteByte('-')
+			gap = false
+		}
+		b.WriteRune(r)
+	}
+	if b.Len() == 0 {
+		return "image"
+	}
+	return b.String()
+}

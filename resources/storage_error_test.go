@@ -1,0 +1,68 @@
+package resources_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/resources"
+)
+
+// A storage error names the place and what the user can do about it.
+func TestStorageError_Advice(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil        func(t *testing.T, l *resources.Library, folder string)
+		reason, todo string
+	}{
+		"gone": {
+			func(t *testing.T, _ *resources.Library, folder string) { require.NoError(t, os.RemoveAll(folder)) },
+			"it was moved or deleted, or its disk is not mounted", "put the folder",
+		},
+		"no space": {
+			func(_ *testing.T, l *resources.Library, _ string) {
+				l.SetFreeSpace(func(string) (uint64, error) { return 20 << 20, nil })
+			},
+			"not enough free space for an image", "free space on the disk",
+		},
+		"linked": {
+			func(t *testing.T, _ *resources.Library, folder string) {
+				year := filepath.Join(folder, time.Now().UTC().Format("2006"))
+				require.NoError(t, os.RemoveAll(year))
+				require.NoError(t, os.Symlink(t.TempDir(), year))
+			},
+			"path escapes from parent", "replace the symbolic link",
+		},
+		"damaged catalog": {
+			func(t *testing.T, _ *resources.Library, folder string) {
+				// Another file in its place, such as a sync program may leave there.
+				path := filepath.Join(folder, ".catalog.db")
+				for _, suffix := range []string{"", "-wal", "-shm"} {
+					require.NoError(t, os.Remove(path+suffix))
+				}
+				require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600))
+			},
+			"file is not a database", "images reindex",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			l := open(t, folder)
+			save(t, l, "before", []byte("x"))
+			tt.spoil(t, l, folder)
+			_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
+			require.ErrorIs(t, err, resources.ErrStorage)
+			var storage *resources.StorageError
+			require.ErrorAs(t, err, &storage)
+			assert.Contains(t, storage.Reason(), tt.reason)
+			assert.NotContains(t, storage.Reason(), folder, "the path is in another part of the message")
+			assert.Contains(t, storage.Advice(), tt.todo)
+			assert.Contains(t, storage.Path, folder)
+			assert.Contains(t, storage.Advice(), storage.Path)
+		})
+	}
+}

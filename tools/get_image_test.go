@@ -1,0 +1,84 @@
+package tools_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/resources"
+	"zai-image-mcp/tools"
+)
+
+// An image that another process on the same library is making.
+func TestGet_RemoteImage(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
+		reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
+			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
+			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+		})
+		require.NoError(t, err)
+		remote := reserved.New[0]
+		time.AfterFunc(200*time.Millisecond, func() {
+			_, err := r.library.Save(context.Background(), remote, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+			assert.NoError(t, err)
+		})
+		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, remote.ID))
+		require.False(t, result.IsError)
+		assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
+		assert.Contains(t, text(t, result), "no preview could be made")
+		assert.Len(t, result.Content, 2, "an image without a preview is still returned")
+	})
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	for _, id := range []string{made.Images[0].ID, strings.ToUpper(made.Images[0].ID), made.Images[0].URI, made.Images[0].PreviewURI} {
+		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id))
+		require.False(t, result.IsError, id)
+		assert.Equal(t, made.Images, s.Images)
+		assert.Len(t, result.Content, 3)
+	}
+	for arguments, kind := range map[string]string{
+		`{"id":"01m7wnsdj83vthhjy68qfe1hke"}`: "not_found", `{"id":"../../etc/passwd"}`: "not_found", `{"id":"x"}`: "not_found",
+		`{}`: "invalid_argument", `{"id":""}`: "invalid_argument", `{"name":"x"}`: "invalid_argument", `{"id":{}}`: "invalid_argument",
+	} {
+		result, s := r.call(t, "get_image", arguments)
+		require.True(t, result.IsError, arguments)
+		assert.EqualValues(t, kind, s.Error.Kind, arguments)
+	}
+}
+
+func TestGet_FetchesAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	result, s := r.call(t, "generate_image", `{"prompt":"sandbox:download","size":"512x512"}`)
+	require.True(t, result.IsError)
+	assert.EqualValues(t, "download", s.Error.Kind)
+	assert.True(t, s.Error.Retryable)
+	_, id, found := strings.Cut(s.Error.Hint, "get_image with id ")
+	require.True(t, found, s.Error.Hint)
+	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id[:26]))
+	require.True(t, result.IsError, "the link still answers 404")
+	assert.EqualValues(t, "download", s.Error.Kind)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
+// An image of the sandbox is marked as such also by a server without sandbox.
+func TestGet_SandboxImage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })
+	_, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	assert.True(t, *s.Sandbox)
+	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, s.Images[0].ID))
+	assert.True(t, *s.Sandbox)
+	assert.Contains(t, text(t, result), "sandbox")
+}

@@ -1,0 +1,76 @@
+package tools_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"image"
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/tools"
+)
+
+// A result stays below the limit whatever the call requests, and notes what it
+// leaves out.
+func TestResult_Size(t *testing.T) {
+	t.Parallel()
+	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
+	r := newRig(t, nil)
+	// Without a delivery, the equal calls after the first one get its images.
+	for _, inline := range []tools.Inline{tools.InlineFull, tools.InlinePreview, tools.InlineNone} {
+		t.Run(string(inline), func(t *testing.T) {
+			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512"})
+			require.NoError(t, err)
+			result, s := r.callWith(t, as(t.Context(), tools.Caller{Owner: "local", Inline: inline}), "generate_image", string(arguments))
+			require.False(t, result.IsError, text(t, result))
+			raw, err := json.Marshal(result)
+			require.NoError(t, err)
+			assert.Less(t, len(raw), 996_147)
+			contents := 0
+			for _, c := range result.Content {
+				if c, ok := c.(mcp.ImageContent); ok {
+					contents++
+					b, err := base64.StdEncoding.DecodeString(c.Data)
+					require.NoError(t, err)
+					_, _, err = image.Decode(bytes.NewReader(b))
+					require.NoError(t, err)
+				}
+			}
+			switch inline {
+			case tools.InlineNone:
+				assert.Zero(t, contents)
+			case tools.InlineFull:
+				assert.Equal(t, 4, contents)
+				assert.Contains(t, text(t, result), "JPEG copy")
+				require.Len(t, s.Notes, 4)
+				for _, note := range s.Notes {
+					assert.Contains(t, text(t, result), note)
+				}
+			default:
+				assert.Equal(t, 4, contents)
+			}
+			assert.Len(t, s.Images, 4)
+		})
+	}
+}
+
+func TestResult_FullInline(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineFull })
+	result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	content, ok := result.Content[1].(mcp.ImageContent)
+	require.True(t, ok)
+	assert.Equal(t, "image/png", content.MIMEType)
+	file, err := os.ReadFile(s.Images[0].Path)
+	require.NoError(t, err)
+	assert.Equal(t, base64.StdEncoding.EncodeToString(file), content.Data)
+}
