@@ -1,6 +1,6 @@
-// Does with the server what a host does, through clients of others: the
-// official TypeScript client in both its versions, and Vercel's. What goes over
-// stdio is recorded in FOLDER.
+// Uses the server as a host does, through clients of other projects: both
+// versions of the official TypeScript client, and Vercel's. The messages of
+// sessions over stdio are recorded in FOLDER.
 //
 // check.mjs PROGRAM BASE-URL FOLDER
 import assert from 'node:assert/strict';
@@ -48,24 +48,24 @@ async function useOfficial(name, client) {
   check((await client.listTools()).tools.length === 3, 'three tools');
   const progress = [];
   const call = (params, options) => (client instanceof Client1 ? client.callTool(params, undefined, options) : client.callTool(params, options));
-  const made = await call(
+  const generated = await call(
     { name: 'generate_image', arguments: { prompt: `a fox for ${name}`, size: '512x512' } }, { onprogress: (p) => progress.push(p) },
   );
-  check(!made.isError, JSON.stringify(made.content?.[0]));
-  check(made.content.map((c) => c.type).join() === 'text,image,resource_link', 'text, preview, link');
-  const image = made.structuredContent.images[0];
-  check(image.status === 'saved' && /^[0-9a-z]{26}$/.test(image.id), 'a saved picture');
+  check(!generated.isError, JSON.stringify(generated.content?.[0]));
+  check(generated.content.map((c) => c.type).join() === 'text,image,resource_link', 'text, preview, link');
+  const image = generated.structuredContent.images[0];
+  check(image.status === 'saved' && /^[0-9a-z]{26}$/.test(image.id), 'a saved image');
   const original = (await client.readResource({ uri: image.uri })).contents[0];
-  check(createHash('sha256').update(Buffer.from(original.blob, 'base64')).digest('hex') === image.sha256, 'the very bytes');
-  check((await client.listResources()).resources.some((r) => r.uri === image.uri), 'it is listed');
+  check(createHash('sha256').update(Buffer.from(original.blob, 'base64')).digest('hex') === image.sha256, 'the exact bytes');
+  check((await client.listResources()).resources.some((r) => r.uri === image.uri), 'the image is listed');
   check((await client.listResourceTemplates()).resourceTemplates.length === 3, 'three templates');
   check((await client.listPrompts()).prompts.length === 6, 'six prompts');
   const prompt = await client.getPrompt({ name: 'food_promotion', arguments: { dish: 'noodle soup' } });
-  check(prompt.messages[0].content.text.includes('noodle soup'), 'a prompt');
+  check(prompt.messages[0].content.text.includes('noodle soup'), 'the prompt has its argument');
   await assert.rejects(client.getPrompt({ name: 'food_promotion', arguments: {} }), /dish/);
   await assert.rejects(client.readResource({ uri: 'zai-image://images/01m7wnsdj83vthhjy68qfe1hke' }));
   const refused = await call({ name: 'generate_image', arguments: { prompt: 'sandbox:content_blocked' } });
-  check(refused.isError && /\(kind: content_blocked\)$/.test(refused.content[0].text), 'a refusal in words');
+  check(refused.isError && /\(kind: content_blocked\)$/.test(refused.content[0].text), 'an error with its kind');
   const complete = await client.complete({ ref: { type: 'ref/prompt', name: 'food_promotion' }, argument: { name: 'style', value: 'ru' } });
   check(complete.completion.values.join() === 'rustic', 'completion');
   checks += 2;
@@ -76,11 +76,11 @@ for (const [name, [make, transport]] of Object.entries(official)) {
   const client = make();
   await client.connect(transport());
   const version = client instanceof Client1 ? '' : client.getNegotiatedProtocolVersion();
-  if (version) check((version === modern) === /auto|pinned/.test(name), `${name} agreed on ${version}`);
-  const heard = await useOfficial(name, client);
-  check(heard > 0, `${name}: progress`);
+  if (version) check((version === modern) === /auto|pinned/.test(name), `${name} negotiated ${version}`);
+  const notifications = await useOfficial(name, client);
+  check(notifications > 0, `${name}: progress`);
   await client.close();
-  console.log(`${name}: ok, ${heard} signs of progress${version && `, protocol ${version}`}`);
+  console.log(`${name}: ok, ${notifications} progress notifications${version && `, protocol ${version}`}`);
 }
 
 for (const [name, transport] of Object.entries({
@@ -89,8 +89,8 @@ for (const [name, transport] of Object.entries({
   const client = await createMCPClient({ transport: transport() });
   const tools = await client.tools();
   check(Object.keys(tools).join() === 'generate_image,get_image,list_images', 'three tools');
-  const made = await tools.generate_image.execute({ prompt: `an owl for ${name}`, size: '512x512' }, { messages: [], toolCallId: '1' });
-  check(!made.isError && made.content.some((c) => c.type === 'image'), 'a picture');
+  const generated = await tools.generate_image.execute({ prompt: `an owl for ${name}`, size: '512x512' }, { messages: [], toolCallId: '1' });
+  check(!generated.isError && generated.content.some((c) => c.type === 'image'), 'an image');
   await client.close();
   console.log(`${name}: ok`);
 }

@@ -1,5 +1,6 @@
-// One session in each protocol version, written by hand: every method, what is
-// refused, and what a host does that gives up. lines.mjs PROGRAM FOLDER records it.
+// Runs one session in each protocol version, without a client library: every
+// method, requests that the server refuses, and a host that cancels a call.
+// lines.mjs PROGRAM FOLDER records the sessions in FOLDER.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -41,8 +42,8 @@ async function session(revision) {
     send({ method: 'notifications/initialized' });
     await ask('ping');
   }
-  const made = await call('generate_image', { prompt: `a fox of ${revision}`, size: '512x512' }, { progressToken: 'p' });
-  const uri = made.result.content.find((c) => c.uri)?.uri ?? made.result.structuredContent.images[0].uri;
+  const generated = await call('generate_image', { prompt: `a fox of ${revision}`, size: '512x512' }, { progressToken: 'p' });
+  const uri = generated.result.content.find((c) => c.uri)?.uri ?? generated.result.structuredContent.images[0].uri;
   for (const [method, params] of [
     ['tools/list'], ['prompts/list'], ['resources/list'], ['resources/templates/list'],
     ['resources/read', { uri }], ['resources/read', { uri: `${uri}/preview` }], ['resources/read', { uri: `${uri}/metadata` }], ['resources/read', { uri: 'zai-image://models' }],
@@ -61,14 +62,14 @@ async function session(revision) {
     await ask('resources/subscribe', { uri });
     await ask('resources/unsubscribe', { uri });
   }
-  call('generate_image', { prompt: `sandbox:delay=1500ms given up in ${revision}` }, { progressToken: 'given up' });
-  const given = last;
+  call('generate_image', { prompt: `sandbox:delay=1500ms cancelled in ${revision}` }, { progressToken: 'cancelled' });
+  const cancelled = last;
   await new Promise((resolve) => setTimeout(resolve, 100));
-  send({ method: 'notifications/cancelled', params: { requestId: given, reason: 'gave up' } });
+  send({ method: 'notifications/cancelled', params: { requestId: cancelled, reason: 'the user cancelled' } });
   child.stdin.write('this is not JSON\n');
   child.stdin.end();
   assert.equal(await new Promise((resolve) => child.on('close', resolve)), 0, 'exit code');
-  assert.ok(!written.some((line) => JSON.parse(line).id === given), 'no answer to what was cancelled');
+  assert.ok(!written.some((line) => JSON.parse(line).id === cancelled), 'no answer to a cancelled call');
   writeFileSync(join(folder, `lines-${revision}.in`), sent.join('\n'));
   writeFileSync(join(folder, `lines-${revision}.out`), written.join('\n'));
 }

@@ -1,4 +1,4 @@
-// Holds server.json against the registry's schema, and its hashes against the
+// Checks server.json against the registry's schema, and its hashes against the
 // bundles: registry.mjs SCHEMA SERVER FOLDER.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -13,8 +13,8 @@ const ajv = new Ajv({ strict: false });
 addFormats(ajv);
 const validate = ajv.compile(schema);
 assert.ok(validate(server), JSON.stringify(validate.errors));
-for (const broken of [{ ...server, version: undefined }, { ...server, name: 'no slash' }, { ...server, packages: [{}] }]) assert.ok(!validate(JSON.parse(JSON.stringify(broken))), 'what is broken is noticed');
+for (const broken of [{ ...server, version: undefined }, { ...server, name: 'no slash' }, { ...server, packages: [{}] }]) assert.ok(!validate(JSON.parse(JSON.stringify(broken))), 'the schema rejects a broken entry');
 for (const { identifier, fileSha256 } of server.packages) {
   assert.equal(createHash('sha256').update(readFileSync(join(folder, basename(identifier)))).digest('hex'), fileSha256, identifier);
 }
-console.log(`server.json: valid, ${server.packages.length} packages, 3 broken ones noticed`);
+console.log(`server.json: valid, ${server.packages.length} packages; 3 broken entries are rejected`);

@@ -1,6 +1,6 @@
-// Holds every line that the program writes on stdio against the official JSON
-// schema of the protocol version that was negotiated. schema.mjs FOLDER checks
-// what is recorded there, after it has shown that broken sessions are noticed.
+// Checks every line that the program writes on stdio against the official JSON
+// schema of the negotiated protocol version. schema.mjs FOLDER first proves that
+// it rejects broken sessions, then checks the sessions recorded in FOLDER.
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,10 @@ export const modern = '2026-07-28';
 export const revisions = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25', modern];
 const metaVersion = 'io.modelcontextprotocol/protocolVersion';
 
-// The schemas come with the official conformance suite, as literals of its one
-// file, oldest first. It has none for 2024-11-05: what our messages may not have
-// there is audio, which 2025-03-26 brought; further fields both allow.
+// schemas reads the schemas out of the official conformance suite, whose one
+// file has them as literals, oldest first. It has no schema for 2024-11-05. For
+// our messages, that version differs from 2025-03-26 only in that it has no audio;
+// both allow further fields.
 function schemas() {
   const source = readFileSync('node_modules/@modelcontextprotocol/conformance/dist/index.js', 'utf8');
   const found = [...source.matchAll(/\{\$schema:`http[^`]*`,(?:definitions|\$defs):\{Annotations/g)].map(({ index }) => {
@@ -45,7 +46,8 @@ export class Schemas {
   #validators = new Map();
   #byRevision = schemas();
 
-  // wrong says what is wrong with a message that a definition describes, '' for nothing.
+  // wrong returns how a message violates the first of these definitions that the
+  // revision has, or '' if it is valid.
   wrong(revision, names, message) {
     const schema = this.#byRevision[revision];
     const key = schema.$defs ? '$defs' : 'definitions';
@@ -62,8 +64,8 @@ export class Schemas {
   }
 }
 
-// checkSession checks the lines of one session, both ways, and gives how many the
-// program wrote, by revision.
+// checkSession checks the lines of one session in both directions. It returns the
+// number of lines that the program wrote, by revision.
 export function checkSession(official, sent, written) {
   const asked = new Map(), answered = new Set(), tokens = new Map(), counts = {};
   const lines = (text) => text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
@@ -76,32 +78,32 @@ export function checkSession(official, sent, written) {
   for (const message of lines(written)) {
     const request = asked.get(message.id);
     if (request?.method === 'initialize') negotiated = message.result?.protocolVersion ?? negotiated;
-    // What is said unasked in a session without handshake is of the version without handshakes.
+    // In a session without a handshake, notifications have the version that has no handshake.
     const revision = revisions.find((r) => r === request?.params?._meta?.[metaVersion]) ?? (negotiated || modern);
-    const says = (problem) => assert.equal(problem, '', `${problem}\n${JSON.stringify(message).slice(0, 300)}`);
+    const valid = (problem) => assert.equal(problem, '', `${problem}\n${JSON.stringify(message).slice(0, 300)}`);
     counts[revision] = (counts[revision] ?? 0) + 1;
     if (message.method) {
-      says(official.wrong(revision, ['ServerNotification'], message));
+      valid(official.wrong(revision, ['ServerNotification'], message));
       const owner = tokens.get(message.params?.progressToken);
       assert.ok(message.method !== 'notifications/progress' || (owner !== undefined && !answered.has(owner)), 'progress before its answer');
       continue;
     }
-    assert.ok(request || message.error, `nobody asked for ${message.id}`);
+    assert.ok(request || message.error, `no request has the id ${message.id}`);
     assert.ok(!answered.has(message.id), `a second answer to ${message.id}`);
     answered.add(message.id);
     if (message.error) {
-      if (message.id !== null) says(official.wrong(revision, ['JSONRPCErrorResponse', 'JSONRPCError'], message));
+      if (message.id !== null) valid(official.wrong(revision, ['JSONRPCErrorResponse', 'JSONRPCError'], message));
       continue;
     }
-    says(official.wrong(revision, ['JSONRPCResultResponse', 'JSONRPCResponse'], message));
+    valid(official.wrong(revision, ['JSONRPCResultResponse', 'JSONRPCResponse'], message));
     assert.ok(results[request.method], request.method);
-    says(official.wrong(revision, [results[request.method]], message.result));
-    if (revision === revisions[0]) assert.ok(!(message.result.content ?? []).some((c) => c.type === 'audio'), 'audio came later');
+    valid(official.wrong(revision, [results[request.method]], message.result));
+    if (revision === revisions[0]) assert.ok(!(message.result.content ?? []).some((c) => c.type === 'audio'), '2024-11-05 has no audio');
   }
   return counts;
 }
 
-// controls breaks a sound session in several ways; each must be noticed.
+// controls breaks a valid session in several ways. checkSession must reject each.
 function controls(official, revision, sent, written) {
   const answer = written.split('\n').find((line) => line.includes('"structuredContent"') && line.includes('"type":"image"'));
   const broken = {
@@ -109,12 +111,12 @@ function controls(official, revision, sent, written) {
     'an unknown type of content': written.replace(answer, answer.replace('"type":"image"', '"type":"picture"')),
     ...(revision === revisions[0] && { audio: written.replace(answer, answer.replace('"type":"image"', '"type":"audio"')) }),
     'a second answer': `${written}\n${answer}`,
-    'an answer to nobody': `${written}\n{"jsonrpc":"2.0","id":4711,"result":{}}`,
+    'an answer without a request': `${written}\n{"jsonrpc":"2.0","id":4711,"result":{}}`,
     'late progress': `${written}\n{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":9}}`,
     'an unknown notification': `${written}\n{"jsonrpc":"2.0","method":"notifications/made_up"}`,
   };
   checkSession(official, sent, written);
-  for (const [what, lines] of Object.entries(broken)) assert.throws(() => checkSession(official, sent, lines), undefined, `not noticed: ${what}`);
+  for (const [what, lines] of Object.entries(broken)) assert.throws(() => checkSession(official, sent, lines), undefined, `not rejected: ${what}`);
   return Object.keys(broken).length;
 }
 
@@ -122,7 +124,7 @@ function main(folder) {
   const official = new Schemas();
   const file = (name) => readFileSync(join(folder, name), 'utf8');
   const recorded = readdirSync(folder).filter((name) => name.endsWith('.out')).map((name) => name.slice(0, -4));
-  for (const revision of revisions) console.log(`${controls(official, revision, file(`lines-${revision}.in`), file(`lines-${revision}.out`))} broken sessions of ${revision} noticed`);
+  for (const revision of revisions) console.log(`${controls(official, revision, file(`lines-${revision}.in`), file(`lines-${revision}.out`))} broken sessions of ${revision} rejected`);
   const total = {};
   for (const name of recorded) {
     try {
@@ -132,7 +134,7 @@ function main(folder) {
       throw problem;
     }
   }
-  console.log(`${recorded.length} sessions over stdio, lines that fit the official schema (2024-11-05: that of 2025-03-26, without audio):`, total);
+  console.log(`${recorded.length} sessions over stdio, lines that match the official schema (2024-11-05: that of 2025-03-26, without audio):`, total);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv[2]);
