@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// argumentError is a problem with the arguments, in words that let a model
-// correct itself.
+// argumentError reports invalid arguments. Its message and hint let a model correct
+// the call.
 type argumentError struct{ message, hint string }
 
 func (e *argumentError) Error() string { return e.message + " " + e.hint }
@@ -28,7 +28,7 @@ func (e *argumentError) Failure() *resources.Failure {
 
 // decodeArguments decodes the arguments of a call into a struct of strings and
 // integers that holds the defaults. It rejects unknown names with the list of
-// known ones. It accepts what models often get wrong: an integer as a string, a
+// known ones. It accepts common mistakes of models: a string for an integer, a
 // number for a string, and null or a blank string for an argument that is left
 // out.
 func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
@@ -59,18 +59,19 @@ func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error)
 	return arguments, nil
 }
 
-// leftOut reports whether a value counts as left out.
+// leftOut reports whether a value counts as left out: null or a blank string.
 func leftOut(value json.RawMessage) bool {
 	text := "" // null does not change it
 	return json.Unmarshal(value, &text) == nil && strings.TrimSpace(text) == ""
 }
 
-// example returns a JSON member with the first argument.
+// example returns a JSON member that sets the first argument.
 func example[T any]() string {
 	name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(0).Tag.Get("json"), ",")
 	return fmt.Sprintf("%q: \"...\"", name)
 }
 
+// unknownArguments returns the error for the alphabetically first unknown argument.
 func unknownArguments(given map[string]json.RawMessage, known []string) error {
 	unknown := ""
 	for name := range given {
@@ -105,7 +106,8 @@ func setArgument(field reflect.Value, name string, value json.RawMessage) error 
 	}
 }
 
-// wholeNumber accepts 2, 2.0 and "2".
+// wholeNumber returns the integer of a JSON value such as 2, 2.0 or "2". It fails
+// for fractions and beyond ±1e9.
 func wholeNumber(value json.RawMessage) (int64, bool) {
 	text := strings.TrimSpace(strings.Trim(string(value), `"`))
 	number, err := strconv.ParseFloat(text, 64)

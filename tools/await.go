@@ -7,9 +7,9 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// await waits until all jobs are done, the longest wait is over, the pipeline
-// detaches its callers, or ctx ends. Only the last is an error: the call then
-// abandons its jobs.
+// await waits until all jobs are done, Config.Wait has passed, the pipeline
+// detaches its callers, or ctx ends. Only in the last case it abandons the jobs
+// and returns an error.
 func (t *tools) await(ctx context.Context, call *jobs.Call, progress *progressReporter) error {
 	defer progress.settle()
 	limit := time.NewTimer(t.Wait)

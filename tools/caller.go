@@ -7,13 +7,13 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// Caller identifies who calls a tool. Transports put it into the context of
-// each call with WithCaller; a call without one fails.
+// Caller identifies the caller of a tool. Transports put it into the context of
+// each call with WithCaller. A call without one fails.
 type Caller struct {
-	Owner    string         // whose images the call makes and sees
-	Client   string         // takes turns with other clients when requests have to wait
-	Inline   Inline         // "" for the server's default
-	Delivery *jobs.Delivery // records which images the result holds; nil for none
+	Owner    string         // owns the images that the call generates or reads
+	Client   string         // for the queue, in which clients take turns
+	Inline   Inline         // "" for Config.Inline
+	Delivery *jobs.Delivery // receives the images of the result; may be nil
 }
 
 type callerKey struct{}

@@ -19,8 +19,8 @@ import (
 // maxImages is the largest n; each image is billed.
 const maxImages = 4
 
-// generateArguments are the arguments of generate_image. They have the API's
-// names where the API has them.
+// generateArguments are the arguments of generate_image. Those that the API has
+// too have the same names there.
 type generateArguments struct {
 	Prompt  string `json:"prompt" jsonschema:"minLength=1,maxLength=10000" jsonschema_description:"What to show: subject, setting, style, light. Chinese or English; put words that must be readable in the picture in quotes."`
 	Model   string `json:"model,omitempty"`
@@ -43,8 +43,9 @@ func (t *tools) generateImage() (server.ServerTool, error) {
 	}, generateArguments{Model: t.DefaultModel, N: 1}, t.generate)
 }
 
-// describeModels returns the description of generate_image, with what an agent
-// needs to choose a model. Models with equal sizes share a line of them.
+// describeModels returns the description of generate_image, which lists what an
+// agent needs to choose a model. Models with the same sizes share one line of
+// sizes.
 func describeModels(region zai.Region) string {
 	var b strings.Builder
 	b.WriteString("Make pictures from text with Z.AI; each costs money. Returns a preview, the file and a zai-image:// resource of the original.")
@@ -83,8 +84,8 @@ func describeDurations(m zai.Model) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// maxStarts bounds how often a call starts over because the equal call that it
-// joined was cancelled in another process.
+// maxStarts is how often a call is started at most. It starts over if the equal
+// call that it joined was cancelled, in another process, before it was sent.
 const maxStarts = 5
 
 func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArguments) (*mcp.CallToolResult, error) {
@@ -118,7 +119,7 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 }
 
 // neverSent reports whether all images were cancelled before their requests were
-// sent.
+// sent, and so cost nothing.
 func neverSent(images []resources.Image) bool {
 	for _, i := range images {
 		if i.State != resources.Failed || i.Charged || i.Failure == nil || i.Failure.Kind != resources.KindCancelled {
@@ -129,14 +130,14 @@ func neverSent(images []resources.Image) bool {
 }
 
 // joinedNote returns the note for a call that joined an earlier equal call and
-// so did not pay for its images; "" if it joined none.
+// therefore did not pay for its images, or "" if it joined none.
 func joinedNote(call *jobs.Call) string {
-	const before = "An equal call was made before, and was in progress or had not received its result: "
+	const before = "An equal call was made before and was still in progress or had not received its result: "
 	switch {
 	case call.Joined == 0:
 		return ""
 	case call.Joined < len(call.Jobs):
-		return before + fmt.Sprintf("%d of these images belong to it and were not charged a second time, the rest is new.", call.Joined)
+		return before + fmt.Sprintf("%d of these images belong to it and were not charged a second time, the others are new.", call.Joined)
 	}
 	for _, job := range call.Jobs {
 		if job.Image().Failure == nil {
@@ -154,7 +155,7 @@ func (t *tools) parseRequest(caller Caller, arguments generateArguments) (jobs.R
 	}
 	n := arguments.N
 	if n < 1 || n > maxImages {
-		return jobs.Request{}, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxImages), "Ask for the rest in another call."}
+		return jobs.Request{}, &argumentError{fmt.Sprintf("n is %d, which is not between 1 and %d.", n, maxImages), "Request more images in further calls."}
 	}
 	if arguments.Size == "" {
 		arguments.Size = model.DefaultSize
@@ -172,7 +173,7 @@ func (t *tools) parseRequest(caller Caller, arguments generateArguments) (jobs.R
 	}, nil
 }
 
-// typicalDuration returns how long an image takes, or 0 if that is not known.
+// typicalDuration returns how long an image usually takes, or 0 if that is unknown.
 func (t *tools) typicalDuration(name, quality string) time.Duration {
 	model, err := zai.FindModel(t.Region, name)
 	if err != nil {
@@ -181,7 +182,7 @@ func (t *tools) typicalDuration(name, quality string) time.Duration {
 	return model.TypicalDuration(quality)
 }
 
-// notStarted returns an image that stands in for one that was never reserved.
+// notStarted returns a failed image in place of one that was never reserved.
 func notStarted(r jobs.Request, err error, now time.Time, sandbox bool) resources.Image {
 	return resources.Image{
 		State: resources.Failed, CreatedAt: now, Sandbox: sandbox, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality, Failure: jobs.Describe(err),

@@ -15,10 +15,11 @@ import (
 // defaultPreviewWait is the default of Config.PreviewWait.
 const defaultPreviewWait = 5 * time.Second
 
-// inlineImages returns the content of each saved image that the result carries,
-// within room bytes of base64 for all; an element is nil if the result carries
-// nothing of that image. If the wanted form is too large, a smaller one takes its
-// place (the file, a JPEG copy, the preview, nothing), and notes say so.
+// inlineImages returns one element for each saved image: its content for the
+// result, or nil if the result contains no form of it. All contents together take
+// at most room bytes of JSON. If the requested form is too large, a smaller one
+// replaces it (the file, a JPEG copy, the preview, nothing) and a note reports
+// that.
 func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resources.Image, room int) (contents []*mcp.ImageContent, notes []string) {
 	ctx, cancel := context.WithTimeout(ctx, t.PreviewWait)
 	defer cancel()
@@ -46,7 +47,8 @@ func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resour
 	return contents, notes
 }
 
-// inlineImage returns the content of one image in at most size bytes of JSON.
+// inlineImage returns the content of one image in at most size bytes of JSON, and
+// a note if that is not the requested form.
 func (t *tools) inlineImage(ctx context.Context, i resources.Image, inline Inline, size int) (content *mcp.ImageContent, note string) {
 	const envelope = 200 // bytes of JSON around the base64
 	limit := (size - envelope) / 4 * 3
@@ -62,13 +64,13 @@ func (t *tools) inlineImage(ctx context.Context, i resources.Image, inline Inlin
 		return nil, "it is saved, but no preview could be made of it."
 	}
 	if len(b) > limit {
-		return nil, "the preview is left out, as the result would get too large; read the resource."
+		return nil, "the preview is left out, as the result would become too large; read the resource."
 	}
 	return imageContent(b, "image/jpeg"), note
 }
 
 // fullImage returns the file itself, or the best JPEG copy of at most limit
-// bytes. b is nil if neither can be had.
+// bytes. b is nil if neither is available.
 func (t *tools) fullImage(ctx context.Context, i resources.Image, limit int) (b []byte, mimeType, note string) {
 	if i.Bytes <= int64(limit) {
 		b, err := t.Library.Read(ctx, i)

@@ -17,10 +17,10 @@ const (
 	maxListed     = 50
 )
 
-// Longest prompt of a listed image in characters. A page of long prompts would
-// fill the agent's context.
+// Limits on the prompt of a listed image, in characters: a page of long prompts
+// would fill the agent's context.
 const (
-	maxListedPrompt = 300 // in the structured content
+	maxListedPrompt = 300 // in structured content
 	maxLinePrompt   = 80  // in the text
 )
 
@@ -53,7 +53,7 @@ func (t *tools) list(ctx context.Context, c toolCall, arguments listArguments) (
 	return t.listResult(ctx, c.caller, query, images, next), nil
 }
 
-// listResult returns a page as text and as structured content.
+// listResult returns a page of images as text and as structured content.
 func (t *tools) listResult(ctx context.Context, caller Caller, query string, images []resources.Image, next string) *mcp.CallToolResult {
 	structured := t.structuredResult(ctx, caller, nil)
 	structured.Images, structured.NextCursor = []resources.Entry{}, next

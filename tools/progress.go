@@ -13,27 +13,27 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// heartbeatInterval is how often a call that waits reports progress without a
-// change of stage.
+// heartbeatInterval is the time between progress notifications of a call whose
+// images stay in their stages.
 const heartbeatInterval = 4 * time.Second
 
 // progressReporter sends progress notifications for one call if its caller
-// asked for them. Only the goroutine of the call sends, so they keep their
+// requested them. Only the goroutine of the call sends them, so they keep their
 // order.
 type progressReporter struct {
-	ctx     context.Context //nolint:containedctx // lives as long as the call
+	ctx     context.Context //nolint:containedctx // of the call
 	server  *server.MCPServer
 	token   mcp.ProgressToken
 	now     func() time.Time
 	typical time.Duration
 	total   int       // images of the call
 	last    float64   // value of the last notification
-	sent    time.Time // when the last notification was written
+	sent    time.Time // when the last notification was sent
 	stages  chan jobs.Stage
 }
 
 // newProgressReporter returns the reporter of a call that waits for n images.
-// typical is how long one takes, or 0.
+// typical is how long one usually takes, or 0 if that is unknown.
 func newProgressReporter(ctx context.Context, request mcp.CallToolRequest, now func() time.Time, n int, typical time.Duration) *progressReporter {
 	const phases = 4
 	r := &progressReporter{ctx: ctx, server: server.ServerFromContext(ctx), now: now, total: n, typical: typical, stages: make(chan jobs.Stage, n*phases)}
@@ -43,8 +43,8 @@ func newProgressReporter(ctx context.Context, request mcp.CallToolRequest, now f
 	return r
 }
 
-// watch receives stages from the goroutines of the jobs and never blocks: a
-// stage is dropped when the call is behind by more than the channel holds.
+// watch receives stages from the goroutines of the jobs. It never blocks: if the
+// channel is full, it drops the stage.
 func (r *progressReporter) watch(stage jobs.Stage) {
 	select {
 	case r.stages <- stage:
@@ -71,7 +71,8 @@ func (r *progressReporter) stageChanged(stage jobs.Stage, list []*jobs.Job) {
 	r.send(text, list)
 }
 
-// position returns the number of an image in its call, from 1.
+// position returns the number of an image in its call, from 1. It is 1 for an
+// image of an earlier start of the call.
 func position(id string, list []*jobs.Job) int {
 	for i, job := range list {
 		if job.ID() == id {
@@ -89,11 +90,11 @@ func queued(job *jobs.Job) string {
 	return string(jobs.PhaseQueued)
 }
 
-// outcome describes an image that is done.
+// outcome describes an image whose job is done.
 func outcome(id string, list []*jobs.Job) string {
 	for _, job := range list {
 		if failure := job.Image().Failure; job.ID() == id && failure != nil {
-			return "not made (" + string(failure.Kind) + ")"
+			return "not saved (" + string(failure.Kind) + ")"
 		}
 	}
 	return "saved"
@@ -124,10 +125,10 @@ func (r *progressReporter) heartbeat(list []*jobs.Job) {
 	}
 }
 
-// send writes one notification. The protocol requires its value to increase
-// each time. None is sent when all images are done: the result follows at once,
-// and clients may process the result before a notification sent directly
-// before it, and then report its token as unknown.
+// send sends one notification, whose value must increase each time according to
+// the protocol. It sends none once all images are done: the result follows at
+// once, and clients may process the result before a notification that was sent
+// directly before it, and then reject its token as unknown.
 func (r *progressReporter) send(message string, list []*jobs.Job) {
 	total := float64(100 * r.total)
 	value := max(r.done(list), r.last+0.01)
@@ -140,14 +141,15 @@ func (r *progressReporter) send(message string, list []*jobs.Job) {
 
 func (r *progressReporter) notify(message string, total float64) {
 	r.sent = time.Now()
-	// A client that does not read its notifications loses only those.
+	// An error means that the client does not read its notifications, so it only
+	// misses those.
 	_ = r.server.SendNotificationToClient(r.ctx, "notifications/progress", map[string]any{
 		"progressToken": r.token, "progress": r.last, "total": total, "message": message,
 	})
 }
 
-// quiet is the shortest time between the last notification and the result. It
-// lets clients process the notification first.
+// quiet is the shortest time between the last notification and the result, so
+// that clients process the notification first.
 const quiet = 100 * time.Millisecond
 
 // settle waits until the result may follow the last notification.

@@ -14,12 +14,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// maxResult is the largest result in bytes of JSON, base64 included: hosts
-// truncate or reject results from 1 MiB on.
+// maxResult is the size of the largest result in bytes of JSON, base64 included.
+// Hosts truncate or reject results of 1 MiB and more.
 const maxResult = 996_147 // 0.95 MiB
 
-// resultReserve is kept free for what is added to a result last: notes about
-// images, and the JSON around the content.
+// resultReserve is the part of maxResult, in bytes, that is reserved for what is
+// added last: notes about images, and the JSON around the content.
 const resultReserve = 4096
 
 // OutcomeOK is the outcome of a call that did not fail.
@@ -50,12 +50,12 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 	}
 }
 
-// imagesResult returns the result of a call that made or found images. The note
-// is added to the text unless it is empty. The result is a failure only if all
-// images failed.
+// imagesResult returns the result of a call that generated or found images, and
+// adds the images to the caller's delivery. A note that is not empty is added to
+// the text. The result is a failure only if all images failed.
 func (t *tools) imagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
 	built := t.buildImagesResult(ctx, caller, images, note)
-	// Last, so that a panic before leaves the images undelivered.
+	// Begin comes last, so that the images stay undelivered if an earlier step panics.
 	caller.Delivery.Begin(finalIDs(images)...)
 	return built
 }
@@ -104,9 +104,9 @@ func allFailed(images []resources.Image) bool {
 	return len(images) > 0
 }
 
-// finalIDs returns the ids of the images that the call delivers: those whose
-// result is final. One that may still be fetched stays joinable for a repeat of
-// the call.
+// finalIDs returns the ids of the images that the call delivers: those with a
+// final result that was not delivered before. An image that may still be fetched
+// is left out, so that a repeated call can join it.
 func finalIDs(images []resources.Image) []string {
 	var ids []string
 	for _, i := range images {
@@ -117,8 +117,8 @@ func finalIDs(images []resources.Image) []string {
 	return ids
 }
 
-// aggregateFailure returns one failure for images that all failed: the first
-// that cost money, with the ids of all that did; without one, the first.
+// aggregateFailure returns one failure for images that all failed: the first one
+// that was charged, with the ids of all that were, or the first one if none was.
 func aggregateFailure(images []resources.Image) *resources.Failure {
 	var paid *resources.Failure
 	var others []string
@@ -145,10 +145,10 @@ func aggregateFailure(images []resources.Image) *resources.Failure {
 			return i.Failure
 		}
 	}
-	return jobs.Describe(errors.New("failed without a reason"))
+	return jobs.Describe(errors.New("an image failed without a recorded reason"))
 }
 
-// jsonSize returns the size of a value in the message, escapes included.
+// jsonSize returns the size of a value as JSON, in bytes.
 func jsonSize(value any) int {
 	b, err := json.Marshal(value)
 	if err != nil {
@@ -157,7 +157,7 @@ func jsonSize(value any) int {
 	return len(b)
 }
 
-// structuredResult returns the structured content about images.
+// structuredResult returns the structured content for images.
 func (t *tools) structuredResult(ctx context.Context, caller Caller, images []resources.Image) result {
 	r := result{Sandbox: new(t.Sandbox && len(images) == 0)}
 	for _, i := range images {

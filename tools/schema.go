@@ -35,9 +35,9 @@ func plainJSON(value any) (json.RawMessage, error) {
 
 // outputSchema returns the JSON Schema of the structured result. It requires no
 // properties and forbids none, because failures and successes have different
-// ones. The short form omits the properties of images and errors:
-// generate_image declares them once, and every conversation pays for each byte
-// of the definitions.
+// ones. The short form omits the properties of images and errors, because
+// generate_image declares them already and the definitions take up context in
+// every conversation.
 func outputSchema(short bool) (json.RawMessage, error) {
 	s := reflector().Reflect(&result{})
 	s.Version = ""
@@ -51,8 +51,8 @@ func outputSchema(short bool) (json.RawMessage, error) {
 	return plainJSON(s)
 }
 
-// makeOptional removes the required properties of a schema and of all schemas in
-// it, and allows additional ones.
+// makeOptional makes all properties of a schema and of the schemas in it
+// optional, and allows additional ones.
 func makeOptional(s *jsonschema.Schema) {
 	if s == nil {
 		return

@@ -7,8 +7,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// summaryText returns the text of a result. It is complete on its own, for
-// hosts that drop the rest.
+// summaryText returns the text of a result. It is complete without the other
+// content, for hosts that drop that.
 func summaryText(images []resources.Image, r result) string {
 	var b strings.Builder
 	cost, saved := 0.0, 0
@@ -35,7 +35,7 @@ func summaryText(images []resources.Image, r result) string {
 	return b.String()
 }
 
-// writeImageLine writes what the text has about one image.
+// writeImageLine writes the lines of the text about one image.
 func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry) {
 	switch i.Status() {
 	case resources.StatusSaved:
@@ -48,7 +48,7 @@ func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry
 		}
 		fmt.Fprintf(b, "\n   resource: %s", resources.URI(i.ID, resources.Original))
 		if size := fmt.Sprintf("%dx%d", i.Width, i.Height); size != i.Size {
-			fmt.Fprintf(b, "\n   note: %s was asked for", i.Size)
+			fmt.Fprintf(b, "\n   note: %s was requested", i.Size)
 		}
 		for _, f := range i.ContentFilter {
 			fmt.Fprintf(b, "\n   note: content filter remark, role %s, level %d (0 is most severe)", f.Role, f.Level)
@@ -57,7 +57,7 @@ func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry
 		fmt.Fprintf(b, "id %s is still being made, $%.3f; call get_image with this id in a while. It will be %s",
 			i.ID, i.CostUSD(), resources.URI(i.ID, resources.Original))
 	default:
-		b.WriteString("not made")
+		b.WriteString("not saved")
 		if i.ID != "" {
 			fmt.Fprintf(b, " (id %s)", i.ID)
 		}

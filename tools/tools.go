@@ -11,7 +11,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Inline selects what a result carries of an image itself.
+// Inline selects the form in which a result contains an image.
 type Inline string
 
 // The values of Inline.
@@ -26,20 +26,21 @@ type Config struct {
 	Pipeline     *jobs.Pipeline
 	Library      *resources.Library
 	Region       zai.Region
-	DefaultModel string        // one of the region's models
-	Wait         time.Duration // longest time a call waits for an image
-	PreviewWait  time.Duration // longest time a result waits for its previews; 5 s if zero
-	Inline       Inline        // for callers that choose nothing else
-	Sandbox      bool
-	Locator      resources.Locator // how callers reach files outside MCP
+	DefaultModel string            // one of the region's models
+	Wait         time.Duration     // longest time that a call waits for its images
+	PreviewWait  time.Duration     // longest time that a result waits for its previews; 5 s if zero
+	Inline       Inline            // for callers without their own
+	Sandbox      bool              // the pipeline uses the sandbox
+	Locator      resources.Locator // how callers access files outside MCP
 	Now          func() time.Time
 	Log          *slog.Logger
 }
 
-// tools has the handlers as methods.
+// tools is the configuration of the tools, with their handlers as methods.
 type tools struct{ Config }
 
-// New returns the three tools.
+// New returns the three tools. It fails if the region does not have the default
+// model.
 func New(c Config) ([]server.ServerTool, error) {
 	model, err := zai.FindModel(c.Region, c.DefaultModel)
 	if err != nil {

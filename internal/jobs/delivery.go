@@ -7,11 +7,11 @@ import (
 
 // Delivery tracks the images in the response to one request until it is known
 // whether the response reached its client. While a delivery is open, an equal
-// call does not join its images; it does so again when the delivery was
-// cancelled.
+// call does not join its images. After the delivery is cancelled, it can join them
+// again.
 //
-// Confirm and Cancel end a delivery. The first call of either decides, and
-// later calls have no effect. All methods may be called on a nil Delivery,
+// Confirm and Cancel end a delivery. Only the first call of either has an
+// effect. All methods may be called on a nil Delivery,
 // which tracks nothing, and are safe for concurrent use.
 type Delivery struct {
 	pipeline *Pipeline
@@ -24,8 +24,8 @@ type Delivery struct {
 // NewDelivery returns an open delivery without images.
 func (p *Pipeline) NewDelivery() *Delivery { return &Delivery{pipeline: p} }
 
-// Begin adds images to the delivery. It has no effect after the end of the
-// delivery: the response that holds the images is not written then.
+// Begin adds images to the delivery. It has no effect after the delivery
+// has ended, because the response that holds the images is not written then.
 func (d *Delivery) Begin(ids ...string) {
 	if d == nil {
 		return
@@ -58,23 +58,23 @@ func (d *Delivery) Confirm(ctx context.Context) {
 	}
 	p := d.pipeline
 	if err := p.Library.ConfirmDelivery(context.WithoutCancel(ctx), ids); err != nil {
-		// The images stay marked as being delivered, so that at least equal
-		// calls to this process do not join them.
+		// The images stay marked as being delivered, so that equal calls do not
+		// join them, at least not in this process.
 		p.Log.ErrorContext(ctx, "failed to record a delivery", "error", err)
 		return
 	}
 	p.removeDelivering(ids)
 }
 
-// Cancel records that the response did not reach its client, which can repeat
-// the call to get the images.
+// Cancel records that the response did not reach its client. The client can
+// repeat the call to get the images.
 func (d *Delivery) Cancel() {
 	if ids := d.end(); len(ids) > 0 {
 		d.pipeline.removeDelivering(ids)
 	}
 }
 
-// end returns the images of the delivery if it was still open.
+// end ends the delivery. It returns its images, or nil if it had ended before.
 func (d *Delivery) end() []string {
 	if d == nil {
 		return nil

@@ -9,15 +9,15 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// description is how callers see an error: its kind, a sentence on what went
-// wrong, and one on what to do.
+// description is what callers see of an error: its kind, a sentence about what
+// went wrong, and one about what to do.
 type description struct {
 	err           error
 	kind          resources.Kind
 	message, hint string
 }
 
-// descriptions returns the descriptions of errors without details of their own.
+// descriptions returns the descriptions of errors that carry no details.
 func descriptions() []description {
 	const (
 		notSent      = "The call was cancelled before its request was sent."
@@ -36,21 +36,20 @@ func descriptions() []description {
 		{ErrManyCalls, resources.KindRateLimited, "Too many calls are in progress.", "Nothing was charged; wait for some of them, then call again."},
 		{ErrNoKey, resources.KindNoAPIKey, "No Z.AI API key is configured.",
 			"Ask the user to set the environment variable ZAI_API_KEY (or ZAI_API_KEY_FILE) in the host's configuration of this server; " +
-				"keys are made at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox."},
+				"keys are created at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox."},
 		{resources.ErrNotFound, resources.KindNotFound, "There is no image with this id.", "Call list_images to see which images there are."},
 	}
 }
 
-// describer is an error that describes itself, because its details belong into
-// the sentences.
+// describer is an error whose failure contains its details.
 type describer interface {
 	error
 	Failure() *resources.Failure
 }
 
-// Describe returns how callers see an error. It is the only place where errors
-// become failures. An unknown error becomes an internal failure without its
-// text, which may hold anything.
+// Describe returns what callers see of an error. All errors become failures
+// through Describe. An unknown error becomes an internal failure without its
+// text, which may contain secrets.
 func Describe(err error) *resources.Failure {
 	if service, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := service.Explain()
@@ -95,7 +94,7 @@ func internalFailure() *resources.Failure {
 }
 
 // downloadFailure describes why an image that was paid for is not saved. url is
-// its link, or "" if the image came in the answer itself.
+// its link, or "" if the response contained the image.
 func downloadFailure(err error, id, url string) *resources.Failure {
 	const paid = "The image was generated and paid for, but "
 	f := Describe(err)
@@ -108,7 +107,7 @@ func downloadFailure(err error, id, url string) *resources.Failure {
 	}
 	f.Retryable = url != ""
 	if url == "" {
-		f.Hint = advice + "The image came in Z.AI's answer and cannot be fetched again; tell the user before another call, which costs again."
+		f.Hint = advice + "Z.AI's response contained the image, so it cannot be fetched again. Tell the user before you call again: a new image costs again."
 		return f
 	}
 	f.Hint = advice + "Call get_image with id " + id + " to fetch it again free of charge; for some days it is also at " + url + "."

@@ -11,10 +11,11 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// fetchAttempts is how often an interrupted download is started.
+// fetchAttempts is how often a download is started if it is interrupted.
 const fetchAttempts = 3
 
-// fetch downloads and saves an image that is paid for.
+// fetch downloads and saves an image that is paid for. If that fails, it records
+// the failure and parks the image until the next attempt.
 func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	j.enter(PhaseDownloading)
 	i := j.Image()
@@ -23,7 +24,7 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 		var saved resources.Image
 		saved, err = p.download(j.base, i, data)
 		if err == nil {
-			p.Log.Info("saved an image", "id", i.ID, "bytes", saved.Bytes) // its path has words of the prompt
+			p.Log.Info("saved an image", "id", i.ID, "bytes", saved.Bytes) // not its path, which contains words of the prompt
 			return saved
 		}
 		if errors.Is(err, resources.ErrNotFound) { // the user removed it meanwhile

@@ -21,22 +21,22 @@ var ErrManyCalls = errors.New("too many calls are in progress")
 var ErrCallCancelled = errors.New("the call was cancelled")
 
 var (
-	// errPanic stands for a panic in a job.
+	// errPanic is the error of a job that panicked.
 	errPanic = errors.New("panic")
 	// errLeaseLost reports that another process took over an image because this
 	// one did not renew its lease.
 	errLeaseLost = errors.New("lease lost to another process")
 )
 
-// Why an image that a dead process left behind cannot be finished, by the step
-// at which the process ended.
+// Errors of images that cannot be finished because their process ended, one for
+// each step at which it can end.
 var (
 	errEndedQueued    = errors.New("its process ended before the request was sent")
 	errEndedSubmitted = errors.New("its process ended while the request was in flight")
 	errEndedAnswered  = errors.New("its process ended before the image in the answer was saved")
 )
 
-// KeyError reports why the configured API key cannot be used, and what to do. It
+// KeyError reports why the configured API key cannot be used and what to do. It
 // matches ErrNoKey.
 type KeyError struct{ Problem, Hint string } // one sentence each
 
@@ -62,7 +62,7 @@ func (e *InternalError) Failure() *resources.Failure {
 	return f
 }
 
-// BudgetError reports that an image would exceed the daily budget.
+// BudgetError reports that an image would exceed the daily budget of its owner.
 type BudgetError struct {
 	SpentUSD, PriceUSD, BudgetUSD float64
 	Resets                        time.Time
@@ -75,7 +75,7 @@ func (e *BudgetError) Error() string {
 // Failure describes the error for the caller.
 func (e *BudgetError) Failure() *resources.Failure {
 	return resources.NewFailure(resources.KindBudgetExceeded,
-		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%.2f are spent today and the image costs $%.3f.",
+		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%.2f has been spent today, and the image costs $%.3f.",
 			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
 		fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
 			e.Resets.Format(time.RFC3339)))

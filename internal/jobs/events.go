@@ -7,16 +7,17 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Event reports that an image is done: saved, or given up.
+// Event reports that an image is done: saved or failed.
 type Event struct {
 	Image   resources.Image
-	Resumed bool // started by an earlier process
-	Remote  bool // made by another process
+	Resumed bool // the job resumed the image: it sent no request for it
+	Remote  bool // another process finished the image
 }
 
-// Subscribe registers fn, which is called once for each image that is done. The
-// job's own goroutine calls it, without locks held, after the job's Done
-// channel is closed; Drain waits for it. cancel ends the subscription.
+// Subscribe registers fn, which is called once for each job or remote image that
+// is done, so again if an image whose download failed is fetched later. It is
+// called without locks held, after the job's Done channel is closed, and Drain
+// waits for it. cancel ends the subscription.
 func (p *Pipeline) Subscribe(fn func(Event)) (cancel func()) {
 	s := &subscriber{fn}
 	p.mu.Lock()
@@ -44,7 +45,8 @@ func (p *Pipeline) publish(e Event) {
 	}
 }
 
-// notify calls one subscriber. A panic there must not end the program.
+// notify calls one subscriber and recovers from a panic, which must not end the
+// program.
 func (p *Pipeline) notify(s *subscriber, e Event) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -54,11 +56,11 @@ func (p *Pipeline) notify(s *subscriber, e Event) {
 	s.fn(e)
 }
 
-// watches counts the calls that watch an image of another process, so that it
-// is reported once.
+// watches counts the calls that watch an image of another process, so that the
+// image is reported once.
 type watches struct {
 	calls    int
-	reported bool // or going to be, by the job that took the image over
+	reported bool // or will be, by the job that took the image over
 }
 
 func (p *Pipeline) beginWatch(id string) {
@@ -70,8 +72,8 @@ func (p *Pipeline) beginWatch(id string) {
 	p.watching[id].calls++
 }
 
-// endWatch reports whether the caller has to report the image. done is whether
-// the image is done.
+// endWatch removes a watching call. It reports whether that call has to publish
+// the image. done is true if the image is done.
 func (p *Pipeline) endWatch(id string, done bool) (report bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,7 +11,7 @@ type Ticket = ticket
 // NewQueue returns a queue.
 func NewQueue(slots, perClient, total int) Queue { return Queue{newQueue(slots, perClient, total)} }
 
-// Enter takes a ticket.
+// Enter returns a new ticket.
 func (q Queue) Enter(client string) (*Ticket, error) { return q.enter(client) }
 
 // Length returns how many tickets wait.
@@ -23,8 +23,8 @@ func (t *ticket) HasSlot() bool { return t.hasSlot() }
 // Release gives the ticket back.
 func (t *ticket) Release() { t.release() }
 
-// Ahead returns how many tickets come first.
+// Ahead returns how many tickets get a slot before this one.
 func (t *ticket) Ahead() int { return t.ahead() }
 
-// NextTry returns when a download is tried again.
+// NextTry returns when to fetch an image again.
 func NextTry(now, created time.Time) time.Time { return nextTry(now, created) }

@@ -8,13 +8,14 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// claimEveryN is after how many reads of a remote image the pipeline tries to
-// take it over.
+// claimEveryN is the number of reads of a remote image between attempts to take
+// it over.
 const claimEveryN = 10
 
-// Follow returns the job of an image, whichever process works on it: this one,
-// or another one on the same library, which is watched as long as ctx lives. An
-// image that no process works on is resumed, free of charge.
+// Follow returns a job for an image. If another process on the same library works
+// on the image, the job watches it until ctx ends. If no process works on it,
+// Follow resumes it, free of charge. The job of an image that needs no work is
+// done.
 func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Stage)) (*Job, error) {
 	if j := p.Find(i.ID); j != nil && j.join(watch) {
 		return j, nil
@@ -37,7 +38,7 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	if j != nil || err != nil {
 		return j, err
 	}
-	if i, err = p.Library.Image(ctx, i.Owner, i.ID); err != nil { // it may have changed meanwhile
+	if i, err = p.Library.Image(ctx, i.Owner, i.ID); err != nil { // it may have changed in the meantime
 		return nil, err
 	}
 	if !i.Working() {
@@ -57,8 +58,9 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	return j, nil
 }
 
-// checkFile returns the image as it is after its file was checked: a saved image
-// whose file is missing or damaged has to be fetched again, which needs a key.
+// checkFile checks the file of a saved image. If the file is missing or damaged,
+// it marks the image to be fetched again and returns it in its new state. Without
+// a key, nothing can be fetched and checkFile does nothing.
 func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.Image, error) {
 	if p.Client == nil {
 		return i, nil
@@ -71,7 +73,8 @@ func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.
 }
 
 // watchRemote waits for an image that another process works on. It returns the
-// image when it is done, when ctx ends, or when no new work is accepted.
+// image when it is done, when ctx ends, when all callers have abandoned the job,
+// or when no more work is accepted.
 func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
 	ticker := time.NewTicker(p.WatchInterval)
 	defer ticker.Stop()
@@ -104,7 +107,7 @@ func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
 	return i
 }
 
-// awaitJob waits for a job of this process.
+// awaitJob waits for a job of this process until ctx ends.
 func awaitJob(ctx context.Context, j *Job) resources.Image {
 	select {
 	case <-j.Done():
@@ -114,8 +117,9 @@ func awaitJob(ctx context.Context, j *Job) resources.Image {
 	return j.Image()
 }
 
-// claim takes over an image and resumes it. It returns nil if another process
-// works on the image or there is nothing to do.
+// claim returns the job of this process for an image. If there is none, it takes
+// the image over and resumes it. It returns nil if another process works on the
+// image or there is nothing to do.
 func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
 	if p.Client == nil {
 		return nil, nil //nolint:nilnil // nothing can be downloaded

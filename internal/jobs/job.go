@@ -8,54 +8,55 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Phase is what a job is doing.
+// Phase is the part of its work that a job is in.
 type Phase string
 
-// The phases in order. A job whose request is rejected because too many are in
-// flight goes back to PhaseQueued.
+// The phases in order. A job returns to PhaseQueued if its request is rejected
+// because too many are in flight.
 const (
 	PhaseQueued      Phase = "queued"
 	PhaseGenerating  Phase = "generating"
 	PhaseDownloading Phase = "downloading"
-	PhaseDone        Phase = "done" // saved, or given up
+	PhaseDone        Phase = "done" // saved, failed, or left to another process
 )
 
-// Stage is a phase of an image and when it began.
+// Stage is the phase of an image and the time at which it began.
 type Stage struct {
 	ID    string // of the image
 	Phase Phase
 	Since time.Time
 }
 
-// Job is the work on one image, shared by all callers that want it. It is safe
+// Job is the work on one image, shared by all callers that wait for it. It is safe
 // for concurrent use.
 type Job struct {
 	id     string
 	now    func() time.Time
-	base   context.Context //nolint:containedctx // the life of paid work, in the trace of the call
+	base   context.Context //nolint:containedctx // for paid work: outlives the call and carries its trace
 	done   chan struct{}
 	ticket *ticket // nil if the job sends no request
 
-	submitted time.Time // set with state Submitted; read only by the job's own goroutine
+	submitted time.Time // before state Submitted was recorded; read only by the job's own goroutine
 
 	mu       sync.Mutex
 	image    resources.Image
 	stage    Stage
 	watchers []func(Stage)
-	wanted   int             // callers that did not abandon the job
-	stopped  bool            // the program is shutting down
-	sent     bool            // too late to abandon
-	queue    context.Context //nolint:containedctx // of the wait for a slot; ends if the job is abandoned
-	leave    context.CancelFunc
+	wanted   int                // callers that have not abandoned the job
+	stopped  bool               // the program is shutting down
+	sent     bool               // the request may have been sent, so the job cannot be abandoned
+	queue    context.Context    //nolint:containedctx // for the wait for a slot; cancelled when the job is abandoned
+	leave    context.CancelFunc // cancels queue
 }
 
 // ID returns the id of the image.
 func (j *Job) ID() string { return j.id }
 
-// Done returns a channel that is closed when the image is saved or given up.
+// Done returns a channel that is closed when the job ends. The image is then
+// saved or failed, or still Working if another process has to finish it.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// Image returns the image as of the last step.
+// Image returns the image as it was after the last step.
 func (j *Job) Image() resources.Image {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -77,7 +78,8 @@ func (j *Job) Ahead() int {
 	return j.ticket.ahead()
 }
 
-// join adds a caller. It returns false if the job was abandoned.
+// join adds a caller. It returns false if the job was abandoned. watch receives
+// the current stage and all later ones; it may be nil.
 func (j *Job) join(watch func(Stage)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -94,20 +96,23 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-// abandoned reports whether the job was given up before its request was sent.
+// abandoned reports whether the job was given up before its request was sent. The
+// caller holds j.mu.
 func (j *Job) abandoned() bool { return j.unwanted() && !j.sent }
 
-// unwanted reports whether no more requests may be sent for the job.
+// unwanted reports whether no more requests may be sent for the job. The caller
+// holds j.mu.
 func (j *Job) unwanted() bool { return j.wanted <= 0 || j.stopped }
 
+// isAbandoned is abandoned for callers that do not hold j.mu.
 func (j *Job) isAbandoned() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.abandoned()
 }
 
-// Abandon removes a caller. Without callers the job is given up, unless its
-// request was sent: that is paid for, and the image is saved.
+// Abandon removes a caller. A job without callers is given up, unless its request
+// was sent: that is paid for, so the image is still downloaded and saved.
 func (j *Job) Abandon() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -117,7 +122,7 @@ func (j *Job) Abandon() {
 }
 
 // markSent marks the job as sent. It returns false if the job was already
-// abandoned.
+// abandoned or the program is shutting down.
 func (j *Job) markSent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -125,9 +130,9 @@ func (j *Job) markSent() bool {
 	return j.sent
 }
 
-// unmarkSent records that the request was not accepted: the job can be
-// abandoned again. A job that all callers abandoned and another one joined
-// since waits in the queue again.
+// unmarkSent records that the request was not accepted, so that the job can be
+// abandoned again. If all callers abandoned the job in the meantime and another
+// one joined it, the job gets a new context for its wait.
 func (j *Job) unmarkSent() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -137,7 +142,7 @@ func (j *Job) unmarkSent() {
 	}
 }
 
-// giveUp abandons the job for all callers.
+// giveUp abandons the job for all callers, unless its request was sent.
 func (j *Job) giveUp() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -145,7 +150,7 @@ func (j *Job) giveUp() {
 	j.leave()
 }
 
-// end releases the resources of the wait for a slot.
+// end releases the context of the wait for a slot.
 func (j *Job) end() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -183,7 +188,7 @@ func (j *Job) finish(i resources.Image) {
 	close(j.done)
 }
 
-// finished returns the job of an image that needs no work.
+// finished returns a job that is done, for an image that needs no work.
 func finished(i resources.Image, watch func(Stage)) *Job {
 	j := &Job{id: i.ID, now: func() time.Time { return i.CreatedAt }, done: make(chan struct{}), leave: func() {}, image: i}
 	if watch != nil {

@@ -18,18 +18,18 @@ import (
 
 // Config configures a Pipeline.
 type Config struct {
-	Client        *zai.Client // nil without an API key
-	BadKey        *KeyError   // why Client is nil although a key is set; nil if none is
+	Client        *zai.Client // nil without a usable API key
+	BadKey        *KeyError   // why the configured key is not usable, or nil
 	Library       *resources.Library
 	Process       string  // unique among the processes that share the library
 	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
 	BudgetUSD     float64 // per owner and UTC day; 0 for no limit
 	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
-	Lease         time.Duration // time without renewal after which other processes take over; 30 s if zero
+	Lease         time.Duration // time without renewal after which other processes take an image over; 30 s if zero
 	BusyPause     time.Duration // first pause after a rejection for too many requests in flight; 1 s if zero
 	WatchInterval time.Duration // between reads of an image that another process works on; 300 ms if zero
-	RecoveryDelay time.Duration // before the first recovery, and between a lease's end and the next one; 1 s if zero
+	RecoveryDelay time.Duration // before the first recovery, and between the end of a lease and the next recovery; 1 s if zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer // nil for no traces
 }
@@ -67,37 +67,37 @@ func (c Config) limit(model string) int {
 	}
 	m, err := zai.FindModel(c.Client.Region(), model)
 	if err != nil {
-		return 1 // the request will be rejected
+		return 1 // the client rejects the request before it is sent
 	}
 	return m.MaxConcurrent
 }
 
-// Pipeline makes images. It is safe for concurrent use.
+// Pipeline generates, downloads and saves images. It is safe for concurrent use.
 type Pipeline struct {
 	Config
 	queues    *queues
 	downloads chan struct{}   // slots for downloads of resumed images
-	polls     chan struct{}   // slots for polling their tasks
-	base      context.Context //nolint:containedctx // the life of paid work, which no call's context may end
+	polls     chan struct{}   // slots for polling tasks of resumed images
+	base      context.Context //nolint:containedctx // for paid work, which outlives the calls
 	stop      context.CancelFunc
-	rejecting chan struct{} // closed when no new work is accepted
+	rejecting chan struct{} // closed when no more work is accepted
 
 	detach   func() // closes detached, once
 	detached chan struct{}
 
 	writing       sync.Mutex // held while a step is recorded; locked before mu
 	mu            sync.Mutex
-	running       map[string]*Job
-	pendingWrites map[string]resources.Image // images as the catalog should have them but could not take them
-	delivering    map[string]int             // open deliveries that have an image
+	running       map[string]*Job            // by image id
+	pendingWrites map[string]resources.Image // images whose last step could not be written to the catalog
+	delivering    map[string]int             // number of open deliveries of an image
 	subscribers   []*subscriber
-	watching      map[string]*watches // images of other processes that calls wait for
+	watching      map[string]*watches // images of other processes that calls of this one wait for
 	work          sync.WaitGroup
 	closing       bool
 }
 
-// How many images may wait for a slot, in total and per client, and how many
-// are resumed at once.
+// How many images may wait for a slot of one model, per client and in total, and
+// how many resumed images are downloaded and polled at once.
 const (
 	maxWaitingClient = 250
 	maxWaiting       = 1000
@@ -105,7 +105,7 @@ const (
 	maxPolls         = 64
 )
 
-// New returns a pipeline, which Drain ends.
+// New starts a pipeline. Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
 		Config: c.withDefaults(), downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
@@ -122,15 +122,15 @@ func New(c Config) *Pipeline {
 // Waiting returns how many images wait for a slot.
 func (p *Pipeline) Waiting() int { return p.queues.length() }
 
-// Find returns the job of this process that works on an image, or nil.
+// Find returns the job of this process for an image, or nil.
 func (p *Pipeline) Find(id string) *Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running[id]
 }
 
-// Detach makes calls that wait for their images return at once with the ids.
-// The work goes on. Later calls have no effect.
+// Detach makes calls that wait for images return their ids at once. The work
+// continues. Later calls of Detach have no effect.
 func (p *Pipeline) Detach() { p.detach() }
 
 // Detached returns a channel that is closed by Detach.
@@ -140,8 +140,8 @@ func (p *Pipeline) Detached() <-chan struct{} { return p.detached }
 // while the machine sleeps.
 func (p *Pipeline) wallClock() time.Time { return p.Now().Round(0) }
 
-// isAbandoned reports whether an image was given up before its request was
-// sent.
+// isAbandoned reports whether this process gave an image up before its request
+// was sent.
 func (p *Pipeline) isAbandoned(id string) bool {
 	j := p.Find(id)
 	return j != nil && j.isAbandoned()
@@ -153,8 +153,8 @@ func (p *Pipeline) isClosing() bool {
 	return p.closing
 }
 
-// addWork counts work that Drain waits for. It returns false if no new work is
-// accepted.
+// addWork registers work that Drain waits for; p.work.Done ends it. It returns
+// false if no more work is accepted.
 func (p *Pipeline) addWork() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,13 +174,13 @@ func (p *Pipeline) newJob(i resources.Image, watch func(Stage)) *Job {
 	return j
 }
 
-// spawn runs work for a job that is registered.
+// spawn runs the work of a registered job in a goroutine and then ends the job.
 func (p *Pipeline) spawn(j *Job, work func() resources.Image) {
 	p.work.Go(func() { p.finish(j, p.recoverPanic(j, work)) })
 }
 
-// recoverPanic runs work. A panic in one job must not end the program and with
-// it all other jobs. What may have been paid for stays charged.
+// recoverPanic runs work and recovers from a panic, which must not end the
+// program with all other jobs. What may have been paid for stays charged.
 func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (i resources.Image) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -196,7 +196,7 @@ func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (i resource
 	return work()
 }
 
-// finish ends a job and reports its image.
+// finish ends a job and publishes its image.
 func (p *Pipeline) finish(j *Job, i resources.Image) {
 	p.mu.Lock()
 	delete(p.running, j.id)
@@ -220,14 +220,14 @@ func (p *Pipeline) StopAccepting() {
 	}
 }
 
-// drainTimeout is the time in which work that is cut off can record how far it
-// came.
+// drainTimeout is how long work that Drain cuts off may take to record its last
+// step.
 const drainTimeout = 3 * time.Second
 
 // Drain stops accepting work and waits until all work is done or ctx ends. Then
 // it cuts off the remaining work, which the next process resumes from the
-// catalog. The error says that work was cut off, or that the catalog does not
-// have the last steps.
+// catalog. The error reports that work was cut off, or that its last steps could
+// not be written to the catalog.
 func (p *Pipeline) Drain(ctx context.Context) error {
 	p.StopAccepting()
 	done := make(chan struct{})
@@ -239,7 +239,7 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("paid work is cut off: %w", ctx.Err())
+		err = fmt.Errorf("paid work was cut off: %w", ctx.Err())
 	}
 	p.stop()
 	select {
@@ -247,7 +247,7 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 	case <-time.After(drainTimeout):
 	}
 	if pending := p.flushAllPending(); pending != nil {
-		err = errors.Join(err, fmt.Errorf("the catalog does not have the last steps of paid work: %w", pending))
+		err = errors.Join(err, fmt.Errorf("the last steps of paid work were not written to the catalog: %w", pending))
 	}
 	return err
 }

@@ -9,11 +9,11 @@ import (
 // ErrBusy reports that too many images are waiting.
 var ErrBusy = errors.New("too many images are waiting")
 
-// queues holds one queue per model: the service limits the requests in flight
-// of each.
+// queues holds one queue per model, because the service limits the requests in
+// flight per model.
 type queues struct {
 	limit            func(model string) int // slots of a model
-	perClient, total int                    // how many may wait in each queue
+	perClient, total int                    // how many tickets may wait in each queue
 
 	mu      sync.Mutex
 	byModel map[string]*queue
@@ -23,7 +23,7 @@ func newQueues(limit func(model string) int, perClient, total int) *queues {
 	return &queues{limit: limit, perClient: perClient, total: total, byModel: map[string]*queue{}}
 }
 
-// of returns the queue of a model.
+// of returns the queue of a model. It creates the queue at the first call.
 func (q *queues) of(model string) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -44,16 +44,16 @@ func (q *queues) length() (n int) {
 }
 
 // queue grants slots for requests in flight. Tickets of one client are served in
-// order, and clients take turns, so that one with many images does not delay
-// another with a single one.
+// order, and clients take turns, so that a client with many images does not delay
+// one with a single image.
 type queue struct {
-	perClient, total int // how many may wait
+	perClient, total int // how many tickets may wait
 
 	mu      sync.Mutex
-	free    int      // slots; negative while more are occupied than there are
-	turns   []string // clients with waiting tickets, the next first
-	waiting map[string][]*ticket
-	count   int
+	free    int                  // free slots; negative while occupy has taken more than there are
+	turns   []string             // clients with waiting tickets, the next one first
+	waiting map[string][]*ticket // by client
+	count   int                  // of all waiting tickets
 }
 
 // ticket is a slot or a position in the queue.
@@ -68,8 +68,8 @@ func newQueue(slots, perClient, total int) *queue {
 	return &queue{free: slots, perClient: perClient, total: total, waiting: map[string][]*ticket{}}
 }
 
-// enter returns a ticket with a free slot, or else with a position in the
-// queue. It fails with ErrBusy if too many wait.
+// enter returns a ticket with a slot if one is free, and otherwise with a
+// position in the queue. It fails with ErrBusy if too many tickets wait.
 func (q *queue) enter(client string) (*ticket, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -90,8 +90,9 @@ func (q *queue) enter(client string) (*ticket, error) {
 	return t, nil
 }
 
-// occupy takes a slot at once, for a request that is already in flight. The next
-// ticket waits until fewer requests than the limit are.
+// occupy takes a slot, even if none is free, for a request that is already in
+// flight. The next ticket gets a slot once fewer requests are in flight than the
+// limit allows.
 func (q *queue) occupy() *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -111,7 +112,7 @@ func (t *ticket) hasSlot() bool {
 	}
 }
 
-// release gives back the slot or the position. Later calls have no effect.
+// release gives up the slot or the position. Later calls have no effect.
 func (t *ticket) release() {
 	q := t.queue
 	q.mu.Lock()
@@ -159,8 +160,8 @@ func (q *queue) drop(t *ticket) {
 	}
 }
 
-// ahead returns how many tickets get a slot before this one: 0 for the next one
-// and for those with a slot.
+// ahead returns how many tickets get a slot before this one: 0 for the next
+// ticket and for a ticket that does not wait.
 func (t *ticket) ahead() int {
 	q := t.queue
 	q.mu.Lock()

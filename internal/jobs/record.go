@@ -9,8 +9,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// record writes an image to the catalog, also during shutdown. What the catalog
-// does not take is written later.
+// record writes an image to the catalog, even during shutdown. An image that
+// cannot be written is kept and written later.
 func (p *Pipeline) record(i resources.Image) error {
 	p.writing.Lock()
 	err := p.write(i)
@@ -21,7 +21,7 @@ func (p *Pipeline) record(i resources.Image) error {
 	return err
 }
 
-// write is record for a caller that holds p.writing.
+// write is record without the log, for callers that hold p.writing.
 func (p *Pipeline) write(i resources.Image) error {
 	err := p.Library.Record(context.WithoutCancel(p.base), i)
 	p.mu.Lock()
@@ -34,8 +34,9 @@ func (p *Pipeline) write(i resources.Image) error {
 	return err
 }
 
-// recordIf writes an image if the catalog has it in the given state and as this
-// process's. It fails with errLeaseLost if not.
+// recordIf writes an image if in the catalog it is still in the given state and
+// leased by this process. Otherwise it fails with errLeaseLost. Unlike record, it
+// does not write later what it cannot write now.
 func (p *Pipeline) recordIf(i resources.Image, state resources.State) error {
 	err := p.Library.RecordIf(context.WithoutCancel(p.base), i, state, p.lease())
 	if errors.Is(err, resources.ErrSettled) {
@@ -47,7 +48,7 @@ func (p *Pipeline) recordIf(i resources.Image, state resources.State) error {
 	return err
 }
 
-// reload returns an image as the catalog has it.
+// reload returns an image as it is in the catalog, or i if it cannot be read.
 func (p *Pipeline) reload(i resources.Image) resources.Image {
 	if current, err := p.Library.Image(context.WithoutCancel(p.base), i.Owner, i.ID); err == nil {
 		return current
@@ -55,7 +56,7 @@ func (p *Pipeline) reload(i resources.Image) resources.Image {
 	return i
 }
 
-// flushPending writes the steps of an image that the catalog did not take
+// flushPending writes the last step of an image if that could not be written
 // before.
 func (p *Pipeline) flushPending(id string) error {
 	p.writing.Lock()
@@ -72,7 +73,7 @@ func (p *Pipeline) flushPending(id string) error {
 	return nil
 }
 
-// flushAllPending flushes all images. It returns the first error.
+// flushAllPending does so for all images. It stops at the first error.
 func (p *Pipeline) flushAllPending() error {
 	p.mu.Lock()
 	ids := slices.Collect(maps.Keys(p.pendingWrites))

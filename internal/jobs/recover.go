@@ -13,7 +13,7 @@ import (
 
 const (
 	recoveryInterval = time.Minute
-	maxClaim         = 10_000 // images claimed at once; the rest waits for the next recovery
+	maxClaim         = 10_000 // images claimed at once; the others wait for the next recovery
 )
 
 // lease returns the lease with which this process claims images.
@@ -21,8 +21,8 @@ func (p *Pipeline) lease() resources.Lease {
 	return resources.Lease{Process: p.Process, Until: p.Now().Add(p.Lease), Sandbox: p.Sandbox}
 }
 
-// keepLeases renews the leases of running jobs, and repeats writes that the
-// catalog did not take.
+// keepLeases renews the leases of running jobs and repeats failed writes to the
+// catalog, until the pipeline ends.
 func (p *Pipeline) keepLeases() {
 	ticker := time.NewTicker(p.Lease / 3)
 	defer ticker.Stop()
@@ -44,9 +44,9 @@ func (p *Pipeline) keepLeases() {
 	}
 }
 
-// RunRecovery resumes images that dead processes left behind: at startup, every
-// minute, and when a lease expires. It returns when ctx ends or no new work is
-// accepted.
+// RunRecovery resumes images that no process works on: at startup, every minute,
+// and when a lease or the wait for the next attempt ends. It returns when ctx ends
+// or no more work is accepted.
 func (p *Pipeline) RunRecovery(ctx context.Context) {
 	if p.Client == nil {
 		return // nothing can be downloaded
@@ -62,7 +62,7 @@ func (p *Pipeline) RunRecovery(ctx context.Context) {
 	}
 }
 
-// recoverOnce resumes images and returns how long to wait before the next time.
+// recoverOnce resumes images and returns how long to wait before the next call.
 func (p *Pipeline) recoverOnce(ctx context.Context) (wait time.Duration) {
 	if !p.Library.Exists() {
 		return recoveryInterval
@@ -83,8 +83,8 @@ func (p *Pipeline) recoverOnce(ctx context.Context) (wait time.Duration) {
 
 // Recover resumes images that no process works on and returns their jobs.
 // Downloads are repeated and tasks are polled; a request whose response was not
-// recorded has an unknown outcome. With early it does not wait for the time at
-// which the next attempt is due.
+// recorded has an unknown outcome. If early is set, images are resumed even if
+// their next attempt is not due yet.
 func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 	if p.Client == nil || !p.addWork() {
 		return nil, nil
@@ -99,9 +99,9 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 	}
 	var all []*Job
 	for _, i := range images {
-		// A process that was suspended may find its own work here.
+		// After a suspension, this process may find images that it works on.
 		if j, started := p.resume(i, nil); started {
-			p.Log.Info("resuming an image that another process left behind", "id", i.ID, "state", string(i.State))
+			p.Log.Info("resuming an image that no process works on", "id", i.ID, "state", string(i.State))
 			all = append(all, j)
 		}
 	}
@@ -155,8 +155,8 @@ func (p *Pipeline) resumeFrom(j *Job) resources.Image {
 	})
 }
 
-// failOrphan is fail for an image whose process died. It changes nothing if the
-// process lives after all and continued.
+// failOrphan records the failure of an image whose process died. It changes
+// nothing if that process has continued after all.
 func (p *Pipeline) failOrphan(i resources.Image, err error) resources.Image {
 	state := i.State
 	i.State, i.Charged, i.Failure = resources.Unknown, true, Describe(err)
@@ -172,8 +172,8 @@ func (p *Pipeline) failOrphan(i resources.Image, err error) resources.Image {
 	return i
 }
 
-// withSlot runs work in one of the slots. It leaves the image to the next
-// process if this one shuts down before.
+// withSlot runs work in one of the slots. If the program shuts down before a slot
+// is free, the image is left to the next process.
 func (p *Pipeline) withSlot(slots chan struct{}, i resources.Image, work func() resources.Image) resources.Image {
 	select {
 	case slots <- struct{}{}:
@@ -184,22 +184,23 @@ func (p *Pipeline) withSlot(slots chan struct{}, i resources.Image, work func() 
 	}
 }
 
-// release leaves an image to the next process.
+// release ends the lease of an image, so that the next process can resume it.
 func (p *Pipeline) release(i resources.Image) resources.Image {
 	p.park(i, time.Time{})
 	return i
 }
 
-// park gives up the lease of an image. Others may claim it from the given time
-// on, at once if that is zero.
+// park ends the lease of an image. Any process may claim it from the given time
+// on, or at once if that is zero.
 func (p *Pipeline) park(i resources.Image, until time.Time) {
 	if err := p.Library.Park(context.WithoutCancel(p.base), i.ID, p.Process, until); err != nil {
 		p.Log.Error("failed to release an image", "id", i.ID, "error", err)
 	}
 }
 
-// nextTry returns when to fetch an image again: the older it is the later, and
-// never once its link must have expired.
+// nextTry returns when to fetch an image again. The wait grows with the age of
+// the image, from one minute to six hours, and is a century once its link must
+// have expired.
 func nextTry(now, created time.Time) time.Time {
 	const (
 		linkLifetime = 31 * 24 * time.Hour

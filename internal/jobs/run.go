@@ -14,12 +14,12 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// run takes a reserved image to its end and returns it. The catalog agrees with
-// what was paid after every step.
+// run generates and saves a reserved image and returns its final state. After
+// every step the catalog agrees with what was paid.
 //
 // A request that the service rejects because too many are in flight was not
-// accepted: the image goes back to the queue. It keeps its slot, because there
-// is no room for the next image either.
+// accepted: the image becomes queued again. It keeps its slot, because a request
+// for the next image would be rejected too.
 func (p *Pipeline) run(j *Job) resources.Image {
 	defer j.ticket.release()
 	j.enter(PhaseQueued)
@@ -41,8 +41,9 @@ func (p *Pipeline) run(j *Job) resources.Image {
 	}
 }
 
-// waitForSlot waits until the image's turn has come. ok is false if the job was
-// abandoned or the step cannot be recorded: nothing is sent then.
+// waitForSlot waits for a slot and records that the request may be sent. If the
+// job was abandoned or the step cannot be recorded, ok is false and i is the
+// failed image.
 func (p *Pipeline) waitForSlot(j *Job) (i resources.Image, ok bool) {
 	queue := j.queueContext()
 	select {
@@ -53,16 +54,17 @@ func (p *Pipeline) waitForSlot(j *Job) (i resources.Image, ok bool) {
 	}
 }
 
-// maxBusyPauses is the longest pause between requests, in units of the first.
+// maxBusyPauses is the longest pause between requests, as a multiple of the first.
 const maxBusyPauses = 30
 
-// maxPause bounds the pause after a rejection for too many requests in flight,
-// whatever the service asks for: the image keeps its slot meanwhile, and another
-// rejection is free.
+// maxPause returns the longest pause after a rejection for too many requests in
+// flight. It also limits what the service asks for, because the image keeps its
+// slot during the pause and another rejection is free.
 func (p *Pipeline) maxPause() time.Duration { return maxBusyPauses * p.BusyPause }
 
-// requeue waits before the request is sent again. ok is false if the job was
-// abandoned or the step cannot be recorded: nothing is sent then.
+// requeue records that the image is queued again, and after the pause that its
+// request may be sent again. If the job was abandoned or a step cannot be
+// recorded, ok is false and i is the failed image.
 func (p *Pipeline) requeue(j *Job, pause time.Duration) (i resources.Image, ok bool) {
 	i = j.Image()
 	i.State = resources.Queued
@@ -72,7 +74,7 @@ func (p *Pipeline) requeue(j *Job, pause time.Duration) (i resources.Image, ok b
 	j.set(i)
 	j.unmarkSent()
 	j.enter(PhaseQueued)
-	p.Log.Info("waiting: the service has too many requests in flight", "id", i.ID, "model", i.Model, "pause", pause)
+	p.Log.Info("delaying a request: too many are in flight", "id", i.ID, "model", i.Model, "pause", pause)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	queue := j.queueContext()
@@ -95,15 +97,15 @@ func (p *Pipeline) submit(j *Job) (i resources.Image, ok bool) {
 	return i, true
 }
 
-// generate sends the request, unless the image could not be saved, the job was
-// abandoned or the program is shutting down: this is the last moment at which
-// giving up is free.
+// generate sends the request, unless an image could not be saved now, the job was
+// abandoned, its lease was lost or the program is shutting down. After that,
+// giving up is no longer free.
 func (p *Pipeline) generate(j *Job) (*zai.ImageResponse, error) {
 	i := j.Image()
 	if err := p.Library.Prepare(j.base, p.lease(), i.CreatedAt); err != nil {
 		return nil, err
 	}
-	if age := p.wallClock().Sub(j.submitted); age > p.Lease/2 { // the machine may have slept
+	if age := p.wallClock().Sub(j.submitted); age > p.Lease/2 { // the machine may have been suspended and the lease lost
 		if err := p.recordIf(i, resources.Submitted); err != nil {
 			return nil, err
 		}
@@ -138,12 +140,13 @@ func (p *Pipeline) send(ctx context.Context, j *Job) (*zai.ImageResponse, error)
 		return task.Response, nil
 	}
 	i.TaskID, i.RequestID, i.LogID = task.ID, task.RequestID, task.LogID
-	_ = p.record(i) // a failure is logged; this process has the id of the task
+	_ = p.record(i) // a failure is logged; the id is still in memory
 	j.set(i)
 	return p.Client.Await(ctx, task.ID)
 }
 
-// handleResponse downloads the image of a response, or records the error.
+// handleResponse downloads the image of a response, or records the error. If this
+// process is cut off while it polls a task, the image is left to the next one.
 func (p *Pipeline) handleResponse(j *Job, response *zai.ImageResponse, err error) resources.Image {
 	i := j.Image()
 	if err != nil && i.TaskID != "" && p.base.Err() != nil {
@@ -155,7 +158,7 @@ func (p *Pipeline) handleResponse(j *Job, response *zai.ImageResponse, err error
 	i.State, i.Failure = resources.Answered, nil
 	i.UpstreamURL, i.RequestID, i.LogID = response.Data[0].URL, response.RequestID, response.LogID
 	i.ContentFilter = contentFilters(response.ContentFilter)
-	_ = p.record(i) // a failure is logged; the image is paid for and downloaded all the same
+	_ = p.record(i) // a failure is logged; the image is paid for, so it is downloaded anyway
 	j.set(i)
 	return p.fetch(j, response.Data[0])
 }
@@ -169,8 +172,8 @@ func contentFilters(list []zai.ContentFilter) (converted []resources.ContentFilt
 	return converted
 }
 
-// fail records that there is no image, and releases the money if that is
-// certain.
+// fail records that no image was made. It releases the money unless the request
+// may have been billed.
 func (p *Pipeline) fail(i resources.Image, err error) resources.Image {
 	i.State, i.Charged = resources.Failed, false
 	if errors.Is(err, zai.KindOutcomeUnknown) {
@@ -187,7 +190,7 @@ func (p *Pipeline) fail(i resources.Image, err error) resources.Image {
 		return p.reload(i)
 	}
 	if i.State == resources.Unknown && i.TaskID != "" {
-		p.park(i, nextTry(p.Now(), i.CreatedAt)) // the service may know the result later
+		p.park(i, nextTry(p.Now(), i.CreatedAt)) // the service may report the result later
 	}
 	return i
 }

@@ -14,15 +14,15 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// rejoinWindow is how long an undelivered image is kept for a repeat of its
-// call.
+// rejoinWindow is how long a repeated call joins an image that was not
+// delivered.
 const rejoinWindow = 15 * time.Minute
 
 // Request is one call for N images with the same arguments, which the caller
-// has checked.
+// has validated.
 type Request struct {
 	Owner                                string
-	Client                               string // takes turns with other clients when requests have to wait
+	Client                               string // for the queue, in which clients take turns
 	Model, Prompt, Size, Quality, UserID string
 	N                                    int     // 1 if zero
 	PriceUSD                             float64 // of each image
@@ -31,11 +31,11 @@ type Request struct {
 // Call is the result of a Request.
 type Call struct {
 	Jobs    []*Job // one per image
-	Joined  int    // how many of the jobs, the first ones, belong to an earlier equal call
-	Refused error  // why there are fewer jobs than images were requested; nil if there are not
+	Joined  int    // number of jobs at the start of Jobs that belong to an earlier equal call
+	Refused error  // why there are fewer jobs than requested images; nil if all have a job
 }
 
-// Abandon withdraws the caller from all jobs.
+// Abandon removes the caller from all jobs.
 func (c *Call) Abandon() {
 	for _, j := range c.Jobs {
 		j.Abandon()
@@ -43,10 +43,10 @@ func (c *Call) Abandon() {
 }
 
 // Start reserves the money, writes the images to the catalog and starts the
-// work, which does not end with ctx: what was paid for is saved. A call joins an
-// earlier equal one that is in progress, or whose images were not delivered. The
-// error reports why nothing was started. watch receives each stage and must not
-// block; it may be nil.
+// work, which continues when ctx ends, because what was paid for must be saved. A
+// call joins an earlier equal one that is in progress, or whose images were not
+// delivered. The error reports why the call has no jobs. watch receives each
+// stage; it must not block or call the job, and may be nil.
 func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Call, error) {
 	if p.Client == nil {
 		return nil, p.noKey()
@@ -57,7 +57,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	defer p.work.Done()
 	for {
 		drafts, refused := p.draft(ctx, r, watch)
-		since := p.wallClock() // before the catalog is written, which may take a while: leases count from then
+		since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
 		reserved, err := p.reserve(ctx, r, drafts)
 		for _, j := range drafts[len(reserved.New):] {
 			p.discard(j)
@@ -93,7 +93,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	}
 }
 
-// noKey returns why there is no Client.
+// noKey returns the error of a pipeline without a Client.
 func (p *Pipeline) noKey() error {
 	if p.BadKey != nil {
 		return p.BadKey
@@ -105,8 +105,8 @@ func (p *Pipeline) noKey() error {
 func (r Request) images() int { return max(r.N, 1) }
 
 // draft returns jobs that have tickets but are not in the catalog yet. They are
-// registered first, so that an image found in the catalog always has its
-// job. The error reports why there are fewer jobs than requested.
+// registered first, so that an image of this process that is found in the catalog
+// always has its job. The error reports why there are fewer jobs than requested.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
 	for range r.images() {
 		ticket, err := p.queues.of(r.Model).enter(r.Client)
@@ -141,7 +141,7 @@ func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (dra
 	return drafts, nil
 }
 
-// discard drops a draft that is not needed.
+// discard removes a draft that is not needed.
 func (p *Pipeline) discard(j *Job) {
 	p.mu.Lock()
 	delete(p.running, j.id)
@@ -171,7 +171,7 @@ func (p *Pipeline) start(j *Job, i resources.Image) {
 }
 
 // join returns the job of an image of an earlier equal call. abandoned reports
-// that the job was given up concurrently.
+// whether the job was given up concurrently; join then waits until it ends.
 func (p *Pipeline) join(ctx context.Context, i resources.Image, watch func(Stage)) (j *Job, abandoned bool) {
 	if j := p.Find(i.ID); j != nil && !j.join(watch) {
 		select {
@@ -189,7 +189,7 @@ func (p *Pipeline) join(ctx context.Context, i resources.Image, watch func(Stage
 	return j, false
 }
 
-// joinKey returns a hash that equal calls share.
+// joinKey returns a hash that is the same for equal calls.
 func (p *Pipeline) joinKey(r Request) string {
 	parts, err := json.Marshal([]any{r.Owner, p.Sandbox, r.Model, r.Prompt, r.Size, r.Quality, r.images(), r.UserID})
 	if err != nil {

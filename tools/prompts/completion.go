@@ -10,15 +10,15 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Completion completes arguments of prompts.
+// Completion completes the arguments of prompts.
 type Completion struct {
 	Region zai.Region
 	Model  string // used if the user names none
 }
 
-// CompletePromptArgument lists the choices that start with what was typed, in
-// any case. Sizes are those of the model that the user has named, or else of
-// c.Model. Unknown prompts and arguments have no choices.
+// CompletePromptArgument returns the choices that start with the typed value,
+// ignoring case. Sizes are those of the model that the user has named, or
+// otherwise of c.Model. Unknown prompts and arguments have no choices.
 func (c Completion) CompletePromptArgument(_ context.Context, name string, typed mcp.CompleteArgument, filled mcp.CompleteContext) (*mcp.Completion, error) {
 	values := []string{}
 	for _, a := range c.arguments(name) {

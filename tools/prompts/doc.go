@@ -1,6 +1,6 @@
-// Package prompts holds the MCP prompts: templates that a user picks in the host
-// and that lead an agent to call generate_image well.
+// Package prompts holds the MCP prompts: templates that a user selects in the host
+// and that instruct an agent how to call generate_image.
 //
-// The catalog has one prompt per kind of image; improve_prompt only rewrites a
-// description. The texts are held by golden files in testdata.
+// The catalog has one prompt for each kind of image; improve_prompt only rewrites
+// a description. Tests compare the texts with golden files in testdata.
 package prompts

@@ -16,14 +16,14 @@ import (
 )
 
 // prompt is an MCP prompt that turns the user's answers into instructions for an
-// agent that calls generate_image. Those of the catalog are the uses that the
+// agent that calls generate_image. The catalog has one for each use that the
 // vendor names (docs.z.ai/guides/image/cogview-4, "Usage").
 type prompt struct {
 	name, title, description string
 	subject                  argument   // what the image shows; required
 	details                  []argument // optional
-	formats                  []format   // purposes of the image, the default first
-	hd                       bool       // the image has fine detail, so hd is worth its time
+	formats                  []format   // purposes of the image; the first is the default
+	hd                       bool       // the image has fine detail, for which hd is worth the wait
 	guidance                 string     // how to write the prompt of the image
 	model                    string     // used if the user names none
 }
@@ -34,7 +34,7 @@ type argument struct {
 	choices           []string // for completion; other values are valid too
 }
 
-// format is a purpose of the image, and the category of the size that suits it
+// format is a purpose of the image, with the category of the size that suits it
 // (see zai.Model.Sizes).
 type format struct{ name, category string }
 
@@ -49,8 +49,8 @@ const (
 	sizeArgument    = "size"
 )
 
-// All returns the prompts. They ask for the given model unless the user names
-// another.
+// All returns the prompts. They request the given model unless the user names
+// another one.
 func All(region zai.Region, model string) []server.ServerPrompt {
 	var list []server.ServerPrompt
 	for _, p := range catalog() {
@@ -109,8 +109,8 @@ func (p prompt) handler(region zai.Region) server.PromptHandlerFunc {
 	}
 }
 
-// checkArguments returns the arguments that are not empty. It rejects unknown
-// and missing ones, which mcp-go does not.
+// checkArguments returns the arguments that are not blank. It rejects unknown,
+// missing and too long ones, which mcp-go does not.
 func checkArguments(p mcp.Prompt, arguments map[string]string) (map[string]string, error) {
 	given := map[string]string{}
 	for name, value := range arguments {
@@ -172,8 +172,8 @@ func (p prompt) text(region zai.Region, given map[string]string) (string, error)
 	return b.String(), nil
 }
 
-// choose returns the model and size that the user named, or else the defaults
-// for the purpose.
+// choose returns the model and the size that the user named, or otherwise the
+// defaults for the purpose.
 func (p prompt) choose(region zai.Region, given map[string]string, purpose format) (zai.Model, string, error) {
 	model, err := zai.FindModel(region, cmp.Or(given[modelArgument], p.model, zai.DefaultModel))
 	if err != nil {
@@ -196,7 +196,7 @@ func (p prompt) choose(region zai.Region, given map[string]string, purpose forma
 	return model, model.DefaultSize, nil
 }
 
-// sizesOf lists a model's sizes with their uses.
+// sizesOf returns a model's sizes with their uses.
 func sizesOf(m zai.Model) string {
 	var list []string
 	for _, s := range m.Sizes {
@@ -213,7 +213,8 @@ func promptError(err error) error {
 	return err
 }
 
-// writeTextInstructions asks for legible words in the image.
+// writeTextInstructions writes which words the image must show, or that it shows
+// none.
 func writeTextInstructions(b *strings.Builder, given map[string]string) {
 	english, chinese := given[textArgument], given[textZhArgument]
 	switch {
@@ -226,7 +227,7 @@ func writeTextInstructions(b *strings.Builder, given map[string]string) {
 	}
 }
 
-// userMessage returns a prompt of one message by the user.
+// userMessage returns the result of a prompt with one message of the user.
 func userMessage(description, text string) *mcp.GetPromptResult {
 	return mcp.NewGetPromptResult(description, []mcp.PromptMessage{mcp.NewPromptMessage(mcp.RoleUser, mcp.NewTextContent(text))})
 }
