@@ -11,12 +11,12 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// A call without a caller fails, whatever the tool: it has no owner.
+// A call of any tool without a Caller fails, because it has no owner.
 func TestCaller_Missing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for _, tool := range []string{"generate_image", "get_image", "list_images"} {
-		result, s := r.callWith(t, as(t.Context(), nobody{}), tool, `{"prompt":"a fox"}`)
+		result, s := r.callWith(t, as(t.Context(), noCaller{}), tool, `{"prompt":"a fox"}`)
 		require.True(t, result.IsError)
 		assert.Equal(t, resources.KindInternal, s.Error.Kind)
 	}
@@ -36,7 +36,7 @@ func TestCaller_Owner(t *testing.T) {
 	assert.Empty(t, others.Images)
 }
 
-// The caller's choice of what a result carries overrides the server's.
+// Caller.Inline overrides Config.Inline.
 func TestCaller_Inline(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Inline = tools.InlineNone })

@@ -10,6 +10,7 @@ import (
 	"zai-image-mcp/tools"
 )
 
+// Arguments that are not JSON are rejected, and integers are limited.
 func FuzzArguments(f *testing.F) {
 	for _, seed := range []string{
 		`{"prompt":"x"}`, `{"prompt":"x","n":"2"}`, `[1]`, `null`, ``, `{"prompt":1e999}`, `{"n":-0}`, `{"n":"0x2"}`, `{"":""}`, `{"n":{"a":[]}}`, `"x"`, `{"n":"NaN"}`, "\v\v",

@@ -79,7 +79,7 @@ func TestGenerate_Arguments(t *testing.T) {
 		{"no prompt", `{}`, "prompt is empty"},
 		{"blank prompt", `{"prompt":"  "}`, "prompt is empty"},
 		{"prompt of another type", `{"prompt":["x"]}`, `The argument "prompt" must be a string`},
-		{"no object", `[1]`, ""},
+		{"not an object", `[1]`, ""},
 		{"n zero", `{"prompt":"x","n":0}`, "between 1 and 4"},
 		{"n five", `{"prompt":"x","n":5}`, "between 1 and 4"},
 		{"n words", `{"prompt":"x","n":"two"}`, "whole number"},
@@ -95,7 +95,7 @@ func TestGenerate_Arguments(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.name == "no object" {
+			if tt.name == "not an object" {
 				return // mcp-go rejects it already; see FuzzArguments
 			}
 			before := r.sandbox.Posts()
@@ -114,7 +114,8 @@ func TestGenerate_Arguments(t *testing.T) {
 	}
 }
 
-// Every kind of failure, as a caller sees it.
+// Each kind of failure has a message, a hint and its kind in text and structured
+// content.
 func TestGenerate_ErrorKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -155,7 +156,7 @@ func TestGenerate_ErrorKinds(t *testing.T) {
 			require.NoError(t, err)
 			var fields map[string]any
 			require.NoError(t, json.Unmarshal(raw, &fields))
-			assert.Len(t, fields, 1, "the error alone")
+			assert.Len(t, fields, 1, "only the error")
 		})
 	}
 }
@@ -183,7 +184,7 @@ func TestGenerate_PartialFailure(t *testing.T) {
 	r.mu.Lock()
 	last := -1.0
 	for _, p := range r.progress {
-		assert.Greater(t, p["progress"], last, "it must grow with each message")
+		assert.Greater(t, p["progress"], last, "it must increase with each notification")
 		last = p["progress"].(float64)
 	}
 	r.mu.Unlock()
@@ -197,7 +198,7 @@ func TestGenerate_PartialFailure(t *testing.T) {
 	assert.Equal(t, []string{"mcp.ImageContent", "mcp.ResourceLink", "mcp.ImageContent", "mcp.ResourceLink", "mcp.ImageContent", "mcp.ResourceLink"}, kinds)
 
 	result, s = r.call(t, "generate_image", `{"prompt":"sandbox:content_blocked","n":4}`)
-	require.True(t, result.IsError, "all of them")
+	require.True(t, result.IsError, "all images failed")
 	assert.EqualValues(t, "content_blocked", s.Error.Kind)
 }
 
@@ -207,7 +208,7 @@ func TestGenerate_Concurrent(t *testing.T) {
 		start := time.Now()
 		_, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=3s","n":4,"size":"512x512"}`)
 		require.Len(t, s.Images, 4)
-		assert.Less(t, time.Since(start), 6*time.Second, "twelve seconds one after the other")
+		assert.Less(t, time.Since(start), 6*time.Second, "one after the other takes twelve seconds")
 	})
 }
 
@@ -233,7 +234,7 @@ func TestGenerate_WaitEnds(t *testing.T) {
 	})
 }
 
-// When all images fail after they were paid for, the failure names all of them.
+// If all images fail after they were paid for, the failure names each of them.
 func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -248,7 +249,7 @@ func TestGenerate_PaidFailuresNamed(t *testing.T) {
 	}
 }
 
-// A result does not wait longer than PreviewWait for its previews.
+// A result waits for its previews no longer than PreviewWait.
 func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.PreviewWait = time.Nanosecond })
@@ -259,8 +260,8 @@ func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	assert.Contains(t, text(t, result), "no preview could be made")
 }
 
-// When the pipeline detaches its callers, a call that waits returns the id of
-// its image, which is finished.
+// When the pipeline detaches its callers, a waiting call returns the id of its
+// image, and the image is still generated.
 func TestGenerate_Detached(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -274,7 +275,8 @@ func TestGenerate_Detached(t *testing.T) {
 	})
 }
 
-// The caller cancels: what was sent is kept for a repeat of the call.
+// If a call is cancelled after its request was sent, a repeated call gets the
+// image.
 func TestGenerate_Cancelled(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -298,8 +300,8 @@ func TestGenerate_Cancelled(t *testing.T) {
 	})
 }
 
-// A call joins an equal one of another process, whose caller cancels it before
-// its request is sent: the call starts over and gets an image of its own.
+// If a call joins an equal call of another process that is then cancelled before
+// its request is sent, the call starts over and gets an image of its own.
 func TestGenerate_JoinedCallCancelledElsewhere(t *testing.T) {
 	t.Parallel()
 	var config jobs.Config

@@ -15,7 +15,7 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// An image that another process on the same library is making.
+// get_image waits for an image that another process on the same library generates.
 func TestGet_RemoteImage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
@@ -67,12 +67,13 @@ func TestGet_FetchesAgain(t *testing.T) {
 	_, id, found := strings.Cut(s.Error.Hint, "get_image with id ")
 	require.True(t, found, s.Error.Hint)
 	result, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, id[:26]))
-	require.True(t, result.IsError, "the link still answers 404")
+	require.True(t, result.IsError, "the link still returns 404")
 	assert.EqualValues(t, "download", s.Error.Kind)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
-// An image of the sandbox is marked as such also by a server without sandbox.
+// An image of the sandbox is marked as such even by a server that does not use the
+// sandbox.
 func TestGet_SandboxImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })

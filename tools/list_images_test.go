@@ -13,15 +13,15 @@ import (
 )
 
 // The list marks images of the sandbox.
-func TestList_SandboxImagesSaySo(t *testing.T) {
+func TestList_SandboxMark(t *testing.T) {
 	t.Parallel()
-	for _, drawn := range []bool{true, false} {
-		r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox, j.Sandbox = false, drawn })
+	for _, inSandbox := range []bool{true, false} {
+		r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox, j.Sandbox = false, inSandbox })
 		_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
-		assert.Equal(t, drawn, made.Images[0].Sandbox)
+		assert.Equal(t, inSandbox, made.Images[0].Sandbox)
 		result, s := r.call(t, "list_images", `{}`)
-		assert.Equal(t, drawn, s.Images[0].Sandbox)
-		assert.Equal(t, drawn, strings.Contains(text(t, result), "(sandbox) a fox"))
+		assert.Equal(t, inSandbox, s.Images[0].Sandbox)
+		assert.Equal(t, inSandbox, strings.Contains(text(t, result), "(sandbox) a fox"))
 	}
 }
 
@@ -46,7 +46,7 @@ func TestList(t *testing.T) {
 	assert.NotNil(t, s.Images)
 	var want []string
 	for n := range 5 {
-		_, made := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":"picture %d","size":"512x512"}`, n))
+		_, made := r.call(t, "generate_image", fmt.Sprintf(`{"prompt":"image %d","size":"512x512"}`, n))
 		want = append([]string{made.Images[0].ID}, want...)
 	}
 	var got []string
@@ -61,9 +61,9 @@ func TestList(t *testing.T) {
 		}
 	}
 	assert.Equal(t, want, got)
-	_, s = r.call(t, "list_images", `{"query":"picture 3"}`)
+	_, s = r.call(t, "list_images", `{"query":"image 3"}`)
 	require.Len(t, s.Images, 1)
-	assert.Equal(t, "picture 3", s.Images[0].Prompt)
+	assert.Equal(t, "image 3", s.Images[0].Prompt)
 	for _, arguments := range []string{`{"limit":0}`, `{"limit":51}`, `{"cursor":"x"}`, `{"page":2}`} {
 		result, s = r.call(t, "list_images", arguments)
 		require.True(t, result.IsError, arguments)

@@ -38,12 +38,12 @@ func TestProgress_Messages(t *testing.T) {
 			messages = append(messages, regexp.MustCompile(`, [34] s`).ReplaceAllString(p["message"].(string), ", some s"))
 		}
 		want := []string{"queued", "generating", "generating, some s of about 8", "downloading"}
-		assert.Equal(t, want[:min(len(messages), len(want))], messages, "stages that are over are not reported, and neither is the end")
+		assert.Equal(t, want[:min(len(messages), len(want))], messages, "neither past stages nor the end are reported")
 	})
 }
 
-// The value increases with each notification and stays below the total, also with
-// several images.
+// The value increases with each notification and stays below the total, even for a
+// call with several images.
 func TestProgress_Increases(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -64,21 +64,21 @@ func TestProgress_Increases(t *testing.T) {
 	}
 }
 
-// The result keeps a distance from the last notification: the official
-// TypeScript client processes a result before a notification that arrived with
-// it, and does not know the token any more then.
+// There is a pause between the last notification and the result: the official
+// TypeScript client processes a result before a notification that arrives together
+// with it, and then rejects the token as unknown.
 func TestProgress_PauseBeforeResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := server.NewMCPServer("test", "1")
-		s.AddTool(mcp.NewTool("paint"), func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		s.AddTool(mcp.NewTool("generate"), func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			tools.NotifyAndEnd(ctx, request)
 			return mcp.NewToolResultText("done"), nil
 		})
 		session := &listener{make(chan mcp.JSONRPCNotification, 1)}
 		start := time.Now()
 		s.HandleMessage(s.WithContext(t.Context(), session), json.RawMessage(
-			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"paint","arguments":{},"_meta":{"progressToken":1}}}`))
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate","arguments":{},"_meta":{"progressToken":1}}}`))
 		assert.Equal(t, tools.Quiet, time.Since(start))
 		assert.Len(t, session.received, 1)
 	})

@@ -19,13 +19,13 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// A result stays below the limit whatever the call requests, and notes what it
-// leaves out.
+// A result stays below the limit for every value of Inline, and its notes report
+// what was left out.
 func TestResult_Size(t *testing.T) {
 	t.Parallel()
 	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
 	r := newRig(t, nil)
-	// Without a delivery, the equal calls after the first one get its images.
+	// The calls have no delivery, so that the later ones join the first one.
 	for _, inline := range []tools.Inline{tools.InlineFull, tools.InlinePreview, tools.InlineNone} {
 		t.Run(string(inline), func(t *testing.T) {
 			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512"})

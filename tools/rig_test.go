@@ -24,7 +24,7 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// rig is the tools behind a real MCP session, on a sandbox.
+// rig holds an MCP client with a session to the tools, which use a sandbox.
 type rig struct {
 	*client.Client
 	sandbox  *sandbox.Sandbox
@@ -59,7 +59,7 @@ func inBubble(t *testing.T, change func(*tools.Config, *jobs.Config), test func(
 	})
 }
 
-// connect opens a session with the tools.
+// connect starts the tools and opens a session with them.
 func (r *rig) connect(t *testing.T, api *zai.Client, change func(*tools.Config, *jobs.Config)) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
@@ -74,7 +74,7 @@ func (r *rig) connect(t *testing.T, api *zai.Client, change func(*tools.Config, 
 	}
 	r.pipeline = jobs.New(jc)
 	t.Cleanup(func() {
-		r.sandbox.Close() // ends delays
+		r.sandbox.Close() // ends the delays of responses
 		_ = r.pipeline.Drain(context.Background())
 	})
 	tc.Pipeline = r.pipeline
@@ -95,14 +95,14 @@ func (r *rig) connect(t *testing.T, api *zai.Client, change func(*tools.Config, 
 	require.NoError(t, err)
 }
 
-// identifyCaller sets the caller of a call, unless the test did with as.
-// Results are delivered.
+// identifyCaller sets the Caller of a call and confirms the delivery of its result,
+// unless the test chose another Caller, or none, with as.
 func (r *rig) identifyCaller(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		switch caller := ctx.Value(callerKey{}).(type) {
 		case tools.Caller:
 			return next(tools.WithCaller(ctx, caller), request)
-		case nobody:
+		case noCaller:
 			return next(ctx, request)
 		}
 		delivery := r.pipeline.NewDelivery()
@@ -113,11 +113,11 @@ func (r *rig) identifyCaller(next server.ToolHandlerFunc) server.ToolHandlerFunc
 
 type callerKey struct{}
 
-// nobody stands for no caller.
-type nobody struct{}
+// noCaller selects calls without a Caller.
+type noCaller struct{}
 
-// as returns the context of calls by a tools.Caller, or by nobody.
-func as[C tools.Caller | nobody](ctx context.Context, caller C) context.Context {
+// as returns a context for calls with the given Caller, or with none.
+func as[C tools.Caller | noCaller](ctx context.Context, caller C) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
@@ -138,6 +138,7 @@ func (r *rig) callWith(t *testing.T, ctx context.Context, tool, arguments string
 	return result, testrig.StructuredContent(t, result.StructuredContent)
 }
 
+// text returns the text of a result.
 func text(t *testing.T, result *mcp.CallToolResult) string {
 	t.Helper()
 	require.NotEmpty(t, result.Content)

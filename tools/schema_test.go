@@ -19,6 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
+// listed returns the tools of a region as tools/list returns them.
 func listed(t *testing.T, region zai.Region) []mcp.Tool {
 	t.Helper()
 	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.Region = region })
@@ -27,8 +28,7 @@ func listed(t *testing.T, region zai.Region) []mcp.Tool {
 	return result.Tools
 }
 
-// The definitions are a contract with agents: golden files make changes
-// deliberate.
+// The definitions are a contract with agents. Golden files reveal every change.
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
@@ -52,7 +52,7 @@ func TestDefinitions_Size(t *testing.T) {
 	for _, region := range []zai.Region{zai.Global, zai.China} {
 		raw, err := json.Marshal(listed(t, region))
 		require.NoError(t, err)
-		assert.Less(t, len(raw), 4600, "every byte is paid for in each conversation")
+		assert.Less(t, len(raw), 4600, "the definitions take up context in every conversation")
 		t.Logf("%s: %d bytes", region, len(raw))
 	}
 }
@@ -69,8 +69,7 @@ func TestDefinitions_Annotations(t *testing.T) {
 	}
 }
 
-// Some providers reject schemas with properties without a type, and arrays
-// without items.
+// Some model providers reject properties without a type and arrays without items.
 func TestDefinitions_PortableSchemas(t *testing.T) {
 	t.Parallel()
 	var check func(path string, schema any)

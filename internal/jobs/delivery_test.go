@@ -9,8 +9,8 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// The first of Confirm and Cancel decides whether an equal call joins, and what
-// is added to an ended delivery is not delivered.
+// The first call of Confirm or Cancel decides whether an equal call joins. Images
+// added after the delivery has ended are not delivered.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -19,8 +19,8 @@ func TestDelivery(t *testing.T) {
 	}{
 		"confirmed": {func(t *testing.T, d *jobs.Delivery, id string) { d.Begin(id); d.Confirm(t.Context()); d.Cancel() }, 0},
 		"cancelled": {func(t *testing.T, d *jobs.Delivery, id string) { d.Begin(id); d.Cancel(); d.Confirm(t.Context()) }, 1},
-		"begun":     {func(_ *testing.T, d *jobs.Delivery, id string) { d.Begin(id) }, 0},
-		"too late": {func(t *testing.T, d *jobs.Delivery, id string) {
+		"open":      {func(_ *testing.T, d *jobs.Delivery, id string) { d.Begin(id) }, 0},
+		"begun after the end": {func(t *testing.T, d *jobs.Delivery, id string) {
 			d.Confirm(t.Context())
 			d.Begin(id)
 			d.Confirm(t.Context())

@@ -13,8 +13,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// The kinds of package zai, which imports no other package, are kinds of the
-// contract with the same values.
+// Each kind of package zai, which imports no other package, becomes the kind of
+// package resources with the same value.
 func TestDescribe_ZaiKinds(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[zai.Kind]resources.Kind{
@@ -30,8 +30,8 @@ func TestDescribe_ZaiKinds(t *testing.T) {
 	}
 }
 
-// Errors have their kinds however often they are wrapped; the text of an
-// unknown error is not shown.
+// A wrapped error has the kind of the error that it wraps. The text of an unknown
+// error is not shown.
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -22,20 +22,20 @@ func TestFetch_InlineImageNotSaved(t *testing.T) {
 	image := j.Image()
 	assert.EqualValues(t, "storage", image.Failure.Kind)
 	assert.False(t, image.Failure.Retryable)
-	assert.NotContains(t, image.Failure.Hint, "get_image", "which would not help")
+	assert.NotContains(t, image.Failure.Hint, "get_image", "get_image cannot fetch it")
 	assert.Contains(t, image.Failure.Message, r.folder, "the folder is named")
 	unsaved, err := r.Library.Unsaved(t.Context(), "local", 10)
 	require.NoError(t, err)
 	assert.Len(t, unsaved, 1)
 	list, err := r.Recover(t.Context(), true)
 	require.NoError(t, err)
-	assert.Empty(t, list, "it cannot be fetched, so its failure stays")
+	assert.Empty(t, list, "it cannot be fetched, so its failure remains")
 }
 
 func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	watch, mend := r.breakFolder(t)
+	watch, repair := r.breakFolder(t)
 	first, err := r.start(t.Context(), order("a fox"), watch)
 	require.NoError(t, err)
 	<-first.Done()
@@ -44,7 +44,7 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	assert.EqualValues(t, "storage", image.Failure.Kind)
 	assert.Contains(t, image.Failure.Hint, image.UpstreamURL)
 	assert.True(t, image.Charged)
-	mend()
+	repair()
 	j, err := r.Follow(t.Context(), image, nil)
 	require.NoError(t, err)
 	<-j.Done()
@@ -52,8 +52,8 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Accepted())
 }
 
-// The folder is replaced by an empty one while an image is being made: the image
-// is saved there and added to its new catalog.
+// If the folder is replaced by an empty one while an image is being generated, the
+// image is saved there and added to the new catalog.
 func TestFetch_FolderReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -78,9 +78,9 @@ func TestFetch_FolderReplaced(t *testing.T) {
 	assert.Len(t, list, 1, "the first image is in the old folder")
 }
 
-// Steps that could not be recorded while the folder was away are recorded when
+// Steps that could not be recorded while the folder was missing are recorded when
 // it is back.
-func TestFetch_FolderAwayAndBack(t *testing.T) {
+func TestFetch_FolderMissingAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.make(t, "first")
@@ -105,8 +105,8 @@ func TestFetch_FolderAwayAndBack(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Accepted())
 }
 
-// A download that is cut off is started again, and its image is not reported as
-// saved.
+// A download that is cut off is started again. If all attempts are cut off, the
+// image is not reported as saved.
 func TestFetch_IncompleteDownload(t *testing.T) {
 	t.Parallel()
 	r := testrig.Pipeline(t, testrig.Options{})

@@ -56,7 +56,7 @@ func TestDrain_CutsOff(t *testing.T) {
 	})
 }
 
-// The next process resumes images that a shutdown cut off.
+// The next process resumes images whose work a shutdown cut off.
 func TestDrain_NextProcessResumes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -81,13 +81,13 @@ func TestDrain_NextProcessResumes(t *testing.T) {
 				if tt.end == resources.Saved {
 					require.Eventually(t, func() bool { return j.Image().TaskID != "" }, 5*time.Second, time.Millisecond)
 				}
-				now, cancel := context.WithCancel(t.Context())
+				ended, cancel := context.WithCancel(t.Context())
 				cancel()
-				require.Error(t, r.Drain(now))
+				require.Error(t, r.Drain(ended))
 				image := next.image(t, j.ID())
 				assert.Equal(t, tt.state, image.State)
 				assert.True(t, image.Charged)
-				assert.Equal(t, tt.state != resources.Unknown, j.Image().Working(), "for its callers the image is still in progress")
+				assert.Equal(t, tt.state != resources.Unknown, j.Image().Working(), "callers see an image that is still in progress")
 				list, err := next.Recover(t.Context(), false)
 				require.NoError(t, err)
 				for _, j := range list {

@@ -31,8 +31,8 @@ func (r *recorder) all() []jobs.Event {
 	return append([]jobs.Event{}, r.events...)
 }
 
-// An image is reported once, to every subscriber that is left. A panic of one
-// does not keep the others from it.
+// Each subscriber receives one event per image, even if another one panics, and
+// none after its subscription is cancelled.
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -43,7 +43,7 @@ func TestSubscribe(t *testing.T) {
 	r.Subscribe(second.record)
 	made := r.make(t, "a fox")
 	require.Eventually(t, func() bool { return len(second.all()) == 1 }, 5*time.Second, time.Millisecond)
-	assert.Equal(t, []jobs.Event{{Image: imageWithout(made)}}, second.all())
+	assert.Equal(t, []jobs.Event{{Image: undelivered(made)}}, second.all())
 	assert.Len(t, first.all(), 1)
 	cancelFirst()
 	r.make(t, "another fox")
@@ -51,13 +51,13 @@ func TestSubscribe(t *testing.T) {
 	assert.Len(t, first.all(), 1)
 }
 
-// imageWithout is an image as its job had it, before it was delivered.
-func imageWithout(i resources.Image) resources.Image {
+// undelivered returns an image as it was before its delivery.
+func undelivered(i resources.Image) resources.Image {
 	i.Delivered = false
 	return i
 }
 
-// An image of another process is reported once, however many calls wait for it.
+// An image of another process is reported once, even if several calls wait for it.
 func TestSubscribe_Remote(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {
@@ -88,7 +88,7 @@ func TestSubscribe_Remote(t *testing.T) {
 }
 
 // An image that this process takes over from a dead one is reported once, as
-// its own, also if several calls waited for it.
+// resumed, even if several calls waited for it.
 func TestSubscribe_TakenOver(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {
@@ -135,7 +135,8 @@ func TestDetach(t *testing.T) {
 	<-r.Detached()
 }
 
-// The charge of an image is reported once, however often the image is fetched.
+// The charge of an image is reported once, even if the image is fetched several
+// times.
 func TestSubscribe_ChargedOnce(t *testing.T) {
 	t.Parallel()
 	charged := make(chan bool, 10)

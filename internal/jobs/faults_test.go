@@ -22,8 +22,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// faulty is the API with one fault. It counts how often it received the whole
-// request of a prompt, and how often it accepted one, which bills it.
+// faulty is the API with one fault. For each prompt it counts the complete
+// requests that it received, and those that it accepted, which are billed.
 type faulty struct {
 	*sandbox.Sandbox
 	fail func(w http.ResponseWriter, take func() *httptest.ResponseRecorder)
@@ -57,7 +57,8 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// cut sends the beginning of a response and closes the connection.
+// cut sends the beginning of a response and closes the connection, with a reset if
+// hard is set.
 func cut(w http.ResponseWriter, text string, hard bool) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -71,8 +72,8 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 }
 
 // Wherever the connection to the service fails, a request is accepted at most
-// once, and is repeated only if it was certainly not accepted. It stays charged
-// unless that is certain.
+// once, and is sent again only if it was certainly not accepted. The image stays
+// charged unless that is certain.
 func TestStart_ConnectionFailures(t *testing.T) {
 	t.Parallel()
 	const calls = 10
@@ -103,7 +104,7 @@ func TestStart_ConnectionFailures(t *testing.T) {
 		"half the headers":          {cutAt("HTTP/1.1 200 OK\r\nContent-Ty", false), 1, 1, resources.Unknown},
 		"no body":                   {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", false), 1, 1, resources.Unknown},
 		"half a body":               {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+`{"created":1,"data":[{"url":"http`, true), 1, 1, resources.Unknown},
-		"a body of another kind":    {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", false), 1, 1, resources.Unknown},
+		"a body that is not JSON":   {cutAt("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", false), 1, 1, resources.Unknown},
 		"gateway error":             {text(502, "<html>Bad Gateway</html>"), 1, 0, resources.Unknown},
 		"gateway timeout":           {text(504, ""), 1, 0, resources.Unknown},
 		"plain 500":                 {text(500, `{"code":500,"msg":"error"}`), 1, 0, resources.Unknown},
@@ -114,7 +115,7 @@ func TestStart_ConnectionFailures(t *testing.T) {
 			take()
 			<-late // until the client has given up
 		}, 1, 1, resources.Unknown},
-		"no fault, as a control": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
+		"no fault": {func(w http.ResponseWriter, take func() *httptest.ResponseRecorder) {
 			_, _ = w.Write(take().Body.Bytes())
 		}, 1, 1, resources.Saved},
 	}

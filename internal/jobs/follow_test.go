@@ -14,8 +14,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// An image whose download fails stays charged and keeps its link, and can be
-// fetched again free of charge.
+// An image whose download fails stays charged, keeps its link and can be fetched
+// again free of charge.
 func TestFollow_FetchesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -43,14 +43,14 @@ func TestFollow_FetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Callers that want the same lost image share one job, even if they read the
-// image before it was saved.
+// Callers that follow the same unsaved image share one job. A caller that read the
+// image before it was saved gets the saved image.
 func TestFollow_OneJobPerImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
 	for round := range 5 {
-		lost := r.abandoned(t, resources.Image{State: resources.Answered, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
+		lost := r.orphan(t, resources.Image{State: resources.Answered, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		seen := map[*jobs.Job]bool{}
@@ -89,7 +89,7 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 	}
 }
 
-// An image cannot be removed while it is being made.
+// An image cannot be removed while it is being generated.
 func TestRemove_WhileWorking(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -127,7 +127,7 @@ func TestFollow_FileMissing(t *testing.T) {
 	}
 }
 
-// An image that came in the response itself has no link to fetch it from.
+// An image that the response contained has no link, so it cannot be fetched again.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -45,7 +45,7 @@ func newBusyRig(t *testing.T, code string, refuse int64, pause time.Duration) (*
 }
 
 // A request that is rejected because too many are in flight is sent again, more
-// often than requests that fail otherwise.
+// often than after other failures.
 func TestRun_TooManyInFlight(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"1302", "1305"} {
@@ -68,7 +68,8 @@ func TestRun_TooManyInFlight(t *testing.T) {
 	}
 }
 
-// While such a request waits, its image can be abandoned free of charge.
+// While a request waits after such a rejection, its image can be abandoned free of
+// charge.
 func TestRun_TooManyInFlightAbandoned(t *testing.T) {
 	t.Parallel()
 	r, busy := newBusyRig(t, "1302", 1<<40, time.Hour)
@@ -119,14 +120,14 @@ func TestStart_LimitPerModel(t *testing.T) {
 			for _, call := range calls {
 				wait(t, call)
 			}
-			assert.Equal(t, tt.cogview, service.cogview.Load(), "at once")
-			assert.Equal(t, tt.glm, service.glm.Load(), "at once")
+			assert.Equal(t, tt.cogview, service.cogview.Load(), "in flight at once")
+			assert.Equal(t, tt.glm, service.glm.Load(), "in flight at once")
 		})
 	}
 }
 
-// countingService holds requests until release is closed, and counts those that
-// arrived before.
+// countingService holds requests until release is closed and counts the ones that
+// it holds, by model.
 type countingService struct {
 	http.Handler
 	release      chan struct{}
@@ -162,12 +163,12 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return first.Image().TaskID != "" }, 10*time.Second, time.Millisecond)
 		r.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=1`)
-		heir := r.another(t, func(c *jobs.Config) { c.MaxConcurrent = 0 })
-		taken, err := heir.Recover(t.Context(), true)
+		next := r.another(t, func(c *jobs.Config) { c.MaxConcurrent = 0 })
+		taken, err := next.Recover(t.Context(), true)
 		require.NoError(t, err)
 		require.Len(t, taken, 1)
 		request.Prompt = "second"
-		second, err := heir.start(t.Context(), request, nil)
+		second, err := next.start(t.Context(), request, nil)
 		require.NoError(t, err)
 		assert.Equal(t, resources.Queued, second.Image().State)
 		<-second.Done()
@@ -181,8 +182,8 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 }
 
 // A call for four images of glm-image, which the service takes one at a time,
-// makes four images without a rejection. Two processes that do not share a
-// catalog succeed too, because rejected requests wait.
+// succeeds without a rejection. Two processes that do not share a catalog succeed
+// too, because rejected requests wait and are sent again.
 func TestStart_FourOfGLMImage(t *testing.T) {
 	t.Parallel()
 	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {

@@ -54,6 +54,8 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 	}
 }
 
+// Calls are equal if all arguments that affect the image, the number of images and
+// the owner are the same.
 func TestStart_EqualArguments(t *testing.T) {
 	t.Parallel()
 	base := order("sandbox:delay=1s a fox")
@@ -84,8 +86,8 @@ func TestStart_EqualArguments(t *testing.T) {
 	}
 }
 
-// An image that was abandoned after its request was sent is kept for a repeat of
-// the call, in this process and in others, until it is delivered and for at most
+// A repeated call joins an image that was abandoned after its request was sent, in
+// the same process or in another one, until the image is delivered and for at most
 // fifteen minutes.
 func TestStart_RepeatedCallJoins(t *testing.T) {
 	t.Parallel()
@@ -112,9 +114,9 @@ func TestStart_RepeatedCallJoins(t *testing.T) {
 					assert.Equal(t, 1, repeated.Joined)
 					assert.Equal(t, ids(call), ids(repeated))
 					wait(t, repeated)
-					assert.Equal(t, posts+1, r.sandbox.Posts(), "nothing is sent a second time")
+					assert.Equal(t, posts+1, r.sandbox.Posts(), "no second request is sent")
 					if done {
-						time.Sleep(16 * time.Minute) // then it is a new call
+						time.Sleep(16 * time.Minute) // after that, the call generates a new image
 					} else {
 						next.deliver(t, ids(call)...)
 					}
@@ -170,8 +172,8 @@ func TestStart_JoinRacesWithAbandon(t *testing.T) {
 	})
 }
 
-// A call that joins one for which the budget did not suffice tries to make the
-// rest.
+// A call that joins an equal call that the budget covered only in part tries to
+// generate the other images.
 func TestStart_JoinsCallCutByBudget(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 }, func(t *testing.T, r *rig) {
@@ -215,8 +217,8 @@ func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
 	}
 }
 
-// An unknown outcome that was not delivered is the result of a repeat of the
-// call. Only the next repeat is paid for.
+// A repeated call returns an unknown outcome that was not delivered. Only a call
+// after that is paid for.
 func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -231,15 +233,15 @@ func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	assert.EqualValues(t, "outcome_unknown", again.Jobs[0].Image().Failure.Kind)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 	r.deliver(t, ids(again)...)
-	deliberate, err := r.Start(t.Context(), order(prompt), nil)
+	last, err := r.Start(t.Context(), order(prompt), nil)
 	require.NoError(t, err)
-	assert.Zero(t, deliberate.Joined)
-	<-deliberate.Jobs[0].Done()
+	assert.Zero(t, last.Joined)
+	<-last.Jobs[0].Done()
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// The caller abandoned several images when only some requests were sent: a
-// repeat of the call gets those images and makes the rest, once.
+// If a call for several images was abandoned when only some requests were sent, a
+// repeated call gets those images and generates the others, once.
 func TestStart_JoinsPartlySentCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {

@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Images of a live process are never taken over, however long they take; those
-// of a dead one are, once its lease expires.
+// Images of a live process are never taken over, even if they take long. Those of
+// a dead process are taken over once its lease expires.
 func TestLeases_AliveAndDead(t *testing.T) {
 	t.Parallel()
 	const lease = 600 * time.Millisecond
@@ -52,8 +52,8 @@ func TestLeases_AliveAndDead(t *testing.T) {
 	})
 }
 
-// A process that was suspended for long, as by a laptop's lid, lost its images
-// to another one. It sends no request afterwards that it had not sent before.
+// A process that was suspended for a long time, for example because a laptop was
+// closed, loses its images to another one. Afterwards it sends no more requests.
 func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -75,8 +75,8 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 			<-j.Done()
 		}
 		assert.Equal(t, resources.Unknown, r.image(t, ids(first)[0]).State)
-		wait(t, first) // its request had been sent, and the response came
-		assert.Equal(t, resources.Saved, r.image(t, ids(first)[0]).State, "the downloaded image counts")
+		wait(t, first) // its request was sent before, and the response arrives
+		assert.Equal(t, resources.Saved, r.image(t, ids(first)[0]).State, "the downloaded image replaces the unknown outcome")
 		<-waits.Jobs[0].Done()
 		assert.Equal(t, resources.Failed, r.image(t, ids(waits)[0]).State)
 		assert.False(t, r.image(t, ids(waits)[0]).Charged)
@@ -84,8 +84,8 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	})
 }
 
-// A process that was suspended right before it sends a request checks that it
-// still has the image.
+// A process that was suspended right before it sends a request first checks that
+// it still holds the lease on the image.
 func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond }, func(t *testing.T, r *rig) {

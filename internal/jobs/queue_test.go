@@ -18,8 +18,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// Clients take turns, each in its own order, and Ahead counts the images that
-// come first.
+// Clients take turns, the images of each client keep their order, and Ahead counts
+// the images that get a slot before.
 func TestQueue_ClientsTakeTurns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -56,7 +56,7 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 		}
 		assert.Equal(t, []int{0, 3, 5, 6, 7, 1, 4, 2}, before)
 		assert.Equal(t, 8, r.Waiting())
-		list[1].Abandon() // those behind it move up
+		list[1].Abandon() // the images behind it move up
 		<-list[1].Done()
 		assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
 		for _, j := range list {
@@ -67,7 +67,7 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 	})
 }
 
-// Ahead is right for all orders of entering and leaving the queue.
+// Ahead is correct for every order in which tickets enter and leave the queue.
 func TestQueue_Ahead(t *testing.T) {
 	t.Parallel()
 	q := jobs.NewQueue(2, 1000, 1000)
@@ -82,7 +82,7 @@ func TestQueue_Ahead(t *testing.T) {
 			slots[0].Release() // has no effect
 			slots = slots[1:]
 			if len(waiting) > 0 {
-				require.True(t, waiting[first].HasSlot(), "the ticket with nobody ahead is next")
+				require.True(t, waiting[first].HasSlot(), "the ticket with none ahead is next")
 			}
 		case random(5) == 0 && len(waiting) > 0:
 			at := random(len(waiting))
@@ -112,6 +112,7 @@ func TestQueue_Ahead(t *testing.T) {
 	}
 }
 
+// numbers returns the sorted positions of tickets.
 func numbers(waiting []*jobs.Ticket) (list []int) {
 	for _, p := range waiting {
 		list = append(list, p.Ahead())
@@ -120,6 +121,7 @@ func numbers(waiting []*jobs.Ticket) (list []int) {
 	return list
 }
 
+// counted returns the numbers from 0 to n-1.
 func counted(n int) (list []int) {
 	for i := range n {
 		list = append(list, i)
@@ -127,6 +129,7 @@ func counted(n int) (list []int) {
 	return list
 }
 
+// A client with too many waiting images gets ErrBusy, and other clients do not.
 func TestQueue_Bounds(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
@@ -176,8 +179,8 @@ func TestQueue_Bounds(t *testing.T) {
 	assert.LessOrEqual(t, posts.Load(), int64(1))
 }
 
-// At most MaxConcurrent requests are in flight; the rest wait in order, and one
-// that is abandoned while it waits is neither sent nor charged.
+// At most MaxConcurrent requests are in flight. The other images wait in order,
+// and one that is abandoned while it waits is neither sent nor charged.
 func TestQueue_Order(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -201,10 +204,10 @@ func TestQueue_Order(t *testing.T) {
 		}
 		waiting[1].Abandon()
 		<-waiting[1].Done()
-		given := waiting[1].Image()
-		assert.Equal(t, resources.Failed, given.State)
-		assert.EqualValues(t, "cancelled", given.Failure.Kind)
-		assert.False(t, given.Charged)
+		abandoned := waiting[1].Image()
+		assert.Equal(t, resources.Failed, abandoned.State)
+		assert.EqualValues(t, "cancelled", abandoned.Failure.Kind)
+		assert.False(t, abandoned.Charged)
 		first.Abandon() // too late: its request was sent
 		for _, j := range []*jobs.Job{first, waiting[0], waiting[2], waiting[3]} {
 			<-j.Done()

@@ -16,7 +16,7 @@ const (
 	repairCatalog = `DROP TRIGGER broken`
 )
 
-// Steps that the catalog does not take are written once it does.
+// Steps that cannot be written to the catalog are written once it works again.
 func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
@@ -46,9 +46,9 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	})
 }
 
-// Images whose steps were not recorded continue as soon as the catalog is
+// Images whose steps were not recorded reach their final state once the catalog is
 // repaired.
-func TestRecord_CatalogMended(t *testing.T) {
+func TestRecord_CatalogRepaired(t *testing.T) {
 	t.Parallel()
 	for name, resume := range map[string]func(t *testing.T, r *rig, id string){
 		"followed": func(t *testing.T, r *rig, id string) {
@@ -97,11 +97,11 @@ func TestRecord_CatalogMended(t *testing.T) {
 	}
 }
 
-// A writer with an outdated view of an image does not overwrite newer state.
+// A writer with stale data of an image does not overwrite newer data.
 func TestRecord_StaleWriter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	image := r.abandoned(t, resources.Image{State: resources.Submitted, CostMicroUSD: 10_000})
+	image := r.orphan(t, resources.Image{State: resources.Submitted, CostMicroUSD: 10_000})
 	r.sql(t, `UPDATE images SET lease_owner='taker', lease_until_ms=9999999999999`)
 	stale := image
 	image.State, image.UpstreamURL = resources.Answered, "https://x.example/a.png"
@@ -110,7 +110,7 @@ func TestRecord_StaleWriter(t *testing.T) {
 	require.ErrorIs(t, r.Library.RecordIf(t.Context(), stale, resources.Submitted, resources.Lease{Process: "taker"}), resources.ErrSettled)
 	require.ErrorIs(t, r.Library.Record(t.Context(), stale), resources.ErrSettled)
 	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
-	other := r.abandoned(t, resources.Image{State: resources.Queued})
+	other := r.orphan(t, resources.Image{State: resources.Queued})
 	other.State = resources.Submitted
 	require.ErrorIs(t, r.Library.RecordIf(t.Context(), other, resources.Queued, resources.Lease{Process: r.Process}), resources.ErrSettled, "the image is not leased by this process")
 }

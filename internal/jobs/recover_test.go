@@ -12,7 +12,7 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// Recovery of an image in each state in which a process can leave it.
+// Recover finishes an image from each state in which a process can leave it.
 func TestRecover_States(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -40,7 +40,7 @@ func TestRecover_States(t *testing.T) {
 	want := map[string]string{}
 	for name, tt := range tests {
 		tt.left.Prompt, tt.left.CostMicroUSD = name, 10_000
-		want[r.abandoned(t, tt.left).ID] = name
+		want[r.orphan(t, tt.left).ID] = name
 	}
 	list, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
@@ -67,7 +67,7 @@ func TestRecover_States(t *testing.T) {
 	assert.Empty(t, again)
 }
 
-// The time between attempts at a download grows with the age of the image.
+// The wait before the next download grows with the age of the image.
 func TestNextTry(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -79,8 +79,8 @@ func TestNextTry(t *testing.T) {
 	assert.Greater(t, jobs.NextTry(now, now.Add(-32*24*time.Hour)).Sub(now), 365*24*time.Hour, "the link must have expired")
 }
 
-// A process that was suspended finds its own queued image in recovery. It does
-// not count as a caller: the caller can still abandon the image.
+// After a suspension, recovery finds a queued image of its own process. It does not
+// count as a caller, so the caller can still abandon the image.
 func TestRecover_OwnWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -99,23 +99,23 @@ func TestRecover_OwnWork(t *testing.T) {
 	})
 }
 
-// Tasks that never end do not delay downloads.
+// Resumed tasks that do not end do not delay downloads.
 func TestRecover_StuckTasks(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
 		link := r.make(t, "a fox").UpstreamURL
 		for range 20 {
-			r.abandoned(t, resources.Image{State: resources.Submitted, TaskID: "never known"})
+			r.orphan(t, resources.Image{State: resources.Submitted, TaskID: "unknown"})
 		}
-		answered := r.abandoned(t, resources.Image{State: resources.Answered, UpstreamURL: link})
+		answered := r.orphan(t, resources.Image{State: resources.Answered, UpstreamURL: link})
 		_, err := r.Recover(t.Context(), false)
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return r.image(t, answered.ID).State == resources.Saved }, time.Second, 5*time.Millisecond)
 	})
 }
 
-// A task that the service does not know becomes unknown and is polled again
-// later, only by processes of the same backend.
+// An image whose task the service does not find becomes unknown. Its task is polled
+// again later, and only by processes that use the same service.
 func TestRecover_UnknownTask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -129,14 +129,14 @@ func TestRecover_UnknownTask(t *testing.T) {
 		r.sql(t, `UPDATE images SET task_id='`+good.ID+`'`)
 		list, err := r.Recover(t.Context(), false)
 		require.NoError(t, err)
-		assert.Empty(t, list, "not at once")
+		assert.Empty(t, list, "the next poll is not due")
 		next, err := r.Library.NextClaim(t.Context(), resources.Lease{Process: "another"})
 		require.NoError(t, err)
 		assert.WithinDuration(t, time.Now().Add(time.Minute), next, 10*time.Second)
 		sandboxed := r.another(t, func(c *jobs.Config) { c.Sandbox = true })
 		list, err = sandboxed.Recover(t.Context(), true)
 		require.NoError(t, err)
-		assert.Empty(t, list, "the sandbox does not have real tasks")
+		assert.Empty(t, list, "the tasks of the service do not exist in the sandbox")
 		list, err = r.Recover(t.Context(), true)
 		require.NoError(t, err)
 		require.Len(t, list, 1)

@@ -13,7 +13,8 @@ import (
 
 // A process that died during a request may have paid for it. A repeat of the
 // call within fifteen minutes reports that instead of paying again, whether the
-// dead process's lease has expired or not, with or without a recovery between.
+// dead process's lease has expired or not, and whether a recovery ran in between or
+// not.
 func TestStart_AfterCrash(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -42,14 +43,14 @@ func TestStart_AfterCrash(t *testing.T) {
 				age := tt.age.Milliseconds()
 				require.Eventually(t, func() bool { return call.Jobs[0].Stage().Phase == jobs.PhaseGenerating }, 10*time.Second, time.Millisecond)
 				dying.sqlf(t, `UPDATE images SET lease_owner='dead', lease_until_ms=%s, updated_ms=updated_ms-%d, created_ms=created_ms-%d`, tt.lease, age, age)
-				heir := dying.another(t, nil)
+				next := dying.another(t, nil)
 				if name == "recovered before" {
-					taken, err := heir.Recover(t.Context(), true)
+					taken, err := next.Recover(t.Context(), true)
 					require.NoError(t, err)
 					require.Len(t, taken, 1)
 					<-taken[0].Done()
 				}
-				again, err := heir.Start(t.Context(), order("a fox"), nil)
+				again, err := next.Start(t.Context(), order("a fox"), nil)
 				require.NoError(t, err)
 				assert.Equal(t, tt.joined, again.Joined)
 				if name == "lease is valid" { // the call waits until the lease expires
@@ -66,18 +67,18 @@ func TestStart_AfterCrash(t *testing.T) {
 	}
 }
 
-// A repeated call joins an image whose download fails for fifteen minutes after
-// its first failure, however often the download is tried; later it makes a new
-// one.
+// For fifteen minutes after the first failure of a download, a repeated call joins
+// the image, even if the download was tried again since. After that, it generates
+// a new one.
 func TestStart_JoinOfFailedImageEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	watch, mend := r.breakFolder(t)
+	watch, repair := r.breakFolder(t)
 	first, err := r.start(t.Context(), order("a fox"), watch)
 	require.NoError(t, err)
 	<-first.Done()
 	require.EqualValues(t, "storage", first.Image().Failure.Kind)
-	mend()
+	repair()
 	r.sqlf(t, `UPDATE images SET upstream_url='http://127.0.0.1:1/gone.png', updated_ms=updated_ms-%d, failed_ms=failed_ms-%d`, 14*60_000, 14*60_000)
 	again, err := r.Start(t.Context(), order("a fox"), nil)
 	require.NoError(t, err)

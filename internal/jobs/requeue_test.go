@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// heldService holds the first request for an image until release is closed, and
-// rejects it then because too many are in flight.
+// heldService holds the first request for an image until release is closed and
+// then rejects it because too many are in flight.
 type heldService struct {
 	http.Handler
 	first         atomic.Bool
@@ -46,9 +46,8 @@ func (h *heldService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`)
 }
 
-// A caller joins an image that its first caller abandoned while the request was
-// in flight. When the request goes back to the queue, the second caller still
-// gets the image.
+// A caller that joins an image whose first caller abandoned it while its request
+// was in flight gets the image, even if the request is rejected and queued again.
 func TestRequeue_JoinedAfterAbandon(t *testing.T) {
 	t.Parallel()
 	r, service := newHeldRig(t, "")
@@ -65,11 +64,11 @@ func TestRequeue_JoinedAfterAbandon(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Accepted())
 }
 
-// An image that nobody wants any more when its request goes back to the queue
-// is given up free of charge, and a shutdown gives it up for all its callers.
+// An image without callers is given up free of charge when its request is queued
+// again. A shutdown gives the image up for all its callers.
 func TestRequeue_Abandoned(t *testing.T) {
 	t.Parallel()
-	for name, leave := range map[string]func(*rig, *jobs.Call){
+	for name, giveUp := range map[string]func(*rig, *jobs.Call){
 		"caller":   func(_ *rig, c *jobs.Call) { c.Abandon() },
 		"shutdown": func(r *rig, _ *jobs.Call) { r.StopAccepting() },
 	} {
@@ -79,7 +78,7 @@ func TestRequeue_Abandoned(t *testing.T) {
 			call, err := r.Start(t.Context(), order("a fox"), nil)
 			require.NoError(t, err)
 			<-service.held
-			leave(r, call)
+			giveUp(r, call)
 			close(service.release)
 			<-call.Jobs[0].Done()
 			i := call.Jobs[0].Image()
@@ -91,8 +90,8 @@ func TestRequeue_Abandoned(t *testing.T) {
 	}
 }
 
-// A rejection that asks for an hour of patience does not keep the model's slot
-// for an hour.
+// A rejection with a Retry-After of one hour does not occupy the model's slot for
+// an hour.
 func TestRequeue_LongRetryAfter(t *testing.T) {
 	t.Parallel()
 	r, service := newHeldRig(t, "3600")

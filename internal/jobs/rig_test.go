@@ -70,14 +70,14 @@ func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r
 		}
 		r.Pipeline = jobs.New(config)
 		t.Cleanup(func() {
-			r.sandbox.Close() // ends delays
+			r.sandbox.Close() // ends the delays of responses
 			_ = r.Drain(context.Background())
 		})
 		test(t, r)
 	})
 }
 
-// another is another process on the same library.
+// another returns the rig of another process on the same library.
 func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
 	other := &rig{sandbox: r.sandbox, attempts: r.attempts, folder: r.folder}
@@ -95,17 +95,18 @@ func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
 	return other
 }
 
-// order returns a request for one image of the fast model, poster one of the
-// model that makes images as tasks.
+// order returns a request for one image of a model without tasks.
 func order(prompt string) jobs.Request {
 	return jobs.Request{Owner: "local", Model: "cogview-4-250304", Prompt: prompt, Size: "512x512", Quality: "standard", PriceUSD: 0.01}
 }
 
+// poster returns a request for one image of a model that generates images as
+// tasks.
 func poster(prompt string) jobs.Request {
 	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "512x512", Quality: "hd", PriceUSD: 0.015}
 }
 
-// start starts a call of one image.
+// start starts a call for one image and returns its job.
 func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.Stage)) (*jobs.Job, error) {
 	call, err := r.Start(ctx, request, watch)
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *rig) start(ctx context.Context, request jobs.Request, watch func(jobs.S
 	return call.Jobs[0], nil
 }
 
-// make makes an image and delivers it to the caller.
+// make generates an image and delivers it to the caller.
 func (r *rig) make(t *testing.T, prompt string) resources.Image {
 	t.Helper()
 	j, err := r.start(t.Context(), order(prompt), nil)
@@ -126,6 +127,7 @@ func (r *rig) make(t *testing.T, prompt string) resources.Image {
 	return image
 }
 
+// deliver confirms the delivery of images.
 func (r *rig) deliver(t *testing.T, ids ...string) {
 	t.Helper()
 	d := r.NewDelivery()
@@ -141,8 +143,8 @@ func (r *rig) image(t *testing.T, id string) resources.Image {
 	return image
 }
 
-// abandoned writes an image as a process that died left it.
-func (r *rig) abandoned(t *testing.T, image resources.Image) resources.Image {
+// orphan writes an image to the catalog as a process that died left it.
+func (r *rig) orphan(t *testing.T, image resources.Image) resources.Image {
 	t.Helper()
 	if image.Owner == "" {
 		image.Owner = "local"
@@ -154,6 +156,7 @@ func (r *rig) abandoned(t *testing.T, image resources.Image) resources.Image {
 	return kept
 }
 
+// ids returns the ids of the images of a call.
 func ids(call *jobs.Call) (list []string) {
 	for _, j := range call.Jobs {
 		list = append(list, j.ID())
@@ -173,12 +176,13 @@ func wait(t *testing.T, call *jobs.Call) []resources.Image {
 	return images
 }
 
-// sqlf runs a statement on the catalog.
+// sqlf is sql with a format.
 func (r *rig) sqlf(t *testing.T, format string, arguments ...any) {
 	t.Helper()
 	r.sql(t, fmt.Sprintf(format, arguments...))
 }
 
+// sql runs a statement on the catalog.
 func (r *rig) sql(t *testing.T, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.folder, ".catalog.db")+"?_pragma=busy_timeout(5000)")
@@ -188,10 +192,10 @@ func (r *rig) sql(t *testing.T, statement string) {
 	require.NoError(t, err)
 }
 
-// breakFolder returns a watch function that makes an image impossible to save
-// once it is paid for, by putting a file in the place of the year's folder, and
-// a function that repairs that.
-func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), mend func()) {
+// breakFolder returns a watch function that replaces the year's folder by a file
+// once an image is paid for, so that it cannot be saved, and a function that
+// repairs that.
+func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), repair func()) {
 	t.Helper()
 	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
 	watch = func(s jobs.Stage) {

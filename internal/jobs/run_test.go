@@ -12,7 +12,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A call that is abandoned before its request is sent is free.
+// A call that is abandoned before its request is sent costs nothing.
 func TestAbandon_BeforeSend(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -32,6 +32,7 @@ func TestAbandon_BeforeSend(t *testing.T) {
 	})
 }
 
+// A panic in one job fails its image, which stays charged, and no other one.
 func TestRun_Panic(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -49,8 +50,8 @@ func TestRun_Panic(t *testing.T) {
 	assert.Equal(t, resources.Saved, r.make(t, "the next").State)
 }
 
-// A folder that is deleted while an image waits for a slot fails the image before
-// its request is sent.
+// If the folder is deleted while an image is queued, the image fails before its
+// request is sent.
 func TestRun_FolderGoneInQueue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -65,7 +66,7 @@ func TestRun_FolderGoneInQueue(t *testing.T) {
 	assert.Zero(t, r.sandbox.Posts())
 }
 
-// A response that could not be understood is kept with the image.
+// A response that could not be interpreted is kept with the image.
 func TestRun_AnswerNotUnderstood(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -74,8 +75,8 @@ func TestRun_AnswerNotUnderstood(t *testing.T) {
 	assert.Contains(t, image.UpstreamAnswer, `"data":[]`)
 }
 
-// An image that one of two callers abandons is made for the other. It is not made
-// if both abandon it before its request is sent.
+// An image that one of two callers abandons is generated for the other one. It is
+// not generated if both abandon it before its request is sent.
 func TestAbandon_OneOfTwoCallers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -83,7 +84,7 @@ func TestAbandon_OneOfTwoCallers(t *testing.T) {
 		require.NoError(t, err)
 		var calls []*jobs.Call
 		for range 2 {
-			for _, prompt := range []string{"wanted by one", "wanted by nobody"} {
+			for _, prompt := range []string{"one caller", "no caller"} {
 				call, err := r.Start(t.Context(), order(prompt), nil)
 				require.NoError(t, err)
 				calls = append(calls, call)
@@ -94,7 +95,7 @@ func TestAbandon_OneOfTwoCallers(t *testing.T) {
 		calls[3].Abandon()
 		<-calls[3].Jobs[0].Done()
 		assert.EqualValues(t, "cancelled", calls[1].Jobs[0].Image().Failure.Kind)
-		started, err := r.Start(t.Context(), order("wanted by nobody"), nil)
+		started, err := r.Start(t.Context(), order("no caller"), nil)
 		require.NoError(t, err)
 		assert.Zero(t, started.Joined, "an abandoned image is not joined")
 		started.Abandon()

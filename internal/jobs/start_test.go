@@ -77,14 +77,14 @@ func TestStart_Outcomes(t *testing.T) {
 	}
 }
 
-// Each step is recorded before the request that it announces.
+// Each step is recorded before the request that it allows.
 func TestStart_RecordsBeforeRequests(t *testing.T) {
 	t.Parallel()
 	var db *sql.DB
 	var mu sync.Mutex
 	states := map[string][]string{}
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
-	look := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	observe := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
 		assert.NoError(t, err)
 		q.Body = io.NopCloser(bytes.NewReader(body))
@@ -104,7 +104,7 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 		mu.Unlock()
 		r.sandbox.ServeHTTP(w, q)
 	})
-	api := httptest.NewServer(look)
+	api := httptest.NewServer(observe)
 	defer api.Close()
 	client, err := zai.NewClient("key", zai.WithBaseURL(api.URL+sandbox.BasePath))
 	require.NoError(t, err)
@@ -131,6 +131,7 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 	assert.Contains(t, states["queued"], "GET answered true")
 }
 
+// No request is sent while the catalog cannot be used.
 func TestStart_CatalogUnusable(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -141,6 +142,7 @@ func TestStart_CatalogUnusable(t *testing.T) {
 	assert.EqualValues(t, "storage", jobs.Describe(err).Kind)
 }
 
+// Failed images do not count towards the budget.
 func TestStart_Budget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *jobs.Config) { c.BudgetUSD = 0.02 })
@@ -170,7 +172,7 @@ func TestStart_NoKey(t *testing.T) {
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 }
 
-// The image is saved even if the caller's context ends.
+// The image is saved even if the context of its call ends.
 func TestStart_ContextEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {
@@ -198,8 +200,9 @@ func TestStart_Stages(t *testing.T) {
 	assert.Equal(t, []jobs.Phase{jobs.PhaseQueued, jobs.PhaseGenerating, jobs.PhaseDownloading, jobs.PhaseDone}, phases)
 }
 
-// The outcomes of images that are made as tasks, with an endpoint that does not
-// exist, and one that loses tasks.
+// The final state, the charge and the number of requests of images that are
+// generated as tasks, also if the asynchronous endpoint does not exist or loses
+// the task.
 func TestStart_Tasks(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -241,7 +244,7 @@ func TestStart_Tasks(t *testing.T) {
 	}
 }
 
-// No request is sent if the image could not be saved.
+// No request is sent while images cannot be saved.
 func TestStart_FolderUnusable(t *testing.T) {
 	t.Parallel()
 	today := func() string { return time.Now().UTC().Format("2006/01/02") }
@@ -293,7 +296,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 	}
 }
 
-// The folders below the library's may be deleted at any time.
+// The folders in the library's folder may be deleted at any time.
 func TestStart_DayFolderDeleted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -32,6 +32,7 @@ func promptText(t *testing.T, p server.ServerPrompt, arguments map[string]string
 	return result.Messages[0].Content.(mcp.TextContent).Text, nil
 }
 
+// required returns the name of a prompt's required argument.
 func required(p server.ServerPrompt) string {
 	for _, a := range p.Prompt.Arguments {
 		if a.Required {
@@ -41,8 +42,8 @@ func required(p server.ServerPrompt) string {
 	return ""
 }
 
-// The definitions, and the texts of each prompt with the fewest and with most
-// arguments, are a contract with users: golden files make changes deliberate.
+// The definitions, and the texts of each prompt with the fewest and with nearly all
+// arguments, are a contract with users. Golden files reveal every change.
 func TestAll_Golden(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -76,9 +77,10 @@ func TestAll_Golden(t *testing.T) {
 	assert.Equal(t, []string{"food_promotion", "product_image", "game_asset", "teaching_illustration", "tourism_promotion", "improve_prompt"}, names)
 }
 
-var ordered = regexp.MustCompile(`Call generate_image once, with model "([^"]+)", size "([^"]+)", quality "([^"]+)" and n 1\.`)
+// requested matches the call that a prompt requests.
+var requested = regexp.MustCompile(`Call generate_image once, with model "([^"]+)", size "([^"]+)", quality "([^"]+)" and n 1\.`)
 
-// The call that a prompt leads to is valid whatever the arguments.
+// The call that a prompt requests is valid for all choices of its arguments.
 func TestAll_ValidCalls(t *testing.T) {
 	t.Parallel()
 	sizes := map[string]bool{}
@@ -101,7 +103,7 @@ func TestAll_ValidCalls(t *testing.T) {
 						}
 						continue
 					}
-					call := ordered.FindStringSubmatch(text)
+					call := requested.FindStringSubmatch(text)
 					require.NotNil(t, call, text)
 					model, err := zai.FindModel(region, call[1])
 					require.NoError(t, err)
@@ -133,7 +135,7 @@ func TestAll_InvalidArguments(t *testing.T) {
 	}
 }
 
-// The prompt has the text for the image word for word, in one language or in
+// The prompt contains the text for the image word for word, in one language or in
 // both.
 func TestAll_TextInImage(t *testing.T) {
 	t.Parallel()
@@ -154,7 +156,7 @@ func TestAll_TextInImage(t *testing.T) {
 	}
 	text, err := promptText(t, prompts.All(zai.Global, "glm-image")[1], map[string]string{"product": "a teapot"})
 	require.NoError(t, err)
-	assert.Contains(t, text, `model "glm-image"`, "the server's own default")
+	assert.Contains(t, text, `model "glm-image"`, "the default of the server")
 }
 
 func TestCompletion(t *testing.T) {
@@ -182,7 +184,7 @@ func TestCompletion(t *testing.T) {
 	for _, m := range zai.Models(zai.Global) {
 		unnamed, err := prompts.Completion{Region: zai.Global, Model: m.ID}.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, mcp.CompleteContext{})
 		require.NoError(t, err)
-		assert.Equal(t, m.SizeNames(), unnamed.Values, "of the model that is used")
+		assert.Equal(t, m.SizeNames(), unnamed.Values, "the sizes of the default model")
 		chosen := mcp.CompleteContext{Arguments: map[string]string{"model": m.ID}}
 		got, err := c.CompletePromptArgument(t.Context(), "game_asset", mcp.CompleteArgument{Name: "size"}, chosen)
 		require.NoError(t, err)
