@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// argumentError reports invalid arguments. Its message and hint let a model correct
-// the call.
+// argumentError reports invalid arguments. Its message and hint let a model
+// correct the call.
 type argumentError struct{ message, hint string }
 
 func (e *argumentError) Error() string { return e.message + " " + e.hint }
@@ -71,7 +71,8 @@ func example[T any]() string {
 	return fmt.Sprintf("%q: \"...\"", name)
 }
 
-// unknownArguments returns the error for the alphabetically first unknown argument.
+// unknownArguments returns the error for the alphabetically first unknown
+// argument.
 func unknownArguments(given map[string]json.RawMessage, known []string) error {
 	unknown := ""
 	for name := range given {
@@ -106,8 +107,8 @@ func setArgument(field reflect.Value, name string, value json.RawMessage) error 
 	}
 }
 
-// wholeNumber returns the integer of a JSON value such as 2, 2.0 or "2". It fails
-// for fractions and beyond ±1e9.
+// wholeNumber returns the integer of a JSON value such as 2, 2.0 or "2". It
+// fails for fractions and beyond ±1e9.
 func wholeNumber(value json.RawMessage) (int64, bool) {
 	text := strings.TrimSpace(strings.Trim(string(value), `"`))
 	number, err := strconv.ParseFloat(text, 64)

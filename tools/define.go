@@ -20,8 +20,8 @@ type definition struct {
 	shortOutput bool                     // see outputSchema
 }
 
-// tool returns the definition together with its schemas. All hints are explicit,
-// because hosts use them to decide whether to ask the user.
+// tool returns the definition together with its schemas. All hints are
+// explicit, because hosts use them to decide whether to ask the user.
 func (d definition) tool(input, output json.RawMessage) mcp.Tool {
 	return mcp.Tool{
 		Name: d.name, Title: d.title, Description: d.description, RawInputSchema: input, RawOutputSchema: output,
@@ -39,8 +39,8 @@ type toolCall struct {
 
 // define returns a tool whose handler receives decoded arguments. In is a
 // struct of strings and integers; defaults holds the values of arguments that a
-// call leaves out. An error becomes a result that describes it; internal ones are
-// logged.
+// call leaves out. An error becomes a result that describes it; internal ones
+// are logged.
 func define[In any](t *tools, d definition, defaults In, handle func(context.Context, toolCall, In) (*mcp.CallToolResult, error)) (server.ServerTool, error) {
 	input, err := inputSchema(new(In), d.adaptInput)
 	if err != nil {

@@ -16,7 +16,8 @@ func DecodeGenerate(request mcp.CallToolRequest) (prompt string, n int, err erro
 // Quiet is the shortest time between the last notification and the result.
 const Quiet = quiet
 
-// NotifyAndEnd sends one notification and then waits until the result may follow.
+// NotifyAndEnd sends one notification and then waits until the result may
+// follow.
 func NotifyAndEnd(ctx context.Context, request mcp.CallToolRequest) {
 	r := newProgressReporter(ctx, request, time.Now, 1, 0)
 	r.notify("generating", 100)

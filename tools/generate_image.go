@@ -118,8 +118,8 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 	}
 }
 
-// neverSent reports whether all images were cancelled before their requests were
-// sent, and so cost nothing.
+// neverSent reports whether all images were cancelled before their requests
+// were sent, and so cost nothing.
 func neverSent(images []resources.Image) bool {
 	for _, i := range images {
 		if i.State != resources.Failed || i.Charged || i.Failure == nil || i.Failure.Kind != resources.KindCancelled {
@@ -173,7 +173,8 @@ func (t *tools) parseRequest(caller Caller, arguments generateArguments) (jobs.R
 	}, nil
 }
 
-// typicalDuration returns how long an image usually takes, or 0 if that is unknown.
+// typicalDuration returns how long an image usually takes, or 0 if that is
+// unknown.
 func (t *tools) typicalDuration(name, quality string) time.Duration {
 	model, err := zai.FindModel(t.Region, name)
 	if err != nil {

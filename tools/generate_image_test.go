@@ -114,8 +114,8 @@ func TestGenerate_Arguments(t *testing.T) {
 	}
 }
 
-// Each kind of failure has a message, a hint and its kind in text and structured
-// content.
+// Each kind of failure has a message, a hint and its kind in text and
+// structured content.
 func TestGenerate_ErrorKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -300,8 +300,9 @@ func TestGenerate_Cancelled(t *testing.T) {
 	})
 }
 
-// If a call joins an equal call of another process that is then cancelled before
-// its request is sent, the call starts over and gets an image of its own.
+// If a call joins an equal call of another process that is then cancelled
+// before its request is sent, the call starts over and gets an image of its
+// own.
 func TestGenerate_JoinedCallCancelledElsewhere(t *testing.T) {
 	t.Parallel()
 	var config jobs.Config

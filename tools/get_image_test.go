@@ -15,7 +15,8 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// get_image waits for an image that another process on the same library generates.
+// get_image waits for an image that another process on the same library
+// generates.
 func TestGet_RemoteImage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
@@ -72,8 +73,8 @@ func TestGet_FetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
-// An image of the sandbox is marked as such even by a server that does not use the
-// sandbox.
+// An image of the sandbox is marked as such even by a server that does not use
+// the sandbox.
 func TestGet_SandboxImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *tools.Config, j *jobs.Config) { c.Sandbox = false })

@@ -16,10 +16,10 @@ import (
 const defaultPreviewWait = 5 * time.Second
 
 // inlineImages returns one element for each saved image: its content for the
-// result, or nil if the result contains no form of it. All contents together take
-// at most room bytes of JSON. If the requested form is too large, a smaller one
-// replaces it (the file, a JPEG copy, the preview, nothing) and a note reports
-// that.
+// result, or nil if the result contains no form of it. All contents together
+// take at most room bytes of JSON. If the requested form is too large, a
+// smaller one replaces it (the file, a JPEG copy, the preview, nothing) and a
+// note reports that.
 func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resources.Image, room int) (contents []*mcp.ImageContent, notes []string) {
 	ctx, cancel := context.WithTimeout(ctx, t.PreviewWait)
 	defer cancel()
@@ -47,8 +47,8 @@ func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resour
 	return contents, notes
 }
 
-// inlineImage returns the content of one image in at most size bytes of JSON, and
-// a note if that is not the requested form.
+// inlineImage returns the content of one image in at most size bytes of JSON,
+// and a note if that is not the requested form.
 func (t *tools) inlineImage(ctx context.Context, i resources.Image, inline Inline, size int) (content *mcp.ImageContent, note string) {
 	const envelope = 200 // bytes of JSON around the base64
 	limit := (size - envelope) / 4 * 3

@@ -43,8 +43,8 @@ func newProgressReporter(ctx context.Context, request mcp.CallToolRequest, now f
 	return r
 }
 
-// watch receives stages from the goroutines of the jobs. It never blocks: if the
-// channel is full, it drops the stage.
+// watch receives stages from the goroutines of the jobs. It never blocks: if
+// the channel is full, it drops the stage.
 func (r *progressReporter) watch(stage jobs.Stage) {
 	select {
 	case r.stages <- stage:

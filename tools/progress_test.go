@@ -42,8 +42,8 @@ func TestProgress_Messages(t *testing.T) {
 	})
 }
 
-// The value increases with each notification and stays below the total, even for a
-// call with several images.
+// The value increases with each notification and stays below the total, even
+// for a call with several images.
 func TestProgress_Increases(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -65,8 +65,8 @@ func TestProgress_Increases(t *testing.T) {
 }
 
 // There is a pause between the last notification and the result: the official
-// TypeScript client processes a result before a notification that arrives together
-// with it, and then rejects the token as unknown.
+// TypeScript client processes a result before a notification that arrives
+// together with it, and then rejects the token as unknown.
 func TestProgress_PauseBeforeResult(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// maxResult is the size of the largest result in bytes of JSON, base64 included.
-// Hosts truncate or reject results of 1 MiB and more.
+// maxResult is the size of the largest result in bytes of JSON, base64
+// included. Hosts truncate or reject results of 1 MiB and more.
 const maxResult = 996_147 // 0.95 MiB
 
-// resultReserve is the part of maxResult, in bytes, that is reserved for what is
-// added last: notes about images, and the JSON around the content.
+// resultReserve is the part of maxResult, in bytes, that is reserved for what
+// is added last: notes about images, and the JSON around the content.
 const resultReserve = 4096
 
 // OutcomeOK is the outcome of a call that did not fail.
@@ -51,8 +51,8 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 }
 
 // imagesResult returns the result of a call that generated or found images, and
-// adds the images to the caller's delivery. A note that is not empty is added to
-// the text. The result is a failure only if all images failed.
+// adds the images to the caller's delivery. A note that is not empty is added
+// to the text. The result is a failure only if all images failed.
 func (t *tools) imagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
 	built := t.buildImagesResult(ctx, caller, images, note)
 	// Begin comes last, so that the images stay undelivered if an earlier step panics.
@@ -105,8 +105,8 @@ func allFailed(images []resources.Image) bool {
 }
 
 // finalIDs returns the ids of the images that the call delivers: those with a
-// final result that was not delivered before. An image that may still be fetched
-// is left out, so that a repeated call can join it.
+// final result that was not delivered before. An image that may still be
+// fetched is left out, so that a repeated call can join it.
 func finalIDs(images []resources.Image) []string {
 	var ids []string
 	for _, i := range images {
@@ -117,8 +117,9 @@ func finalIDs(images []resources.Image) []string {
 	return ids
 }
 
-// aggregateFailure returns one failure for images that all failed: the first one
-// that was charged, with the ids of all that were, or the first one if none was.
+// aggregateFailure returns one failure for images that all failed: the first
+// one that was charged, with the ids of all that were, or the first one if none
+// was.
 func aggregateFailure(images []resources.Image) *resources.Failure {
 	var paid *resources.Failure
 	var others []string

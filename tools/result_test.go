@@ -19,8 +19,8 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// A result stays below the limit for every value of Inline, and its notes report
-// what was left out.
+// A result stays below the limit for every value of Inline, and its notes
+// report what was left out.
 func TestResult_Size(t *testing.T) {
 	t.Parallel()
 	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"

@@ -95,8 +95,8 @@ func (r *rig) connect(t *testing.T, api *zai.Client, change func(*tools.Config, 
 	require.NoError(t, err)
 }
 
-// identifyCaller sets the Caller of a call and confirms the delivery of its result,
-// unless the test chose another Caller, or none, with as.
+// identifyCaller sets the Caller of a call and confirms the delivery of its
+// result, unless the test chose another Caller, or none, with as.
 func (r *rig) identifyCaller(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		switch caller := ctx.Value(callerKey{}).(type) {

@@ -69,7 +69,8 @@ func TestDefinitions_Annotations(t *testing.T) {
 	}
 }
 
-// Some model providers reject properties without a type and arrays without items.
+// Some model providers reject properties without a type and arrays without
+// items.
 func TestDefinitions_PortableSchemas(t *testing.T) {
 	t.Parallel()
 	var check func(path string, schema any)

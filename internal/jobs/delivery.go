@@ -7,8 +7,8 @@ import (
 
 // Delivery tracks the images in the response to one request until it is known
 // whether the response reached its client. While a delivery is open, an equal
-// call does not join its images. After the delivery is cancelled, it can join them
-// again.
+// call does not join its images. After the delivery is cancelled, it can join
+// them again.
 //
 // Confirm and Cancel end a delivery. Only the first call of either has an
 // effect. All methods may be called on a nil Delivery,

@@ -9,8 +9,8 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// The first call of Confirm or Cancel decides whether an equal call joins. Images
-// added after the delivery has ended are not delivered.
+// The first call of Confirm or Cancel decides whether an equal call joins.
+// Images added after the delivery has ended are not delivered.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

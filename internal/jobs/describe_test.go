@@ -30,8 +30,8 @@ func TestDescribe_ZaiKinds(t *testing.T) {
 	}
 }
 
-// A wrapped error has the kind of the error that it wraps. The text of an unknown
-// error is not shown.
+// A wrapped error has the kind of the error that it wraps. The text of an
+// unknown error is not shown.
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -19,10 +19,11 @@
 //  5. The image is downloaded, and "saved" is written once the file is durable.
 //     A failed download leaves the image "answered" and is repeated later.
 //  6. A Delivery records that a client received the result. For up to 15 minutes
-//     before that, an equal call joins the image instead of paying for a new one.
+//     before that, an equal call joins the image instead of paying for a new
+//     one.
 //
 // The process that works on an image holds a lease on it. RunRecovery resumes
-// images whose process died. It repeats downloads and polls, which are free, and
-// never sends a request for an image. Follow waits for an image even if another
-// process works on it.
+// images whose process died. It repeats downloads and polls, which are free,
+// and never sends a request for an image. Follow waits for an image even if
+// another process works on it.
 package jobs

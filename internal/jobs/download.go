@@ -14,8 +14,8 @@ import (
 // fetchAttempts is how often a download is started if it is interrupted.
 const fetchAttempts = 3
 
-// fetch downloads and saves an image that is paid for. If that fails, it records
-// the failure and parks the image until the next attempt.
+// fetch downloads and saves an image that is paid for. If that fails, it
+// records the failure and parks the image until the next attempt.
 func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	j.enter(PhaseDownloading)
 	i := j.Image()

@@ -52,8 +52,8 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Accepted())
 }
 
-// If the folder is replaced by an empty one while an image is being generated, the
-// image is saved there and added to the new catalog.
+// If the folder is replaced by an empty one while an image is being generated,
+// the image is saved there and added to the new catalog.
 func TestFetch_FolderReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -78,8 +78,8 @@ func TestFetch_FolderReplaced(t *testing.T) {
 	assert.Len(t, list, 1, "the first image is in the old folder")
 }
 
-// Steps that could not be recorded while the folder was missing are recorded when
-// it is back.
+// Steps that could not be recorded while the folder was missing are recorded
+// when it is back.
 func TestFetch_FolderMissingAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

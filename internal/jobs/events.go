@@ -14,10 +14,10 @@ type Event struct {
 	Remote  bool // another process finished the image
 }
 
-// Subscribe registers fn, which is called once for each job or remote image that
-// is done, so again if an image whose download failed is fetched later. It is
-// called without locks held, after the job's Done channel is closed, and Drain
-// waits for it. cancel ends the subscription.
+// Subscribe registers fn, which is called once for each job or remote image
+// that is done. An image whose download failed is reported again when it is
+// fetched later. fn is called without locks held, after the job's Done channel
+// is closed, and Drain waits for it. cancel ends the subscription.
 func (p *Pipeline) Subscribe(fn func(Event)) (cancel func()) {
 	s := &subscriber{fn}
 	p.mu.Lock()

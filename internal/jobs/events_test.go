@@ -57,7 +57,8 @@ func undelivered(i resources.Image) resources.Image {
 	return i
 }
 
-// An image of another process is reported once, even if several calls wait for it.
+// An image of another process is reported once, even if several calls wait for
+// it.
 func TestSubscribe_Remote(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {

@@ -57,8 +57,8 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// cut sends the beginning of a response and closes the connection, with a reset if
-// hard is set.
+// cut sends the beginning of a response and closes the connection, with a reset
+// if hard is set.
 func cut(w http.ResponseWriter, text string, hard bool) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -72,8 +72,8 @@ func cut(w http.ResponseWriter, text string, hard bool) {
 }
 
 // Wherever the connection to the service fails, a request is accepted at most
-// once, and is sent again only if it was certainly not accepted. The image stays
-// charged unless that is certain.
+// once, and is sent again only if it was certainly not accepted. The image
+// stays charged unless that is certain.
 func TestStart_ConnectionFailures(t *testing.T) {
 	t.Parallel()
 	const calls = 10

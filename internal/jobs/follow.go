@@ -12,10 +12,10 @@ import (
 // it over.
 const claimEveryN = 10
 
-// Follow returns a job for an image. If another process on the same library works
-// on the image, the job watches it until ctx ends. If no process works on it,
-// Follow resumes it, free of charge. The job of an image that needs no work is
-// done.
+// Follow returns a job for an image. If another process on the same library
+// works on the image, the job watches it until ctx ends. If no process works on
+// it, Follow resumes it, free of charge. The job of an image that needs no work
+// is done.
 func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Stage)) (*Job, error) {
 	if j := p.Find(i.ID); j != nil && j.join(watch) {
 		return j, nil
@@ -58,9 +58,9 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	return j, nil
 }
 
-// checkFile checks the file of a saved image. If the file is missing or damaged,
-// it marks the image to be fetched again and returns it in its new state. Without
-// a key, nothing can be fetched and checkFile does nothing.
+// checkFile checks the file of a saved image. If the file is missing or
+// damaged, it marks the image to be fetched again and returns it in its new
+// state. Without a key, nothing can be fetched and checkFile does nothing.
 func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.Image, error) {
 	if p.Client == nil {
 		return i, nil
@@ -73,8 +73,8 @@ func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.
 }
 
 // watchRemote waits for an image that another process works on. It returns the
-// image when it is done, when ctx ends, when all callers have abandoned the job,
-// or when no more work is accepted.
+// image when it is done, when ctx ends, when all callers have abandoned the
+// job, or when no more work is accepted.
 func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
 	ticker := time.NewTicker(p.WatchInterval)
 	defer ticker.Stop()
@@ -117,9 +117,9 @@ func awaitJob(ctx context.Context, j *Job) resources.Image {
 	return j.Image()
 }
 
-// claim returns the job of this process for an image. If there is none, it takes
-// the image over and resumes it. It returns nil if another process works on the
-// image or there is nothing to do.
+// claim returns the job of this process for an image. If there is none, it
+// takes the image over and resumes it. It returns nil if another process works
+// on the image or there is nothing to do.
 func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Job, error) {
 	if p.Client == nil {
 		return nil, nil //nolint:nilnil // nothing can be downloaded

@@ -14,8 +14,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// An image whose download fails stays charged, keeps its link and can be fetched
-// again free of charge.
+// An image whose download fails stays charged, keeps its link and can be
+// fetched again free of charge.
 func TestFollow_FetchesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -43,8 +43,8 @@ func TestFollow_FetchesAgain(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// Callers that follow the same unsaved image share one job. A caller that read the
-// image before it was saved gets the saved image.
+// Callers that follow the same unsaved image share one job. A caller that read
+// the image before it was saved gets the saved image.
 func TestFollow_OneJobPerImage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -127,7 +127,8 @@ func TestFollow_FileMissing(t *testing.T) {
 	}
 }
 
-// An image that the response contained has no link, so it cannot be fetched again.
+// An image that the response contained has no link, so it cannot be fetched
+// again.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -68,8 +68,8 @@ func TestRun_TooManyInFlight(t *testing.T) {
 	}
 }
 
-// While a request waits after such a rejection, its image can be abandoned free of
-// charge.
+// While a request waits after such a rejection, its image can be abandoned free
+// of charge.
 func TestRun_TooManyInFlightAbandoned(t *testing.T) {
 	t.Parallel()
 	r, busy := newBusyRig(t, "1302", 1<<40, time.Hour)
@@ -126,8 +126,8 @@ func TestStart_LimitPerModel(t *testing.T) {
 	}
 }
 
-// countingService holds requests until release is closed and counts the ones that
-// it holds, by model.
+// countingService holds requests until release is closed and counts the ones
+// that it holds, by model.
 type countingService struct {
 	http.Handler
 	release      chan struct{}
@@ -182,8 +182,8 @@ func TestRecover_TaskOccupiesSlot(t *testing.T) {
 }
 
 // A call for four images of glm-image, which the service takes one at a time,
-// succeeds without a rejection. Two processes that do not share a catalog succeed
-// too, because rejected requests wait and are sent again.
+// succeeds without a rejection. Two processes that do not share a catalog
+// succeed too, because rejected requests wait and are sent again.
 func TestStart_FourOfGLMImage(t *testing.T) {
 	t.Parallel()
 	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {

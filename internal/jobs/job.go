@@ -27,8 +27,8 @@ type Stage struct {
 	Since time.Time
 }
 
-// Job is the work on one image, shared by all callers that wait for it. It is safe
-// for concurrent use.
+// Job is the work on one image, shared by all callers that wait for it. It is
+// safe for concurrent use.
 type Job struct {
 	id     string
 	now    func() time.Time
@@ -96,8 +96,8 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-// abandoned reports whether the job was given up before its request was sent. The
-// caller holds j.mu.
+// abandoned reports whether the job was given up before its request was sent.
+// The caller holds j.mu.
 func (j *Job) abandoned() bool { return j.unwanted() && !j.sent }
 
 // unwanted reports whether no more requests may be sent for the job. The caller
@@ -111,8 +111,9 @@ func (j *Job) isAbandoned() bool {
 	return j.abandoned()
 }
 
-// Abandon removes a caller. A job without callers is given up, unless its request
-// was sent: that is paid for, so the image is still downloaded and saved.
+// Abandon removes a caller. A job without callers is given up, unless its
+// request was sent: that is paid for, so the image is still downloaded and
+// saved.
 func (j *Job) Abandon() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

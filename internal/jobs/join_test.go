@@ -54,8 +54,8 @@ func TestStart_EqualCallsJoin(t *testing.T) {
 	}
 }
 
-// Calls are equal if all arguments that affect the image, the number of images and
-// the owner are the same.
+// Calls are equal if all arguments that affect the image, the number of images
+// and the owner are the same.
 func TestStart_EqualArguments(t *testing.T) {
 	t.Parallel()
 	base := order("sandbox:delay=1s a fox")
@@ -86,9 +86,9 @@ func TestStart_EqualArguments(t *testing.T) {
 	}
 }
 
-// A repeated call joins an image that was abandoned after its request was sent, in
-// the same process or in another one, until the image is delivered and for at most
-// fifteen minutes.
+// A repeated call joins an image that was abandoned after its request was sent,
+// in the same process or in another one, until the image is delivered and for
+// at most fifteen minutes.
 func TestStart_RepeatedCallJoins(t *testing.T) {
 	t.Parallel()
 	for name, elsewhere := range map[string]bool{"here": false, "in another process": true} {
@@ -217,8 +217,8 @@ func TestStart_JoinsAbandonedCallInProgress(t *testing.T) {
 	}
 }
 
-// A repeated call returns an unknown outcome that was not delivered. Only a call
-// after that is paid for.
+// A repeated call returns an unknown outcome that was not delivered. Only a
+// call after that is paid for.
 func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -240,8 +240,8 @@ func TestStart_UnknownOutcomeBeforeRepeat(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts())
 }
 
-// If a call for several images was abandoned when only some requests were sent, a
-// repeated call gets those images and generates the others, once.
+// If a call for several images was abandoned when only some requests were sent,
+// a repeated call gets those images and generates the others, once.
 func TestStart_JoinsPartlySentCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {

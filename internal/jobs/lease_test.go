@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Images of a live process are never taken over, even if they take long. Those of
-// a dead process are taken over once its lease expires.
+// Images of a live process are never taken over, even if they take long. Those
+// of a dead process are taken over once its lease expires.
 func TestLeases_AliveAndDead(t *testing.T) {
 	t.Parallel()
 	const lease = 600 * time.Millisecond
@@ -52,8 +52,9 @@ func TestLeases_AliveAndDead(t *testing.T) {
 	})
 }
 
-// A process that was suspended for a long time, for example because a laptop was
-// closed, loses its images to another one. Afterwards it sends no more requests.
+// A process that was suspended for a long time, for example because a laptop
+// was closed, loses its images to another one. Afterwards it sends no more
+// requests.
 func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -84,8 +85,8 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 	})
 }
 
-// A process that was suspended right before it sends a request first checks that
-// it still holds the lease on the image.
+// A process that was suspended right before it sends a request first checks
+// that it still holds the lease on the image.
 func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond }, func(t *testing.T, r *rig) {

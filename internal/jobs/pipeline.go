@@ -72,7 +72,8 @@ func (c Config) limit(model string) int {
 	return m.MaxConcurrent
 }
 
-// Pipeline generates, downloads and saves images. It is safe for concurrent use.
+// Pipeline generates, downloads and saves images. It is safe for concurrent
+// use.
 type Pipeline struct {
 	Config
 	queues    *queues
@@ -96,8 +97,8 @@ type Pipeline struct {
 	closing       bool
 }
 
-// How many images may wait for a slot of one model, per client and in total, and
-// how many resumed images are downloaded and polled at once.
+// How many images may wait for a slot of one model, per client and in total,
+// and how many resumed images are downloaded and polled at once.
 const (
 	maxWaitingClient = 250
 	maxWaiting       = 1000
@@ -226,8 +227,8 @@ const drainTimeout = 3 * time.Second
 
 // Drain stops accepting work and waits until all work is done or ctx ends. Then
 // it cuts off the remaining work, which the next process resumes from the
-// catalog. The error reports that work was cut off, or that its last steps could
-// not be written to the catalog.
+// catalog. The error reports that work was cut off, or that its last steps
+// could not be written to the catalog.
 func (p *Pipeline) Drain(ctx context.Context) error {
 	p.StopAccepting()
 	done := make(chan struct{})

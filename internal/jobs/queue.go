@@ -43,9 +43,9 @@ func (q *queues) length() (n int) {
 	return n
 }
 
-// queue grants slots for requests in flight. Tickets of one client are served in
-// order, and clients take turns, so that a client with many images does not delay
-// one with a single image.
+// queue grants slots for requests in flight. Tickets of one client are served
+// in order, and clients take turns, so that a client with many images does not
+// delay one with a single image.
 type queue struct {
 	perClient, total int // how many tickets may wait
 
@@ -91,8 +91,8 @@ func (q *queue) enter(client string) (*ticket, error) {
 }
 
 // occupy takes a slot, even if none is free, for a request that is already in
-// flight. The next ticket gets a slot once fewer requests are in flight than the
-// limit allows.
+// flight. The next ticket gets a slot once fewer requests are in flight than
+// the limit allows.
 func (q *queue) occupy() *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// Clients take turns, the images of each client keep their order, and Ahead counts
-// the images that get a slot before.
+// Clients take turns, the images of each client keep their order, and Ahead
+// counts the images that get a slot before.
 func TestQueue_ClientsTakeTurns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {

@@ -35,8 +35,8 @@ func (p *Pipeline) write(i resources.Image) error {
 }
 
 // recordIf writes an image if in the catalog it is still in the given state and
-// leased by this process. Otherwise it fails with errLeaseLost. Unlike record, it
-// does not write later what it cannot write now.
+// leased by this process. Otherwise it fails with errLeaseLost. Unlike record,
+// it does not write later what it cannot write now.
 func (p *Pipeline) recordIf(i resources.Image, state resources.State) error {
 	err := p.Library.RecordIf(context.WithoutCancel(p.base), i, state, p.lease())
 	if errors.Is(err, resources.ErrSettled) {

@@ -46,8 +46,8 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	})
 }
 
-// Images whose steps were not recorded reach their final state once the catalog is
-// repaired.
+// Images whose steps were not recorded reach their final state once the catalog
+// is repaired.
 func TestRecord_CatalogRepaired(t *testing.T) {
 	t.Parallel()
 	for name, resume := range map[string]func(t *testing.T, r *rig, id string){

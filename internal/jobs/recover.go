@@ -44,9 +44,9 @@ func (p *Pipeline) keepLeases() {
 	}
 }
 
-// RunRecovery resumes images that no process works on: at startup, every minute,
-// and when a lease or the wait for the next attempt ends. It returns when ctx ends
-// or no more work is accepted.
+// RunRecovery resumes images that no process works on: at startup, every
+// minute, and when a lease or the wait for the next attempt ends. It returns
+// when ctx ends or no more work is accepted.
 func (p *Pipeline) RunRecovery(ctx context.Context) {
 	if p.Client == nil {
 		return // nothing can be downloaded
@@ -172,8 +172,8 @@ func (p *Pipeline) failOrphan(i resources.Image, err error) resources.Image {
 	return i
 }
 
-// withSlot runs work in one of the slots. If the program shuts down before a slot
-// is free, the image is left to the next process.
+// withSlot runs work in one of the slots. If the program shuts down before a
+// slot is free, the image is left to the next process.
 func (p *Pipeline) withSlot(slots chan struct{}, i resources.Image, work func() resources.Image) resources.Image {
 	select {
 	case slots <- struct{}{}:

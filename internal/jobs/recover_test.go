@@ -79,8 +79,8 @@ func TestNextTry(t *testing.T) {
 	assert.Greater(t, jobs.NextTry(now, now.Add(-32*24*time.Hour)).Sub(now), 365*24*time.Hour, "the link must have expired")
 }
 
-// After a suspension, recovery finds a queued image of its own process. It does not
-// count as a caller, so the caller can still abandon the image.
+// After a suspension, recovery finds a queued image of its own process. It does
+// not count as a caller, so the caller can still abandon the image.
 func TestRecover_OwnWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -114,8 +114,8 @@ func TestRecover_StuckTasks(t *testing.T) {
 	})
 }
 
-// An image whose task the service does not find becomes unknown. Its task is polled
-// again later, and only by processes that use the same service.
+// An image whose task the service does not find becomes unknown. Its task is
+// polled again later, and only by processes that use the same service.
 func TestRecover_UnknownTask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, r *rig) {

@@ -13,8 +13,8 @@ import (
 
 // A process that died during a request may have paid for it. A repeat of the
 // call within fifteen minutes reports that instead of paying again, whether the
-// dead process's lease has expired or not, and whether a recovery ran in between or
-// not.
+// dead process's lease has expired or not, and whether a recovery ran in
+// between or not.
 func TestStart_AfterCrash(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -67,9 +67,9 @@ func TestStart_AfterCrash(t *testing.T) {
 	}
 }
 
-// For fifteen minutes after the first failure of a download, a repeated call joins
-// the image, even if the download was tried again since. After that, it generates
-// a new one.
+// For fifteen minutes after the first failure of a download, a repeated call
+// joins the image, even if the download was tried again since. After that, it
+// generates a new one.
 func TestStart_JoinOfFailedImageEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

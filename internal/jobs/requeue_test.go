@@ -46,8 +46,9 @@ func (h *heldService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"error":{"code":"1302","message":"Rate limit reached for requests"}}`)
 }
 
-// A caller that joins an image whose first caller abandoned it while its request
-// was in flight gets the image, even if the request is rejected and queued again.
+// A caller that joins an image whose first caller abandoned it while its
+// request was in flight gets the image, even if the request is rejected and
+// queued again.
 func TestRequeue_JoinedAfterAbandon(t *testing.T) {
 	t.Parallel()
 	r, service := newHeldRig(t, "")
@@ -64,8 +65,8 @@ func TestRequeue_JoinedAfterAbandon(t *testing.T) {
 	assert.EqualValues(t, 1, r.sandbox.Accepted())
 }
 
-// An image without callers is given up free of charge when its request is queued
-// again. A shutdown gives the image up for all its callers.
+// An image without callers is given up free of charge when its request is
+// queued again. A shutdown gives the image up for all its callers.
 func TestRequeue_Abandoned(t *testing.T) {
 	t.Parallel()
 	for name, giveUp := range map[string]func(*rig, *jobs.Call){
@@ -90,8 +91,8 @@ func TestRequeue_Abandoned(t *testing.T) {
 	}
 }
 
-// A rejection with a Retry-After of one hour does not occupy the model's slot for
-// an hour.
+// A rejection with a Retry-After of one hour does not occupy the model's slot
+// for an hour.
 func TestRequeue_LongRetryAfter(t *testing.T) {
 	t.Parallel()
 	r, service := newHeldRig(t, "3600")

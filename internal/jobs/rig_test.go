@@ -192,9 +192,9 @@ func (r *rig) sql(t *testing.T, statement string) {
 	require.NoError(t, err)
 }
 
-// breakFolder returns a watch function that replaces the year's folder by a file
-// once an image is paid for, so that it cannot be saved, and a function that
-// repairs that.
+// breakFolder returns a watch function that replaces the year's folder by a
+// file once an image is paid for, so that it cannot be saved, and a function
+// that repairs that.
 func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), repair func()) {
 	t.Helper()
 	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))

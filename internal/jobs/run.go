@@ -18,8 +18,8 @@ import (
 // every step the catalog agrees with what was paid.
 //
 // A request that the service rejects because too many are in flight was not
-// accepted: the image becomes queued again. It keeps its slot, because a request
-// for the next image would be rejected too.
+// accepted: the image becomes queued again. It keeps its slot, because a
+// request for the next image would be rejected too.
 func (p *Pipeline) run(j *Job) resources.Image {
 	defer j.ticket.release()
 	j.enter(PhaseQueued)
@@ -54,7 +54,8 @@ func (p *Pipeline) waitForSlot(j *Job) (i resources.Image, ok bool) {
 	}
 }
 
-// maxBusyPauses is the longest pause between requests, as a multiple of the first.
+// maxBusyPauses is the longest pause between requests, as a multiple of the
+// first.
 const maxBusyPauses = 30
 
 // maxPause returns the longest pause after a rejection for too many requests in
@@ -97,9 +98,9 @@ func (p *Pipeline) submit(j *Job) (i resources.Image, ok bool) {
 	return i, true
 }
 
-// generate sends the request, unless an image could not be saved now, the job was
-// abandoned, its lease was lost or the program is shutting down. After that,
-// giving up is no longer free.
+// generate sends the request, unless an image could not be saved now, the job
+// was abandoned, its lease was lost or the program is shutting down. After
+// that, giving up is no longer free.
 func (p *Pipeline) generate(j *Job) (*zai.ImageResponse, error) {
 	i := j.Image()
 	if err := p.Library.Prepare(j.base, p.lease(), i.CreatedAt); err != nil {
@@ -145,8 +146,9 @@ func (p *Pipeline) send(ctx context.Context, j *Job) (*zai.ImageResponse, error)
 	return p.Client.Await(ctx, task.ID)
 }
 
-// handleResponse downloads the image of a response, or records the error. If this
-// process is cut off while it polls a task, the image is left to the next one.
+// handleResponse downloads the image of a response, or records the error. If
+// this process is cut off while it polls a task, the image is left to the next
+// one.
 func (p *Pipeline) handleResponse(j *Job, response *zai.ImageResponse, err error) resources.Image {
 	i := j.Image()
 	if err != nil && i.TaskID != "" && p.base.Err() != nil {

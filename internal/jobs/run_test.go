@@ -75,8 +75,8 @@ func TestRun_AnswerNotUnderstood(t *testing.T) {
 	assert.Contains(t, image.UpstreamAnswer, `"data":[]`)
 }
 
-// An image that one of two callers abandons is generated for the other one. It is
-// not generated if both abandon it before its request is sent.
+// An image that one of two callers abandons is generated for the other one. It
+// is not generated if both abandon it before its request is sent.
 func TestAbandon_OneOfTwoCallers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {

@@ -43,10 +43,10 @@ func (c *Call) Abandon() {
 }
 
 // Start reserves the money, writes the images to the catalog and starts the
-// work, which continues when ctx ends, because what was paid for must be saved. A
-// call joins an earlier equal one that is in progress, or whose images were not
-// delivered. The error reports why the call has no jobs. watch receives each
-// stage; it must not block or call the job, and may be nil.
+// work, which continues when ctx ends, because what was paid for must be saved.
+// A call joins an earlier equal one that is in progress, or whose images were
+// not delivered. The error reports why the call has no jobs. watch receives
+// each stage; it must not block or call the job, and may be nil.
 func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Call, error) {
 	if p.Client == nil {
 		return nil, p.noKey()
@@ -105,8 +105,9 @@ func (p *Pipeline) noKey() error {
 func (r Request) images() int { return max(r.N, 1) }
 
 // draft returns jobs that have tickets but are not in the catalog yet. They are
-// registered first, so that an image of this process that is found in the catalog
-// always has its job. The error reports why there are fewer jobs than requested.
+// registered first, so that an image of this process that is found in the
+// catalog always has its job. The error reports why there are fewer jobs than
+// requested.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
 	for range r.images() {
 		ticket, err := p.queues.of(r.Model).enter(r.Client)

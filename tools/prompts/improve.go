@@ -20,8 +20,8 @@ func improveArguments() []argument {
 	return []argument{{name: "use", choices: titles}, {name: "language", choices: []string{"English", "Chinese"}}}
 }
 
-// improvePrompt returns the prompt with which an agent turns a short description
-// into a complete prompt without generating the image.
+// improvePrompt returns the prompt with which an agent turns a short
+// description into a complete prompt without generating the image.
 func improvePrompt() server.ServerPrompt {
 	definition := mcp.NewPrompt(improveName, mcp.WithPromptTitle("Improve a prompt"),
 		mcp.WithPromptDescription("Turn a short wish into a prompt that makes a good image, before money is spent"),

@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// prompt is an MCP prompt that turns the user's answers into instructions for an
-// agent that calls generate_image. The catalog has one for each use that the
+// prompt is an MCP prompt that turns the user's answers into instructions for
+// an agent that calls generate_image. The catalog has one for each use that the
 // vendor names (docs.z.ai/guides/image/cogview-4, "Usage").
 type prompt struct {
 	name, title, description string
@@ -213,8 +213,8 @@ func promptError(err error) error {
 	return err
 }
 
-// writeTextInstructions writes which words the image must show, or that it shows
-// none.
+// writeTextInstructions writes which words the image must show, or that it
+// shows none.
 func writeTextInstructions(b *strings.Builder, given map[string]string) {
 	english, chinese := given[textArgument], given[textZhArgument]
 	switch {

@@ -42,8 +42,8 @@ func required(p server.ServerPrompt) string {
 	return ""
 }
 
-// The definitions, and the texts of each prompt with the fewest and with nearly all
-// arguments, are a contract with users. Golden files reveal every change.
+// The definitions, and the texts of each prompt with the fewest and with nearly
+// all arguments, are a contract with users. Golden files reveal every change.
 func TestAll_Golden(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -135,8 +135,8 @@ func TestAll_InvalidArguments(t *testing.T) {
 	}
 }
 
-// The prompt contains the text for the image word for word, in one language or in
-// both.
+// The prompt contains the text for the image word for word, in one language or
+// in both.
 func TestAll_TextInImage(t *testing.T) {
 	t.Parallel()
 	p := prompts.All(zai.Global, zai.DefaultModel)[1]
