@@ -7,12 +7,15 @@ import (
 	"zai-image-mcp/internal/jobs"
 )
 
-// await waits until all jobs are done, Config.Wait has passed, the pipeline
-// detaches its callers, or ctx ends. Only in the last case it abandons the jobs
-// and returns an error.
-func (t *tools) await(ctx context.Context, call *jobs.Call, progress *progressReporter) error {
+// waitEnd returns when a call that begins now stops waiting for its images.
+func (t *tools) waitEnd() time.Time { return time.Now().Add(t.Wait) }
+
+// await waits until all jobs are done, the time is end, the pipeline detaches
+// its callers, or ctx ends. Only in the last case it abandons the jobs and
+// returns an error.
+func (t *tools) await(ctx context.Context, call *jobs.Call, end time.Time, progress *progressReporter) error {
 	defer progress.settle()
-	limit := time.NewTimer(t.Wait)
+	limit := time.NewTimer(time.Until(end))
 	defer limit.Stop()
 	heartbeat := time.NewTicker(heartbeatInterval)
 	defer heartbeat.Stop()

@@ -95,13 +95,14 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 	}
 	progress := newProgressReporter(ctx, c.request, t.Now, request.N, t.typicalDuration(request.Model, request.Quality))
 	defer progress.close()
+	end := t.waitEnd()
 	for start := 1; ; start++ {
 		call, err := t.Pipeline.Start(ctx, request, progress.watch)
 		if err != nil {
 			t.Log.WarnContext(ctx, "failed to start a call", "error", err)
 			return nil, err
 		}
-		if err := t.await(ctx, call, progress); err != nil {
+		if err := t.await(ctx, call, end, progress); err != nil {
 			return nil, err
 		}
 		var images []resources.Image

@@ -307,18 +307,7 @@ func TestGenerate_JoinedCallCancelledElsewhere(t *testing.T) {
 	t.Parallel()
 	var config jobs.Config
 	inBubble(t, func(_ *tools.Config, c *jobs.Config) { config = *c }, func(t *testing.T, r *rig) {
-		config.Process, config.MaxConcurrent = rand.Text(), 1
-		folder := filepath.Dir(r.library.Path(resources.Image{Path: "x"}))
-		config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder = folder })
-		other := jobs.New(config)
-		t.Cleanup(func() { _ = other.Drain(context.Background()) })
-		t.Cleanup(r.sandbox.Close)
-		request := jobs.Request{Owner: "local", Model: zai.DefaultModel, Prompt: "sandbox:delay=10m slow", Size: "512x512", Quality: "standard", PriceUSD: 0.01}
-		_, err := other.Start(t.Context(), request, nil)
-		require.NoError(t, err)
-		request.Prompt = "a fox"
-		queued, err := other.Start(t.Context(), request, nil)
-		require.NoError(t, err)
+		queued := r.queueElsewhere(t, config, "a fox")
 		time.AfterFunc(time.Second, queued.Abandon)
 		result, s := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
 		require.False(t, result.IsError, text(t, result))
@@ -326,4 +315,41 @@ func TestGenerate_JoinedCallCancelledElsewhere(t *testing.T) {
 		assert.NotEqual(t, queued.Jobs[0].ID(), s.Images[0].ID)
 		assert.EqualValues(t, 2, r.sandbox.Posts())
 	})
+}
+
+// A call that starts over, because the call that it joined was cancelled in
+// another process, waits no longer than Wait in total.
+func TestGenerate_WaitAfterStartingOver(t *testing.T) {
+	t.Parallel()
+	var config jobs.Config
+	change := func(c *tools.Config, j *jobs.Config) { c.Wait, config = 30*time.Second, *j }
+	inBubble(t, change, func(t *testing.T, r *rig) {
+		queued := r.queueElsewhere(t, config, "sandbox:delay=5m a fox")
+		time.AfterFunc(20*time.Second, queued.Abandon)
+		start := time.Now()
+		result, s := r.call(t, "generate_image", `{"prompt":"sandbox:delay=5m a fox","size":"512x512"}`)
+		require.False(t, result.IsError, text(t, result))
+		assert.Equal(t, resources.StatusWorking, s.Images[0].Status)
+		assert.NotEqual(t, queued.Jobs[0].ID(), s.Images[0].ID)
+		assert.InDelta(t, 30, time.Since(start).Seconds(), 1)
+	})
+}
+
+// queueElsewhere starts a call in another process on the rig's library, where it
+// waits for a slot.
+func (r *rig) queueElsewhere(t *testing.T, config jobs.Config, prompt string) *jobs.Call {
+	t.Helper()
+	config.Process, config.MaxConcurrent = rand.Text(), 1
+	folder := filepath.Dir(r.library.Path(resources.Image{Path: "x"}))
+	config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder = folder })
+	other := jobs.New(config)
+	t.Cleanup(func() { _ = other.Drain(context.Background()) })
+	t.Cleanup(r.sandbox.Close)
+	request := jobs.Request{Owner: "local", Model: zai.DefaultModel, Prompt: "sandbox:delay=10m slow", Size: "512x512", Quality: "standard", PriceUSD: 0.01}
+	_, err := other.Start(t.Context(), request, nil)
+	require.NoError(t, err)
+	request.Prompt = prompt
+	queued, err := other.Start(t.Context(), request, nil)
+	require.NoError(t, err)
+	return queued
 }

@@ -43,7 +43,7 @@ func (t *tools) get(ctx context.Context, c toolCall, arguments getArguments) (*m
 	if err != nil {
 		return nil, err
 	}
-	if err := t.await(ctx, &jobs.Call{Jobs: []*jobs.Job{job}}, progress); err != nil {
+	if err := t.await(ctx, &jobs.Call{Jobs: []*jobs.Job{job}}, t.waitEnd(), progress); err != nil {
 		return nil, err
 	}
 	return t.imagesResult(ctx, c.caller, []resources.Image{job.Image()}, ""), nil
