@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package program_test
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
 // Control-C at the question ends the command and changes nothing.
@@ -48,7 +50,7 @@ func TestConfig_KeepsFilesOfOtherUsers(t *testing.T) {
 		t.Skip("NOT TESTED here: only root can run as another user")
 	}
 	const somebody = 12345 // a user that need not exist
-	self, err := os.ReadFile(os.Args[0])
+	self, err := os.ReadFile(testrig.Program(t))
 	require.NoError(t, err)
 	home, err := os.MkdirTemp("", "home") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
@@ -60,7 +62,7 @@ func TestConfig_KeepsFilesOfOtherUsers(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o644))
 	require.NoError(t, os.Chown(filepath.Dir(file), somebody, somebody))
-	c := command(t, home, []string{"GOCOVERDIR="}, "config", "cursor", "--write")
+	c := command(t, home, nil, "config", "cursor", "--write")
 	c.Path, c.Dir = program, home
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody}}
 	output, err := c.CombinedOutput()

@@ -1,11 +1,10 @@
-package main
+package program_test
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,41 +21,23 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// The tests run this binary as the program, for what needs a process: streams,
-// signals, terminals and the environment. Package cli tests the rest.
+// Package program_test runs the built program, for what needs a process:
+// streams, signals, terminals and the environment. The tests of package cli do
+// the rest in process.
 func TestMain(m *testing.M) {
-	if os.Getenv("ZAI_TEST_MAIN") != "" {
-		if file := os.Getenv("ZAI_TEST_PRINT"); file != "" {
-			go printOnceExists(file)
-		}
-		main()
-		return
-	}
 	// Under nohup children would inherit an ignored SIGHUP and keep it ignored.
 	// A signal that is handled here has its default action in children.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	os.Exit(m.Run())
+	status := m.Run()
+	testrig.RemoveProgram()
+	os.Exit(status)
 }
 
-// printOnceExists prints to stdout, as a library might, once a file exists.
-func printOnceExists(file string) {
-	for {
-		if _, err := os.Stat(file); err == nil {
-			fmt.Println("stray print of some library")
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// command returns a command that runs this binary as the program, with nothing
-// of the test's environment but PATH.
+// command returns a command that runs the program in a home folder, with
+// nothing of the test's environment but PATH.
 func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0], args...)
-	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
-	c.WaitDelay = 10 * time.Second
-	return c
+	return testrig.Command(t, append([]string{"HOME=" + home, "USERPROFILE=" + home}, env...), args...)
 }
 
 // run runs the program to its end, in an empty home folder.
@@ -85,11 +65,30 @@ func listening(t *testing.T, log io.Reader) string {
 	return line.Address
 }
 
+// buildWith builds the program with one more file in package main, which is in
+// testdata.
+func buildWith(t *testing.T, file string) string {
+	t.Helper()
+	root, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	added, err := filepath.Abs(filepath.Join("testdata", file+".txt"))
+	require.NoError(t, err)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, file): added}})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	list, path := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "program.exe")
+	require.NoError(t, os.WriteFile(list, overlay, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", list, "-ldflags=-s -w", "-o", path, "zai-image-mcp").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
 // stdout belongs to the protocol, whatever a library prints.
-func TestMain_StrayPrintGoesToStderr(t *testing.T) {
+func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "print")
 	c := command(t, t.TempDir(), []string{"ZAI_TEST_PRINT=" + file}, "--sandbox")
+	c.Path = buildWith(t, "stray_print.go")
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -119,7 +118,7 @@ func TestMain_StrayPrintGoesToStderr(t *testing.T) {
 }
 
 // The environment, the streams and the exit status are those of the process.
-func TestMain_ExitStatus(t *testing.T) {
+func TestProgram_ExitStatus(t *testing.T) {
 	t.Parallel()
 	out, errs, exit := run(t, nil, "version")
 	assert.Zero(t, exit, errs)
