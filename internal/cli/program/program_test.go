@@ -1,3 +1,6 @@
+// Package program_test runs the built program, to test what needs a process:
+// streams, signals, terminals and the environment. Package cli_test tests the
+// rest in process.
 package program_test
 
 import (
@@ -21,26 +24,23 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// Package program_test runs the built program, for what needs a process:
-// streams, signals, terminals and the environment. The tests of package cli do
-// the rest in process.
 func TestMain(m *testing.M) {
-	// Under nohup children would inherit an ignored SIGHUP and keep it ignored.
-	// A signal that is handled here has its default action in children.
+	// Under nohup, children would inherit that SIGHUP is ignored. If this process
+	// handles the signal, children start with its default action.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	status := m.Run()
 	testrig.RemoveProgram()
 	os.Exit(status)
 }
 
-// command returns a command that runs the program in a home folder, with
-// nothing of the test's environment but PATH.
+// command returns a command that runs the program with a home folder and the
+// variables in env. Of the test's environment it gets only PATH.
 func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	return testrig.Command(t, append([]string{"HOME=" + home, "USERPROFILE=" + home}, env...), args...)
 }
 
-// run runs the program to its end, in an empty home folder.
+// run runs the program with an empty home folder and waits for it to exit.
 func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	c := command(t, t.TempDir(), env, args...)
@@ -54,7 +54,8 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exi
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }
 
-// listening reads a server's log up to its address, and discards the rest.
+// listening reads a server's log until the server listens, and returns the
+// address. The rest of the log is discarded.
 func listening(t *testing.T, log io.Reader) string {
 	t.Helper()
 	var line struct{ Msg, Address string }
@@ -65,8 +66,8 @@ func listening(t *testing.T, log io.Reader) string {
 	return line.Address
 }
 
-// buildWith builds the program with one more file in package main, which is in
-// testdata.
+// buildWith builds the program with an additional file in package main, and
+// returns its path. The file is in testdata, with the suffix .txt.
 func buildWith(t *testing.T, file string) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
@@ -83,7 +84,7 @@ func buildWith(t *testing.T, file string) string {
 	return path
 }
 
-// stdout belongs to the protocol, whatever a library prints.
+// stdout carries only protocol messages, even if a library prints to it.
 func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "print")
@@ -117,7 +118,8 @@ func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	require.NoError(t, c.Wait())
 }
 
-// The environment, the streams and the exit status are those of the process.
+// The program uses the environment and the streams of the process, and exits with
+// the status of its command.
 func TestProgram_ExitStatus(t *testing.T) {
 	t.Parallel()
 	out, errs, exit := run(t, nil, "version")
@@ -135,26 +137,27 @@ func TestProgram_ExitStatus(t *testing.T) {
 	assert.Contains(t, out, "PROBLEM  key")
 }
 
-// Behind a mandatory proxy each image would be paid for and none fetched.
-func TestProxy_WarnsBeforeThePayment(t *testing.T) {
+// Behind a mandatory proxy, images would be paid for but could not be
+// downloaded.
+func TestProxy_WarnsBeforePayment(t *testing.T) {
 	t.Parallel()
-	proxy := testrig.API(t).Server // responds for every host
+	proxy := testrig.API(t).Server // responds to requests for any host
 	address := strings.Replace(proxy.URL, "http://", "http://user:password@", 1)
 	env := []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=http://api.invalid" + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir(), "HTTP_PROXY=" + address}
 	const want = "images are downloaded without one"
 	_, served, exit := run(t, env)
 	require.Zero(t, exit)
 	checked, _, exit := run(t, env, "doctor")
-	assert.Zero(t, exit, "a warning is no problem: %s", checked)
+	assert.Zero(t, exit, "a warning is not a failure: %s", checked)
 	_, generated, _ := run(t, env, "generate", "--size", "1x1", "a fox")
 	for command, printed := range map[string]string{"serve": served, "doctor": checked, "generate": generated} {
 		assert.Contains(t, printed, want, command)
 		assert.Contains(t, printed, proxy.URL, command)
 		assert.NotContains(t, printed, "password", command)
 	}
-	for _, none := range [][]string{{"NO_PROXY=api.invalid"}, {"ZAI_IMAGE_SANDBOX=1"}, {"HTTP_PROXY="}} {
-		out, errs, exit := run(t, append(env, none...))
+	for _, withoutProxy := range [][]string{{"NO_PROXY=api.invalid"}, {"ZAI_IMAGE_SANDBOX=1"}, {"HTTP_PROXY="}} {
+		out, errs, exit := run(t, append(env, withoutProxy...))
 		require.Zero(t, exit)
-		assert.NotContains(t, out+errs, want, none)
+		assert.NotContains(t, out+errs, want, withoutProxy)
 	}
 }
