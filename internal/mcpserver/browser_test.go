@@ -27,7 +27,7 @@ var attackPage string
 func TestGuard_BrowserPage(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("NO CHROMIUM: what a web page can do is not tried; install Debian's chromium")
+		t.Skip("NOT TESTED: what a web page can do is not tried; install Debian's chromium")
 	}
 	// Processes of the browser write to its folder for a moment after it is
 	// killed, so the folder may not be deleted in time.
