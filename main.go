@@ -14,14 +14,16 @@ import (
 )
 
 func main() {
-	// stdout belongs to the protocol: a stray print must not reach it.
+	// stdout carries only protocol messages: stray prints go to stderr.
 	stdout := os.Stdout
 	os.Stdout = os.Stderr
-	// When the host exits, stdout closes. That must not kill paid work.
+	// When the host exits, writes to stdout raise SIGPIPE. It must not end paid
+	// work.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	// Commands that need one of these report that it is unknown.
+	// On an error these are empty. Commands that need one report that it is
+	// unknown.
 	home, _ := os.UserHomeDir()
 	executable, _ := os.Executable()
 	os.Exit(cli.Run(ctx, cli.Process{

@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# Shared by the stages, which source it first. It changes to the root of the
-# repository and defines what several stages need.
+# Every stage sources this file first. It changes to the root of the repository and
+# defines functions and variables for several stages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 
-# Tools that are built once are kept here between runs.
+# tools is the folder where built tools are kept between runs.
 tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
 
-# work is a folder for what a stage builds and installs. CI_WORK names one that
-# stages share; without it the stage has its own, which is deleted at the end.
+# work is the folder where a stage builds and installs files. CI_WORK sets one that
+# stages share; otherwise the stage creates its own and deletes it at the end.
 work="${CI_WORK:-}"
 if [ -z "$work" ]; then
   work="$(mktemp -d)"
@@ -34,14 +34,16 @@ need() {
   command -v "$1" >/dev/null
 }
 
-# want is need for tools without which some tests skip. It names what is missing.
-want() { need "$@" || skipped "$1 is missing, and what needs it is skipped"; }
+# want is like need, for a tool without which some tests skip. If the tool is missing,
+# it reports that and does not fail.
+want() { need "$@" || skipped "$1 is missing, and tests that need it are skipped"; }
 
-# must is need for tools without which a stage cannot run.
+# must is like need, for a tool without which a stage cannot run. If the tool is
+# missing, the stage fails.
 must() { need "$@" || { echo "$1 is missing: install ${2:-$1}"; exit 1; }; }
 
-# only PATTERN PACKAGE... runs the tests that match. It fails if there are none,
-# because then the tests have other names than the stage expects.
+# only PATTERN PACKAGE... runs the tests that match. It fails if none match, because
+# then the tests were renamed.
 only() {
   go test -count=1 -run "$1" "${@:2}" | tee "$work/only.log"
   awk '/^ok/ && !/no tests to run/ { found = 1 } END { exit !found }' "$work/only.log" || { echo "no test matches $1"; return 1; }
@@ -75,5 +77,5 @@ clients() {
   fi
 }
 
-# node_run runs a command with the version of Node.js that all clients support.
+# node_run runs a command with a version of Node.js that all clients support.
 node_run() { npx -y -p node@22.23.3 "$@"; }

@@ -21,21 +21,22 @@ const (
 	seeHelp     = "See " + programName + " --help."
 )
 
-// Process is what the program takes from the operating system. Streams that
-// are terminals are *os.File.
+// Process holds what the program gets from the operating system. A stream is
+// recognized as a terminal only if it is an *os.File.
 type Process struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Env            func(name string) string // "" for a variable that is not set
 
 	Home       string // the user's home folder, "" if unknown
-	Pictures   string // the user's folder for pictures
+	Pictures   string // the user's Pictures folder
 	Executable string // path of this program, "" if unknown
 
-	// NewClient makes clients of the API. Nil is zai.NewClient.
+	// NewClient returns a client of the API. If it is nil, zai.NewClient is used.
 	NewClient func(key string, options ...zai.Option) (*zai.Client, error)
-	// NetworkFileSystem reports whether a folder is on another machine's disk,
-	// and the file system's name. Nil is resources.NetworkFileSystem.
+	// NetworkFileSystem reports whether a folder is on a network file system,
+	// and the name of that file system. If it is nil,
+	// resources.NetworkFileSystem is used.
 	NetworkFileSystem func(folder string) (name string, network bool)
 }
 
@@ -49,10 +50,10 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Generate images from the terminal."`
 	Images   imagesCommand   `cmd:"" help:"Manage the image library."`
-	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or write it there."`
+	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or write it to the host's file."`
 	Doctor   doctorCommand   `cmd:"" help:"Check the key, folder, catalog and host configuration. Free. Exits 3 if a check fails."`
 	Health   healthCommand   `cmd:"" help:"Check that the server on this machine responds, for containers and supervisors. Exits 1 if it does not."`
-	Sandbox  sandboxCommand  `cmd:"" help:"Serve the sandbox API alone, for use by other programs."`
+	Sandbox  sandboxCommand  `cmd:"" help:"Serve only the sandbox API, for other programs."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
@@ -61,10 +62,10 @@ type commands struct {
 type program struct {
 	Process
 	flags   *logFlags
-	cleanup []func() // what to end when the command has returned
+	cleanup []func() // called when the command has returned
 }
 
-// usageError is a wrong use of the command line.
+// usageError reports wrong usage of the command line.
 type usageError struct {
 	problem string
 	hint    string // what to do
@@ -86,7 +87,7 @@ func Run(ctx context.Context, process Process, args []string) int {
 	process.Env = withoutBlanks(process.Env)
 	var c commands
 	p := &program{Process: process, flags: &c.logFlags}
-	shown := false // help or version
+	shown := false // the help or the version was printed
 	parser, err := newParser(&c, p.Env, kong.Name(programName), kong.Writers(p.Stdout, p.Stderr), kong.Bind(p), kong.Vars{"version": version},
 		kong.Description("An MCP server that generates images with Z.AI (CogView-4, GLM-Image) and keeps them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(int) { shown = true }),
@@ -108,14 +109,14 @@ func Run(ctx context.Context, process Process, args []string) int {
 		parsed.BindTo(ctx, (*context.Context)(nil))
 		err = parsed.Run()
 	}
-	for _, end := range p.cleanup {
-		end()
+	for _, clean := range p.cleanup {
+		clean()
 	}
 	return p.exitStatus(err)
 }
 
-// exitStatus prints an error that is not printed yet, and returns the exit
-// status for it.
+// exitStatus prints an error, unless the command has printed it, and returns the
+// exit status for it.
 func (p *program) exitStatus(err error) int {
 	var usage *usageError
 	var parse *kong.ParseError
@@ -136,8 +137,8 @@ func (p *program) exitStatus(err error) int {
 	return 1
 }
 
-// helpFor returns the hint that names the help of the selected command, or of
-// the program if that is the default command.
+// helpFor returns a hint that refers to the help of the selected command. For the
+// default command it refers to the help of the program.
 func helpFor(parsed *kong.Context) string {
 	if parsed == nil {
 		return seeHelp

@@ -51,7 +51,7 @@ func TestRun_ExitStatus(t *testing.T) {
 				assert.Contains(t, errs, want)
 			}
 			if tt.exit == 2 {
-				assert.Len(t, strings.Split(strings.TrimSpace(errs), "\n"), 2, "one line with the problem, one with what to do: %s", errs)
+				assert.Len(t, strings.Split(strings.TrimSpace(errs), "\n"), 2, "one line for the problem, one for what to do: %s", errs)
 			}
 		})
 	}

@@ -19,16 +19,16 @@ import (
 
 type configCommand struct {
 	Client  string   `arg:"" help:"claude-desktop, claude-code, vscode, cursor, codex, gemini, opencode, zcode or copilot-cli."`
-	Write   bool     `help:"Write the entry into the host's file; a copy of the file is kept and nothing else in it changes."`
-	Yes     bool     `help:"Replace another entry of the same name without asking."`
-	KeyFile filePath `help:"File that holds the key; without it the entry has a placeholder for the key." placeholder:"FILE"`
+	Write   bool     `help:"Write the entry to the host's file. Nothing else in the file changes, and a copy of the old file is kept."`
+	Yes     bool     `help:"Replace a different entry of the same name without asking."`
+	KeyFile filePath `help:"File that contains the key; without it, the entry has a placeholder for the key." placeholder:"FILE"`
 	Sandbox bool     `help:"Start the server with --sandbox."`
 }
 
-// errDeclined reports that the user keeps the configuration as it is.
+// errDeclined reports that the user did not agree to replace an entry.
 var errDeclined = errors.New("nothing was changed")
 
-// Run prints the entry, or writes it into the host's file.
+// Run prints the entry, or writes it to the host's file.
 func (c *configCommand) Run(ctx context.Context, p *program) error {
 	host, err := hostconfig.Find(c.Client)
 	if err != nil {
@@ -54,8 +54,8 @@ func (c *configCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// machine describes this machine to hostconfig. It fails if the home folder is
-// unknown.
+// machine returns a description of this machine for package hostconfig. It fails
+// if the home folder is unknown.
 func (p *program) machine() (hostconfig.Machine, error) {
 	if p.Home == "" {
 		return hostconfig.Machine{}, errors.New("the home folder is unknown: HOME (on Windows USERPROFILE) is not set")
@@ -63,7 +63,8 @@ func (p *program) machine() (hostconfig.Machine, error) {
 	return hostconfig.Machine{OS: runtime.GOOS, Home: p.Home, Env: p.Env, Glob: filepath.Glob}, nil
 }
 
-// server returns how a host starts this program.
+// server returns the settings with which a host starts this program. It fails if
+// the key file does not exist or the program is one built by go run.
 func (c *configCommand) server(p *program) (hostconfig.Server, error) {
 	if p.Executable == "" {
 		return hostconfig.Server{}, errors.New("the path of this program is unknown")
@@ -79,13 +80,13 @@ func (c *configCommand) server(p *program) (hostconfig.Server, error) {
 		_, err = os.Stat(keyFile)
 	}
 	if err != nil {
-		return hostconfig.Server{}, &usageError{"--key-file: " + err.Error(), "Name a file that holds only the key."}
+		return hostconfig.Server{}, &usageError{"--key-file: " + err.Error(), "Name a file that contains only the key."}
 	}
 	return hostconfig.Server{Command: p.Executable, KeyFile: keyFile, Sandbox: c.Sandbox}, nil
 }
 
-// write merges the entry into the host's file and keeps a copy of the file. It
-// asks before it changes an entry that differs.
+// write merges the entry into the host's file and keeps a copy of the old file.
+// It asks the user before it changes an existing entry.
 func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.Host, file string, server hostconfig.Server) error {
 	path, err := followLink(file)
 	if err != nil {
@@ -100,7 +101,7 @@ func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.H
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if !merged.Changed {
-		fmt.Fprintf(p.Stdout, "%s has this entry already.\n", path)
+		fmt.Fprintf(p.Stdout, "%s already has this entry.\n", path)
 		return p.printAdvice(host, merged.Text)
 	}
 	if merged.Replaces && !c.Yes && !p.confirm(ctx, path, merged.Changes) {
@@ -111,11 +112,11 @@ func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.H
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.Stdout, "Copy of the file before the change: %s\n", copied)
+		fmt.Fprintf(p.Stdout, "Copy of the old file: %s\n", copied)
 	}
-	// The host may have written its file while the user was asked.
+	// The host may have written its file while the user was answering.
 	if now, err := readIfExists(path); err != nil || !bytes.Equal(now, before) {
-		return errors.Join(err, fmt.Errorf("%s changed in the meantime; close the host and try again", path))
+		return errors.Join(err, fmt.Errorf("%s has changed since it was read; close the host and try again", path))
 	}
 	if err := replaceFile(path, merged.Text); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.H
 func (p *program) printAdvice(host hostconfig.Host, config []byte) error {
 	state, err := host.Inspect(config)
 	if err != nil {
-		return nil //nolint:nilerr // the file is written, and Merge has read it again
+		return nil //nolint:nilerr // the file is written, and Merge has parsed it
 	}
 	if state.Off {
 		fmt.Fprintln(p.Stdout, "The entry is still switched off; switch it on in the host.")
@@ -141,11 +142,12 @@ func (p *program) printAdvice(host hostconfig.Host, config []byte) error {
 	return err
 }
 
-// confirm asks whether to replace an entry. It returns false if nobody can
-// answer. When ctx ends first, the goroutine that reads is left behind: a
-// blocked read of a terminal cannot be interrupted.
+// confirm asks the user whether to replace an entry. It returns false if standard
+// input is not a terminal or ctx ends first. The goroutine that reads the answer
+// may then never return, because a blocked read from a terminal cannot be
+// interrupted.
 func (p *program) confirm(ctx context.Context, path string, changes []string) bool {
-	fmt.Fprintf(p.Stderr, "%s has another entry %q. These fields change: %s.\nReplace it? [y/N] ",
+	fmt.Fprintf(p.Stderr, "%s has a different entry %q. These fields would change: %s.\nReplace it? [y/N] ",
 		path, hostconfig.ServerName, plaintext.Line(strings.Join(changes, ", "), 0))
 	if !isTerminal(p.Stdin) {
 		fmt.Fprintln(p.Stderr, "\nStandard input is not a terminal; use --yes to replace it.")

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// newFileMode allows only the owner: the file may come to hold a key.
+// newFileMode gives access only to the owner, because the user may add a key to
+// the file.
 const newFileMode = 0o600
 
-// readIfExists returns nil for a file that does not exist.
+// readIfExists returns the contents of a file, nil if it does not exist.
 func readIfExists(path string) ([]byte, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the host's own file
 	if errors.Is(err, os.ErrNotExist) {
@@ -23,8 +24,9 @@ func readIfExists(path string) ([]byte, error) {
 	return text, err
 }
 
-// followLink returns the target of a symbolic link, so that a configuration
-// that is kept elsewhere stays there. Other paths are returned as they are.
+// followLink returns the target of a symbolic link, so that writing does not
+// replace the link by a file. It returns other paths unchanged, even if no file
+// exists, and fails for a link to a file that does not exist.
 func followLink(path string) (string, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -36,8 +38,9 @@ func followLink(path string) (string, error) {
 	return target, err
 }
 
-// backUp writes the text of a file to a new file beside it, and returns its
-// name. It overwrites nothing.
+// backUp writes the old text of a file to a new file in the same folder, with the
+// owner and mode of the old file, and returns the name of the new file. It never
+// overwrites a file.
 func backUp(path string, text []byte, now time.Time) (string, error) {
 	like, err := os.Stat(path)
 	if err != nil {
@@ -74,7 +77,7 @@ func replaceFile(path string, text []byte) error {
 	if old, err := os.Stat(path); err == nil {
 		like, mode = old, old.Mode().Perm()
 	} else if !canChangeOwner() {
-		like = nil // this user keeps a new file, even in the folder of another one
+		like = nil // only root can give a new file to the owner of the folder
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".zai-image-*")
 	if err != nil {
@@ -87,21 +90,21 @@ func replaceFile(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// writeAndClose writes a file and gives it a mode and the owner of another
-// file; like may be nil.
+// writeAndClose writes text to a file, sets its mode, and its owner to that of
+// like unless like is nil, flushes it to disk and closes it.
 func writeAndClose(f *os.File, text []byte, like os.FileInfo, mode os.FileMode) error {
 	_, err := f.Write(text)
 	return errors.Join(err, setOwner(f, like), f.Chmod(mode), f.Sync(), f.Close())
 }
 
-// makeFolder creates a folder and its missing parents, with the owner of the
-// lowest existing one, which it returns.
+// makeFolder creates a folder and its missing parents. It returns the nearest
+// folder that existed already; if possible, new folders get its owner.
 func makeFolder(path string) (os.FileInfo, error) {
 	const dirMode = 0o755
 	if info, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return info, err
 	}
-	above, err := makeFolder(filepath.Dir(path))
+	existing, err := makeFolder(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
@@ -114,10 +117,10 @@ func makeFolder(path string) (os.FileInfo, error) {
 	}
 	defer f.Close()
 	if canChangeOwner() {
-		err = setOwner(f, above)
+		err = setOwner(f, existing)
 	}
-	return above, err
+	return existing, err
 }
 
-// canChangeOwner reports whether this process may give files to other users.
+// canChangeOwner reports whether this process may change the owner of files.
 func canChangeOwner() bool { return os.Geteuid() == 0 }

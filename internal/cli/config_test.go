@@ -14,7 +14,8 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// One command sets a host up, and nothing of the user's is lost.
+// config prints the entry and, with --write, adds it to the host's file. Other
+// settings in the file are kept.
 func TestConfig_PrintAndWrite(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -50,7 +51,7 @@ func TestConfig_PrintAndWrite(t *testing.T) {
 	for _, path := range []string{file, backups[0]} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
-		if runtime.GOOS != "windows" { // which has no such modes
+		if runtime.GOOS != "windows" { // Windows has no such modes
 			assert.Equal(t, os.FileMode(0o640), info.Mode().Perm())
 		}
 	}
@@ -58,7 +59,7 @@ func TestConfig_PrintAndWrite(t *testing.T) {
 	assert.Zero(t, exit)
 	assert.Contains(t, out, "already")
 	_, errs, exit = execute(t, p, "config", "cursor", "--write", "--sandbox")
-	assert.Equal(t, 1, exit, "nobody can answer")
+	assert.Equal(t, 1, exit, "standard input is not a terminal")
 	assert.Contains(t, errs, "Replace it?")
 	assert.Contains(t, errs, "args")
 	after, err := os.ReadFile(file)
@@ -69,7 +70,7 @@ func TestConfig_PrintAndWrite(t *testing.T) {
 	after, err = os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Contains(t, string(after), "--sandbox")
-	// An entry that the user switched off stays so, which is reported.
+	// An entry that the user switched off stays off, and the command reports it.
 	require.NoError(t, os.WriteFile(file, bytes.Replace(after, []byte(`"args"`), []byte(`"disabled": true, "args"`), 1), 0o600))
 	for range 2 {
 		out, errs, exit := execute(t, p, "config", "cursor", "--write", "--yes")
@@ -98,8 +99,7 @@ func TestConfig_Usage(t *testing.T) {
 	assert.Contains(t, errs, "home folder")
 }
 
-// Every host can be written to, also where no file exists yet, and the doctor
-// finds the entry.
+// config --write creates the file of every host, and doctor finds the entry.
 func TestConfig_AllHosts(t *testing.T) {
 	t.Parallel()
 	for _, name := range hostconfig.Names() {

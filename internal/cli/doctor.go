@@ -20,9 +20,9 @@ type doctorCommand struct {
 	BaseURL string `name:"base-url" help:"As for serve." env:"ZAI_BASE_URL" placeholder:"URL"`
 }
 
-// Run checks whether the program can work as it is configured, and prints one
-// line for each check and each warning. It generates no image and costs
-// nothing. It fails with errProblems if a check fails.
+// Run checks whether the program works with its configuration, and prints one
+// line for each check and each warning. It does not generate images and is free.
+// It returns errProblems if a check fails.
 func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 	log := p.errorLog()
 	library, err := p.library(c.libraryFlags, log)
@@ -69,7 +69,8 @@ func (p *program) printFinding(mark, name, text string) error {
 	return err
 }
 
-// checkKey checks whether the service accepts the key of the environment.
+// checkKey checks whether the API accepts the key from the environment. Without
+// one it fails unless a configured host has a key.
 func (c *doctorCommand) checkKey(ctx context.Context, p *program, log *slog.Logger, hosts []configuredHost) (string, error) {
 	region, err := zai.ParseRegion(string(c.Region))
 	if err != nil {
@@ -96,7 +97,7 @@ func (c *doctorCommand) checkKey(ctx context.Context, p *program, log *slog.Logg
 	return "", explain(err, client)
 }
 
-// acceptedBy reports whether a region accepts the key of the environment.
+// acceptedBy reports whether a region accepts the key from the environment.
 func (c *doctorCommand) acceptedBy(ctx context.Context, p *program, region zai.Region, log *slog.Logger) bool {
 	client, err := p.client(ctx, region, upstreamFlags{}, log)
 	if err != nil || client == nil {
@@ -106,10 +107,10 @@ func (c *doctorCommand) acceptedBy(ctx context.Context, p *program, region zai.R
 	return client.CheckKey(ctx) == nil
 }
 
-// explain returns an error that tells a person why a key cannot be used.
+// explain returns an error that explains to users why a key cannot be used.
 func explain(err error, client *zai.Client) error {
 	if errors.Is(err, zai.KindOutcomeUnknown) {
-		return fmt.Errorf("%s does not respond like Z.AI; is there a proxy or another server in between?", client.BaseURL())
+		return fmt.Errorf("%s does not respond as Z.AI does; is it another server, or is a proxy in between?", client.BaseURL())
 	}
 	if service, ok := errors.AsType[*zai.Error](err); ok {
 		message, hint := service.Explain()
@@ -127,23 +128,23 @@ func checkFolder(library *resources.Library) (string, error) {
 
 func checkCatalog(ctx context.Context, library *resources.Library) (string, error) {
 	if !library.Exists() {
-		return "none yet; the first image creates it", nil
+		return "does not exist yet; the first image creates it", nil
 	}
 	report, err := library.Check(ctx, false, nil)
 	if err != nil {
 		return "", err
 	}
 	if n := len(report.Problems); n > 0 {
-		return "", fmt.Errorf("%d problems with %d images; see images check", n, report.Images)
+		return "", fmt.Errorf("%d problems with %d images; run zai-image-mcp images check", n, report.Images)
 	}
 	return fmt.Sprintf("%d images, no problems", report.Images), nil
 }
 
-// warning is something that works but can go wrong.
+// warning describes a configuration that works but may cause problems.
 type warning struct{ name, text string }
 
-// warnings returns the warnings about the proxy, and about the catalogs of this
-// environment and of the hosts.
+// warnings returns warnings about the proxy and about the locations of the
+// catalogs that this environment and the hosts use.
 func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts []configuredHost) ([]warning, error) {
 	region, err := zai.ParseRegion(string(c.Region))
 	if err != nil {
@@ -170,18 +171,18 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 	return list, nil
 }
 
-// catalogWarnings returns the warnings about the place of a catalog.
+// catalogWarnings returns warnings about the location of a catalog.
 func (p *program) catalogWarnings(catalog string) (list []warning) {
 	networkFileSystem := p.NetworkFileSystem
 	if networkFileSystem == nil {
 		networkFileSystem = resources.NetworkFileSystem
 	}
 	if name, network := networkFileSystem(filepath.Dir(catalog)); network {
-		list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, which does not lock a catalog reliably: "+
+		list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, where file locks are not reliable: "+
 			"use it from one machine only, or name a local file with --catalog", catalog, name)})
 	}
 	if program := mirroredBy(filepath.Dir(catalog), p.Env); program != "" && filepath.IsAbs(catalog) {
-		list = append(list, warning{"catalog", fmt.Sprintf("%s is in a folder that %s copies to other machines, and a copy of a catalog in use is damaged: "+
+		list = append(list, warning{"catalog", fmt.Sprintf("%s is in a folder that %s copies to other machines, and a catalog that is copied while in use can be damaged: "+
 			"name a local folder with --store, or a local file with --catalog", catalog, program)})
 	}
 	return list

@@ -13,13 +13,13 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// configuredHost is a host whose configuration has an entry for this server,
-// or cannot be read.
+// configuredHost is a host whose configuration either has an entry for this
+// server or cannot be read.
 type configuredHost struct {
 	name    string
 	state   hostconfig.State
-	key     string // "" if the entry has no key that can be read here
-	problem string
+	key     string // "" if the entry has no key, or one that only the host can read
+	problem string // "" if none was found
 }
 
 // configuredHosts returns the configured hosts of this machine.
@@ -52,8 +52,8 @@ func configuredHosts(machine hostconfig.Machine) (list []configuredHost) {
 }
 
 // checkHost checks whether a host can start the program, and returns the key
-// that the program would have. Entries that name a server elsewhere, use the
-// sandbox or are switched off need no key.
+// that the program would use. key is "" for entries that need no key: those of
+// remote servers, those that use the sandbox and those that are switched off.
 func checkHost(s hostconfig.State, home string) (key, problem string) {
 	if s.Command == "" || s.Off {
 		return "", ""
@@ -86,7 +86,7 @@ func checkHost(s hostconfig.State, home string) (key, problem string) {
 	return key, ""
 }
 
-// literalValue returns "" for a value that contains a variable, which only the
+// literalValue returns value, or "" if it contains a variable, which only the
 // host can replace.
 func literalValue(value string) string {
 	if strings.HasPrefix(value, "$") || strings.Contains(value, "${") || strings.Contains(value, "{env:") || strings.Contains(value, "{file:") ||
@@ -96,8 +96,9 @@ func literalValue(value string) string {
 	return value
 }
 
-// library returns the folder and the catalog of a host's server. Each is "" if
-// the entry does not set it, or sets it to a variable of the host.
+// library returns the folder and the catalog that a host's entry sets. Each is ""
+// if the entry does not set it, or if only the host can replace a variable in it.
+// Both are "" for an entry that is switched off or whose library is not local.
 func (h configuredHost) library(home string) (folder, catalog string) {
 	if h.state.Command == "" || h.state.Off {
 		return "", ""
@@ -110,11 +111,11 @@ func (h configuredHost) library(home string) (folder, catalog string) {
 	return folder, catalog
 }
 
-// checkHosts checks the configured hosts: their libraries, and whether the
-// service accepts their keys. A machine without configured hosts is no problem.
+// checkHosts checks the libraries of the configured hosts and whether the API
+// accepts their keys. It does not fail if there are no configured hosts.
 func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *slog.Logger) (string, error) {
 	if len(hosts) == 0 {
-		return "none is set up; see zai-image-mcp config --help", nil
+		return "no host is set up; see zai-image-mcp config --help", nil
 	}
 	var good, bad []string
 	for _, h := range hosts {
@@ -140,13 +141,13 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 	return "", errors.New(strings.Join(bad, "; "))
 }
 
-// checkLibrary returns why a host's server cannot save images in its folder, ""
-// if it can.
+// checkLibrary returns the reason why a host's server cannot save images in its
+// folder, or "" if it can.
 func (h configuredHost) checkLibrary(home string, log *slog.Logger) string {
 	folder, catalog := h.library(home)
 	for _, path := range []string{folder, catalog} {
 		if path != "" && !filepath.IsAbs(path) {
-			return fmt.Sprintf("keeps its images at the relative path %s, a different place for each folder that the host starts it in; name an absolute one", path)
+			return fmt.Sprintf("keeps its images at the relative path %s, a different place for each folder that the host starts it in; use an absolute path", path)
 		}
 	}
 	if folder == "" {
@@ -160,8 +161,8 @@ func (h configuredHost) checkLibrary(home string, log *slog.Logger) string {
 	return ""
 }
 
-// checkHostKey returns why the service does not accept a host's key, "" if it
-// does.
+// checkHostKey returns the reason why the API does not accept a host's key, or ""
+// if it does or if the entry's address is not known.
 func (p *program) checkHostKey(ctx context.Context, h configuredHost, log *slog.Logger) string {
 	region, base := h.state.Setting("--region", "ZAI_IMAGE_REGION"), h.state.Setting("--base-url", "ZAI_BASE_URL")
 	if region != literalValue(region) || base != literalValue(base) {
@@ -182,8 +183,8 @@ func (p *program) checkHostKey(ctx context.Context, h configuredHost, log *slog.
 	}
 }
 
-// hostClient returns a client with the settings of a host's entry, which may be
-// "".
+// hostClient returns a client with the settings of a host's entry. region and
+// baseURL may be "" for the defaults.
 func (p *program) hostClient(key, region, baseURL string, log *slog.Logger) (*zai.Client, error) {
 	if region == "" {
 		region = string(zai.Global)

@@ -32,10 +32,10 @@ func TestDoctor_ExitStatus(t *testing.T) {
 	assert.Contains(t, out, "PROBLEM  folder")
 }
 
-// service stands for the API at several addresses.
+// service replaces the API at several addresses.
 type service struct {
-	keys  map[string]string // address -> key that it accepts
-	asked []string          // "key region address" of each client made
+	keys    map[string]string // address -> key that it accepts
+	clients []string          // "key region address" of each client created
 }
 
 const (
@@ -44,15 +44,15 @@ const (
 	ownAPI    = "http://own/v4"
 )
 
-// newClient returns a client of a sandbox in place of each address of the
-// service. Clients of other addresses connect to them.
+// newClient returns a function that creates clients. For an address of the
+// service, the client connects to a sandbox instead.
 func (s *service) newClient(t *testing.T) func(string, ...zai.Option) (*zai.Client, error) {
 	return func(key string, options ...zai.Option) (*zai.Client, error) {
 		client, err := zai.NewClient(key, options...)
 		if err != nil {
 			return nil, err
 		}
-		s.asked = append(s.asked, fmt.Sprintf("%s %s %s", key, client.Region(), client.BaseURL()))
+		s.clients = append(s.clients, fmt.Sprintf("%s %s %s", key, client.Region(), client.BaseURL()))
 		accepted, ok := s.keys[client.BaseURL()]
 		if !ok {
 			return client, nil
@@ -80,9 +80,9 @@ func TestDoctor_KeyAndHosts(t *testing.T) {
 	withArgs := func(args string) func() {
 		return cursor(strings.Replace(entry(here, key), `"args":[]`, `"args":[`+args+`]`, 1))
 	}
-	const nobody = "nobody"
+	const unknownKey = "unknown-key"
 	keyed, unkeyed := []string{"ZAI_API_KEY=" + key}, []string(nil)
-	own := []string{key + " global " + globalAPI} // the client of this environment
+	own := []string{key + " global " + globalAPI} // the client for the key in this environment
 	for _, tt := range []struct {
 		name   string
 		env    []string
@@ -91,35 +91,35 @@ func TestDoctor_KeyAndHosts(t *testing.T) {
 		before func()
 		want   string
 		fails  bool
-		asked  []string
+		made   []string // clients
 	}{
-		{"all is well", keyed, key, nobody, nil, "accepted by region global", false, own},
-		{"no key", unkeyed, key, nobody, nil, "set ZAI_API_KEY", true, nil},
-		{"the other platform's key", keyed, nobody, key, nil, "accepted by china: set --region china", true, append(own, key+" china "+chinaAPI)},
-		{"nobody's key", keyed, nobody, nobody, nil, "refused the API key", true, append(own, key+" china "+chinaAPI)},
-		{"no connection", append(keyed, "ZAI_BASE_URL=http://127.0.0.1:1/api/paas/v4"), key, nobody, nil, "no connection to 127.0.0.1:1", true, []string{key + " global http://127.0.0.1:1/api/paas/v4"}},
-		{"a host", keyed, key, nobody, cursor(entry(here, key)), "ok       hosts    set up: cursor", false, append(own, own...)},
-		{"a key in a host alone", unkeyed, key, nobody, nil, "the hosts have their own", false, own},
-		{"a host whose key is refused", unkeyed, key, nobody, cursor(entry(here, "another")), "cursor: its key is refused by region global", true, []string{"another global " + globalAPI}},
-		{"a host whose key is the other platform's", unkeyed, key, nobody, withArgs(`"--region","china"`), "cursor: its key is refused by region china", true, []string{key + " china " + chinaAPI}},
-		{"a host with a key file", unkeyed, key, nobody, func() {
+		{"accepted key", keyed, key, unknownKey, nil, "accepted by region global", false, own},
+		{"no key", unkeyed, key, unknownKey, nil, "set ZAI_API_KEY", true, nil},
+		{"the other platform's key", keyed, unknownKey, key, nil, "accepted by china: set --region china", true, append(own, key+" china "+chinaAPI)},
+		{"a key that no platform accepts", keyed, unknownKey, unknownKey, nil, "refused the API key", true, append(own, key+" china "+chinaAPI)},
+		{"no connection", append(keyed, "ZAI_BASE_URL=http://127.0.0.1:1/api/paas/v4"), key, unknownKey, nil, "no connection to 127.0.0.1:1", true, []string{key + " global http://127.0.0.1:1/api/paas/v4"}},
+		{"a host", keyed, key, unknownKey, cursor(entry(here, key)), "ok       hosts    set up: cursor", false, append(own, own...)},
+		{"a key only in a host", unkeyed, key, unknownKey, nil, "the hosts have their own", false, own},
+		{"a host whose key is refused", unkeyed, key, unknownKey, cursor(entry(here, "another")), "cursor: its key is refused by region global", true, []string{"another global " + globalAPI}},
+		{"a host whose key is the other platform's", unkeyed, key, unknownKey, withArgs(`"--region","china"`), "cursor: its key is refused by region china", true, []string{key + " china " + chinaAPI}},
+		{"a host with a key file", unkeyed, key, unknownKey, func() {
 			write("key", key+"\n")
 			write(".cursor/mcp.json", strings.Replace(entry(here, home+"/key"), "ZAI_API_KEY", "ZAI_API_KEY_FILE", 1))
 		}, "ok       hosts    set up: cursor", false, own},
-		{"a host whose key file is missing", unkeyed, key, nobody, func() { require.NoError(t, os.Remove(filepath.Join(home, "key"))) }, "cursor: has a key file that cannot be read", true, nil},
-		{"a host that uses the sandbox", keyed, key, nobody, cursor(`{"mcpServers":{"zai-image":{"command":"x","args":["--sandbox"],"env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
-		{"a host that asks for the key", keyed, key, nobody, cursor(entry(here, "${input:zai-key}")), "ok       hosts    set up: cursor", false, own},
-		{"a host with another address", unkeyed, key, nobody, withArgs(`"--base-url=` + ownAPI + `","--region=global"`), "ok       hosts    set up: cursor", false, []string{key + " global " + ownAPI}},
-		{"a host that fills in the address", unkeyed, key, nobody, withArgs(`"--base-url","${URL}"`), "ok       hosts    set up: cursor", false, nil},
-		{"a server elsewhere", keyed, key, nobody, cursor(`{"mcpServers":{"zai-image":{"url":"https://x/mcp","env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
-		{"a host without any key setting", keyed, key, nobody, cursor(fmt.Sprintf(`{"mcpServers":{"zai-image":{"command":%q}}}`, here)), "ok       hosts    set up: cursor", false, own},
-		{"a program that does not exist", keyed, key, nobody, cursor(entry("/does/not/exist", key)), "cursor: starts /does/not/exist, which does not exist", true, own},
-		{"a host with the placeholder", keyed, key, nobody, cursor(entry(here, "your-zai-api-key")), "cursor: has no key; put yours in place of", true, own},
-		{"an invalid configuration", keyed, key, nobody, func() {
+		{"a host whose key file is missing", unkeyed, key, unknownKey, func() { require.NoError(t, os.Remove(filepath.Join(home, "key"))) }, "cursor: has a key file that cannot be read", true, nil},
+		{"a host that uses the sandbox", keyed, key, unknownKey, cursor(`{"mcpServers":{"zai-image":{"command":"x","args":["--sandbox"],"env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
+		{"a host that prompts for the key", keyed, key, unknownKey, cursor(entry(here, "${input:zai-key}")), "ok       hosts    set up: cursor", false, own},
+		{"a host with another address", unkeyed, key, unknownKey, withArgs(`"--base-url=` + ownAPI + `","--region=global"`), "ok       hosts    set up: cursor", false, []string{key + " global " + ownAPI}},
+		{"a host that fills in the address", unkeyed, key, unknownKey, withArgs(`"--base-url","${URL}"`), "ok       hosts    set up: cursor", false, nil},
+		{"a remote server", keyed, key, unknownKey, cursor(`{"mcpServers":{"zai-image":{"url":"https://x/mcp","env":{"ZAI_API_KEY":"real"}}}}`), "ok       hosts    set up: cursor", false, own},
+		{"a host without any key setting", keyed, key, unknownKey, cursor(fmt.Sprintf(`{"mcpServers":{"zai-image":{"command":%q}}}`, here)), "ok       hosts    set up: cursor", false, own},
+		{"a program that does not exist", keyed, key, unknownKey, cursor(entry("/does/not/exist", key)), "cursor: starts /does/not/exist, which does not exist", true, own},
+		{"a host with the placeholder", keyed, key, unknownKey, cursor(entry(here, "your-zai-api-key")), "cursor: has no key; put yours in place of", true, own},
+		{"an invalid configuration", keyed, key, unknownKey, func() {
 			write(".cursor/mcp.json", entry(here, key))
 			write(".gemini/settings.json", "{")
 		}, "settings.json cannot be read; set up: cursor", true, append(own, own...)},
-		{"a key file that does not exist", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, key, nobody, nil, "PROBLEM  key      ZAI_API_KEY_FILE cannot be read", true, own},
+		{"a key file that does not exist", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, key, unknownKey, nil, "PROBLEM  key      ZAI_API_KEY_FILE cannot be read", true, own},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.before != nil {
@@ -132,7 +132,7 @@ func TestDoctor_KeyAndHosts(t *testing.T) {
 			out, errs, exit := execute(t, p, "doctor")
 			assert.Contains(t, out, tt.want)
 			assert.NotContains(t, out+errs, key)
-			assert.Equal(t, tt.asked, s.asked, "keys are sent where the hosts send them")
+			assert.Equal(t, tt.made, s.clients, "each key is sent only to the address that its host uses")
 			assert.Len(t, strings.Split(strings.TrimSpace(out), "\n"), 4, "one line for each check")
 			assert.Equal(t, map[bool]int{true: 3, false: 0}[tt.fails], exit, errs)
 		})
@@ -145,7 +145,7 @@ func TestDoctor_NetworkFileSystem(t *testing.T) {
 	p := newProcess(t, t.TempDir(), []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{Key: "the-key"}), "ZAI_IMAGE_STORE=" + folder})
 	p.NetworkFileSystem = func(f string) (string, bool) { return "NFS", f == folder }
 	out, errs, exit := execute(t, p, "doctor")
-	assert.Zero(t, exit, "a warning is no problem: %s", errs)
+	assert.Zero(t, exit, "a warning is not a failure: %s", errs)
 	assert.Contains(t, out, "WARNING  catalog")
 	assert.Contains(t, out, "is on NFS")
 }
@@ -161,7 +161,7 @@ func TestDoctor_MirroredFolder(t *testing.T) {
 	assert.NotContains(t, out, "WARNING")
 }
 
-// The doctor checks the folder that a host's entry names, as the host's server
+// doctor checks the folder in a host's entry as the server that the host starts
 // would use it.
 func TestDoctor_HostFolders(t *testing.T) {
 	t.Parallel()
@@ -188,7 +188,7 @@ func TestDoctor_HostFolders(t *testing.T) {
 		{"relative catalog", []string{"--catalog=c.db"}, nil, false, "cursor: keeps its images at the relative path c.db", true, ""},
 		{"filled in by the host", []string{"--store=${workspaceFolder}/ai"}, nil, false, "ok       hosts    set up: cursor", false, ""},
 		{"switched off", []string{"--store=ai"}, nil, true, "ok       hosts    set up: cursor", false, ""},
-		{"elsewhere", []string{"--store=s3://bucket"}, nil, false, "ok       hosts    set up: cursor", false, ""},
+		{"not local", []string{"--store=s3://bucket"}, nil, false, "ok       hosts    set up: cursor", false, ""},
 		{"mirrored", []string{"--store=~/Dropbox/ai"}, nil, false, "WARNING  catalog  " + filepath.Join(home, "Dropbox", "ai", ".catalog.db") + " is in a folder that Dropbox copies", false, "Dropbox/ai"},
 		{"mirrored, catalog elsewhere", []string{"--store=~/Dropbox/ai", "--catalog=" + filepath.Join(home, "c.db")}, nil, false, "ok       hosts    set up: cursor\n", false, ""},
 		{"key file", nil, map[string]string{"ZAI_API_KEY_FILE": "~/key"}, false, "ok       hosts    set up: cursor", false, ""},

@@ -9,9 +9,10 @@ import (
 )
 
 // withoutBlanks returns env without the program's settings that are blank.
-// Desktop hosts set a variable for every field that their user left empty: to
-// nothing, to their own placeholder, or to their language's word for nothing.
-// The token file is excluded: an unset token file must stay an error.
+// Desktop hosts set a variable even for a field that the user left blank: to the
+// empty string, to the placeholder of the field, or to "null" or "undefined". The
+// token file is excluded: a value that names no file must fail and not switch
+// authentication off.
 func withoutBlanks(env func(string) string) func(string) string {
 	return func(name string) string {
 		value := env(name)
@@ -24,8 +25,7 @@ func withoutBlanks(env func(string) string) func(string) string {
 }
 
 // newParser returns a parser of the command line that reads the variables of
-// flags from env. kong.New alone would read them from the environment of the
-// process.
+// flags from env. By default kong reads them from the environment of the process.
 func newParser(c *commands, env func(string) string, options ...kong.Option) (*kong.Kong, error) {
 	options = append(options, kong.ValueFormatter(helpWithVariables), kong.Resolvers(kong.ResolverFunc(
 		func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) { return resolve(flag, env) },
@@ -34,7 +34,7 @@ func newParser(c *commands, env func(string) string, options ...kong.Option) (*k
 	if err != nil {
 		return nil, err
 	}
-	// kong looks for variables in the tags. Flag.Envs keeps them.
+	// kong reads the variables that the tags name. Flag.Envs still has the names.
 	return parser, kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok {
 			flag.Tag.Envs = nil
@@ -43,15 +43,15 @@ func newParser(c *commands, env func(string) string, options ...kong.Option) (*k
 	})
 }
 
-// resolve returns the value of a flag's variable, nil if that is not set. It
-// fails if the flag cannot have that value.
+// resolve returns the value of a flag's variable, nil if the variable is not set.
+// It fails if the value is not valid for the flag.
 func resolve(flag *kong.Flag, env func(string) string) (any, error) {
 	for _, name := range flag.Envs {
 		value := env(name)
 		if value == "" {
 			continue
 		}
-		// kong would name the flag in an error, but not the variable.
+		// An error of kong would name only the flag, not the variable.
 		scratch := reflect.New(flag.Target.Type()).Elem()
 		scanner := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: value})
 		if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scanner}, scratch); err != nil {
@@ -62,7 +62,8 @@ func resolve(flag *kong.Flag, env func(string) string) (any, error) {
 	return nil, nil //nolint:nilnil // kong.Resolver has no other way to return no value
 }
 
-// helpWithVariables returns the help text of a flag with its variables.
+// helpWithVariables returns the help text of a flag with the names of its
+// variables.
 func helpWithVariables(value *kong.Value) string {
 	if value.Flag == nil {
 		return kong.DefaultHelpValueFormatter(value)

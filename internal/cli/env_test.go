@@ -19,16 +19,16 @@ func TestEnv_EmptySettingsAreUnset(t *testing.T) {
 	assert.Zero(t, exit, errs)
 }
 
-// Desktop hosts have free text fields for choices.
+// Desktop hosts have only free text fields for choices.
 func TestEnv_ChoicesInAnyCase(t *testing.T) {
 	t.Parallel()
 	_, errs, exit := run(t, []string{"ZAI_IMAGE_REGION= China\t", "ZAI_IMAGE_INLINE=None", "ZAI_IMAGE_LOG_LEVEL=WARN"}, "--sandbox", "--transport", "STDIO", "--model", "cogview-3-flash")
 	assert.Zero(t, exit, errs)
 }
 
-// A flag wins over its variable, even if that has no valid value. Variables of
-// other commands are not read.
-func TestEnv_FlagsWin(t *testing.T) {
+// A flag overrides its variable, even if the value of the variable is not valid.
+// Variables for flags of other commands are not read.
+func TestEnv_FlagOverridesVariable(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	env := []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_DAILY_BUDGET=much", "ZAI_IMAGE_WAIT=soon", "ZAI_IMAGE_STORE=/does/not/exist"}
@@ -40,8 +40,9 @@ func TestEnv_FlagsWin(t *testing.T) {
 	assert.Contains(t, errs, "ZAI_IMAGE_DAILY_BUDGET")
 }
 
-// The setting that decides who has access is never taken for blank.
-func TestEnv_BlankTokenFileIsAnError(t *testing.T) {
+// A blank token file is not ignored, because the server would then start without
+// authentication.
+func TestEnv_BlankTokenFileFails(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"${CREDENTIALS_DIRECTORY}/tokens", "${user_config.tokens}", "null"} {
 		_, errs, exit := run(t, []string{"ZAI_IMAGE_AUTH_TOKENS=" + value}, "--sandbox", "--transport", "http", "--listen", "127.0.0.1:0")
@@ -50,9 +51,10 @@ func TestEnv_BlankTokenFileIsAnError(t *testing.T) {
 	}
 }
 
-// A field of a bundle that the user left blank arrives empty, as the host's
-// placeholder, or as a word for nothing. The server starts with its defaults.
-func TestEnv_BlankFieldsOfABundle(t *testing.T) {
+// If the user leaves a field of the bundle blank, hosts set its variable to the
+// empty string, to the placeholder, to "null" or to "undefined". The default
+// applies.
+func TestEnv_BlankBundleFields(t *testing.T) {
 	var manifest struct {
 		Server struct {
 			Config struct{ Env map[string]string } `json:"mcp_config"`
@@ -77,7 +79,7 @@ func TestEnv_BlankFieldsOfABundle(t *testing.T) {
 			_, errs, exit = execute(t, p, "generate", "--size", "512x512", "a fox")
 			assert.Equal(t, 1, exit)
 			assert.Contains(t, errs, "no_api_key")
-			isEmpty(t, here, "no folder of that name")
+			isEmpty(t, here, "no folder with the name of the placeholder")
 		})
 	}
 }

@@ -29,23 +29,23 @@ type libraryFlags struct {
 type upstreamFlags struct {
 	Region        choice      `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 	BaseURL       string      `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for image downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
-	Sandbox       bool        `help:"Use the built-in sandbox instead of Z.AI: no key, no cost; every result says so." env:"ZAI_IMAGE_SANDBOX"`
-	MaxConcurrent concurrency `help:"Requests in flight for the API key; further ones wait in turn. auto = the limits of the models (cogview-4-250304 5, glm-image 1), or one number that applies to each model." default:"auto" env:"ZAI_IMAGE_MAX_CONCURRENT"`
-	DailyBudget   dollars     `help:"US dollars per UTC day and owner; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
+	Sandbox       bool        `help:"Use the built-in sandbox instead of Z.AI, without a key or cost; every result is marked." env:"ZAI_IMAGE_SANDBOX"`
+	MaxConcurrent concurrency `help:"Maximum number of requests in flight for the API key; others wait in turn. auto = the limit of each model (cogview-4-250304 5, glm-image 1); a number applies to every model." default:"auto" env:"ZAI_IMAGE_MAX_CONCURRENT"`
+	DailyBudget   dollars     `help:"Maximum US dollars per UTC day and owner; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
 }
 
 // webFlags configure the transports http and sse.
 type webFlags struct {
-	Listen       string        `help:"Address for http and sse; port 0 picks a free one, named in the log." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
-	PublicURL    string        `name:"public-url" help:"Base of download links, and a Host and Origin of this server (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
-	AuthTokens   filePath      `help:"File of name:token lines for http and sse; the name owns the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	Listen       string        `help:"Address for http and sse; port 0 picks a free port, which the log names." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
+	PublicURL    string        `name:"public-url" help:"Base URL of download links, also accepted as Host and Origin of requests (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
+	AuthTokens   filePath      `help:"File of name:token lines for http and sse; the name is the owner of the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
 	AllowOrigin  []string      `help:"Another browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
 	LinkLifetime time.Duration `help:"Lifetime of download links." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
 }
 
-// filePath names a file or folder. A leading ~/ stands for the user's home
-// folder: shells do not expand it in --flag=~/x, and hosts do not expand it in
-// variables.
+// filePath is the path of a file or folder. A leading ~/ is replaced by the
+// user's home folder, because shells do not expand it in --flag=~/x and hosts do
+// not expand it in variables.
 type filePath string
 
 // pathMapper returns a kong mapper that expands the home folder in a filePath.
@@ -61,14 +61,14 @@ func pathMapper(home string) kong.Mapper {
 }
 
 // hasVariable reports whether a path begins with a variable that neither the
-// shell nor the host has replaced. Images would go to a folder of that name in
-// the current one.
+// shell nor the host has replaced. With such a path, images would be saved in a
+// folder with the name of the variable, below the current folder.
 func (p filePath) hasVariable() bool {
 	name := string(p)
 	return strings.HasPrefix(name, "$") || strings.HasPrefix(name, "{env:") || strings.HasPrefix(name, "%") && strings.Count(name, "%") > 1
 }
 
-// absolute returns the path made absolute, "" for no path.
+// absolute returns the absolute path, or "" if p is empty.
 func (p filePath) absolute() (string, error) {
 	if p == "" {
 		return "", nil
@@ -76,8 +76,8 @@ func (p filePath) absolute() (string, error) {
 	return filepath.Abs(string(p))
 }
 
-// choice is one of a few words. Case and surrounding spaces are ignored, for
-// the free text fields of desktop hosts.
+// choice is one of a few words. Case and surrounding white space are ignored,
+// because desktop hosts have only free text fields.
 type choice string
 
 // UnmarshalText implements encoding.TextUnmarshaler for kong.
@@ -89,9 +89,8 @@ func (c *choice) UnmarshalText(text []byte) error {
 // dollars is an amount of money in US dollars.
 type dollars float64
 
-// UnmarshalText implements encoding.TextUnmarshaler for kong. It rejects a
-// comma, which is a decimal point in some countries and separates thousands in
-// others.
+// UnmarshalText implements encoding.TextUnmarshaler for kong. It rejects commas,
+// which are decimal points in some countries and separate thousands in others.
 func (d *dollars) UnmarshalText(text []byte) error {
 	amount, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 	if err != nil {
@@ -101,8 +100,8 @@ func (d *dollars) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// concurrency is a number of requests in flight, 0 for the limits of the model
-// table.
+// concurrency is a maximum number of requests in flight, 0 for the limits in the
+// model table.
 type concurrency int
 
 // UnmarshalText implements encoding.TextUnmarshaler for kong.
@@ -114,14 +113,15 @@ func (c *concurrency) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil || n < 1 {
-		return fmt.Errorf("%q is neither auto nor a number of at least 1", text)
+		return fmt.Errorf("%q is neither auto nor a whole number of at least 1", text)
 	}
 	*c = concurrency(n)
 	return nil
 }
 
-// expandHome replaces a leading ~ or ~/ by the home folder, if that is known.
-// Home folders of other users (~name) are left as they are.
+// expandHome replaces a leading ~ or ~/ by the home folder. It returns other
+// names unchanged, including the home folders of other users (~name), and all
+// names if home is "".
 func expandHome(name, home string) string {
 	rest, found := strings.CutPrefix(name, "~")
 	if !found || home == "" || rest != "" && !os.IsPathSeparator(rest[0]) {
@@ -130,8 +130,8 @@ func expandHome(name, home string) string {
 	return filepath.Join(home, rest)
 }
 
-// warnOfRelative logs where relative paths lead: hosts start servers in any
-// folder, often the user's project.
+// warnOfRelative logs the absolute paths that relative ones are resolved to,
+// because hosts start servers in any folder, often the user's project.
 func warnOfRelative(log *slog.Logger, c libraryFlags) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
 		if full, err := path.absolute(); err == nil && path != "" && !filepath.IsAbs(string(path)) {

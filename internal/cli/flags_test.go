@@ -14,7 +14,8 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// A leading ~/ is the home folder in every path, and never a folder called ~.
+// A leading ~/ is replaced by the home folder in every path. No folder named ~ is
+// created.
 func TestPaths_HomeFolder(t *testing.T) {
 	api := startAPI(t, sandbox.Options{Key: "the-key"})
 	home := t.TempDir()
@@ -53,7 +54,7 @@ func TestPaths_HomeFolder(t *testing.T) {
 	assert.Contains(t, string(entry), string(key))
 }
 
-func TestPaths_HomeFolderOfTokenFile(t *testing.T) {
+func TestPaths_TokenFileInHomeFolder(t *testing.T) {
 	t.Parallel()
 	for _, as := range []struct{ env, args []string }{
 		{nil, []string{"--auth-tokens=~/tokens"}}, {[]string{"ZAI_IMAGE_AUTH_TOKENS=~/tokens"}, nil},
@@ -65,8 +66,9 @@ func TestPaths_HomeFolderOfTokenFile(t *testing.T) {
 	}
 }
 
-// Hosts differ in which variables of an entry they replace.
-func TestPaths_VariableThatWasNotReplaced(t *testing.T) {
+// A path with a variable is an error, because hosts differ in which variables they
+// replace.
+func TestPaths_UnexpandedVariable(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
 	for _, folder := range []string{"$HOME/ai", "${HOME}/ai", "${env:HOME}/ai", "{env:HOME}/ai", `%USERPROFILE%\ai`} {
@@ -76,13 +78,14 @@ func TestPaths_VariableThatWasNotReplaced(t *testing.T) {
 			assert.Contains(t, errs, "--store "+folder)
 		}
 	}
-	isEmpty(t, here, "no folder of that name")
+	isEmpty(t, here, "no folder with the name of the variable")
 	_, errs, exit := run(t, []string{"ZAI_IMAGE_STORE=" + filepath.Join(t.TempDir(), "$100 %a%")}, "generate", "--sandbox", "--size", "512x512", "a fox")
-	assert.Zero(t, exit, "inside a path it is part of a name: %s", errs)
+	assert.Zero(t, exit, "within a path, $ and %% are part of a name: %s", errs)
 }
 
-// Hosts start servers in any folder.
-func TestPaths_RelativeOnesAreLogged(t *testing.T) {
+// The absolute forms of relative paths are logged, because hosts start servers in
+// any folder.
+func TestPaths_RelativePathsAreLogged(t *testing.T) {
 	t.Chdir(t.TempDir())
 	here, err := os.Getwd()
 	require.NoError(t, err)

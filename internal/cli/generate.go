@@ -24,14 +24,14 @@ type generateCommand struct {
 	Quality string   `help:"standard or hd." placeholder:"NAME"`
 	N       int      `short:"n" help:"Number of images, 1 to 4; each is billed." placeholder:"N"`
 	Output  filePath `short:"o" help:"Write a copy of the image to this file; - is standard output." placeholder:"FILE"`
-	Prompt  string   `arg:"" help:"What to show."`
+	Prompt  string   `arg:"" help:"Description of the image."`
 }
 
 // toStdout is the value of -o for standard output.
 const toStdout = "-"
 
-// Run generates images through the tool that agents use, and prints the path
-// and the URI of each on its own line. Progress goes to stderr.
+// Run generates images with the tool that agents use. It prints the path and the
+// URI of each image on a line of their own, and progress to stderr.
 func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	output, err := c.output(isTerminal(p.Stdout))
 	if err != nil {
@@ -63,9 +63,10 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	if err := server.Recover(ctx); err != nil { // the call below reports what is wrong with the library
 		log.WarnContext(ctx, "failed to resume images of earlier processes", "error", err)
 	}
-	// A signal gives up what was not sent yet. Paid images are waited for and printed.
+	// After a signal, requests that are not sent yet are cancelled. The command
+	// waits for images that are paid for, and prints them.
 	defer context.AfterFunc(ctx, func() {
-		fmt.Fprintln(p.Stderr, "Finishing what is paid for; a second signal ends the program at once.")
+		fmt.Fprintln(p.Stderr, "Finishing images that are paid for; a second signal ends the program at once.")
 		server.Close()
 	})()
 	result, err := c.call(context.WithoutCancel(ctx), session, newCallProgress(p.Stderr))
@@ -75,15 +76,16 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	return p.printImages(result, output)
 }
 
-// output returns the absolute path for the copy, toStdout, or "" for no copy.
-// It fails if nothing could be written there, before an image is paid for.
+// output returns the absolute path for the copy, toStdout, or "" for no copy. It
+// fails if the copy could not be written, so that the user learns of it before
+// an image is paid for.
 func (c *generateCommand) output(stdoutIsTerminal bool) (string, error) {
 	if c.Output == toStdout {
 		switch {
 		case c.N > 1:
-			return "", &usageError{"-o -: standard output takes one image, not several", "Leave -n out, or name a file."}
+			return "", &usageError{"-o -: only one image can be written to standard output, not several", "Leave -n out, or name a file."}
 		case stdoutIsTerminal:
-			return "", &usageError{"-o -: a terminal cannot show an image file", "Redirect standard output to a file or a program, or name a file with -o."}
+			return "", &usageError{"-o -: standard output is a terminal, which cannot show an image file", "Redirect standard output to a file or a program, or name a file with -o."}
 		}
 		return toStdout, nil
 	}
@@ -121,8 +123,8 @@ func (c *generateCommand) arguments() map[string]any {
 	return arguments
 }
 
-// printImages prints a result and writes the copies. It fails with errFailed,
-// after it printed the reason, unless every image was saved and copied.
+// printImages prints a result and writes the copies. Unless every image was saved
+// and copied, it prints the reason and returns errFailed.
 func (p *program) printImages(result *mcp.CallToolResult, output string) error {
 	text := firstText(result)
 	if result.IsError {
@@ -164,7 +166,7 @@ func (p *program) printImages(result *mcp.CallToolResult, output string) error {
 	return nil
 }
 
-// firstText returns a result's text, safe to print.
+// firstText returns the first text of a result, escaped for printing.
 func firstText(result *mcp.CallToolResult) string {
 	for _, content := range result.Content {
 		if text, ok := content.(mcp.TextContent); ok {
@@ -188,7 +190,7 @@ func structuredImages(result *mcp.CallToolResult) ([]resources.Entry, error) {
 	return structured.Images, nil
 }
 
-// numbered returns the name of the i-th of several copies: kitten.png,
+// numbered returns the path of the i-th copy (from 0) of count: kitten.png,
 // kitten-2.png.
 func numbered(path string, i, count int) string {
 	if count == 1 || i == 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// With --sandbox the program starts its own sandbox, which takes about a
-// second for an image.
+// With --sandbox, generate starts a sandbox, which takes about a second for each
+// image.
 func TestGenerate_BuiltInSandbox(t *testing.T) {
 	t.Parallel()
 	copied := filepath.Join(t.TempDir(), "kitten.png")
@@ -34,8 +34,9 @@ func TestGenerate_BuiltInSandbox(t *testing.T) {
 	assert.Contains(t, errs, "sandbox")
 }
 
-// An -o that cannot be written is reported before the image is paid for.
-func TestGenerate_OutputIsCheckedFirst(t *testing.T) {
+// If the file of -o cannot be written, generate fails before the image is paid
+// for.
+func TestGenerate_ChecksOutputFirst(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	readOnly := filepath.Join(folder, "read-only.png")
@@ -44,7 +45,7 @@ func TestGenerate_OutputIsCheckedFirst(t *testing.T) {
 		"no folder":  {[]string{"-o", filepath.Join(folder, "none", "x.png")}, []string{"-o: ", "there is no folder " + filepath.Join(folder, "none")}},
 		"a folder":   {[]string{"-o", folder}, []string{"is a folder"}},
 		"below file": {[]string{"-o", filepath.Join(readOnly, "x.png")}, []string{"-o: "}},
-		"several":    {[]string{"-o", "-", "-n", "2"}, []string{"one image, not several"}},
+		"several":    {[]string{"-o", "-", "-n", "2"}, []string{"only one image"}},
 		"read-only":  {[]string{"-o", readOnly}, []string{"-o: "}},
 	} {
 		t.Run(name, func(t *testing.T) {

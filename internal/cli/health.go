@@ -14,8 +14,8 @@ type healthCommand struct {
 }
 
 // Run requests /healthz from the server on this machine and fails unless the
-// response is 200. For an address that stands for all interfaces it connects to
-// loopback.
+// status is 200. If the server listens on all interfaces, Run connects to the
+// loopback address.
 func (c *healthCommand) Run(ctx context.Context, p *program) error {
 	if c.Transport == "stdio" {
 		_, err := fmt.Fprintln(p.Stdout, "stdio: there is no address to check")
@@ -39,11 +39,11 @@ func (c *healthCommand) Run(ctx context.Context, p *program) error {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no server: %w", err)
+		return fmt.Errorf("no server responds: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server responded %s", response.Status)
+		return fmt.Errorf("the server responded with status %s", response.Status)
 	}
 	_, err = fmt.Fprintln(p.Stdout, "ok")
 	return err

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A container's health check has the environment of the server and nothing
-// else.
+// The health check of a container has no arguments, only the environment of the
+// server.
 func TestHealth_EnvironmentOfTheServer(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")

@@ -11,11 +11,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// imagesCommand holds the commands that manage the library, and the flags that
-// they share.
+// imagesCommand has the commands that manage the library, and their shared flags.
 type imagesCommand struct {
 	libraryFlags
-	Owner string `help:"Owner of the images; over HTTP the name of the token (default: local; for spend: everybody)." placeholder:"NAME"`
+	Owner string `help:"Owner of the images; over HTTP, the name of the token (default: local; for spend: all owners)." placeholder:"NAME"`
 
 	List    imagesListCommand    `cmd:"" help:"List images, newest first."`
 	Show    imagesShowCommand    `cmd:"" help:"Print all details of an image as JSON."`
@@ -30,9 +29,9 @@ type imagesCommand struct {
 // owner returns the owner of the images.
 func (c *imagesCommand) owner() string { return cmp.Or(c.Owner, localOwner) }
 
-// open opens the library, which may have no catalog yet. It fails if the folder
-// of --store does not exist: reading a library must not create one, so that a
-// misspelled name is noticed.
+// open returns the library, which may have no catalog yet. It fails if the folder
+// of --store does not exist: these commands must not create a library, or a
+// misspelled name would go unnoticed.
 func (c *imagesCommand) open(p *program, log *slog.Logger) (*resources.Library, error) {
 	library, err := p.library(c.libraryFlags, log)
 	if err != nil {
@@ -47,8 +46,9 @@ func (c *imagesCommand) open(p *program, log *slog.Logger) (*resources.Library, 
 	return library, nil
 }
 
-// openExisting opens a library that has a catalog. If no library is named and
-// the user has no images yet, it fails with resources.ErrNotFound.
+// openExisting returns a library that has a catalog, and fails if there is none.
+// The error is resources.ErrNotFound if neither --store nor --catalog is set: the
+// user has no images yet.
 func (c *imagesCommand) openExisting(p *program, log *slog.Logger) (*resources.Library, error) {
 	library, err := c.open(p, log)
 	switch {
@@ -70,12 +70,12 @@ func (c *imagesCommand) find(ctx context.Context, library *resources.Library, id
 	return image, nil
 }
 
-// entryOf returns what images list and show print of an image as JSON.
+// entryOf returns the entry that images list and images show print as JSON.
 func entryOf(ctx context.Context, library *resources.Library, image resources.Image) resources.Entry {
 	return library.Entry(ctx, image, resources.Locator{Path: true})
 }
 
-// parseID returns the id in an id or the URI of an image.
+// parseID returns the id from an id or from the URI of an image.
 func parseID(text string) string {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if id, _, ok := resources.ParseURI(text); ok {

@@ -15,8 +15,8 @@ type imagesCheckCommand struct {
 	JSON     bool `name:"json" help:"Print JSON."`
 }
 
-// Run prints the problems of the library, of all owners. It fails with
-// errProblems if there are any.
+// Run prints the problems of the library for all owners. It returns errProblems
+// if there are any.
 func (c *imagesCheckCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.open(p, p.log())
 	if err != nil {
@@ -38,10 +38,11 @@ func (c *imagesCheckCommand) Run(ctx context.Context, p *program, images *images
 	return err
 }
 
-// checkLibrary checks a library and shows progress.
+// checkLibrary checks a library and shows progress. It fails if the library has
+// no catalog.
 func (p *program) checkLibrary(ctx context.Context, library *resources.Library, readData bool) (resources.Report, error) {
 	if !library.Exists() {
-		return resources.Report{}, errors.New("there is no catalog; if the folder holds images, images reindex creates one from them")
+		return resources.Report{}, errors.New("there is no catalog; if the folder contains images, images reindex creates one from them")
 	}
 	progress, end := showProgress(p.Stderr, "checking")
 	defer end()
@@ -54,7 +55,7 @@ func (p *program) printReport(r resources.Report) {
 	for _, problem := range r.Problems {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", problem.Kind, problem.ID, plaintext.Line(problem.Path, 0), plaintext.Line(problem.Detail, 0))
 	}
-	_ = table.Flush() // there is nowhere to report that stdout fails
+	_ = table.Flush() // if stdout fails, the error cannot be printed
 	fmt.Fprintf(p.Stdout, "%d images of %.1f MB checked: ", r.Images, float64(r.Bytes)/1e6)
 	switch n := len(r.Problems); n {
 	case 0:
@@ -68,6 +69,6 @@ func (p *program) printReport(r resources.Report) {
 		fmt.Fprintf(p.Stdout, "%d more are in progress.\n", r.Working)
 	}
 	if r.Unknown > 0 {
-		fmt.Fprintf(p.Stdout, "%d were requested and got no answer: they may have been billed, and there is no image.\n", r.Unknown)
+		fmt.Fprintf(p.Stdout, "%d were requested but got no response: they may have been billed, and there is no file.\n", r.Unknown)
 	}
 }

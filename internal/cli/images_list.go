@@ -17,11 +17,11 @@ type imagesListCommand struct {
 	JSON  bool   `name:"json" help:"Print one JSON object per line."`
 }
 
-// listedPrompt is how many characters of a prompt lists show.
+// listedPrompt is the maximum number of characters of a prompt in a list.
 const listedPrompt = 60
 
-// Run prints the owner's images, newest first. Images that are not saved but
-// are or may be paid for come last.
+// Run prints the owner's images, newest first. Without a query it then prints the
+// images that are not saved but have been, or may have been, paid for.
 func (c *imagesListCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(p, p.log())
 	if errors.Is(err, resources.ErrNotFound) {
@@ -79,7 +79,7 @@ func (c *imagesListCommand) printSaved(ctx context.Context, p *program, images *
 
 func listedTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
-// sandboxMark marks images of the sandbox.
+// sandboxMark returns the mark for an image from the sandbox, "" for others.
 func sandboxMark(image resources.Image) string {
 	if image.Sandbox {
 		return "(sandbox) "

@@ -12,8 +12,8 @@ type imagesReindexCommand struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run adds files that are missing from the catalog. It fails with errProblems
-// if a file cannot be used.
+// Run adds files that are missing from the catalog. It returns errProblems if a
+// file cannot be added.
 func (c *imagesReindexCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.open(p, p.log())
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *imagesReindexCommand) Run(ctx context.Context, p *program, images *imag
 		}
 		err = printJSON(p.Stdout, list, "  ")
 	} else {
-		fmt.Fprintf(p.Stdout, "%d files added, %d not.\n", len(list)-failed, failed)
+		fmt.Fprintf(p.Stdout, "%d files added, %d not added.\n", len(list)-failed, failed)
 	}
 	if err == nil && failed > 0 {
 		return errProblems

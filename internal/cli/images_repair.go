@@ -23,12 +23,12 @@ type imagesRepairCommand struct {
 // repaired is one problem and what was done about it.
 type repaired struct {
 	resources.Problem
-	Done  string `json:"done,omitempty"`  // "" if there was nothing to do
-	Error string `json:"error,omitempty"` // why it could not be done
+	Done  string `json:"done,omitempty"`  // what was done, "" for nothing
+	Error string `json:"error,omitempty"` // why the repair failed
 }
 
-// Run repairs the library, of all owners: first the folder, then it fetches
-// paid images. It fails with errProblems if problems remain.
+// Run repairs the library for all owners. It first repairs the folder and then
+// fetches paid images. It returns errProblems if problems remain.
 func (c *imagesRepairCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.open(p, p.log())
 	if err != nil {
@@ -41,13 +41,13 @@ func (c *imagesRepairCommand) Run(ctx context.Context, p *program, images *image
 		return err
 	}
 	pipeline := newPipeline(client, library, log)
-	defer pipeline.Drain(ctx) //nolint:errcheck // only what the user interrupted is left
+	defer pipeline.Drain(ctx) //nolint:errcheck // it fails only if the user interrupted the command
 	before, err := p.checkLibrary(ctx, library, c.ReadData)
 	if err != nil {
 		return err
 	}
 	if allMissing(before) {
-		return errors.New("every file is missing: is the folder the right one, and is its disk mounted? Nothing was changed")
+		return errors.New("every file is missing: check that the folder is the right one and that its disk is mounted. Nothing was changed")
 	}
 	done := repairFolder(ctx, library, before.Problems)
 	previews, err := library.SweepPreviews(ctx)
@@ -70,8 +70,8 @@ func (c *imagesRepairCommand) Run(ctx context.Context, p *program, images *image
 	return nil
 }
 
-// client returns the client to fetch images with. It is nil without a usable
-// key, which it prints a note about.
+// client returns the client that fetches images. Without a usable key it prints a
+// note and returns nil.
 func (c *imagesRepairCommand) client(ctx context.Context, p *program, log *slog.Logger) (*zai.Client, error) {
 	region, err := zai.ParseRegion(string(c.Region))
 	if err != nil {
@@ -81,15 +81,16 @@ func (c *imagesRepairCommand) client(ctx context.Context, p *program, log *slog.
 	badKey, isBadKey := errors.AsType[*jobs.KeyError](err)
 	switch {
 	case isBadKey:
-		fmt.Fprintf(p.Stderr, "%s Without a key nothing is fetched; only the folder is repaired.\n", badKey.Problem)
+		fmt.Fprintf(p.Stderr, "%s Without a key no images are fetched; only the folder is repaired.\n", badKey.Problem)
 		return nil, nil //nolint:nilnil // the folder can be repaired without a client
 	case err == nil && client == nil:
-		fmt.Fprintln(p.Stderr, "Without ZAI_API_KEY nothing is fetched; only the folder is repaired.")
+		fmt.Fprintln(p.Stderr, "Without ZAI_API_KEY no images are fetched; only the folder is repaired.")
 	}
 	return client, err
 }
 
-// allMissing reports whether the folder cannot be the library's.
+// allMissing reports whether the files of all images are missing, and there are
+// at least two. The folder is then probably the wrong one, or not mounted.
 func allMissing(r resources.Report) bool {
 	missing := 0
 	for _, problem := range r.Problems {
@@ -100,7 +101,7 @@ func allMissing(r resources.Report) bool {
 	return missing > 1 && missing == r.Images
 }
 
-// repairFolder repairs the files of the library.
+// repairFolder repairs the problems of the library's files.
 func repairFolder(ctx context.Context, library *resources.Library, problems []resources.Problem) []repaired {
 	list := make([]repaired, 0, len(problems))
 	for _, problem := range problems {
@@ -114,7 +115,7 @@ func repairFolder(ctx context.Context, library *resources.Library, problems []re
 	return list
 }
 
-// fetch fetches the paid images that can be fetched.
+// fetch downloads the paid images that are missing and can be downloaded.
 func (c *imagesRepairCommand) fetch(ctx context.Context, p *program, pipeline *jobs.Pipeline) error {
 	list, err := pipeline.Recover(ctx, true)
 	if err != nil {
@@ -149,7 +150,7 @@ func (c *imagesRepairCommand) print(p *program, done []repaired, previews int, a
 		}
 	}
 	if previews > 0 {
-		fmt.Fprintf(p.Stdout, "%d previews of images that are not in the library deleted\n", previews)
+		fmt.Fprintf(p.Stdout, "deleted %d previews of images that are not in the library\n", previews)
 	}
 	p.printReport(after)
 	return nil

@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// The library is checked and repaired from the command line, with an exit
+// images check, repair and reindex find and repair problems, and exit with a
 // status for scripts.
 func TestImages_CheckRepairReindex(t *testing.T) {
 	t.Parallel()
@@ -43,13 +43,13 @@ func TestImages_CheckRepairReindex(t *testing.T) {
 	out, _, exit = run(t, env, "images", "check")
 	assert.Equal(t, 3, exit)
 	assert.Contains(t, out, "missing")
-	assert.NotContains(t, out, "damaged", "only --read-data finds that")
+	assert.NotContains(t, out, "damaged", "only --read-data detects it")
 	out, _, exit = run(t, env, "images", "check", "--read-data", "--json")
 	assert.Equal(t, 3, exit)
 	var report struct{ Problems []struct{ Kind string } }
 	require.NoError(t, json.Unmarshal([]byte(out), &report))
 	assert.Len(t, report.Problems, 2)
-	// A file that cannot be quarantined is reported, and not as repaired.
+	// A file that cannot be quarantined is reported as an error.
 	inTheWay := filepath.Join(folder, ".damaged")
 	require.NoError(t, os.WriteFile(inTheWay, nil, 0o600))
 	out, _, exit = run(t, env, "images", "repair", "--read-data")
@@ -69,19 +69,19 @@ func TestImages_CheckRepairReindex(t *testing.T) {
 	again, err := os.ReadFile(paths[0])
 	require.NoError(t, err)
 	assert.Equal(t, fox, again, "the same bytes")
-	// The disk of the folder is not mounted: nothing is changed.
+	// If every file is missing, repair changes nothing: the disk may not be mounted.
 	away := t.TempDir()
 	require.NoError(t, os.Rename(filepath.Join(folder, ".catalog.db"), filepath.Join(away, ".catalog.db")))
 	_, errs, exit = run(t, append(env, "ZAI_IMAGE_STORE="+away), "images", "repair")
 	assert.Equal(t, 1, exit)
 	assert.Contains(t, errs, "mounted")
-	// The catalog is lost.
+	// If the catalog is lost, reindex adds the files to a new one.
 	out, _, exit = run(t, env, "images", "reindex")
 	assert.Zero(t, exit)
 	assert.Contains(t, out, "3 files added")
 	out, _, exit = run(t, env, "images", "spend", "--json")
 	assert.Zero(t, exit)
-	assert.JSONEq(t, "[]", out, "the cost of files is not known")
+	assert.JSONEq(t, "[]", out, "files do not contain their cost")
 	out, _, _ = run(t, append(env, "ZAI_IMAGE_STORE="+away), "images", "spend")
 	assert.Contains(t, out, "$0.030 since")
 }

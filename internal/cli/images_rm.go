@@ -10,7 +10,8 @@ type imagesRmCommand struct {
 	ID []string `arg:"" help:"Ids or zai-image:// URIs."`
 }
 
-// Run deletes images. It goes on after one that cannot be deleted.
+// Run deletes images. If one cannot be deleted, it continues with the others and
+// returns the errors at the end.
 func (c *imagesRmCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(p, p.log())
 	if err != nil {

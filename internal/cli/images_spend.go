@@ -58,7 +58,7 @@ func (p *program) printSpending(list []resources.Spending, since time.Time) erro
 	}
 	fmt.Fprintf(p.Stdout, "$%.3f since %s", total, since.UTC().Format(time.DateOnly))
 	if sandboxTotal > 0 {
-		fmt.Fprintf(p.Stdout, ", and $%.3f of the sandbox's play money", sandboxTotal)
+		fmt.Fprintf(p.Stdout, ", and $%.3f in the sandbox, which is not billed", sandboxTotal)
 	}
 	_, err := fmt.Fprintln(p.Stdout, ".")
 	return err

@@ -40,7 +40,8 @@ func TestImages_ListShowPathRm(t *testing.T) {
 	assert.Equal(t, 1, exit)
 }
 
-// Reading a library creates none, so that a misspelled name is noticed.
+// The images commands do not create a library, so that a misspelled name is
+// noticed.
 func TestImages_NoLibrary(t *testing.T) {
 	t.Parallel()
 	commands := [][]string{
@@ -64,7 +65,7 @@ func TestImages_NoLibrary(t *testing.T) {
 				assert.Equal(t, 1, exit)
 				assert.Contains(t, errs, "images reindex")
 			}
-			// A user without images has no library, which is no mistake.
+			// A user without images has no library yet. list and spend do not fail.
 			out, errs, exit := execute(t, newProcess(t, home, nil), args...)
 			if args[1] == "list" || args[1] == "spend" {
 				require.Zero(t, exit)
@@ -78,7 +79,8 @@ func TestImages_NoLibrary(t *testing.T) {
 	}
 }
 
-// People try the sandbox first, in the folder that they use later.
+// Sandbox images are marked in every list, because people try the sandbox in the
+// folder that they use later.
 func TestImages_SandboxIsMarked(t *testing.T) {
 	t.Parallel()
 	env := []string{"ZAI_IMAGE_STORE=" + t.TempDir(), "ZAI_API_KEY=a-real-key"}
@@ -97,8 +99,8 @@ func TestImages_SandboxIsMarked(t *testing.T) {
 	assert.Contains(t, out, ", from the sandbox")
 }
 
-// Prompts come from agents and, over HTTP, from other people; file names can
-// come from anywhere.
+// Control characters are escaped in all output. Prompts come from agents and, over
+// HTTP, from other people; file names can come from anywhere.
 func TestOutput_HostileTextIsEscaped(t *testing.T) {
 	t.Parallel()
 	const hostile = "evil\x1b]0;owned\a\x1b[31mred\x1b[2J \u009b2J \u202eback\x7f"
@@ -111,7 +113,7 @@ func TestOutput_HostileTextIsEscaped(t *testing.T) {
 	require.Equal(t, 1, exit)
 	printed += errs
 	_, uri, _ := strings.Cut(strings.TrimSpace(path), "\n")
-	if runtime.GOOS != "windows" { // which has no such names
+	if runtime.GOOS != "windows" { // Windows has no such names
 		stem, _, _ := strings.Cut(filepath.Base(path), ".")
 		require.NoError(t, os.WriteFile(filepath.Join(folder, stem[len(stem)-26:]+"\x1b[2J\u202e.png"), []byte("x"), 0o600))
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "evil\x1b[2J\u202e-01m874z908ec16z1bseypzp8br.png"), []byte("x"), 0o600))
@@ -128,5 +130,5 @@ func TestOutput_HostileTextIsEscaped(t *testing.T) {
 			assert.NotContains(t, out+errs, bad, strings.Join(args[:min(2, len(args))], " "))
 		}
 	}
-	assert.Contains(t, printed, `evil\x1b]0;owned\a`, "it is shown, escaped")
+	assert.Contains(t, printed, `evil\x1b]0;owned\a`, "the text is printed, escaped")
 }

@@ -20,12 +20,12 @@ func (p *program) usableKey() (string, error) {
 	return key, checkKey(key, source)
 }
 
-// key reads the API key and returns the variable that it comes from. Secrets
-// come from the environment or a file, never from a flag: every process on the
-// machine can read flags.
+// key returns the API key and the name of the variable that it comes from. Keys
+// come from the environment or a file, never from a flag, because every process
+// on the machine can read the flags of others.
 func (p *program) key() (key, source string, err error) {
 	for _, name := range []string{"ZAI_API_KEY", "Z_AI_API_KEY"} {
-		// A host that does not replace its own placeholder passes it on.
+		// Some hosts pass on a placeholder that they did not replace.
 		if key := strings.TrimSpace(p.Env(name)); key != "" && !strings.HasPrefix(key, "${") {
 			return key, name, nil
 		}
@@ -35,7 +35,7 @@ func (p *program) key() (key, source string, err error) {
 	if file == "" {
 		return "", "", nil
 	}
-	const hint = "It must name a readable file that holds only the key; the user sets it in the host's configuration of this server."
+	const hint = "It must name a readable file that contains only the key; the user sets it in the host's configuration of this server."
 	key, err = readKeyFile(file)
 	switch {
 	case errors.Is(err, errEmptyKeyFile):
@@ -46,10 +46,10 @@ func (p *program) key() (key, source string, err error) {
 	return key, variable, nil
 }
 
-var errEmptyKeyFile = errors.New("the file holds no key")
+var errEmptyKeyFile = errors.New("the file contains no key")
 
-// readKeyFile returns the key in a file. It fails with errEmptyKeyFile if there
-// is nothing but white space in it.
+// readKeyFile returns the key in a file. It returns errEmptyKeyFile if the file
+// contains only white space.
 func readKeyFile(file string) (string, error) {
 	text, err := textfile.Read(file)
 	if err != nil {
@@ -62,8 +62,9 @@ func readKeyFile(file string) (string, error) {
 	return key, nil
 }
 
-// checkKey rejects a key that cannot be sent in a header. The error names the
-// offending character, which is often invisible, and nothing else of the key.
+// checkKey returns a *jobs.KeyError if a key cannot be sent in a header. The error
+// names the invalid character, which is often invisible, and no other part of
+// the key.
 func checkKey(key, source string) error {
 	for _, r := range key {
 		if r > ' ' && r <= '~' {
@@ -74,8 +75,8 @@ func checkKey(key, source string) error {
 			found = "white space"
 		}
 		return &jobs.KeyError{
-			Problem: fmt.Sprintf("The API key in %s cannot be used: it contains %s, which no key does.", source, found),
-			Hint:    "The user copies the key again from https://z.ai/manage-apikey/apikey-list, without spaces and quotation marks, into the host's configuration of this server.",
+			Problem: fmt.Sprintf("The API key in %s cannot be used: it contains %s, which is not valid in a key.", source, found),
+			Hint:    "The user must copy the key again from https://z.ai/manage-apikey/apikey-list into the host's configuration of this server, without spaces or quotation marks.",
 		}
 	}
 	return nil

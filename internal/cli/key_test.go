@@ -21,10 +21,10 @@ func TestKey_Sources(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("the-key\n"), 0o600))
 	base := "ZAI_BASE_URL=" + api.BaseURL()
 	for name, env := range map[string][]string{
-		"ZAI_API_KEY":       {"ZAI_API_KEY=the-key"},
-		"Z_AI_API_KEY":      {"Z_AI_API_KEY=the-key"},
-		"file":              {"ZAI_API_KEY_FILE=" + file},
-		"empty placeholder": {"ZAI_API_KEY=${ZAI_API_KEY}", "Z_AI_API_KEY=the-key"},
+		"ZAI_API_KEY":  {"ZAI_API_KEY=the-key"},
+		"Z_AI_API_KEY": {"Z_AI_API_KEY=the-key"},
+		"file":         {"ZAI_API_KEY_FILE=" + file},
+		"placeholder that the host did not replace": {"ZAI_API_KEY=${ZAI_API_KEY}", "Z_AI_API_KEY=the-key"},
 	} {
 		_, errs, exit := run(t, append(env, base), "generate", "--size", "512x512", "a fox")
 		assert.Zero(t, exit, "%s: %s", name, errs)
@@ -33,8 +33,8 @@ func TestKey_Sources(t *testing.T) {
 	assert.EqualValues(t, 4, api.Accepted())
 }
 
-// Hosts report a server that exits as broken, without a reason. So the server
-// starts, and its first call explains what is wrong with the key.
+// Hosts give no reason when a server exits. Therefore the server starts with an
+// unusable key, and tool calls explain what is wrong with it.
 func TestKey_UnusableKeyIsExplained(t *testing.T) {
 	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "key")
@@ -44,7 +44,7 @@ func TestKey_UnusableKeyIsExplained(t *testing.T) {
 		want []string
 	}{
 		"none":           {"ZAI_API_KEY=", []string{"No Z.AI API key is configured", "ZAI_API_KEY"}},
-		"invisible":      {"ZAI_API_KEY=secret\u200bsecret", []string{"ZAI_API_KEY ", "U+200B", "copies the key again"}},
+		"invisible":      {"ZAI_API_KEY=secret\u200bsecret", []string{"ZAI_API_KEY ", "U+200B", "copy the key again"}},
 		"curly quotes":   {"Z_AI_API_KEY=“secret”", []string{"Z_AI_API_KEY ", "U+201C"}},
 		"a space inside": {"ZAI_API_KEY=secret secret", []string{"white space"}},
 		"no such file":   {"ZAI_API_KEY_FILE=/does/not/exist", []string{"ZAI_API_KEY_FILE", "/does/not/exist", "readable file"}},
@@ -87,7 +87,7 @@ func TestKey_UnusableKeyIsExplained(t *testing.T) {
 }
 
 // Notepad and PowerShell write byte order marks and UTF-16.
-func TestKey_FileOfWindows(t *testing.T) {
+func TestKey_WindowsFileEncodings(t *testing.T) {
 	t.Parallel()
 	api := startAPI(t, sandbox.Options{Key: "the-key"})
 	for name, text := range map[string]string{

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// mirroredBy returns the program that copies a folder to other machines, ""
-// for none that is known. A copy of a catalog in use is damaged, and two
-// machines on one mirror overwrite each other's catalog.
+// mirroredBy returns the name of the program that copies a folder to other
+// machines, or "" if it recognizes none. A catalog that is copied while in use can
+// be damaged, and two machines that share a folder this way overwrite each
+// other's catalog.
 func mirroredBy(folder string, env func(string) string) string {
 	folder = followLinks(folder)
 	for _, variable := range []string{"OneDrive", "OneDriveConsumer", "OneDriveCommercial"} {
@@ -18,28 +19,29 @@ func mirroredBy(folder string, env func(string) string) string {
 	}
 	parts := strings.FieldsFunc(strings.ToLower(folder), isSeparator)
 	for _, m := range mirrors() {
-		if slices.ContainsFunc(parts, m.owns) {
+		if slices.ContainsFunc(parts, m.matches) {
 			return m.program
 		}
 	}
 	return ""
 }
 
-// mirror is a program and the names of the folders it creates: on macOS below
-// ~/Library/CloudStorage, elsewhere in the home folder or on a drive.
+// mirror is a program with the names, in lower case, of the folders that it
+// creates: on macOS below ~/Library/CloudStorage, elsewhere in the home folder or
+// at the top of a drive.
 type mirror struct {
 	program, prefix string
 	names           []string
 }
 
-// owns reports whether a part of a path is such a folder. part is in lower
-// case.
-func (m mirror) owns(part string) bool {
+// matches reports whether a part of a path, in lower case, is the name of a folder
+// that the program creates.
+func (m mirror) matches(part string) bool {
 	return slices.Contains(m.names, part) || m.prefix != "" && strings.HasPrefix(part, m.prefix)
 }
 
-// mirrors lists the programs. The last entry is the folder of macOS that all of
-// them share.
+// mirrors lists the programs. The last entry matches the macOS folder that
+// contains the folders of all of them.
 func mirrors() []mirror {
 	return []mirror{
 		{"OneDrive", "onedrive -", []string{"onedrive"}},
@@ -57,8 +59,8 @@ func followLinks(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		return target
 	}
-	if above := filepath.Dir(path); above != path {
-		return filepath.Join(followLinks(above), filepath.Base(path))
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(followLinks(parent), filepath.Base(path))
 	}
 	return path
 }

@@ -12,8 +12,8 @@ import (
 	"zai-image-mcp/internal/plaintext"
 )
 
-// printJSON writes a value as JSON that is safe to show on a terminal; indent
-// is "" for one line.
+// printJSON writes a value as JSON, with unsafe characters escaped for terminals.
+// If indent is "", the value is on one line.
 func printJSON(out io.Writer, value any, indent string) error {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -26,17 +26,17 @@ func printJSON(out io.Writer, value any, indent string) error {
 	return err
 }
 
-// checkWritable fails if a file could not be written. It leaves the file as it
-// is.
+// checkWritable returns an error if a file cannot be written. It does not change
+// the file and creates none.
 func checkWritable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("%s is a folder", path)
 	case err == nil && !info.Mode().IsRegular():
-		return nil // devices and pipes can only be checked by writing
+		return nil // writing is the only way to check devices and pipes
 	case err == nil:
-		f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the user names it
+		f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the user chooses the path
 		if err != nil {
 			return err
 		}
@@ -54,18 +54,18 @@ func checkWritable(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// copyFile copies a file of the library, and replaces the target.
+// copyFile copies a file of the library to a path, overwriting any file there.
 func copyFile(to, from string) error {
-	target, err := os.Create(to) //nolint:gosec // where the user asked for it
+	target, err := os.Create(to) //nolint:gosec // the user chooses the path
 	if err != nil {
 		return err
 	}
 	return errors.Join(writeFile(target, from), target.Close())
 }
 
-// writeFile writes the bytes of a file of the library.
+// writeFile copies a file of the library to a writer.
 func writeFile(to io.Writer, from string) error {
-	source, err := os.Open(from) //nolint:gosec // the path is the library's own
+	source, err := os.Open(from) //nolint:gosec // the path comes from the library
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// setOwner gives a file the owner and the group of another file; like may be
-// nil. Root can write the files of all users, and must not take them over.
+// setOwner sets the owner and group of a file to those of like, unless like is
+// nil. Without it, files that root writes for other users would belong to root.
 func setOwner(f *os.File, like os.FileInfo) error {
 	if like == nil {
 		return nil
@@ -23,7 +23,7 @@ func setOwner(f *os.File, like os.FileInfo) error {
 		return nil
 	}
 	if err := f.Chown(int(want.Uid), int(want.Gid)); err != nil {
-		return fmt.Errorf("%s belongs to another user, who would lose it; run this as that user: %w", like.Name(), err)
+		return fmt.Errorf("%s belongs to another user and would change its owner; run this command as that user: %w", like.Name(), err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// The registry entry names this version and every bundle of a release. The
-// release fills in owner and hashes.
+// The registry entry has this version and every bundle of a release. The owner and
+// the hashes are placeholders that the release replaces.
 func TestRegistryEntry(t *testing.T) {
 	raw := readFile(t, "packaging/server.json")
 	var entry struct {
@@ -37,8 +37,8 @@ func TestRegistryEntry(t *testing.T) {
 	}, names)
 }
 
-// The change log has the form of https://keepachangelog.com: what is not
-// released yet, then this version.
+// The change log has the format of https://keepachangelog.com: first the
+// unreleased changes, then this version.
 func TestChangelog(t *testing.T) {
 	text := readPage(t, "CHANGELOG.md")
 	var versions []string
@@ -52,14 +52,14 @@ func TestChangelog(t *testing.T) {
 	}
 }
 
-// Each host has a page, which shows what the command writes, and the README
-// leads to it.
+// The README links to a page for each host. The page shows the entry that config
+// prints.
 func TestHostPages(t *testing.T) {
 	readme := readPage(t, "README.md")
 	found := glob(t, "docs/hosts/*.md")
 	require.NotEmpty(t, found)
 	for _, page := range found {
-		assert.Contains(t, readme, "("+page+")", "the README leads to it")
+		assert.Contains(t, readme, "("+page+")", "the README links to it")
 	}
 	for _, name := range hostconfig.Names() {
 		page := name
@@ -73,7 +73,7 @@ func TestHostPages(t *testing.T) {
 	}
 }
 
-// hostEntry is the configuration that the command "config" prints.
+// hostEntry returns the configuration that config prints for a host.
 func hostEntry(t *testing.T, host, command string) string {
 	t.Helper()
 	client, err := hostconfig.Find(host)
@@ -83,8 +83,8 @@ func hostEntry(t *testing.T, host, command string) string {
 	return entry
 }
 
-// Install links hold the entry that the command "config" writes, with the
-// program's name in place of its path.
+// Install links contain the entry that config prints, with the program's name in
+// place of its path.
 func TestInstallLinks_Cursor(t *testing.T) {
 	var want struct {
 		Servers map[string]json.RawMessage `json:"mcpServers"`
@@ -121,7 +121,8 @@ func TestInstallLinks_VSCode(t *testing.T) {
 	}
 }
 
-// installLinks returns the queries of a page's links that match a pattern.
+// installLinks returns the query parameters of the links on a page that match a
+// pattern.
 func installLinks(t *testing.T, page, pattern string) (queries []url.Values) {
 	t.Helper()
 	for _, link := range regexp.MustCompile(pattern).FindAllString(readPage(t, page), -1) {
@@ -134,8 +135,8 @@ func installLinks(t *testing.T, page, pattern string) (queries []url.Values) {
 	return queries
 }
 
-// The bundle for desktop hosts names this version, these tools and these
-// settings.
+// The manifest of the bundle has this version, all tools, and only settings that
+// exist.
 func TestBundleManifest(t *testing.T) {
 	raw := readFile(t, "packaging/manifest.json")
 	var m struct {
@@ -161,7 +162,7 @@ func TestBundleManifest(t *testing.T) {
 	for name, value := range m.Server.Config.Env {
 		assert.True(t, name == "ZAI_API_KEY" || strings.Contains(flags, "`"+name+"`"), name)
 		_, asked := m.UserConfig[strings.TrimSuffix(strings.TrimPrefix(value, "${user_config."), "}")]
-		assert.True(t, asked, "%s=%s is asked for", name, value)
+		assert.True(t, asked, "%s=%s is not in user_config", name, value)
 	}
 	assert.True(t, m.UserConfig["api_key"].Sensitive)
 	assert.True(t, m.UserConfig["api_key"].Required)

@@ -13,8 +13,8 @@ import (
 
 const pluginFolder = "packaging/claude-code-plugin/"
 
-// The plugin for Claude Code has the version of the program and starts it with
-// the key from the user's environment. The marketplace lists the plugin.
+// The Claude Code plugin has the version of the program and starts it with the key
+// from the user's environment. The marketplace lists the plugin.
 func TestPlugin_Manifest(t *testing.T) {
 	var manifest, listed struct{ Name, Version string }
 	require.NoError(t, json.Unmarshal(readFile(t, pluginFolder+".claude-plugin/plugin.json"), &manifest))

@@ -12,8 +12,8 @@ import (
 	"zai-image-mcp/internal/plaintext"
 )
 
-// callProgress shows the progress notifications of a tool call: as a bar on a
-// terminal, as lines otherwise.
+// callProgress shows the progress notifications of a tool call, as a bar on a
+// terminal and otherwise as lines.
 type callProgress struct {
 	out io.Writer
 	bar *progressbar.ProgressBar // nil if out is not a terminal
@@ -31,9 +31,9 @@ func newCallProgress(out io.Writer) *callProgress {
 	return p
 }
 
-// handle handles a notification of the session. Notifications arrive on a
-// goroutine of their own; those after end are dropped, so that nothing is
-// printed after the result.
+// handle shows a notification of the session. Notifications arrive on their own
+// goroutine. handle drops those after end, so that nothing is printed after the
+// result.
 func (p *callProgress) handle(n mcp.JSONRPCNotification) {
 	if n.Method != string(mcp.MethodNotificationProgress) {
 		return
@@ -63,8 +63,8 @@ func (p *callProgress) end() {
 	}
 }
 
-// showProgress shows how far long work is: as a bar on a terminal, otherwise as
-// a line every few seconds.
+// showProgress shows the progress of a long operation, as a bar on a terminal and
+// otherwise as a line every few seconds.
 func showProgress(out io.Writer, doing string) (step func(done, total int), end func()) {
 	if !isTerminal(out) {
 		l := &progressLines{out: out, doing: doing, last: time.Now()}
@@ -74,7 +74,7 @@ func showProgress(out io.Writer, doing string) (step func(done, total int), end 
 		progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(doing))
 	return func(done, total int) {
 		bar.ChangeMax(max(total, 1))
-		_ = bar.Set(done) // work goes on if the bar cannot be drawn
+		_ = bar.Set(done) // an error in drawing the bar must not stop the operation
 	}, func() { _ = bar.Finish() }
 }
 

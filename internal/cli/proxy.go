@@ -10,8 +10,9 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// warnOfProxy warns, before the first payment, of a proxy that downloads do not
-// use. For a person at a terminal, whose log has no warnings, it prints a note.
+// warnOfProxy warns, before the first payment, of a proxy that API calls use and
+// downloads do not. At a terminal, where warnings are not logged, it prints a
+// note instead.
 func (p *program) warnOfProxy(client *zai.Client, atTerminal bool, log *slog.Logger) {
 	if client == nil {
 		return
@@ -25,13 +26,13 @@ func (p *program) warnOfProxy(client *zai.Client, atTerminal bool, log *slog.Log
 	}
 }
 
-// proxyWarning explains what a proxy for API calls means for downloads.
+// proxyWarning returns the text that explains the effect of a proxy on downloads.
 func proxyWarning(proxy string) string {
-	return "API calls go through the proxy " + proxy + ", but images are downloaded without one: if there is no other way out, an image is paid for and cannot be fetched"
+	return "API calls go through the proxy " + proxy + ", but images are downloaded without one: if this machine cannot connect directly, images are paid for but cannot be downloaded"
 }
 
-// proxyFor returns the proxy for requests to an address, without its password,
-// and "" for none. It is the one that package zai uses: Go reads it from the
+// proxyFor returns the proxy for requests to an address, without credentials, or
+// "" for none. Package zai uses the same proxy: net/http reads it from the
 // environment of the process.
 func proxyFor(address string) string {
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address, http.NoBody)

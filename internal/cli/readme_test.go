@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of the README")
 
-// The README's tables come from the code: they cannot be out of date.
+// The README's tables are generated from the code.
 func TestREADME_Tables(t *testing.T) {
 	readme := string(readFile(t, "README.md"))
 	for _, generated := range []struct{ name, table string }{
@@ -42,8 +42,8 @@ func TestREADME_Tables(t *testing.T) {
 	}
 }
 
-// section splits a text at the markers "<!-- name -->" and "<!-- /name -->",
-// which stay with the text before and after.
+// section returns the text between the markers "<!-- name -->" and
+// "<!-- /name -->", and the text before and after, including the markers.
 func section(t *testing.T, text, name string) (before, content, after string) {
 	t.Helper()
 	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
@@ -67,7 +67,7 @@ func TestREADME_ErrorKinds(t *testing.T) {
 	}, kinds)
 }
 
-// The first line of the sample result is what the program prints.
+// The documents contain the line that the program prints for a sandbox image.
 func TestREADME_SampleResult(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
@@ -84,14 +84,14 @@ func TestREADME_SampleResult(t *testing.T) {
 	}
 }
 
-// CI runs the README's test command, and newcomers start with its example.
+// The README has the test command that CI runs and the example for new users.
 func TestREADME_Commands(t *testing.T) {
 	readme := readPage(t, "README.md")
 	assert.Contains(t, readme, "```sh\ngo test ./...\n```")
 	assert.Contains(t, readme, "```sh\ngo run . generate --sandbox \"A cute little kitten on a sunny windowsill\"\n```")
 }
 
-// pages are the documents of the repository.
+// pages returns the paths of the documents in the repository.
 func pages(t *testing.T) (names []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", ".github/*.md", "docs/*.md", "docs/*/*.md"} {
@@ -134,10 +134,11 @@ func readFile(t *testing.T, name string) []byte {
 	return raw
 }
 
-// inRepository returns the absolute name of a file of the repository. TestMain
-// changes to the repository's folder before the go command begins to record
-// which files a test opens: with relative names it would look for them in the
-// package's folder, and reuse results of before a document was changed.
+// inRepository returns the absolute path of a file in the repository. The go
+// command records the files that a test opens, and resolves relative paths
+// against the package's folder, because TestMain changes the folder before the
+// recording begins. With relative paths it would miss changes to documents and
+// reuse old test results.
 func inRepository(t *testing.T, name string) string {
 	t.Helper()
 	root, err := os.Getwd()
@@ -145,8 +146,8 @@ func inRepository(t *testing.T, name string) string {
 	return filepath.Join(root, filepath.FromSlash(name))
 }
 
-// Lines of prose have at most 100 characters, so that changes and quotations
-// can be read. Tables, code blocks and link definitions cannot be wrapped.
+// Lines of prose have at most 100 characters, so that diffs are readable. Tables,
+// code blocks and link definitions cannot be wrapped.
 func TestDocs_LineLength(t *testing.T) {
 	for _, page := range pages(t) {
 		prose := codeBlock.ReplaceAllString(readPage(t, page), "")
@@ -158,7 +159,7 @@ func TestDocs_LineLength(t *testing.T) {
 	}
 }
 
-// Links lead to files and headings that exist.
+// Links refer to files and headings that exist.
 func TestDocs_Links(t *testing.T) {
 	for _, page := range pages(t) {
 		prose := codeBlock.ReplaceAllString(readPage(t, page), "")
@@ -181,8 +182,9 @@ func TestDocs_Links(t *testing.T) {
 	}
 }
 
-// checkLink looks up a link to a file or heading of this repository. Two levels
-// above the README are the repository's pages on GitHub.
+// checkLink asserts that the target of a link exists. It does not check links to
+// other sites, or to the repository's pages on GitHub, which are two levels above
+// its top folder.
 func checkLink(t *testing.T, page, target string) {
 	t.Helper()
 	if strings.HasPrefix(target, "https://") || path.Dir(page) == "." && regexp.MustCompile(`^\.\./\.\./(releases|compare)/`).MatchString(target) {
@@ -199,7 +201,7 @@ func checkLink(t *testing.T, page, target string) {
 	assert.Contains(t, headings(readPage(t, name)), heading, "%s: %s", page, target)
 }
 
-// headings returns the anchors that GitHub gives to the headings of a page.
+// headings returns the anchors that GitHub generates for the headings of a page.
 func headings(text string) (anchors []string) {
 	text = codeBlock.ReplaceAllString(text, "")
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
@@ -242,8 +244,8 @@ func flagTable(t *testing.T) string {
 	return b.String() + strings.Join(slices.Compact(rows), "")
 }
 
-// toolTable reads the golden definitions, which the tests of package tools
-// compare with the code.
+// toolTable returns the table of tool arguments. It reads the golden files, which
+// the tests of package tools compare with the code.
 func toolTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -279,7 +281,7 @@ func argumentRows(tool string, schema toolSchema) string {
 			continue
 		}
 		meaning := []string{}
-		// "above" is the tool's own description.
+		// In the definition, "above" refers to the description of the tool.
 		description := strings.ReplaceAll(p.Description, "see above", "see [the models](#models-and-prices)")
 		for _, part := range []string{description, strings.Join(p.Enum, ", ")} {
 			if part != "" {

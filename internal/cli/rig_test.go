@@ -25,14 +25,14 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
-		_ = os.Unsetenv(name) // Go reads them once, from the process
+		_ = os.Unsetenv(name) // net/http reads them once, from the environment of the process
 	}
 	testrig.Main(m)
 }
 
-// newProcess returns a process with an environment of its own: entries like
-// NAME=value, where later ones win. With --sandbox its client uses a sandbox
-// without delays.
+// newProcess returns a process with its own environment. env has entries of the
+// form NAME=value; the last one for a name applies. With --sandbox the process
+// uses a sandbox without delays.
 func newProcess(t testing.TB, home string, env []string) cli.Process {
 	t.Helper()
 	variable := func(name string) string {
@@ -65,7 +65,7 @@ func startAPI(t testing.TB, options sandbox.Options) string {
 	return testrig.API(t, func(o *testrig.APIOptions) { o.Sandbox = options }).BaseURL()
 }
 
-// execute runs the program to its end.
+// execute runs the program until it exits.
 func execute(t testing.TB, p cli.Process, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -74,13 +74,14 @@ func execute(t testing.TB, p cli.Process, args ...string) (stdout, stderr string
 	return out.String(), errs.String(), exit
 }
 
-// run runs the program in an empty home folder.
+// run runs the program with an empty home folder until it exits.
 func run(t testing.TB, env []string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	return execute(t, newProcess(t, t.TempDir(), env), args...)
 }
 
-// ask runs the server with requests as its input and returns its output.
+// ask runs the server over stdio with requests as its input, and returns its
+// output.
 func ask(t testing.TB, env []string, requests ...string) string {
 	t.Helper()
 	p := newProcess(t, t.TempDir(), env)
@@ -91,7 +92,7 @@ func ask(t testing.TB, env []string, requests ...string) string {
 }
 
 // start starts the program and returns its log, which the caller must read. stop
-// ends the program as SIGTERM does, and returns its exit status.
+// stops the program as SIGTERM does, and returns its exit status.
 func start(t testing.TB, p cli.Process, args ...string) (log io.Reader, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -117,7 +118,8 @@ func start(t testing.TB, p cli.Process, args ...string) (log io.Reader, stop fun
 	return read, stop
 }
 
-// listening reads a server's log up to its address, and discards the rest.
+// listening reads a server's log until the server listens, and returns the
+// address. The rest of the log is discarded.
 func listening(t testing.TB, log io.Reader) (address string) {
 	t.Helper()
 	var line struct{ Msg, Address string }
@@ -128,9 +130,9 @@ func listening(t testing.TB, log io.Reader) (address string) {
 	return line.Address
 }
 
-// readRepository reads a file of the repository. Its name is absolute: with a
-// relative one the go command would look for the file in the package's folder,
-// and reuse test results after the file was changed.
+// readRepository reads a file of the repository by its absolute path: with a
+// relative path the go command would look for the file in the package's folder,
+// and reuse old test results after the file has changed.
 func readRepository(t testing.TB, name string) []byte {
 	t.Helper()
 	root, err := os.Getwd() // see TestMain
@@ -140,7 +142,7 @@ func readRepository(t testing.TB, name string) []byte {
 	return raw
 }
 
-// isEmpty asserts that a folder has no files.
+// isEmpty asserts that a folder is empty.
 func isEmpty(t testing.TB, folder, message string) {
 	t.Helper()
 	files, err := os.ReadDir(folder)
@@ -148,7 +150,7 @@ func isEmpty(t testing.TB, folder, message string) {
 	assert.Empty(t, files, message)
 }
 
-// savedIn returns the images in the folder of a library.
+// savedIn returns the paths of the images in the folder of a library.
 func savedIn(t testing.TB, folder string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))

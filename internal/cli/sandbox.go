@@ -10,10 +10,10 @@ import (
 
 type sandboxCommand struct {
 	Listen string        `help:"Address to serve on; port 0 picks a free one." default:"127.0.0.1:8788"`
-	Key    string        `help:"Key that callers must send (default: any)." env:"ZAI_SANDBOX_KEY"`
-	Delay  time.Duration `help:"Time an image takes."`
+	Key    string        `help:"Key that clients must send (default: any key is accepted)." env:"ZAI_SANDBOX_KEY"`
+	Delay  time.Duration `help:"Time that each image takes."`
 	JPEG   bool          `name:"jpeg" help:"Serve JPEG files under .png names, as the service sometimes does."`
-	Fault  string        `help:"Fault for every request, like no_balance or rate_limited*2."`
+	Fault  string        `help:"Fault to return for every request, such as no_balance or rate_limited*2."`
 	Seed   uint64        `help:"Seed that varies the images."`
 }
 

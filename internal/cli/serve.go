@@ -19,10 +19,10 @@ type serveCommand struct {
 	upstreamFlags
 	webFlags
 	Transport     choice        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
-	Model         string        `help:"Model used when a call names none." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
-	Inline        choice        `help:"What a result carries of an image inline: preview, full or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
-	Structured    choice        `help:"Structured content in results: auto (left out for hosts that would drop the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
-	StoreShownAs  string        `help:"Name of the image folder on the host's machine, for a server in a container over stdio; none leaves paths out of results." env:"ZAI_IMAGE_STORE_SHOWN_AS" placeholder:"FOLDER"`
+	Model         string        `help:"Model for calls that do not name one." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
+	Inline        choice        `help:"Image data in a result: preview, full (the original) or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
+	Structured    choice        `help:"Structured content in results: auto (not for hosts that would then ignore the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
+	StoreShownAs  string        `help:"Path of the image folder outside the container, for a server in a container over stdio; none omits paths from results." env:"ZAI_IMAGE_STORE_SHOWN_AS" placeholder:"FOLDER"`
 	Wait          time.Duration `help:"Longest time a call waits before it returns an id." default:"45s" env:"ZAI_IMAGE_WAIT"`
 	ShutdownGrace time.Duration `help:"Time for paid work to finish at SIGTERM, a closed terminal (SIGHUP) or end of input." default:"60s" env:"ZAI_IMAGE_SHUTDOWN_GRACE"`
 }
@@ -59,7 +59,8 @@ func (c *serveCommand) serveStdio(ctx context.Context, p *program, settings serv
 	return s.ServeStdio(ctx, p.Stdin, p.Stdout)
 }
 
-// serveWeb serves MCP over HTTP. It takes the address before anything else.
+// serveWeb serves MCP over HTTP. It listens on the address before it creates the
+// MCP server.
 func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings serverSettings, library *resources.Library, log *slog.Logger) error {
 	if c.LinkLifetime <= 0 {
 		return &usageError{"--link-lifetime must be positive", seeHelp}
@@ -91,8 +92,8 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 	})
 }
 
-// reloadsTokens reports whether SIGHUP makes the server read the tokens again,
-// rather than end.
+// reloadsTokens reports whether SIGHUP makes the server reload the token file and
+// not exit.
 func (c *serveCommand) reloadsTokens() bool {
 	return c.Transport != "stdio" && c.AuthTokens != ""
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// In a container the folder has another name than on the host's machine.
+// In a container, the path of the folder differs from that on the host's machine.
 func TestServe_StoreShownAs(t *testing.T) {
 	t.Parallel()
 	const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"a fox","size":"512x512"}}}`
@@ -48,13 +48,15 @@ func TestServe_StoreShownAs(t *testing.T) {
 	}
 }
 
-// The folder is inside the container.
+// The folder of the container image is not a path on the host's machine, so results
+// omit it.
 func TestDockerfile_HidesPaths(t *testing.T) {
 	assert.Contains(t, string(readRepository(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
 }
 
-// A client that handles results first does not know the token of a notification
-// that is sent directly before its result, or after it.
+// Progress notifications must precede the result with a pause: a client may process
+// a result before a notification that is sent directly before it, and then rejects
+// the notification's token.
 func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 	t.Parallel()
 	for _, prompt := range []string{"a fox", "sandbox:content_blocked"} {
@@ -75,7 +77,7 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 			require.NoError(t, d.Decode(&message))
 			ended = ended || message.ID == 1
 			if message.Method == "notifications/progress" {
-				assert.False(t, ended, "nothing comes after the result")
+				assert.False(t, ended, "no notification after the result")
 				assert.Greater(t, message.Params.Progress, last, message.Params.Message)
 				last = message.Params.Progress
 				assert.Less(t, last, message.Params.Total)
@@ -86,7 +88,7 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 	}
 }
 
-func TestServe_TokenFileOfWindows(t *testing.T) {
+func TestServe_TokenFileWindowsEncodings(t *testing.T) {
 	t.Parallel()
 	const token = "a-token-of-more-than-thirty-two-bytes"
 	utf16 := "\xff\xfe" + strings.Join(strings.Split("name:"+token+"\r\n", ""), "\x00") + "\x00"

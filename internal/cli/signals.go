@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// endOnHangUp returns a context that also ends at SIGHUP, which a closed
-// terminal sends: paid work is then finished as after SIGTERM. A closed
-// terminal may send SIGHUP several times, and the host that it ends may add
-// SIGTERM, so SIGHUP never counts as the first of the two signals that end the
-// program at once. Under nohup SIGHUP stays ignored.
+// endOnHangUp returns a context that also ends at SIGHUP, so that paid work is
+// finished when the terminal closes, as it is after SIGTERM. SIGHUP may then
+// arrive several times, and the host, which ends too, may send SIGTERM.
+// Therefore SIGHUP does not count towards the two signals that end the program
+// at once. Under nohup, SIGHUP remains ignored.
 func endOnHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	if signal.Ignored(syscall.SIGHUP) {
 		return ctx, func() {}
@@ -19,8 +19,8 @@ func endOnHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
-// hangUps returns a channel that receives SIGHUP until stop is called, under
-// nohup too.
+// hangUps returns a channel that receives SIGHUP until stop is called, even under
+// nohup.
 func hangUps() (signals <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)

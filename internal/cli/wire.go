@@ -22,18 +22,20 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// localOwner owns the images of everything but HTTP with tokens.
+// localOwner is the owner of all images except those generated over HTTP with
+// authentication.
 const localOwner = auth.LocalOwner
 
-// catalogName is the catalog's file in the library's folder, unless --catalog
-// names another one.
+// catalogName is the name of the catalog's file in the library's folder. --catalog
+// can name another file.
 const catalogName = ".catalog.db"
 
-// log returns the log of the flags, on stderr. The API key is removed from it.
+// log returns the logger that the flags configure. It writes to stderr and
+// removes the API key from messages.
 func (p *program) log() *slog.Logger { return p.logAt(slog.LevelDebug) }
 
-// errorLog returns the log for commands that print for a person. It drops
-// everything below errors.
+// errorLog returns the logger of commands with output for a person. It logs only
+// errors.
 func (p *program) errorLog() *slog.Logger { return p.logAt(slog.LevelError) }
 
 func (p *program) logAt(least slog.Level) *slog.Logger {
@@ -43,15 +45,15 @@ func (p *program) logAt(least slog.Level) *slog.Logger {
 	return telemetry.NewLogger(p.Stderr, max(level, least), p.flags.LogFormat == "json", key, transport.LogAttrs)
 }
 
-// library returns the library that the flags name. It opens no file. The
-// caller closes it.
+// library returns the library that the flags name. It does not open any file.
+// The caller must close the library.
 func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
 		if strings.Contains(string(path), "://") {
 			return nil, &usageError{fmt.Sprintf("%s %s: only local files are supported", flag, path), "Name a folder with --store and a file with --catalog."}
 		}
 		if path.hasVariable() {
-			return nil, &usageError{fmt.Sprintf("%s %s: the variable was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
+			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
 		}
 	}
 	folder, err := c.Store.absolute()
@@ -65,15 +67,15 @@ func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library,
 	return newLibrary(folder, catalog, log), nil
 }
 
-// newLibrary returns the library in a folder; catalog is "" for the file in the
-// folder.
+// newLibrary returns the library in a folder. If catalog is "", the catalog is in
+// the folder too.
 func newLibrary(folder, catalog string, log *slog.Logger) *resources.Library {
 	return resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: log})
 }
 
-// client returns a client of the API, nil if no key is set. It fails with a
-// *jobs.KeyError if the key cannot be used: a server starts all the same, and
-// the first call explains what is wrong.
+// client returns a client of the API, nil if no key is set. It returns a
+// *jobs.KeyError if the key cannot be used. A server starts in spite of that, and
+// its tool calls fail with the reason.
 func (p *program) client(ctx context.Context, region zai.Region, c upstreamFlags, log *slog.Logger, options ...zai.Option) (*zai.Client, error) {
 	key, err := p.usableKey()
 	if c.Sandbox {
@@ -92,17 +94,18 @@ func (p *program) client(ctx context.Context, region zai.Region, c upstreamFlags
 		}
 	}
 	if bad, ok := errors.AsType[*jobs.KeyError](err); ok {
-		log.Warn("no usable API key: images cannot be generated", "problem", bad.Problem)
+		log.Warn("found no usable API key: images cannot be generated", "problem", bad.Problem)
 		return nil, bad
 	}
 	if key == "" {
-		log.Warn("no API key: images cannot be generated until ZAI_API_KEY is set")
+		log.Warn("found no API key: images cannot be generated until ZAI_API_KEY is set")
 		return nil, nil //nolint:nilnil // without a key there is no client
 	}
 	return p.newClient(key, region, c.BaseURL, log, options...)
 }
 
-// newClient returns a client for a key; baseURL is "" for the region's.
+// newClient returns a client with a key. If baseURL is "", it uses that of the
+// region.
 func (p *program) newClient(key string, region zai.Region, baseURL string, log *slog.Logger, options ...zai.Option) (*zai.Client, error) {
 	options = append(options, zai.WithRegion(region), zai.WithLogger(log), zai.WithUserAgent(programName+"/"+version))
 	if baseURL != "" {
@@ -114,7 +117,7 @@ func (p *program) newClient(key string, region zai.Region, baseURL string, log *
 	return zai.NewClient(key, options...)
 }
 
-// serverSettings configure the server of the commands serve and generate.
+// serverSettings configures the MCP server of the commands serve and generate.
 type serverSettings struct {
 	upstream    upstreamFlags
 	model       string // "" for the default
@@ -123,12 +126,12 @@ type serverSettings struct {
 	wait, grace time.Duration
 	maxMessage  int // bytes, 0 for no limit
 	metrics     bool
-	atTerminal  bool // stderr is read by a person
+	atTerminal  bool // a person reads stderr
 	locator     resources.Locator
 }
 
-// check fails with a *usageError if the server cannot start with these
-// settings, and fills in the model.
+// check returns a *usageError if the server cannot start with these settings. It
+// also sets the default model if none is set.
 func (s *serverSettings) check() error {
 	region, err := zai.ParseRegion(string(s.upstream.Region))
 	if err != nil {
@@ -149,7 +152,7 @@ func (s *serverSettings) check() error {
 	return nil
 }
 
-// mcpServer is an MCP server and the telemetry that it reports to.
+// mcpServer is an MCP server with its telemetry.
 type mcpServer struct {
 	*mcpserver.Server
 	telemetry *telemetry.Telemetry
@@ -186,8 +189,8 @@ func (p *program) newServer(ctx context.Context, s serverSettings, library *reso
 	return &mcpServer{server, metrics}, nil
 }
 
-// newPipeline returns a pipeline that fetches images that are paid for. client
-// may be nil.
+// newPipeline returns a pipeline that only fetches images that are already paid
+// for. client may be nil; then it cannot fetch any.
 func newPipeline(client *zai.Client, library *resources.Library, log *slog.Logger) *jobs.Pipeline {
 	return jobs.New(jobs.Config{Client: client, Library: library, Process: rand.Text(), Now: time.Now, Log: log})
 }

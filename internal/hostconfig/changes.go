@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// changedFields returns the names of the fields in which two entries differ,
-// sorted. Values may be secret, so they are left out. Fields of objects are
-// named with the object: env.ZAI_API_KEY.
+// changedFields returns the sorted names of the fields in which two entries
+// differ, marked "(added)" or "(removed)" if only one entry has the field. It
+// leaves out values, which may be secret. The name of a field of a nested object
+// begins with that of the object: env.ZAI_API_KEY.
 func changedFields(before, after map[string]any) (names []string) {
 	all := map[string]any{}
 	maps.Copy(all, before)

@@ -1,7 +1,8 @@
-// Package hostconfig writes this server into the configuration files of MCP
-// hosts, and reads it from them.
+// Package hostconfig adds this server's entry to the configurations of MCP
+// hosts, and reads the entry.
 //
-// A Host is where one host keeps its configuration and in which form. Merge
-// changes the entry of this server and nothing else in the file; Inspect
-// returns what the entry sets. The package reads and writes no files.
+// A Host has the location and the format of one host's configuration. Merge
+// changes this server's entry and nothing else in the configuration; Inspect
+// returns the settings of the entry. The package itself does not read or write
+// files: callers pass the text of a configuration.
 package hostconfig

@@ -11,10 +11,10 @@ import (
 // Placeholder is what Entry writes in place of the user's key.
 const Placeholder = "your-key"
 
-// Server is how a host starts the program.
+// Server describes how a host starts this program.
 type Server struct {
 	Command string // absolute path
-	Sandbox bool   // no key is needed
+	Sandbox bool   // use the sandbox, which needs no key
 	KeyFile string // file with the key; "" writes a placeholder for the key
 }
 
@@ -30,8 +30,8 @@ func (s Server) args() []string {
 	return []string{}
 }
 
-// env returns the environment that holds the key's file, or a placeholder for
-// the key.
+// env returns an environment with the path of the key file or, unless the
+// sandbox is used, a placeholder for the key.
 func (s Server) env(placeholder string) map[string]string {
 	switch {
 	case s.KeyFile != "":
@@ -60,12 +60,12 @@ func copilot(s Server) object {
 
 // mergeEntry returns the new entry for an old one, which may be nil.
 //
-// An entry that starts this program stays the user's: only the program's path,
-// the sandbox setting and a key file are set. Another entry of the same name is
-// replaced; numbers, booleans and this program's variables are kept. The other
-// fields are dropped: those of a server elsewhere make hosts reject the entry,
-// and Codex its whole file. Whether another entry was switched off does not
-// apply to this program.
+// If the old entry starts this program, mergeEntry sets only the program's path,
+// the sandbox setting and the key file. If it starts something else, it is
+// replaced, and only numbers, booleans and this program's variables are kept.
+// Other fields are dropped: because of fields for remote servers, hosts reject
+// an entry, and Codex rejects the whole file. The fields enabled and disabled
+// are dropped too, because they were set for the other program.
 func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 	text, err := json.Marshal(h.entry(s))
 	if err != nil {
@@ -129,8 +129,8 @@ func (h Host) updateEntry(old, fresh map[string]any, args []string, s Server) ma
 }
 
 // updateEnv removes the sandbox variable from an entry's environment. It adds
-// the key file, or a placeholder for the key if the entry was the sandbox's
-// until now.
+// the key file, if there is one. Otherwise it adds a placeholder for the key if
+// the entry used the sandbox before, no longer does, and has no key.
 func (h Host) updateEnv(entry, fresh map[string]any, s Server, wasSandbox bool) {
 	oldEnv, _ := entry[h.env].(map[string]any)
 	needsKey := s.KeyFile != "" || wasSandbox && !s.Sandbox && keyVariable(oldEnv) == ""
@@ -149,7 +149,8 @@ func (h Host) updateEnv(entry, fresh map[string]any, s Server, wasSandbox bool) 
 	entry[h.env] = env
 }
 
-// startsSandbox reports whether arguments or environment select the sandbox.
+// startsSandbox reports whether the arguments or the environment of an entry
+// select the sandbox.
 func startsSandbox(args []string, env any) bool {
 	variables, _ := env.(map[string]any)
 	value, _ := variables[sandboxVariable].(string)
@@ -164,7 +165,8 @@ func toAnySlice(list []string) []any {
 	return values
 }
 
-// commandLine returns how an entry starts a program, "" if it starts none.
+// commandLine returns the command and the arguments of an entry. command is ""
+// if the entry has none.
 func commandLine(entry map[string]any) (command string, args []string) {
 	list, _ := entry["args"].([]any)
 	if line, ok := entry["command"].([]any); ok && len(line) > 0 {
@@ -180,7 +182,8 @@ func commandLine(entry map[string]any) (command string, args []string) {
 	return command, args
 }
 
-// isThisProgram reports whether a command is this program, by its file name.
+// isThisProgram reports whether a command has the file name of this program: the
+// name of own, or one that begins with zai-image-mcp.
 func isThisProgram(command, own string) bool {
 	name := func(path string) string {
 		return strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe")
@@ -190,10 +193,11 @@ func isThisProgram(command, own string) bool {
 
 func isKeyVariable(name string) bool { return slices.Contains(keyVariables(), name) }
 
-// keyVariables returns the variables that set the key.
+// keyVariables returns the names of the variables that set the key.
 func keyVariables() []string { return []string{"ZAI_API_KEY", "Z_AI_API_KEY", "ZAI_API_KEY_FILE"} }
 
-// keyVariable returns the variable that sets the key in an environment, or "".
+// keyVariable returns the name of the variable that sets the key in an
+// environment, or "" if none does.
 func keyVariable(env map[string]any) string {
 	for _, name := range keyVariables() {
 		if text, _ := env[name].(string); text != "" {

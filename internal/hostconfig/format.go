@@ -15,7 +15,8 @@ func (h Host) read(config []byte) (map[string]any, error) {
 	return readJSON(config)
 }
 
-// write returns a configuration with a new entry.
+// write returns a configuration in which this server's entry is added or
+// replaced.
 func (h Host) write(config []byte, entry map[string]any) ([]byte, error) {
 	if h.toml {
 		return patchTOML(config, h.servers[0], entry)
@@ -38,7 +39,7 @@ func (h Host) write(config []byte, entry map[string]any) ([]byte, error) {
 	return text, err
 }
 
-// render returns a configuration that holds this server alone.
+// render returns a new configuration that contains only this server.
 func (h Host) render(s Server) ([]byte, error) {
 	entry, err := h.mergeEntry(nil, s)
 	if err != nil {
@@ -70,11 +71,10 @@ func (h Host) render(s Server) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// indent returns the white space before a field at a depth of JSON.
+// indent returns the indentation of a JSON field at a nesting depth.
 func indent(depth int) string { return strings.Repeat("  ", depth) }
 
-// object is a JSON object that keeps the order of its fields, for files that
-// people read.
+// object is a JSON object with ordered fields, for files that people read.
 type object []field
 
 type field struct {
@@ -100,8 +100,8 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// marshalOrdered returns the JSON of an entry at a depth. The fields of order
-// come first, in that order.
+// marshalOrdered returns an entry as JSON, indented for a nesting depth. Fields
+// that order names come first, in its order.
 func marshalOrdered(entry map[string]any, order object, depth int) ([]byte, error) {
 	var fields object
 	seen := map[string]bool{}

@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// ServerName is the name of the entry.
+// ServerName is the name of this server's entry.
 const ServerName = "zai-image"
 
-// Machine is what decides where configuration files are.
+// Machine holds what the locations of configuration files depend on.
 type Machine struct {
-	OS   string // as runtime.GOOS
+	OS   string // a value of runtime.GOOS
 	Home string // the user's home folder
 	Env  func(string) string
-	// Glob returns matching files as filepath.Glob does. Nil matches none.
+	// Glob returns matching files as filepath.Glob does. If it is nil, no file
+	// matches.
 	Glob func(pattern string) ([]string, error)
 }
 
@@ -22,11 +23,11 @@ type Machine struct {
 type Host struct {
 	Name    string
 	file    func(Machine) string
-	servers []string // path of the object that holds the servers, from the root
-	env     string   // field of an entry that holds its environment
+	servers []string // path from the root to the object with the servers
+	env     string   // name of an entry's field for its environment
 	entry   func(Server) object
 	toml    bool
-	inputs  bool // the host can ask for the key
+	inputs  bool // the host can prompt for the key
 }
 
 // hosts is the table of hosts. Sources: each host's own documentation of its
@@ -54,13 +55,13 @@ func hosts() []Host {
 	}
 }
 
-// inHome returns a file in the home folder.
+// inHome returns a function for a file at a path below the home folder.
 func inHome(parts ...string) func(Machine) string {
 	return func(m Machine) string { return filepath.Join(append([]string{m.Home}, parts...)...) }
 }
 
-// inFolder returns a file in the folder that a variable names, or in one in the
-// home folder.
+// inFolder returns a function for a file in the folder that an environment
+// variable names or, if it is not set, in a folder below the home folder.
 func inFolder(variable, folder, name string) func(Machine) string {
 	return func(m Machine) string {
 		if dir := m.Env(variable); dir != "" {
@@ -70,8 +71,9 @@ func inFolder(variable, folder, name string) func(Machine) string {
 	}
 }
 
-// claudeDesktopFile is in the package's own folder where Claude Desktop is
-// installed as MSIX, as its installer for Windows does since February 2026.
+// claudeDesktopFile returns the file of Claude Desktop. If Claude Desktop is
+// installed as an MSIX package, as its Windows installer does since February
+// 2026, the file is in the package's own folder.
 func claudeDesktopFile(m Machine) string {
 	const name = "claude_desktop_config.json"
 	if local := m.Env("LOCALAPPDATA"); m.OS == "windows" && local != "" && m.Glob != nil {
@@ -83,8 +85,8 @@ func claudeDesktopFile(m Machine) string {
 	return appData(m, "Claude", name)
 }
 
-// opencodeFile is opencode.jsonc if it exists, which opencode reads after
-// opencode.json.
+// opencodeFile returns opencode.jsonc if that exists, because opencode reads it
+// after opencode.json.
 func opencodeFile(m Machine) string {
 	folder := filepath.Join(m.Home, ".config", "opencode")
 	if config := m.Env("XDG_CONFIG_HOME"); config != "" {
@@ -99,7 +101,7 @@ func opencodeFile(m Machine) string {
 	return filepath.Join(folder, "opencode.json")
 }
 
-// appData returns a file in the folder for settings of desktop programs.
+// appData returns a path below the folder for the settings of desktop programs.
 func appData(m Machine, parts ...string) string {
 	base := filepath.Join(m.Home, ".config")
 	switch m.OS {
@@ -125,7 +127,7 @@ func Names() (names []string) {
 	return names
 }
 
-// Find returns the host of a name.
+// Find returns the host with a name. It fails if there is none.
 func Find(name string) (Host, error) {
 	list := hosts()
 	at := slices.IndexFunc(list, func(h Host) bool { return h.Name == name })
@@ -135,5 +137,5 @@ func Find(name string) (Host, error) {
 	return list[at], nil
 }
 
-// File returns the file in which the host keeps its servers on this machine.
+// File returns the path of the host's configuration file on a machine.
 func (h Host) File(m Machine) string { return h.file(m) }

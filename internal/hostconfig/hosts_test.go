@@ -15,7 +15,7 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// A whole configuration with the entry alone, for each host.
+// Entry returns a complete configuration that contains only this server.
 func TestEntry(t *testing.T) {
 	for _, name := range hostconfig.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestEntry(t *testing.T) {
 				require.NoError(t, json.Unmarshal([]byte(text), &parsed))
 			}
 			if name == "vscode" {
-				assert.Equal(t, 2, strings.Count(text, "zai-key"), "it asks for the key")
+				assert.Equal(t, 2, strings.Count(text, "zai-key"), "the host prompts for the key: one input, one reference")
 				assert.NotContains(t, text, hostconfig.Placeholder)
 				return
 			}
@@ -44,13 +44,13 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-// The file of each host on each system.
+// Each host has its configuration file at the documented place on each system.
 func TestHost_File(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED here: the paths below have slashes")
 	}
 	none := func(string) string { return "" }
-	app := func(name string) string {
+	variables := func(name string) string {
 		return map[string]string{"APPDATA": "/h/Roaming", "XDG_CONFIG_HOME": "/x", "CODEX_HOME": "/c", "COPILOT_HOME": "/p"}[name]
 	}
 	tests := []struct {
@@ -59,25 +59,25 @@ func TestHost_File(t *testing.T) {
 		want         string
 	}{
 		{"claude-desktop", "linux", none, "/h/.config/Claude/claude_desktop_config.json"},
-		{"claude-desktop", "linux", app, "/x/Claude/claude_desktop_config.json"},
-		{"claude-desktop", "darwin", app, "/h/Library/Application Support/Claude/claude_desktop_config.json"},
-		{"claude-desktop", "windows", app, "/h/Roaming/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "linux", variables, "/x/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "darwin", variables, "/h/Library/Application Support/Claude/claude_desktop_config.json"},
+		{"claude-desktop", "windows", variables, "/h/Roaming/Claude/claude_desktop_config.json"},
 		{"claude-desktop", "windows", none, "/h/AppData/Roaming/Claude/claude_desktop_config.json"},
 		{"vscode", "linux", none, "/h/.config/Code/User/mcp.json"},
 		{"vscode", "darwin", none, "/h/Library/Application Support/Code/User/mcp.json"},
-		{"vscode", "windows", app, "/h/Roaming/Code/User/mcp.json"},
+		{"vscode", "windows", variables, "/h/Roaming/Code/User/mcp.json"},
 		{"claude-code", "linux", none, "/h/.claude.json"},
 		{"claude-code", "linux", func(string) string { return "/d" }, "/d/.claude.json"},
 		{"cursor", "darwin", none, "/h/.cursor/mcp.json"},
 		{"codex", "linux", none, "/h/.codex/config.toml"},
-		{"codex", "linux", app, "/c/config.toml"},
+		{"codex", "linux", variables, "/c/config.toml"},
 		{"gemini", "windows", none, "/h/.gemini/settings.json"},
 		{"opencode", "linux", none, "/h/.config/opencode/opencode.json"},
-		{"opencode", "linux", app, "/x/opencode/opencode.json"},
-		{"zcode", "linux", app, "/h/.zcode/cli/config.json"},
+		{"opencode", "linux", variables, "/x/opencode/opencode.json"},
+		{"zcode", "linux", variables, "/h/.zcode/cli/config.json"},
 		{"zcode", "windows", none, "/h/.zcode/cli/config.json"},
 		{"copilot-cli", "linux", none, "/h/.copilot/mcp-config.json"},
-		{"copilot-cli", "darwin", app, "/p/mcp-config.json"},
+		{"copilot-cli", "darwin", variables, "/p/mcp-config.json"},
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, find(t, tt.host).File(hostconfig.Machine{OS: tt.system, Home: "/h", Env: tt.env}), "%s on %s", tt.host, tt.system)

@@ -29,8 +29,8 @@ func readJSON(config []byte) (map[string]any, error) {
 	return all, nil
 }
 
-// patchJSON sets this server's entry in the object at a path, and keeps
-// everything else byte for byte. It creates the objects that are missing.
+// patchJSON sets this server's entry in the object at the path servers. It
+// creates missing objects and keeps everything else byte for byte.
 func patchJSON(config []byte, servers []string, entry map[string]any, order object) ([]byte, error) {
 	value, err := hujson.Parse(bytes.Clone(config))
 	if err != nil {
@@ -53,8 +53,8 @@ func patchJSON(config []byte, servers []string, entry map[string]any, order obje
 	return value.Pack(), nil
 }
 
-// pointer returns the JSON pointer (RFC 6901) of a path. Names of hosts' fields
-// need no escapes.
+// pointer returns the JSON pointer (RFC 6901) of a path. The field names of all
+// hosts can be used without escapes.
 func pointer(path []string) string {
 	if len(path) == 0 {
 		return ""
@@ -62,11 +62,11 @@ func pointer(path []string) string {
 	return "/" + strings.Join(path, "/")
 }
 
-// isMissing reports whether there is no value but null.
+// isMissing reports whether a value does not exist or is null.
 func isMissing(value *hujson.Value) bool { return value == nil || value.Value.Kind() == 'n' }
 
-// alignLast puts the last member of an object, if it has the given name, on a
-// line of its own if the member before it has one.
+// alignLast puts the last member of an object on a new line if it has the given
+// name and the member before it begins on a new line.
 func alignLast(value *hujson.Value, name string) {
 	object, ok := value.Value.(*hujson.Object)
 	if !ok || len(object.Members) < 2 {

@@ -11,25 +11,26 @@ import (
 type Merged struct {
 	Text     []byte
 	Changed  bool
-	Replaces bool     // there was an entry before
-	Changes  []string // names of that entry's fields that change
+	Replaces bool     // the configuration already had an entry
+	Changes  []string // names of the fields of that entry that change
 }
 
 // ErrForm reports that a configuration cannot be parsed, or cannot be changed
 // without changing something else.
-var ErrForm = errors.New("the file cannot be changed safely, add the entry by hand")
+var ErrForm = errors.New("the file cannot be changed safely; add the entry by hand")
 
-// Entry returns a whole configuration that holds this server alone.
+// Entry returns a complete configuration that contains only this server.
 func (h Host) Entry(s Server) (string, error) {
 	m, err := h.Merge(nil, s)
 	return string(m.Text), err
 }
 
 // Merge adds the server to a configuration, which may be empty or nil, or
-// updates its entry. The rest of the file stays byte for byte, including
-// comments. In an existing entry of this program everything that Merge does not
-// set stays: the user's key, arguments, a timeout. Comments within the entry
-// are lost.
+// updates its entry. The rest of the configuration, including comments, stays
+// byte for byte the same. If an existing entry starts this program, everything
+// that Merge does not set is kept, like the user's key, arguments and timeout.
+// Comments within a JSON entry are lost. Merge fails with ErrForm if the
+// configuration cannot be parsed or cannot be changed without other changes.
 func (h Host) Merge(config []byte, s Server) (Merged, error) {
 	if isEmpty(config) {
 		text, err := h.render(s)
@@ -63,7 +64,7 @@ func (h Host) Merge(config []byte, s Server) (Merged, error) {
 		return Merged{}, err
 	}
 	m.Changed = true
-	// A host that cannot read its file loses all its servers, so the result is read again.
+	// A host that cannot read its file loses all its servers, so parse the result.
 	after, err := h.read(m.Text)
 	if err != nil || !reflect.DeepEqual(h.entryOf(after), entry) || !reflect.DeepEqual(h.othersOf(before), h.othersOf(after)) {
 		return Merged{}, fmt.Errorf("%w: something else in it would change", ErrForm)
@@ -95,8 +96,8 @@ func (h Host) entryOf(all map[string]any) map[string]any {
 	return entry
 }
 
-// othersOf returns a configuration without this server's entry, its input, and
-// objects that are empty without them.
+// othersOf returns a configuration without this server's entry, without its
+// input, and without the objects that are empty as a result.
 func (h Host) othersOf(all map[string]any) map[string]any {
 	others := without(all, append(append([]string{}, h.servers...), ServerName))
 	if others["inputs"] == nil {
@@ -111,7 +112,7 @@ func (h Host) othersOf(all map[string]any) map[string]any {
 }
 
 // without returns a copy of an object without the field at a path, and without
-// the objects on the path that are empty then.
+// the objects on the path that are empty as a result.
 func without(all map[string]any, path []string) map[string]any {
 	others := map[string]any{}
 	maps.Copy(others, all)

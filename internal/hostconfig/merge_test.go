@@ -48,7 +48,7 @@ func others(name string) string {
 	return strings.NewReplacer("OPEN", open, "CLOSE", end).Replace(othersJSON)
 }
 
-// The rest of a file stays byte for byte, in its order.
+// The rest of a file stays byte for byte the same, in the same order.
 func TestMerge_KeepsTheRest(t *testing.T) {
 	for _, name := range hostconfig.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -62,14 +62,14 @@ func TestMerge_KeepsTheRest(t *testing.T) {
 			for line := range strings.Lines(before) {
 				line = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(line), "}"))
 				at := strings.Index(rest, line)
-				require.GreaterOrEqual(t, at, 0, "%q is still there, in its place:\n%s", line, first.Text)
+				require.GreaterOrEqual(t, at, 0, "%q is kept, in its place:\n%s", line, first.Text)
 				rest = rest[at+len(line):]
 			}
 			assert.Len(t, servers(t, name, first.Text), 2)
 
 			again, err := h.Merge(first.Text, withSandbox())
 			require.NoError(t, err)
-			assert.False(t, again.Changed, "the second time there is nothing to do")
+			assert.False(t, again.Changed, "the second merge changes nothing")
 			assert.Equal(t, string(first.Text), string(again.Text))
 
 			replaced, err := h.Merge(first.Text, withKeyFile())
@@ -88,7 +88,7 @@ func TestMerge_KeepsTheRest(t *testing.T) {
 	}
 }
 
-// A file that no host can read is left alone.
+// Merge fails for a file that a host cannot read or whose entry is ambiguous.
 func TestMerge_InvalidFile(t *testing.T) {
 	for text, name := range map[string]string{
 		`{"mcpServers": `: "cursor", `[]`: "gemini", `{"servers": 7}`: "vscode", `[mcp_servers`: "codex", `{"inputs": {"a": 1}}`: "vscode", `{"mcp": 7}`: "zcode", `{"mcp": {"servers": []}}`: "zcode", `null`: "copilot-cli",
@@ -99,7 +99,8 @@ func TestMerge_InvalidFile(t *testing.T) {
 	}
 }
 
-// The user filled in the key and set a timeout, and then moved the program.
+// The key and other settings of the user are kept when the path of the program
+// changes.
 func TestMerge_KeepsTheKey(t *testing.T) {
 	for _, name := range hostconfig.Names() {
 		h := find(t, name)
@@ -137,8 +138,8 @@ func TestMerge_KeepsTheKey(t *testing.T) {
 	assert.Contains(t, string(m.Text), "china")
 }
 
-// An entry of this program keeps the user's arguments. Of an entry of another
-// program or a server elsewhere, little is kept.
+// If an existing entry starts this program, the user's settings are kept. If it
+// starts another program or names a remote server, few fields are kept.
 func TestMerge_ExistingEntry(t *testing.T) {
 	mine := `"/old/zai-image-mcp"`
 	for _, tt := range []struct {
@@ -146,7 +147,7 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		server       hostconfig.Server
 		want         string // the entry as JSON, without the command
 	}{
-		// An entry of this program stays the user's.
+		// Entries of this program: the user's settings are kept.
 		{"cursor", `{"command":` + mine + `,"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`, server(),
 			`{"args":["--region","china","--inline","none"],"env":{"Z_AI_API_KEY":"k"}}`},
 		{"cursor", `{"command":"C:\\old\\ZAI-Image-MCP-2.exe","args":["--wait","9s"],"env":{"FOO":"1"},"timeout":9}`, withSandbox(), `{"args":["--sandbox","--wait","9s"],"env":{"FOO":"1"},"timeout":9}`},
@@ -156,13 +157,14 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		{"cursor", `{"command":` + mine + `,"args":["--sandbox=false"],"env":{"ZAI_API_KEY":"k","ZAI_IMAGE_SANDBOX":"0"}}`, withSandbox(), `{"args":["--sandbox"],"env":{"ZAI_API_KEY":"k"}}`},
 		{"cursor", `{"command":` + mine + `,"args":["--sandbox=0"],"disabled":true}`, server(), `{"args":[],"disabled":true}`},
 		{"opencode", `{"type":"local","command":[` + mine + `],"environment":{"ZAI_IMAGE_SANDBOX":"1"},"enabled":false}`, server(), `{"type":"local","environment":{"ZAI_API_KEY":"your-key"},"enabled":false}`},
-		{"cursor", `{"command":` + mine + `}`, server(), `{}`}, // its key comes from elsewhere
+		{"cursor", `{"command":` + mine + `}`, server(), `{}`}, // the key is set elsewhere
 		{"zcode", `{"command":` + mine + `,"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`, server(), `{"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`},
 		{"copilot-cli", `{"type":"stdio","command":` + mine + `,"tools":["generate_image"]}`, withKeyFile(), `{"type":"stdio","tools":["generate_image"],"env":{"ZAI_API_KEY_FILE":"/etc/key"}}`},
 		{"cursor", `{"command":` + mine + `,"env":{"ZAI_API_KEY":"k","A":"b"}}`, withKeyFile(), `{"env":{"ZAI_API_KEY_FILE":"/etc/key","A":"b"}}`},
 		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"type":"stdio","envFile":"/e"}`},
 		{"codex", `{"command":` + mine + `,"env_vars":["ZAI_API_KEY"]}`, server(), `{"env_vars":["ZAI_API_KEY"]}`},
-		// Of another program's, or a server elsewhere, only what belongs to none.
+		// Entries of another program or a remote server: only numbers, booleans and
+		// this program's variables are kept.
 		{"cursor", `{"command":"npx","args":["mcp-remote","https://x/mcp"],"env":{"ZAI_API_KEY":"k","FOO":"1"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"k"}}`},
 		{"cursor", `{"command":"npx","disabled":true,"env":{"ZAI_IMAGE_SANDBOX":"1"},"timeout":9}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
 		{"codex", `{"url":"https://x/mcp","enabled":false}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
@@ -186,7 +188,7 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		}
 		m, err := find(t, tt.host).Merge(text, tt.server)
 		require.NoError(t, err, tt.before)
-		assert.True(t, m.Replaces, "the user is asked")
+		assert.True(t, m.Replaces, "the user is asked before the entry is replaced")
 		assert.NotEmpty(t, m.Changes)
 		got := entry(t, tt.host, m.Text)
 		if tt.host == "opencode" {
@@ -206,9 +208,9 @@ func TestMerge_ExistingEntry(t *testing.T) {
 	assert.Equal(t, false, entry(t, "opencode", m.Text)["enabled"])
 }
 
-// The question before an entry is replaced names the fields that change, and
-// none of their values.
-func TestMerge_ChangesHoldNoSecrets(t *testing.T) {
+// Changes lists the names of the fields that change but no values, because the
+// user sees it before the entry is replaced.
+func TestMerge_ChangesContainNoSecrets(t *testing.T) {
 	m, err := find(t, "cursor").Merge([]byte(`{"mcpServers":{"zai-image":{"command":"npx KEY=SECRET0 run","args":["mcp-remote","https://u:SECRETU@x/mcp?key=SECRET1",
 		"--header","Authorization: Bearer SECRET2","--header=X: SECRET3","-H","SECRET4","-e","ZAI_API_KEY=SECRET5","--token","SECRET6","--api-key=SECRET7","/a/path","C:\\a path","--region","china",["SECRET8"]],
 		"env":{"K":"SECRETE","ZAI_API_KEY":"SECRETK"},"headers":{"A":"SECRETH"},"url":"https://y/?t=SECRETQ","bearer_token":"SECRETB","apiKey":"SECRETA","list":[{"a":"SECRETL"}],"timeout":9}}}`), server())
@@ -220,9 +222,8 @@ func TestMerge_ChangesHoldNoSecrets(t *testing.T) {
 	assert.NotContains(t, strings.Join(m.Changes, " "), "SECRET")
 }
 
-// Files with byte order marks, tabs, CRLF or null, as people and editors write
-// them.
-func TestMerge_FormsOfFiles(t *testing.T) {
+// Merge accepts files with byte order marks, tabs, CRLF and null values.
+func TestMerge_FileFormats(t *testing.T) {
 	h := find(t, "cursor")
 	m, err := h.Merge([]byte("\ufeff{\"mcpServers\": null}"), server())
 	require.NoError(t, err)

@@ -40,7 +40,7 @@ func find(t *testing.T, name string) hostconfig.Host {
 	return h
 }
 
-// serversPath is where a host keeps its servers.
+// serversPath returns the path of the object with a host's servers.
 func serversPath(name string) []string {
 	switch name {
 	case "vscode":
@@ -56,7 +56,7 @@ func serversPath(name string) []string {
 	}
 }
 
-// wrap returns a JSON configuration with a host's servers.
+// wrap returns a host's JSON configuration that contains servers.
 func wrap(name, servers string) string {
 	for _, field := range slices.Backward(serversPath(name)) {
 		servers = fmt.Sprintf("{%q: %s}", field, servers)
@@ -64,7 +64,7 @@ func wrap(name, servers string) string {
 	return servers
 }
 
-// parse returns a configuration of a host.
+// parse parses a configuration of a host.
 func parse(t *testing.T, name string, text []byte) map[string]any {
 	t.Helper()
 	var all map[string]any

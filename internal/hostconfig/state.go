@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// State is what a configuration sets for this server.
+// State holds the settings of this server's entry in a configuration.
 type State struct {
 	Present bool
-	NoKey   bool // the placeholder for the key is still there, and a key is needed
+	NoKey   bool // the entry needs a key but still has the placeholder
 	Off     bool // the user switched the entry off
 	Command string
 	Args    []string
 	Env     map[string]string
 }
 
-// Inspect returns what a configuration sets for this server.
+// Inspect returns the settings of this server's entry in a configuration. It
+// fails with ErrForm if the configuration cannot be parsed.
 func (h Host) Inspect(config []byte) (State, error) {
 	if isEmpty(config) {
 		return State{}, nil
@@ -47,8 +48,9 @@ func (s State) Sandbox() bool {
 	return slices.Contains([]string{"1", "true", "yes", "on"}, strings.ToLower(s.Setting(sandboxFlag, sandboxVariable)))
 }
 
-// Setting returns the value of a flag or its variable as the program would read
-// it: "true" for --sandbox without a value, "" if neither is set.
+// Setting returns the value of a flag or, if the flag is not set, of its
+// variable. It returns "true" for --sandbox without a value, and "" if neither
+// is set.
 func (s State) Setting(flag, variable string) string {
 	for i, arg := range s.Args {
 		if value, found := strings.CutPrefix(arg, flag+"="); found {

@@ -17,10 +17,10 @@ func readTOML(config []byte) (map[string]any, error) {
 	return all, nil
 }
 
-// patchTOML replaces the tables of this server, or appends them: TOML allows
-// tables in any order. All other lines stay byte for byte, even if their line
-// ends differ. Inline tables and other forms of an entry are not handled; Merge
-// detects them by re-reading the result.
+// patchTOML replaces the tables of this server or appends them; TOML allows
+// tables in any order. All other lines stay byte for byte the same, even in a
+// file with mixed line endings. It does not handle entries in other forms, like
+// inline tables; Merge detects those by parsing the result.
 func patchTOML(config []byte, servers string, entry map[string]any) ([]byte, error) {
 	text, err := toml.Marshal(map[string]any{servers: map[string]any{ServerName: entry}})
 	if err != nil {
@@ -30,7 +30,7 @@ func patchTOML(config []byte, servers string, entry map[string]any) ([]byte, err
 	end := lineEnd(config)
 	text = bytes.ReplaceAll(text, []byte("\n"), []byte(end))
 	var kept []string
-	inEntry, at := false, -1 // at is where the entry was
+	inEntry, at := false, -1 // at is the index in kept where the entry began
 	for line := range strings.Lines(string(config)) {
 		if name, ok := tableName(line); ok {
 			inEntry = name == servers+"."+ServerName || strings.HasPrefix(name, servers+"."+ServerName+".")
@@ -38,7 +38,7 @@ func patchTOML(config []byte, servers string, entry map[string]any) ([]byte, err
 		bare := strings.TrimSpace(line)
 		switch {
 		case !inEntry || at >= 0 && (bare == "" || strings.HasPrefix(bare, "#")):
-			kept = append(kept, line) // comments stay, also those within the entry
+			kept = append(kept, line) // comments are kept, even within the entry
 		case at < 0:
 			at = len(kept)
 		}
@@ -55,16 +55,16 @@ func patchTOML(config []byte, servers string, entry map[string]any) ([]byte, err
 	return []byte(strings.Join(slices.Insert(kept, at, string(text)), "")), nil
 }
 
-// lineEnd returns how most lines of a text end.
+// lineEnd returns the line ending of most lines of a text.
 func lineEnd(text []byte) string {
-	if windows := bytes.Count(text, []byte("\r\n")); 2*windows > bytes.Count(text, []byte("\n")) {
+	if crlf := bytes.Count(text, []byte("\r\n")); 2*crlf > bytes.Count(text, []byte("\n")) {
 		return "\r\n"
 	}
 	return "\n"
 }
 
-// tableName returns the name in a line that begins a table. It does not parse
-// quoted names, which this package never writes.
+// tableName returns the name in a table header, and false for other lines. It
+// does not parse quoted names, which this package never writes.
 func tableName(line string) (string, bool) {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "[") {

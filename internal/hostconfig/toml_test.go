@@ -12,13 +12,13 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// The tables of the entry may stand anywhere in the file.
+// The tables of the entry may be anywhere in the file.
 func TestMerge_CodexTables(t *testing.T) {
 	text := "a = 1\n\n[mcp_servers.zai-image]\ncommand = \"/old/zai-image-mcp\"\n\n[mcp_servers.zai-image.env]\nX = \"y\"\n\n[z]\nb = 2"
 	m, err := find(t, "codex").Merge([]byte(text), server())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"command"}, m.Changes)
-	assert.Equal(t, map[string]any{"X": "y"}, entry(t, "codex", m.Text)["env"], "what the user put there stays")
+	assert.Equal(t, map[string]any{"X": "y"}, entry(t, "codex", m.Text)["env"], "variables of the user are kept")
 	assert.Equal(t, map[string]any{"b": int64(2)}, parse(t, "codex", m.Text)["z"])
 	assert.NotContains(t, string(m.Text), "/old/")
 	for _, text := range []string{"a = 1", "a = 1\n", "\n", "[x]\ny=1"} {
@@ -28,8 +28,8 @@ func TestMerge_CodexTables(t *testing.T) {
 	}
 }
 
-// TOML has many forms for one value. Either the result differs only in this
-// server, or the file is left alone.
+// TOML has several forms for the same value. Merge either changes only this
+// server or fails with ErrForm.
 func TestMerge_CodexForms(t *testing.T) {
 	for text, works := range map[string]bool{
 		"mcp_servers = { other = { command = \"x\" } }\n":                                         false,
@@ -74,8 +74,9 @@ func TestMerge_CodexForms(t *testing.T) {
 	assert.Equal(t, strings.Count(string(m.Text), "\n"), strings.Count(string(m.Text), "\r\n"))
 }
 
-// Each line of the rest keeps its end, also in a file with mixed line ends.
-func TestMerge_CodexMixedLineEnds(t *testing.T) {
+// All other lines keep their line endings, even in a file with mixed ones. New
+// lines get the line ending of most lines.
+func TestMerge_CodexMixedLineEndings(t *testing.T) {
 	for text, end := range map[string]string{
 		"a = 1\r\nb = 2\n": "\n", "a = 1\r\nb = 2\nc = 3\r\n": "\r\n", "a = 1\r\nb = \"\"\"x\ny\"\"\"\n": "\n", "a = 1\r\nb = 2": "\r\n",
 	} {

@@ -7,8 +7,8 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// If the configuration declares an input, VS Code asks for its value once and
-// keeps it in the system's secret store
+// If the configuration declares an input, VS Code prompts for its value once and
+// saves it in the system's secret store
 // (https://code.visualstudio.com/docs/copilot/reference/mcp-configuration).
 const (
 	inputID  = "zai-key"
@@ -34,7 +34,7 @@ func (h Host) lacksInput(all, entry map[string]any) bool {
 	return len(withoutInput(list)) == len(list)
 }
 
-// withoutInput returns the inputs of other servers.
+// withoutInput returns the inputs of a configuration except this server's.
 func withoutInput(list []any) (others []any) {
 	for _, item := range list {
 		if input, ok := item.(map[string]any); !ok || input["id"] != inputID {
@@ -44,7 +44,7 @@ func withoutInput(list []any) (others []any) {
 	return others
 }
 
-// addInput appends the input to the list.
+// addInput appends this server's input to the inputs of a configuration.
 func addInput(config []byte) ([]byte, error) {
 	value, err := hujson.Parse(config)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The input for the key is added once, to the inputs of other servers.
+// The input for the key is added once. Inputs of other servers are kept.
 func TestMerge_VSCodeInput(t *testing.T) {
 	h := find(t, "vscode")
 	ids := func(text []byte) (list []any) {
@@ -22,7 +22,7 @@ func TestMerge_VSCodeInput(t *testing.T) {
 		`{"servers": {}}`: {"zai-key"}, `{"inputs": []}`: {"zai-key"},
 		`{"inputs": [{"id": "other", "type": "promptString"}], "servers": {"x": {"command": "y"}}}`: {"other", "zai-key"},
 		`{"inputs": [{"id": "zai-key", "type": "promptString"}]}`:                                   {"zai-key"},
-		`{"servers": {"zai-image": {"command": "old", "env": {"ZAI_API_KEY": "k"}}}}`:               nil, // the user's own key stays
+		`{"servers": {"zai-image": {"command": "old", "env": {"ZAI_API_KEY": "k"}}}}`:               nil, // the user's own key is kept
 	} {
 		m, err := h.Merge([]byte(text), server())
 		require.NoError(t, err, text)

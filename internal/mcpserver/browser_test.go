@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -26,8 +27,13 @@ var attackPage string
 func TestGuard_BrowserPage(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("NO CHROMIUM: what a web page can do is not tried; install Debian's chromium")
+		t.Skip("NOT TESTED: what a web page can do is not tried; install Debian's chromium")
 	}
+	// Processes of the browser write to its folder for a moment after it is
+	// killed, so the folder may not be deleted in time.
+	profile, err := os.MkdirTemp("", "browser") //nolint:usetesting // t.TempDir fails the test in that case
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 	for _, allowed := range []bool{false, true} {
 		results := make(chan map[string]string, 1)
 		page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +57,7 @@ func TestGuard_BrowserPage(t *testing.T) {
 		r := newWebRig(t, webOptions{address: address})
 		browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-features=LocalNetworkAccessChecks",
-			"--user-data-dir="+t.TempDir(), page.URL+"/?target="+url.QueryEscape(r.base))
+			"--user-data-dir="+profile, page.URL+"/?target="+url.QueryEscape(r.base))
 		browser.WaitDelay = time.Second
 		require.NoError(t, browser.Start())
 		var result map[string]string

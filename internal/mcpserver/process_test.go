@@ -113,11 +113,18 @@ func TestProgram_GraceEnds(t *testing.T) {
 	api, env := startAPI(t)
 	folder := t.TempDir()
 	c := program(t, append(env, "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_SHUTDOWN_GRACE=300ms"))
-	c.Stdin = strings.NewReader(generate(1, "sandbox:delay=1h") + "\n")
-	out, err := c.Output()
-	require.NoError(t, err, "exit status 0, while the image is not made")
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	c.Stdout = &out
+	require.NoError(t, c.Start())
+	_, err = io.WriteString(in, generate(1, "sandbox:delay=1h")+"\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, time.Minute, time.Millisecond)
+	require.NoError(t, in.Close())
+	require.NoError(t, c.Wait(), "exit status 0, while the image is not made")
 	assert.EqualValues(t, 1, api.Accepted())
-	assert.NotContains(t, string(out), `"status":"saved"`)
+	assert.NotContains(t, out.String(), `"status":"saved"`)
 }
 
 // A signal fails calls that wait at once, and finishes only what was sent.

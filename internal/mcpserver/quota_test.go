@@ -138,7 +138,7 @@ func TestQuota_Connections(t *testing.T) {
 func TestDownloads_Sendfile(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("NO STRACE: whether downloads use sendfile is not looked at")
+		t.Skip("NOT TESTED: whether downloads use sendfile is not looked at")
 	}
 	s := serve(t, nil)
 	_, text := s.ask(t, http.MethodPost, "/mcp", statelessCall(1, "generate_image", `{"prompt":"a fox"}`), statelessHeaders("tools/call", "generate_image")...)
@@ -146,7 +146,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := exec.CommandContext(t.Context(), strace, "-f", "-p", strconv.Itoa(s.cmd.Process.Pid), "-e", "trace=sendfile", "-o", trace)
 	if err := c.Start(); err != nil {
-		t.Skip("NO STRACE: ", err)
+		t.Skip("NOT TESTED: ", err)
 	}
 	defer c.Wait()
 	defer c.Process.Signal(os.Interrupt)
@@ -155,7 +155,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 		require.Equal(t, 200, status)
 		seen, err := os.ReadFile(trace)
 		if status := c.ProcessState; status != nil {
-			t.Skip("NO STRACE: it may not look at the program")
+			t.Skip("NOT TESTED: it may not look at the program")
 		}
 		return err == nil && strings.Contains(string(seen), "sendfile(")
 	}, 10*time.Second, 100*time.Millisecond)

@@ -9,9 +9,9 @@ import (
 	"unicode/utf16"
 )
 
-// Line returns text on one line, cut to at most limit characters unless limit is
-// 0. Runs of white space become single spaces; characters that cannot be printed
-// become escapes like \x1b.
+// Line returns text on one line, truncated to at most limit characters unless
+// limit is 0. Runs of white space become single spaces; characters that are not
+// safe to print become escapes like \x1b.
 func Line(text string, limit int) string {
 	text = Text(strings.Join(strings.Fields(text), " "))
 	if limit > 0 {
@@ -20,8 +20,8 @@ func Line(text string, limit int) string {
 	return text
 }
 
-// Truncate returns at most limit characters of a text. If something is cut off,
-// the last of them is an ellipsis. limit is at least 1.
+// Truncate returns text with at most limit characters. If it cuts text off, the
+// last character is an ellipsis. limit must be at least 1.
 func Truncate(text string, limit int) string {
 	if r := []rune(text); len(r) > limit {
 		return string(r[:limit-1]) + "…"
@@ -29,7 +29,8 @@ func Truncate(text string, limit int) string {
 	return text
 }
 
-// Text escapes characters as Line does, and keeps lines and white space.
+// Text escapes the same characters as Line, but keeps line breaks and other
+// white space.
 func Text(text string) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
 	if strings.IndexFunc(text, unsafe) < 0 {
@@ -46,8 +47,8 @@ func Text(text string) string {
 	return b.String()
 }
 
-// JSON escapes the unsafe characters of a JSON document that encoding/json does
-// not escape.
+// JSON escapes the characters of a JSON document that are unsafe to print and
+// that encoding/json does not escape.
 func JSON(document []byte) []byte {
 	if bytes.IndexFunc(document, unsafe) < 0 {
 		return document
@@ -67,9 +68,9 @@ func JSON(document []byte) []byte {
 	return b.Bytes()
 }
 
-// unsafe reports whether a character may have an effect on the terminal. The
-// two zero-width joiners are safe: they only shape their neighbours, and many
-// scripts and emoji need them.
+// unsafe reports whether a character may affect a terminal. The zero-width
+// joiner and non-joiner are safe: they only affect how adjacent characters are
+// drawn, and many scripts and emoji need them.
 func unsafe(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return !unicode.IsGraphic(r) && r != '\n' && r != '\t' && r != nonJoiner && r != joiner

@@ -1,3 +1,3 @@
-// Package textfile reads text files in the encodings that programs on Windows
-// write.
+// Package textfile reads text files in UTF-8 and in the encodings that programs
+// on Windows write.
 package textfile

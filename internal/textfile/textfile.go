@@ -8,22 +8,22 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Read returns the text of a file as Decode does.
+// Read returns the contents of a file as decoded by Decode.
 func Read(name string) (string, error) {
-	raw, err := os.ReadFile(name) //nolint:gosec // the caller's user names the file
+	raw, err := os.ReadFile(name) //nolint:gosec // the user chooses the file
 	if err != nil {
 		return "", err
 	}
 	return Decode(raw)
 }
 
-// Decode returns text as UTF-8 without a byte order mark. Text that begins with
-// the mark of UTF-16 is converted: PowerShell 5 writes UTF-16 with > and
-// Out-File.
+// Decode returns text as UTF-8 without a byte order mark. It converts text that
+// begins with a UTF-16 byte order mark, which PowerShell 5 writes with > and
+// Out-File. It fails if UTF-16 cannot be decoded.
 func Decode(raw []byte) (string, error) {
 	text, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), raw)
 	if err != nil {
-		return "", fmt.Errorf("decoding UTF-16: %w", err)
+		return "", fmt.Errorf("failed to decode UTF-16: %w", err)
 	}
 	return string(text), nil
 }

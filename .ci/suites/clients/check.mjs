@@ -23,7 +23,7 @@ const through = (path, transport) => ({
 });
 const info = { name: 'check', version: '1' };
 const url = (path) => new URL(base + path);
-const first = (mode) => new Client2(info, mode && { versionNegotiation: { mode } });
+const newClient2 = (mode) => new Client2(info, mode && { versionNegotiation: { mode } });
 const pinned = { pin: modern };
 
 const official = {
@@ -32,13 +32,13 @@ const official = {
   '1.x http': [() => new Client1(info), () => new HTTP1(url('/mcp'))],
   '1.x through mcp-remote': [() => new Client1(info), () => new Stdio1(through('mcp', 'http-only'))],
   '1.x through mcp-remote over sse': [() => new Client1(info), () => new Stdio1(through('sse', 'sse-only'))],
-  '2.x legacy stdio': [() => first('legacy'), () => new Stdio2(stdio)],
-  '2.x legacy sse': [() => first('legacy'), () => new SSE2(url('/sse'))],
-  '2.x legacy http': [() => first('legacy'), () => new HTTP2(url('/mcp'))],
-  '2.x auto stdio': [() => first('auto'), () => new Stdio2(stdio)],
-  '2.x auto http': [() => first('auto'), () => new HTTP2(url('/mcp'))],
-  '2.x pinned stdio': [() => first(pinned), () => new Stdio2(stdio)],
-  '2.x pinned http': [() => first(pinned), () => new HTTP2(url('/mcp'))],
+  '2.x legacy stdio': [() => newClient2('legacy'), () => new Stdio2(stdio)],
+  '2.x legacy sse': [() => newClient2('legacy'), () => new SSE2(url('/sse'))],
+  '2.x legacy http': [() => newClient2('legacy'), () => new HTTP2(url('/mcp'))],
+  '2.x auto stdio': [() => newClient2('auto'), () => new Stdio2(stdio)],
+  '2.x auto http': [() => newClient2('auto'), () => new HTTP2(url('/mcp'))],
+  '2.x pinned stdio': [() => newClient2(pinned), () => new Stdio2(stdio)],
+  '2.x pinned http': [() => newClient2(pinned), () => new HTTP2(url('/mcp'))],
 };
 
 let checks = 0;

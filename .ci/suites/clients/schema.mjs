@@ -14,8 +14,8 @@ export const modern = '2026-07-28';
 export const revisions = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25', modern];
 const metaVersion = 'io.modelcontextprotocol/protocolVersion';
 
-// schemas reads the schemas out of the official conformance suite, whose one
-// file has them as literals, oldest first. It has no schema for 2024-11-05. For
+// schemas reads the schemas from the official conformance suite, whose single
+// file contains them as literals, oldest first. It has no schema for 2024-11-05. For
 // our messages, that version differs from 2025-03-26 only in that it has no audio;
 // both allow further fields.
 function schemas() {
@@ -64,8 +64,8 @@ export class Schemas {
   }
 }
 
-// checkSession checks the lines of one session in both directions. It returns the
-// number of lines that the program wrote, by revision.
+// checkSession checks the lines that the program wrote in one session, and returns
+// their number by revision. It reads the sent lines only to find the requests.
 export function checkSession(official, sent, written) {
   const asked = new Map(), answered = new Set(), tokens = new Map(), counts = {};
   const lines = (text) => text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
@@ -85,7 +85,7 @@ export function checkSession(official, sent, written) {
     if (message.method) {
       valid(official.wrong(revision, ['ServerNotification'], message));
       const owner = tokens.get(message.params?.progressToken);
-      assert.ok(message.method !== 'notifications/progress' || (owner !== undefined && !answered.has(owner)), 'progress before its answer');
+      assert.ok(message.method !== 'notifications/progress' || (owner !== undefined && !answered.has(owner)), 'progress precedes its answer');
       continue;
     }
     assert.ok(request || message.error, `no request has the id ${message.id}`);

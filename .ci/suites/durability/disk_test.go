@@ -20,20 +20,24 @@ import (
 
 // outcome is the result of a run on a failing disk.
 type outcome struct {
-	name, prompt           string
-	folder, catalog        string
-	injected               string // lines of the trace
-	stdout, stderr         string
-	acked, taken, durables bool // durables: the image or its folder was not flushed
+	name, prompt    string
+	folder, catalog string
+	injected        string // lines of the trace with injected errors
+	stdout, stderr  string
+
+	acked     bool // the program reported the image as saved
+	requested bool // the service got the request
+	unflushed bool // flushing the image or its folder failed
 }
 
-// failing runs the program with an error injected into its n-th call of a kind.
-// strace counts calls by thread, so several may fail in a run.
+// failing runs the program with an error injected into the n-th system call of one
+// kind. strace counts the calls of each thread, so several may fail in one run.
 func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	// SQLite syncs the folder of the catalog and ignores errors there, so the images are in another.
-	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "pictures"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
+	// SQLite flushes the folder of the catalog and ignores errors of that, so the
+	// images are in another folder.
+	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "images"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
 	o.prompt = "disk: " + o.name
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := s.command(o.folder, []string{"-y", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, n)},
@@ -43,7 +47,7 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	err := c.Run()
 	o.stdout, o.stderr = out.String(), messages.String()
 	o.acked = err == nil && strings.Contains(o.stdout, "zai-image://")
-	o.taken = s.of(o.prompt) > 0
+	o.requested = s.requestsFor(o.prompt) > 0
 	lines, err := os.ReadFile(trace)
 	require.NoError(t, err)
 	for line := range strings.Lines(string(lines)) {
@@ -51,13 +55,13 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 			o.injected += line
 		}
 	}
-	o.durables = regexp.MustCompile(`fsync\(\d+<` + regexp.QuoteMeta(o.folder) + `(/\d+)*(/\.tmp-[^>]*)?>`).MatchString(o.injected)
+	o.unflushed = regexp.MustCompile(`fsync\(\d+<` + regexp.QuoteMeta(o.folder) + `(/\d+)*(/\.tmp-[^>]*)?>`).MatchString(o.injected)
 	return o
 }
 
-// Every open, write, fsync and rename fails in turn, with each error of a disk. No
-// image is reported as saved that is not, and every image that was paid for
-// stays in the catalog.
+// In each run one open, write, fsync, rename or similar call fails, with one of the
+// errors that disks cause. Only saved images are reported as saved, and every paid
+// image stays in the catalog.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -75,7 +79,7 @@ func TestFailingDisk(t *testing.T) {
 						if n > 60 {
 							return
 						}
-						continue // each call with one of the failures
+						continue // by default, each call fails with only one of the errors
 					}
 					slots <- struct{}{}
 					o := s.failing(t, call, failure, n)
@@ -92,51 +96,51 @@ func TestFailingDisk(t *testing.T) {
 	}
 	runs.Wait()
 	time.Sleep(lease + time.Second)
-	var acked, taken, refused, home int
+	var acked, requested, unsent, recovered int
 	for _, o := range all {
 		l := openAt(t, o.folder, o.catalog)
 		before := resources.Image{}
 		if l.Exists() {
-			before = rows(t, l)[o.prompt]
+			before = imagesByPrompt(t, l)[o.prompt]
 		}
-		assert.LessOrEqual(t, s.of(o.prompt), 1, o.name)
+		assert.LessOrEqual(t, s.requestsFor(o.prompt), 1, o.name)
 		switch {
 		case o.acked:
 			acked++
 			assert.Equal(t, resources.Saved, before.State, o.name)
 			_, err := l.Read(t.Context(), before)
 			require.NoError(t, err, o.name)
-			assert.False(t, o.durables, "%s: an acknowledged image is flushed\n%s", o.name, o.injected)
-		case o.taken:
-			taken++
+			assert.False(t, o.unflushed, "%s: an acknowledged image is flushed\n%s", o.name, o.injected)
+		case o.requested:
+			requested++
 			known := before.State == resources.Saved || before.UpstreamURL != "" || strings.Contains(o.stderr, "/files/")
-			assert.True(t, known || before.State == resources.Unknown, "%s: row %q, said:\n%s", o.name, before.State, o.stderr)
+			assert.True(t, known || before.State == resources.Unknown, "%s: state %q, stderr:\n%s", o.name, before.State, o.stderr)
 			if !strings.HasPrefix(o.name, "write") && !strings.HasPrefix(o.name, "openat") && before.State != resources.Saved {
 				assert.Contains(t, o.stderr, "(kind: storage)", o.name)
 			}
 		default:
-			refused++
+			unsent++
 		}
 		if !l.Exists() {
 			continue
 		}
 		_ = s.command(o.folder, nil, "images", "repair", "--catalog", o.catalog).Run()
-		after := rows(t, l)[o.prompt]
+		after := imagesByPrompt(t, l)[o.prompt]
 		if before.UpstreamURL != "" {
-			home++
+			recovered++
 			assert.Equal(t, resources.Saved, after.State, o.name)
 		}
-		for _, p := range sound(t, l).Problems {
-			assert.Equal(t, resources.Orphan, p.Kind, "%s: %+v", o.name, p) // file written, row not: reindex takes it in
+		for _, p := range check(t, l).Problems {
+			assert.Equal(t, resources.Orphan, p.Kind, "%s: %+v", o.name, p) // the file was written, the catalog was not: reindex adds it
 		}
 	}
-	t.Logf("%d failures: %d harmless, %d before anything was sent, %d after; %d of those with a link are home in the end", len(all), acked, refused, taken, home)
-	assert.Greater(t, taken, 5)
+	t.Logf("%d runs with a failure: %d saved the image, %d failed before the request, %d after it; %d recovered from a recorded link", len(all), acked, unsent, requested, recovered)
+	assert.Greater(t, requested, 5)
 }
 
-// A call on a full or read-only file system costs nothing. If the file system
-// fills up after an image was paid for, the link is kept, and a repair downloads
-// the image.
+// A call with a full or read-only file system costs nothing. If the file system
+// becomes full or read-only after an image was paid for, the link is recorded, and
+// images repair downloads the image.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -159,34 +163,35 @@ func TestFullDisk(t *testing.T) {
 				if when == "before" {
 					remount(broken)
 				} else {
-					s.during(prompt, func() { remount(broken) })
+					s.beforeImage(prompt, func() { remount(broken) })
 				}
 				out, err := run("generate", "--size", "2048x1024", prompt)
 				require.Error(t, err)
 				assert.Contains(t, out, "(kind: storage)")
-				assert.Contains(t, out, folder, "the folder is named")
+				assert.Contains(t, out, folder, "the error names the folder")
 				if when == "before" {
-					assert.Zero(t, s.of(prompt), "nothing is paid")
+					assert.Zero(t, s.requestsFor(prompt), "nothing was requested")
 					remount("rw,size=80m")
 					out, err = run("generate", "--size", "2048x1024", prompt)
 					require.NoError(t, err, out)
 					return
 				}
-				assert.Contains(t, out, "/files/", "the link is told")
-				assert.Equal(t, 1, s.of(prompt))
+				assert.Contains(t, out, "/files/", "the error has the link")
+				assert.Equal(t, 1, s.requestsFor(prompt))
 				remount("rw,size=80m")
 				out, err = run("images", "repair")
 				require.NoError(t, err, out)
 				assert.Contains(t, out, "fetched ")
 				out, err = run("images", "check", "--read-data")
 				require.NoError(t, err, out)
-				assert.Equal(t, 1, s.of(prompt))
+				assert.Equal(t, 1, s.requestsFor(prompt))
 			})
 		}
 	}
 }
 
-// mount mounts until the end of the test.
+// mount mounts a file system until the end of the test. It skips the test if that
+// is not possible.
 func mount(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {

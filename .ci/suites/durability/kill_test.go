@@ -24,11 +24,13 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// changing are the system calls that change a disk or send data.
-const changing = "openat,write,pwrite64,fsync,fdatasync,ftruncate,renameat,renameat2,unlinkat,mkdirat,connect"
+// tracedCalls are the system calls that change a disk or open a file or a
+// connection.
+const tracedCalls = "openat,write,pwrite64,fsync,fdatasync,ftruncate,renameat,renameat2,unlinkat,mkdirat,connect"
 
-// The program is killed at each of its system calls in turn.
-func TestKilledAtEverySystemCall(t *testing.T) {
+// The program is killed after its first traced system call, in the next run after
+// its second one, and so on. No paid image is lost.
+func TestKilledAfterEverySystemCall(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
 	s := newService(t)
@@ -63,24 +65,24 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 	both.Go(kill)
 	both.Go(kill)
 	both.Wait()
-	require.Greater(t, len(all), 100, "the program makes more calls than that")
+	require.Greater(t, len(all), 100, "the program makes more than 100 traced calls")
 	time.Sleep(lease + time.Second)
 	saved, acked, recovered, unknown := 0, 0, 0, 0
 	for _, k := range all {
 		l := open(t, k.folder)
 		before := resources.Image{}
 		if l.Exists() {
-			before = rows(t, l)[k.prompt]
+			before = imagesByPrompt(t, l)[k.prompt]
 		}
-		assert.LessOrEqual(t, len(temporary(t, k.folder)), 1, k.prompt)
-		_ = s.command(k.folder, nil, "images", "repair").Run() // its problems are looked for below
-		after := rows(t, l)[k.prompt]
-		report := sound(t, l)
+		assert.LessOrEqual(t, len(temporaryFiles(t, k.folder)), 1, k.prompt)
+		_ = s.command(k.folder, nil, "images", "repair").Run() // remaining problems are asserted below
+		after := imagesByPrompt(t, l)[k.prompt]
+		report := check(t, l)
 		assert.Empty(t, report.Problems, k.prompt)
-		assert.LessOrEqual(t, s.of(k.prompt), 1, k.prompt)
+		assert.LessOrEqual(t, s.requestsFor(k.prompt), 1, k.prompt)
 		if k.acked {
 			acked++
-			assert.Equal(t, resources.Saved, before.State, "%s: it was acknowledged", k.prompt)
+			assert.Equal(t, resources.Saved, before.State, "%s: an acknowledged image is saved", k.prompt)
 		}
 		if before.State == resources.Answered {
 			recovered++
@@ -95,22 +97,23 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 			unknown++
 			assert.True(t, after.Charged)
 		}
-		if s.of(k.prompt) == 1 {
-			assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after.State, "%s: what was taken is never forgotten", k.prompt)
+		if s.requestsFor(k.prompt) == 1 {
+			assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after.State, "%s: a requested image is saved or its outcome is unknown", k.prompt)
 		}
 	}
-	t.Logf("%d kills: %d acknowledged, %d saved in the end, of which %d were recovered by the next process, %d unknown", len(all), acked, saved, recovered, unknown)
+	t.Logf("%d kills: %d images acknowledged, %d saved after the repair (%d of them recovered by it), %d with unknown outcome", len(all), acked, saved, recovered, unknown)
 	assert.Positive(t, recovered)
 }
 
-// killAfter kills the program directly after the n-th of its changing calls, which
-// strace delays long enough for that.
+// killAfter runs the program and kills it directly after its n-th traced call.
+// strace delays the return of each call, so that the thread does nothing else before
+// the program is killed.
 func (s *service) killAfter(t *testing.T, n int, folder string, args ...string) (stdout string, survived bool) {
 	t.Helper()
 	lines, report, err := os.Pipe()
 	require.NoError(t, err)
 	defer lines.Close()
-	c := s.command(folder, []string{"-o", "/dev/fd/3", "-e", "trace=" + changing, "-e", "inject=" + changing + ":delay_exit=4000"}, args...)
+	c := s.command(folder, []string{"-o", "/dev/fd/3", "-e", "trace=" + tracedCalls, "-e", "inject=" + tracedCalls + ":delay_exit=4000"}, args...)
 	c.ExtraFiles = []*os.File{report}
 	var out bytes.Buffer
 	c.Stdout = &out
@@ -133,7 +136,7 @@ func (s *service) killAfter(t *testing.T, n int, folder string, args ...string) 
 	return out.String(), c.Wait() == nil
 }
 
-// server is the program serving HTTP until it is killed.
+// server is the program, serving HTTP until it is killed.
 type server struct {
 	cmd  *exec.Cmd
 	base string
@@ -158,8 +161,8 @@ func (s *service) serve(t *testing.T, folder string) *server {
 	return p
 }
 
-// make requests an image. It fails without a complete response.
-func (p *server) make(prompt string) (id, sha string, err error) {
+// generate requests an image. It fails unless the response has a saved image.
+func (p *server) generate(prompt string) (id, sha string, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}},"name":"generate_image","arguments":{"prompt":%q,"size":"512x512"}}}`, prompt)
 	request, err := http.NewRequest(http.MethodPost, p.base+"/mcp", strings.NewReader(body))
 	if err != nil {
@@ -199,7 +202,7 @@ func TestRandomKills(t *testing.T) {
 		kills = 200
 	}
 	s := newService(t)
-	folder := filepath.Join(t.TempDir(), "pictures")
+	folder := filepath.Join(t.TempDir(), "images")
 	var mu sync.Mutex
 	acked := map[string]string{} // id -> hash
 	calls := 0
@@ -213,7 +216,7 @@ func TestRandomKills(t *testing.T) {
 					calls++
 					prompt := fmt.Sprint("call ", calls)
 					mu.Unlock()
-					id, sha, err := p.make(prompt)
+					id, sha, err := p.generate(prompt)
 					if err != nil {
 						return
 					}
@@ -228,20 +231,20 @@ func TestRandomKills(t *testing.T) {
 		_ = p.cmd.Wait()
 		all.Wait()
 	}
-	assert.LessOrEqual(t, len(temporary(t, folder)), kills*8, "at most what was being written")
+	assert.LessOrEqual(t, len(temporaryFiles(t, folder)), kills*8, "at most the files that were being written")
 	time.Sleep(lease + time.Second)
 	l := open(t, folder)
 	answered := 0
-	for _, i := range rows(t, l) {
+	for _, i := range imagesByPrompt(t, l) {
 		if i.State == resources.Answered {
 			answered++
 		}
 	}
-	p := s.serve(t, folder) // recovers what the killed processes left
+	p := s.serve(t, folder) // recovers the images of the killed processes
 	require.Eventually(t, func() bool { return working(t, l) == 0 }, 30*time.Second, 200*time.Millisecond)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, p.cmd.Wait())
-	report := sound(t, l)
+	report := check(t, l)
 	assert.Empty(t, report.Problems)
 	for id, sha := range acked {
 		i, err := l.Image(t.Context(), "local", id)
@@ -253,17 +256,18 @@ func TestRandomKills(t *testing.T) {
 	}
 	most, total := s.counts()
 	assert.Equal(t, 1, most, "no call is sent twice")
-	after := rows(t, l)
-	for prompt := range s.accepted {
-		assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after[prompt].State, "%s: what was taken is never forgotten", prompt)
+	after := imagesByPrompt(t, l)
+	for prompt := range s.requests {
+		assert.Contains(t, []resources.State{resources.Saved, resources.Unknown}, after[prompt].State, "%s: a requested image is saved or its outcome is unknown", prompt)
 	}
-	t.Logf("%d kills under %d calls: %d accepted by the service, %d acknowledged, %d images in the end, %d of them recovered by the next process, %d unknown",
+	t.Logf("%d kills during %d calls: %d requests to the service, %d images acknowledged, %d at the end (%d of them recovered by the next process), %d with unknown outcome",
 		kills, calls, total, len(acked), report.Images, answered, report.Unknown)
 }
 
+// working returns the number of images in progress.
 func working(t *testing.T, l *resources.Library) (n int) {
 	t.Helper()
-	for _, i := range rows(t, l) {
+	for _, i := range imagesByPrompt(t, l) {
 		if i.Working() {
 			n++
 		}

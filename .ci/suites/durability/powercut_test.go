@@ -17,12 +17,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// imagesPerDisk is how many images are made on one disk.
+// imagesPerDisk is the number of images that are generated on each disk.
 const imagesPerDisk = 100
 
-// The power is cut at the moment of an acknowledgement: only what has reached the
-// disk by then is left. In the control, fsync does nothing; the control must
-// lose images, or this test cannot detect a loss.
+// The power is cut when an image is acknowledged, so that only the data remains that
+// has reached the disk by then. In the control run, fsync does nothing: it must lose
+// images, or the test could not detect a loss.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	needStrace(t)
@@ -55,20 +55,20 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// cut is a disk at the moment of a power cut, and the images acknowledged by then.
+// cut is a copy of a disk at a power cut, and the images acknowledged before it.
 type cut struct {
 	disk  string
 	acked map[string]string // id -> hash
 }
 
-// cuts makes images on a disk and cuts its power twice: somewhere in the
-// middle and after the last one.
+// cuts generates images on a disk and cuts the power twice: after a random image and
+// after the last one.
 func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	t.Helper()
 	disk, folder := filepath.Join(t.TempDir(), "disk"), t.TempDir()
 	for _, args := range [][]string{{"truncate", "-s", "96M", disk}, {"mkfs.ext4", "-q", disk}} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("NOT TESTED: no disk can be made here: %s", out)
+			t.Skipf("NOT TESTED: cannot create a disk image here: %s", out)
 		}
 	}
 	mount(t, "-o", "loop", disk, folder)
@@ -80,19 +80,19 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	answers := bufio.NewScanner(out)
-	answers.Buffer(nil, 8<<20)
+	messages := bufio.NewScanner(out)
+	messages.Buffer(nil, 8<<20)
 	acked := map[string]string{}
 	middle := 1 + rand.IntN(imagesPerDisk-1)
 	for n := 1; n <= imagesPerDisk; n++ {
-		_, err := fmt.Fprintf(in, `{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"picture %d","size":"512x512"}}}`+"\n", n, n)
+		_, err := fmt.Fprintf(in, `{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"image %d","size":"512x512"}}}`+"\n", n, n)
 		require.NoError(t, err)
-		id, sha := acknowledged(t, answers)
+		id, sha := acknowledged(t, messages)
 		acked[id] = sha
 		if n != middle && n != imagesPerDisk {
 			continue
 		}
-		// The program is stopped, so that the copy of the disk is consistent.
+		// Suspend the program, so that the copy of the disk is consistent.
 		require.NoError(t, syscall.Kill(-c.Process.Pid, syscall.SIGSTOP))
 		c1 := cut{fmt.Sprint(disk, n), map[string]string{}}
 		output, err := exec.Command("cp", "--sparse=always", disk, c1.disk).CombinedOutput()
@@ -106,7 +106,7 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	return list
 }
 
-// acknowledged reads up to the response with the next image.
+// acknowledged reads messages up to the next response with an image.
 func acknowledged(t *testing.T, answers *bufio.Scanner) (id, sha string) {
 	t.Helper()
 	for answers.Scan() {
@@ -120,12 +120,12 @@ func acknowledged(t *testing.T, answers *bufio.Scanner) (id, sha string) {
 		require.Equal(t, resources.StatusSaved, i.Status)
 		return i.ID, i.SHA256
 	}
-	require.Fail(t, "no answer", answers.Err())
+	require.Fail(t, "no response", answers.Err())
 	return "", ""
 }
 
-// inspect counts the acknowledged images, and of those the lost and the damaged
-// ones.
+// inspect returns the number of acknowledged images, and how many of them are lost
+// or damaged.
 func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	t.Helper()
 	folder := t.TempDir()
@@ -149,7 +149,7 @@ func (c cut) inspect(t *testing.T) (acked, lost, torn int) {
 	}
 	if report, err := l.Check(t.Context(), true, nil); err == nil && lost+torn == 0 {
 		for _, p := range report.Problems {
-			// An image in progress may have a file, but no row yet.
+			// The file of an image in progress may not be in the catalog yet.
 			assert.Contains(t, []resources.ProblemKind{resources.Orphan, resources.Orphaned}, p.Kind, "%+v", p)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package durability kills the real program, removes its disk and cuts its power,
-// and then checks that no image that was paid for is lost. It needs Linux and
-// strace, and for power cuts and small disks root with loop devices.
+// Package durability tests that no paid image is lost if the program is killed, if
+// its disk fails or fills up, or if the power is cut. The tests need Linux and
+// strace. Power cuts and full disks also need root and loop devices.
 package durability
 
 import (
@@ -24,7 +24,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// lease is how long the program's claim on an image outlives the program.
+// lease is the time after which other processes may resume the images of a
+// process that was killed.
 const lease = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -33,21 +34,21 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// full reports whether to run the full number of rounds, which takes minutes.
+// full reports whether to run all rounds, which takes several minutes.
 func full() bool { return os.Getenv("ZAI_TEST_FULL") != "" }
 
-// service is the API. It counts the requests by prompt.
+// service is a sandbox that counts requests by prompt.
 type service struct {
 	*testrig.Service
 	program  string // path of the program
 	mu       sync.Mutex
-	accepted map[string]int
-	hooks    map[string]func() // run before an image is made, by prompt
+	requests map[string]int    // by prompt
+	hooks    map[string]func() // called before a request is handled, by prompt
 }
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	s := &service{program: testrig.Program(t), accepted: map[string]int{}, hooks: map[string]func(){}}
+	s := &service{program: testrig.Program(t), requests: map[string]int{}, hooks: map[string]func(){}}
 	s.Service = testrig.API(t, func(o *testrig.APIOptions) { o.Wrap = s.count })
 	return s
 }
@@ -61,7 +62,7 @@ func (s *service) count(next http.Handler) http.Handler {
 			}
 			if err == nil && json.Unmarshal(body, &request) == nil {
 				s.mu.Lock()
-				s.accepted[request.Prompt]++
+				s.requests[request.Prompt]++
 				hook := s.hooks[request.Prompt]
 				s.mu.Unlock()
 				if hook != nil {
@@ -74,31 +75,34 @@ func (s *service) count(next http.Handler) http.Handler {
 	})
 }
 
-// during runs a function while the image of a prompt is being made.
-func (s *service) during(prompt string, hook func()) {
+// beforeImage sets a function that is called before the request with a prompt is
+// handled.
+func (s *service) beforeImage(prompt string, hook func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hooks[prompt] = hook
 }
 
-func (s *service) of(prompt string) int {
+// requestsFor returns the number of requests with a prompt.
+func (s *service) requestsFor(prompt string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accepted[prompt]
+	return s.requests[prompt]
 }
 
-// counts returns the largest number of requests of one prompt, and the number of
-// all requests.
+// counts returns the largest number of requests with the same prompt, and the
+// total number of requests.
 func (s *service) counts() (most, total int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, n := range s.accepted {
+	for _, n := range s.requests {
 		most, total = max(most, n), total+n
 	}
 	return most, total
 }
 
-// command runs the program on a folder, under strace when there are rules.
+// command returns a command that runs the program with a folder, under strace if
+// there are rules.
 func (s *service) command(folder string, rules []string, args ...string) *exec.Cmd {
 	args = append([]string{s.program}, args...)
 	if len(rules) > 0 {
@@ -129,8 +133,8 @@ func openAt(t *testing.T, folder, catalog string) *resources.Library {
 	return l
 }
 
-// rows returns all images of a folder that are not removed, by prompt.
-func rows(t *testing.T, l *resources.Library) map[string]resources.Image {
+// imagesByPrompt returns all images of a library, by prompt.
+func imagesByPrompt(t *testing.T, l *resources.Library) map[string]resources.Image {
 	t.Helper()
 	all := map[string]resources.Image{}
 	unsaved, err := l.Unsaved(t.Context(), "local", 1_000_000)
@@ -143,15 +147,16 @@ func rows(t *testing.T, l *resources.Library) map[string]resources.Image {
 	return all
 }
 
-// sound checks every byte of a folder.
-func sound(t *testing.T, l *resources.Library) resources.Report {
+// check checks a library, including the contents of its files.
+func check(t *testing.T, l *resources.Library) resources.Report {
 	t.Helper()
 	report, err := l.Check(t.Context(), true, nil)
 	require.NoError(t, err)
 	return report
 }
 
-func temporary(t *testing.T, folder string) (list []string) {
+// temporaryFiles returns the temporary files of a library.
+func temporaryFiles(t *testing.T, folder string) (list []string) {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", ".tmp-*"))
 	require.NoError(t, err)

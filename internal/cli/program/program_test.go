@@ -1,11 +1,13 @@
-package main
+// Package program_test runs the built program, to test what needs a process:
+// streams, signals, terminals and the environment. Package cli_test tests the
+// rest in process.
+package program_test
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,44 +24,23 @@ import (
 	"zai-image-mcp/zai/sandbox"
 )
 
-// The tests run this binary as the program, for what needs a process: streams,
-// signals, terminals and the environment. Package cli tests the rest.
 func TestMain(m *testing.M) {
-	if os.Getenv("ZAI_TEST_MAIN") != "" {
-		if file := os.Getenv("ZAI_TEST_PRINT"); file != "" {
-			go printOnceExists(file)
-		}
-		main()
-		return
-	}
-	// Under nohup children would inherit an ignored SIGHUP and keep it ignored.
-	// A signal that is handled here has its default action in children.
+	// Under nohup, children would inherit that SIGHUP is ignored. If this process
+	// handles the signal, children start with its default action.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	os.Exit(m.Run())
+	status := m.Run()
+	testrig.RemoveProgram()
+	os.Exit(status)
 }
 
-// printOnceExists prints to stdout, as a library might, once a file exists.
-func printOnceExists(file string) {
-	for {
-		if _, err := os.Stat(file); err == nil {
-			fmt.Println("stray print of some library")
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// command returns a command that runs this binary as the program, with nothing
-// of the test's environment but PATH.
+// command returns a command that runs the program with a home folder and the
+// variables in env. Of the test's environment it gets only PATH.
 func command(t testing.TB, home string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0], args...)
-	c.Env = append([]string{"ZAI_TEST_MAIN=1", "HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + home}, env...)
-	c.WaitDelay = 10 * time.Second
-	return c
+	return testrig.Command(t, append([]string{"HOME=" + home, "USERPROFILE=" + home}, env...), args...)
 }
 
-// run runs the program to its end, in an empty home folder.
+// run runs the program with an empty home folder and waits for it to exit.
 func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exit int) {
 	t.Helper()
 	c := command(t, t.TempDir(), env, args...)
@@ -74,7 +54,8 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exi
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }
 
-// listening reads a server's log up to its address, and discards the rest.
+// listening reads a server's log until the server listens, and returns the
+// address. The rest of the log is discarded.
 func listening(t *testing.T, log io.Reader) string {
 	t.Helper()
 	var line struct{ Msg, Address string }
@@ -85,11 +66,30 @@ func listening(t *testing.T, log io.Reader) string {
 	return line.Address
 }
 
-// stdout belongs to the protocol, whatever a library prints.
-func TestMain_StrayPrintGoesToStderr(t *testing.T) {
+// buildWith builds the program with an additional file in package main, and
+// returns its path. The file is in testdata, with the suffix .txt.
+func buildWith(t *testing.T, file string) string {
+	t.Helper()
+	root, err := filepath.Abs("../../..")
+	require.NoError(t, err)
+	added, err := filepath.Abs(filepath.Join("testdata", file+".txt"))
+	require.NoError(t, err)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, file): added}})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	list, path := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "program.exe")
+	require.NoError(t, os.WriteFile(list, overlay, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", list, "-ldflags=-s -w", "-o", path, "zai-image-mcp").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// stdout carries only protocol messages, even if a library prints to it.
+func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "print")
 	c := command(t, t.TempDir(), []string{"ZAI_TEST_PRINT=" + file}, "--sandbox")
+	c.Path = buildWith(t, "stray_print.go")
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -118,8 +118,9 @@ func TestMain_StrayPrintGoesToStderr(t *testing.T) {
 	require.NoError(t, c.Wait())
 }
 
-// The environment, the streams and the exit status are those of the process.
-func TestMain_ExitStatus(t *testing.T) {
+// The program uses the environment and the streams of the process, and exits with
+// the status of its command.
+func TestProgram_ExitStatus(t *testing.T) {
 	t.Parallel()
 	out, errs, exit := run(t, nil, "version")
 	assert.Zero(t, exit, errs)
@@ -136,26 +137,27 @@ func TestMain_ExitStatus(t *testing.T) {
 	assert.Contains(t, out, "PROBLEM  key")
 }
 
-// Behind a mandatory proxy each image would be paid for and none fetched.
-func TestProxy_WarnsBeforeThePayment(t *testing.T) {
+// Behind a mandatory proxy, images would be paid for but could not be
+// downloaded.
+func TestProxy_WarnsBeforePayment(t *testing.T) {
 	t.Parallel()
-	proxy := testrig.API(t).Server // responds for every host
+	proxy := testrig.API(t).Server // responds to requests for any host
 	address := strings.Replace(proxy.URL, "http://", "http://user:password@", 1)
 	env := []string{"ZAI_API_KEY=k", "ZAI_BASE_URL=http://api.invalid" + sandbox.BasePath, "ZAI_IMAGE_STORE=" + t.TempDir(), "HTTP_PROXY=" + address}
 	const want = "images are downloaded without one"
 	_, served, exit := run(t, env)
 	require.Zero(t, exit)
 	checked, _, exit := run(t, env, "doctor")
-	assert.Zero(t, exit, "a warning is no problem: %s", checked)
+	assert.Zero(t, exit, "a warning is not a failure: %s", checked)
 	_, generated, _ := run(t, env, "generate", "--size", "1x1", "a fox")
 	for command, printed := range map[string]string{"serve": served, "doctor": checked, "generate": generated} {
 		assert.Contains(t, printed, want, command)
 		assert.Contains(t, printed, proxy.URL, command)
 		assert.NotContains(t, printed, "password", command)
 	}
-	for _, none := range [][]string{{"NO_PROXY=api.invalid"}, {"ZAI_IMAGE_SANDBOX=1"}, {"HTTP_PROXY="}} {
-		out, errs, exit := run(t, append(env, none...))
+	for _, withoutProxy := range [][]string{{"NO_PROXY=api.invalid"}, {"ZAI_IMAGE_SANDBOX=1"}, {"HTTP_PROXY="}} {
+		out, errs, exit := run(t, append(env, withoutProxy...))
 		require.Zero(t, exit)
-		assert.NotContains(t, out+errs, want, none)
+		assert.NotContains(t, out+errs, want, withoutProxy)
 	}
 }

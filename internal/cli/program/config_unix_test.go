@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package program_test
 
 import (
 	"bufio"
@@ -13,9 +13,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
-// Control-C at the question ends the command and changes nothing.
+// Control-C at the prompt ends the command without changing the file.
 func TestConfig_InterruptedQuestion(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -24,15 +26,15 @@ func TestConfig_InterruptedQuestion(t *testing.T) {
 	const before = `{"mcpServers":{"zai-image":{"command":"npx"}}}`
 	require.NoError(t, os.WriteFile(file, []byte(before), 0o600))
 	c := command(t, home, nil, "config", "cursor", "--write")
-	window := startInTerminal(t, c, 0)
-	defer window.Close()
-	shown := bufio.NewReader(window)
+	terminal := startInTerminal(t, c, 0)
+	defer terminal.Close()
+	output := bufio.NewReader(terminal)
 	for line := ""; !strings.Contains(line, "[y/N]"); {
-		b, err := shown.ReadByte()
+		b, err := output.ReadByte()
 		require.NoError(t, err)
 		line += string(b)
 	}
-	_, err := window.WriteString("\x03")
+	_, err := terminal.WriteString("\x03")
 	require.NoError(t, err)
 	require.Error(t, c.Wait())
 	assert.Equal(t, 1, c.ProcessState.ExitCode())
@@ -41,14 +43,14 @@ func TestConfig_InterruptedQuestion(t *testing.T) {
 	assert.True(t, bytes.Equal([]byte(before), after), "%s", after)
 }
 
-// A user who cannot give the file back to its owner must not replace it.
+// A user who may not restore the file's owner must not replace the file.
 func TestConfig_KeepsFilesOfOtherUsers(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED here: only root can run as another user")
 	}
-	const somebody = 12345 // a user that need not exist
-	self, err := os.ReadFile(os.Args[0])
+	const otherUser = 12345 // no such user is needed
+	self, err := os.ReadFile(testrig.Program(t))
 	require.NoError(t, err)
 	home, err := os.MkdirTemp("", "home") //nolint:usetesting // t.TempDir is closed to other users
 	require.NoError(t, err)
@@ -59,10 +61,10 @@ func TestConfig_KeepsFilesOfOtherUsers(t *testing.T) {
 	file := filepath.Join(home, ".cursor", "mcp.json")
 	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o644))
-	require.NoError(t, os.Chown(filepath.Dir(file), somebody, somebody))
-	c := command(t, home, []string{"GOCOVERDIR="}, "config", "cursor", "--write")
+	require.NoError(t, os.Chown(filepath.Dir(file), otherUser, otherUser))
+	c := command(t, home, nil, "config", "cursor", "--write")
 	c.Path, c.Dir = program, home
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody}}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: otherUser, Gid: otherUser}}
 	output, err := c.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(output), "belongs to another user")

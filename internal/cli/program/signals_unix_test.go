@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package program_test
 
 import (
 	"bufio"
@@ -24,12 +24,12 @@ import (
 	"zai-image-mcp/internal/testrig"
 )
 
-// paidCall is a tools/call whose image takes a while after it is paid for, so
-// that signals arrive in between.
+// paidCall is a tools/call whose image is finished only some time after the
+// payment, so that signals arrive in between.
 const paidCall = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=300ms","size":"512x512"}}}` + "\n"
 
-// account is a sandbox that counts requests, a folder for images, and the
-// environment that selects both.
+// account is a sandbox that counts requests, a folder for images, and an
+// environment that makes the program use both.
 type account struct {
 	api    *testrig.Service
 	folder string
@@ -57,12 +57,12 @@ func (a account) assertSaved(t *testing.T) {
 	assert.EqualValues(t, 1, a.api.Posts())
 }
 
-// A closed terminal sends SIGHUP, often twice, and the host that it ends may
-// send SIGTERM after it.
+// When a terminal closes, the program gets SIGHUP, often twice. The host, which
+// the signal ends too, may then send SIGTERM.
 func TestHangUp_FinishesPaidWork(t *testing.T) {
 	t.Parallel()
 	for name, signals := range map[string][]syscall.Signal{
-		"once": {syscall.SIGHUP}, "twice": {syscall.SIGHUP, syscall.SIGHUP}, "and SIGTERM": {syscall.SIGHUP, syscall.SIGTERM},
+		"SIGHUP": {syscall.SIGHUP}, "SIGHUP twice": {syscall.SIGHUP, syscall.SIGHUP}, "SIGHUP and SIGTERM": {syscall.SIGHUP, syscall.SIGTERM},
 	} {
 		t.Run("stdio "+name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestHangUp_FinishesPaidWork(t *testing.T) {
 	}
 }
 
-// Without a token file SIGHUP ends the server.
+// Without a token file, SIGHUP ends the server after paid work is finished.
 func TestHangUp_OverHTTPWithoutTokens(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"http", "sse"} {
@@ -130,7 +130,7 @@ func TestHangUp_OverHTTPWithoutTokens(t *testing.T) {
 	}
 }
 
-// With a token file SIGHUP reads the file again and ends nothing.
+// With a token file, SIGHUP makes the server reload the file and not exit.
 func TestHangUp_ReloadsTokens(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -163,7 +163,7 @@ func TestHangUp_ReloadsTokens(t *testing.T) {
 	require.NoError(t, c.Wait(), "exit status 0")
 }
 
-// A program that is started with nohup outlives the terminal.
+// A program started with nohup ignores SIGHUP.
 func TestHangUp_IgnoredUnderNohup(t *testing.T) {
 	t.Parallel()
 	program := command(t, t.TempDir(), newAccount(t).env)
@@ -187,7 +187,7 @@ func TestHangUp_IgnoredUnderNohup(t *testing.T) {
 	require.NoError(t, c.Wait())
 }
 
-// The same with a real terminal whose window is closed.
+// Like TestHangUp_FinishesPaidWork, with a real terminal that closes.
 func TestClosedTerminal_FinishesPaidWork(t *testing.T) {
 	t.Parallel()
 	t.Run("serve", func(t *testing.T) {
@@ -199,11 +199,11 @@ func TestClosedTerminal_FinishesPaidWork(t *testing.T) {
 		var out bytes.Buffer
 		c.Stdout = &out
 		const stderr = 2
-		window := startInTerminal(t, c, stderr)
+		terminal := startInTerminal(t, c, stderr)
 		_, err = io.WriteString(in, paidCall)
 		require.NoError(t, err)
 		a.waitForPayment(t)
-		require.NoError(t, window.Close())
+		require.NoError(t, terminal.Close())
 		require.NoError(t, c.Wait(), "exit status 0")
 		assert.Contains(t, out.String(), `"status":"saved"`)
 		a.assertSaved(t)
@@ -212,24 +212,25 @@ func TestClosedTerminal_FinishesPaidWork(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		c := command(t, t.TempDir(), a.env, "generate", "--size", "512x512", "sandbox:delay=300ms")
-		window := startInTerminal(t, c, 0)
+		terminal := startInTerminal(t, c, 0)
 		a.waitForPayment(t)
-		require.NoError(t, window.Close())
+		require.NoError(t, terminal.Close())
 		require.NoError(t, c.Wait(), "exit status 0")
 		a.assertSaved(t)
 	})
 }
 
-// startInTerminal starts a command as the leader of a terminal's session. The
-// streams that are not set are that terminal; fd is one of them.
-func startInTerminal(t *testing.T, c *exec.Cmd, fd int) (window *os.File) {
+// startInTerminal starts a command as the session leader of a new terminal and
+// returns the other side of the terminal. Streams of the command that are not
+// set are connected to the terminal; fd is the number of one of them.
+func startInTerminal(t *testing.T, c *exec.Cmd, fd int) (terminal *os.File) {
 	t.Helper()
-	window, err := pty.StartWithAttrs(c, nil, &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: fd})
+	terminal, err := pty.StartWithAttrs(c, nil, &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: fd})
 	require.NoError(t, err)
-	return window
+	return terminal
 }
 
-// sendAll sends signals to a process, which may end in the meantime.
+// sendAll sends signals to a process, which may exit before the last one.
 func sendAll(t *testing.T, c *exec.Cmd, signals []syscall.Signal) {
 	t.Helper()
 	for _, s := range signals {
