@@ -28,6 +28,7 @@ func pragma(t *testing.T, path, name string) (value string) {
 
 // A commit survives a power cut, and several processes can use the catalog.
 func TestCatalog_Pragmas(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	save(t, open(t, folder), "x", []byte("x"))
 	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
@@ -37,6 +38,7 @@ func TestCatalog_Pragmas(t *testing.T) {
 
 // On a network file system the rollback journal is used, and a warning is logged.
 func TestCatalog_NetworkFileSystem(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	folder := t.TempDir()
 	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -50,6 +52,7 @@ func TestCatalog_NetworkFileSystem(t *testing.T) {
 
 // The data source has the forms of a path that SQLite needs (sqlite.org/uri.html).
 func TestDataSource(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		"/home/me/.catalog.db":                       "file:/home/me/.catalog.db?",
 		"C:/Users/me/.catalog.db":                    "file:C:/Users/me/.catalog.db?",

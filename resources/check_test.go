@@ -35,6 +35,7 @@ func found(report resources.Report) map[resources.ProblemKind][]string {
 // Check finds every flipped bit, missing file and unknown file, and nothing else.
 // ZAI_TEST_FULL=1 runs it with 10,000 images.
 func TestCheck_FindsEverything(t *testing.T) {
+	t.Parallel()
 	images := 520 // more than a page of the catalog
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		images = 10_000
@@ -96,10 +97,11 @@ func TestCheck_FindsEverything(t *testing.T) {
 
 // Check reports no problem while other processes save and remove images.
 func TestCheck_BesideWriters(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "first", tiny(t, 0))
-	const each = 20
+	const each = 10
 	var all sync.WaitGroup
 	for writer := range 3 {
 		other := open(t, folder)
@@ -145,6 +147,7 @@ func TestCheck_BesideWriters(t *testing.T) {
 
 // Check and Reindex do not create a missing folder, and fail if it existed before.
 func TestCheck_FolderMissing(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "not mounted")
 	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
@@ -168,6 +171,7 @@ func TestCheck_FolderMissing(t *testing.T) {
 
 // A file that was moved within the folder is one problem, not two.
 func TestCheck_MovedFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := save(t, l, "x", []byte("x"))

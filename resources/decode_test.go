@@ -19,6 +19,7 @@ import (
 // A JPEG with very many scans is not decoded: each one covers all pixels, and costs
 // its sender a few bytes.
 func TestPreview_JPEGWithManyScans(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	file := jpegPhoto(t, 64, 48)
 	scan := append(bytes.Repeat([]byte{0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0}, 100), 0xff, 0xd9)
@@ -30,6 +31,7 @@ func TestPreview_JPEGWithManyScans(t *testing.T) {
 
 // Decoding ends when its time is up, whatever the file contains.
 func TestPreview_SlowDecoding(t *testing.T) {
+	t.Parallel()
 	var now atomic.Int64 // nanoseconds
 	var step time.Duration
 	start := time.Now()
@@ -51,6 +53,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 
 // An image with too many pixels is not decoded.
 func TestPreview_TooManyPixels(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	for _, colors := range []byte{rgb, rgba} { // decoded by shrinkPNG and by the standard library
 		file := pngHeader(4096, 4096, colors)
@@ -62,6 +65,7 @@ func TestPreview_TooManyPixels(t *testing.T) {
 
 // A file of some hundred bytes that claims to expand to a gigabyte is not decoded.
 func TestPreview_DecompressionBomb(t *testing.T) {
+	t.Parallel()
 	for name, colorType := range map[string]byte{"gray": 0, "RGB": 2} {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 9))))

@@ -77,6 +77,7 @@ func (d *downloads) link(t *testing.T, i resources.Image) string {
 
 // Only images opened by a signed link may be shown by pages of other origins.
 func TestDownloads_CrossOriginPolicy(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "a fox", []byte("\x89PNG 0123456789"))
 	link := d.link(t, i)
@@ -105,6 +106,7 @@ func TestDownloads_CrossOriginPolicy(t *testing.T) {
 
 // Headers, ranges, conditional requests and methods of a download.
 func TestDownloads(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	// A file that looks like HTML is still sent as the image type it was saved with.
 	file := "\x89PNG <script>alert(1)</script> 0123456789"
@@ -144,6 +146,7 @@ func TestDownloads(t *testing.T) {
 
 // Previews are served at both forms of their path.
 func TestDownloads_Preview(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", pngPhoto(t, 800, 600))
 	link := d.link(t, i)
@@ -159,6 +162,7 @@ func TestDownloads_Preview(t *testing.T) {
 
 // A link opens only what was signed, and only for the time that was signed.
 func TestLinks_Exact(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i, other := save(t, d.library, "x", []byte("PIXELS")), save(t, d.library, "y", []byte("two"))
 	link := d.link(t, i)
@@ -200,6 +204,7 @@ func TestLinks_Exact(t *testing.T) {
 
 // Links are valid in every process on the library, also in later ones.
 func TestLinks_OtherProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	first := newDownloads(t, folder)
 	i := save(t, first.library, "x", []byte("one"))
@@ -213,6 +218,7 @@ func TestLinks_OtherProcess(t *testing.T) {
 
 // An authenticated owner needs no link, and sees only their own images.
 func TestDownloads_AuthenticatedOwner(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", []byte("one")) // of the owner local
 	for owner, status := range map[string]int{"local": 200, "bob": 404, "": 403} {
@@ -224,6 +230,7 @@ func TestDownloads_AuthenticatedOwner(t *testing.T) {
 // A file that differs from what was saved is never sent, even if it was sent
 // before it changed.
 func TestDownloads_DamagedFile(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", []byte("hello"))
 	link := d.link(t, i)

@@ -16,6 +16,7 @@ import (
 // folders are flushed before anything is paid for, the file is flushed before it
 // gets its name, the folder after that, and the row is written last.
 func TestSave_FlushOrder(t *testing.T) {
+	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_ONE_SAVE"); folder != "" {
 		save(t, open(t, folder), "x", []byte("hello"))
 		return

@@ -13,6 +13,7 @@ import (
 
 // A claim takes no write lock if nothing is due.
 func TestClaim_NothingDue(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "x", []byte("x"))

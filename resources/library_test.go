@@ -27,6 +27,7 @@ import (
 // A saved image has the exact bytes, the documented path and modes, and is visible
 // to other processes and to its owner only.
 func TestSave(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	_, err := os.Stat(folder)
@@ -62,6 +63,7 @@ func TestSave(t *testing.T) {
 
 // Read fails for a file that differs from what was saved.
 func TestRead_DamagedFile(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func(path string) error{
 		"one bit": func(p string) error { return os.WriteFile(p, []byte("hellp"), 0o600) },
 		"shorter": func(p string) error { return os.Truncate(p, 2) },
@@ -78,6 +80,7 @@ func TestRead_DamagedFile(t *testing.T) {
 
 // Symbolic links are not followed, neither for reading nor for saving.
 func TestLibrary_SymbolicLinks(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", []byte("hello"))
 	outside := filepath.Join(t.TempDir(), "secret")
@@ -108,6 +111,7 @@ func TestLibrary_SymbolicLinks(t *testing.T) {
 
 // If the source of an image fails, its error is returned and no file stays.
 func TestSave_SourceFails(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	broken := errors.New("connection lost")
@@ -127,6 +131,7 @@ func TestSave_SourceFails(t *testing.T) {
 
 // Old temporary files of dead processes are removed, new ones stay.
 func TestSave_SweepsTemporaryFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	day := filepath.Join(folder, time.Now().UTC().Format("2006/01/02"))
 	require.NoError(t, os.MkdirAll(day, 0o755))
@@ -144,6 +149,7 @@ func TestSave_SweepsTemporaryFiles(t *testing.T) {
 // Pages list every saved image once, newest first, and special characters in a
 // query are literal.
 func TestList_Pages(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	var want []string
 	for n := range 25 {
@@ -179,6 +185,7 @@ func TestList_Pages(t *testing.T) {
 
 // A removed image is gone, with its file and preview; its cost stays.
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", pngPhoto(t, 64, 48))
 	_, err := l.Preview(t.Context(), i)
@@ -199,6 +206,7 @@ func TestRemove(t *testing.T) {
 // Remove blanks an API response that was not understood: it may contain the prompt
 // and a link to the image.
 func TestRemove_UpstreamAnswer(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := reserve(t, l, "a secret plan")
@@ -213,6 +221,7 @@ func TestRemove_UpstreamAnswer(t *testing.T) {
 
 // An image that is saved while it is removed leaves no file.
 func TestRemove_BesideSave(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l, other := open(t, folder), open(t, folder)
 	for range 60 {
@@ -237,10 +246,11 @@ func TestRemove_BesideSave(t *testing.T) {
 // An image that another process saved and found missing again, while it was being
 // saved here, keeps the file that was saved here.
 func TestSave_FoundMissingMeanwhile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l, other := open(t, folder), open(t, folder)
-	l.SetDriver("sqlite-recorder")
-	recorder := statements()
+	recorder := newRecorder(t)
+	l.SetDriver(recorder.name)
 	i := reserve(t, l, "x") // without a link
 	content := func(extension string) resources.Content {
 		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
@@ -253,7 +263,7 @@ func TestSave_FoundMissingMeanwhile(t *testing.T) {
 		done      string
 		repairErr error
 	)
-	recorder.intercept(t, func(statement string) {
+	recorder.intercept(func(statement string) {
 		if strings.Contains(statement, "SELECT EXISTS") { // after the row turned out to be saved
 			once.Do(func() {
 				problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
@@ -272,6 +282,7 @@ func TestSave_FoundMissingMeanwhile(t *testing.T) {
 
 // Several hosts start one server each, all on one folder.
 func TestLibrary_TwoProcesses(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("ZAI_TEST_SAVER") != "" {
 		saveMany(t, os.Getenv("ZAI_TEST_SAVER"))
 		return
@@ -288,7 +299,7 @@ func TestLibrary_TwoProcesses(t *testing.T) {
 	l := open(t, folder)
 	images, _, err := l.List(t.Context(), "local", "", "", 1000)
 	require.NoError(t, err)
-	require.Len(t, images, 160)
+	require.Len(t, images, 80)
 	for _, i := range images {
 		b, err := l.Read(t.Context(), i)
 		require.NoError(t, err)
@@ -296,7 +307,7 @@ func TestLibrary_TwoProcesses(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
-	assert.Len(t, files, 160)
+	assert.Len(t, files, 80)
 }
 
 func saveMany(t *testing.T, folder string) {
@@ -304,7 +315,7 @@ func saveMany(t *testing.T, folder string) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
-			for n := range 10 {
+			for n := range 5 {
 				prompt := fmt.Sprintf("%d %d %d", os.Getpid(), worker, n)
 				save(t, l, prompt, []byte(prompt))
 			}
@@ -315,6 +326,7 @@ func saveMany(t *testing.T, folder string) {
 
 // Record adds an image that the catalog does not contain, because it was replaced.
 func TestRecord_UnknownImage(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := reserve(t, open(t, t.TempDir()), "x")
 	i.State, i.UpstreamURL = resources.Answered, "https://images.example/x.png"
@@ -330,6 +342,7 @@ func TestRecord_UnknownImage(t *testing.T) {
 
 // Ids sort in the order in which they were made, even if the clock is set back.
 func TestNewID_ClockSetBack(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()

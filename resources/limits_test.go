@@ -24,6 +24,7 @@ import (
 // package imports the other. This test holds them equal: what the client accepts
 // can be decoded, and what it refuses cannot.
 func TestLimits_DimensionsSameAsClient(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	accepted := 0
 	for _, size := range [][2]uint32{
@@ -49,6 +50,7 @@ func TestLimits_DimensionsSameAsClient(t *testing.T) {
 // Every format that the client accepts can be saved, previewed, recognized by
 // Check, and restored by Reindex with the same type.
 func TestLimits_FormatsSameAsClient(t *testing.T) {
+	t.Parallel()
 	img := image.NewGray(image.Rect(0, 0, 1, 1))
 	var asPNG, asJPEG, asGIF bytes.Buffer
 	require.NoError(t, errors.Join(png.Encode(&asPNG, img), jpeg.Encode(&asJPEG, img, nil), gif.Encode(&asGIF, img, nil)))
@@ -56,6 +58,7 @@ func TestLimits_FormatsSameAsClient(t *testing.T) {
 	require.NoError(t, err)
 	for name, file := range map[string][]byte{"PNG": asPNG.Bytes(), "JPEG": asJPEG.Bytes(), "GIF": asGIF.Bytes(), "WebP": asWebP} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			content, err := zai.OpenImage(bytes.NewReader(file))
 			require.NoError(t, err)
 			folder := t.TempDir()

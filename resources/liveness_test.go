@@ -17,6 +17,7 @@ import (
 // The work of a killed process can be claimed at once, although its lease lasts for
 // an hour.
 func TestClaim_ProcessKilled(t *testing.T) {
+	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
 		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
@@ -50,6 +51,7 @@ func TestClaim_ProcessKilled(t *testing.T) {
 // A clock that is set forward takes no work from a living process. A process that
 // does not renew its leases for the duration of a lease loses its work.
 func TestClaim_ClockSetForward(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	alive := open(t, folder)
 	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
@@ -73,6 +75,7 @@ func TestClaim_ClockSetForward(t *testing.T) {
 
 // For a process without a lock file, such as one on another machine, leases count.
 func TestClaim_UnknownProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	other := open(t, folder)
 	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
@@ -94,6 +97,7 @@ func TestClaim_UnknownProcess(t *testing.T) {
 // Old lock files of processes that were killed without open work are removed. Those
 // of living processes, and new ones, stay.
 func TestLiveness_StaleLockFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	processes := filepath.Join(folder, ".processes")
 	reserveFor(t, open(t, folder), "alive", time.Now().Add(time.Hour))
@@ -115,6 +119,7 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 
 // Close removes the lock file of the process.
 func TestLibrary_CloseReleasesLock(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	reserveFor(t, l, "one", time.Now().Add(time.Hour))

@@ -20,6 +20,7 @@ import (
 
 // Data after the last row of a PNG is not decompressed.
 func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
+	t.Parallel()
 	const width, height, extra = 16, 16, 8 << 20
 	var pixels bytes.Buffer
 	z := zlib.NewWriter(&pixels)
@@ -52,23 +53,28 @@ func rgbPNG(t testing.TB, width, height int, level png.CompressionLevel) []byte 
 
 // Shrinking row by row gives exactly the pixels of decoding and shrinking.
 func TestShrinkPNG_SameAsDecoder(t *testing.T) {
+	t.Parallel()
 	for _, size := range [][2]int{{1, 1}, {3, 2}, {511, 512}, {513, 20}, {1024, 1024}, {1344, 768}, {1600, 900}, {2048, 600}, {17, 1999}} {
-		for _, level := range []png.CompressionLevel{png.NoCompression, png.BestSpeed, png.DefaultCompression} {
-			file := rgbPNG(t, size[0], size[1], level)
-			full, err := png.Decode(bytes.NewReader(file))
-			require.NoError(t, err)
-			want := resources.Shrink(full, 512).(*image.RGBA)
-			img, err := resources.ShrinkPNG(bytes.NewReader(file), 512)
-			require.NoError(t, err)
-			got := img.(*image.RGBA)
-			assert.Equal(t, want.Rect, got.Rect)
-			assert.True(t, bytes.Equal(want.Pix, got.Pix), "%v", size)
-		}
+		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			for _, level := range []png.CompressionLevel{png.NoCompression, png.BestSpeed, png.DefaultCompression} {
+				file := rgbPNG(t, size[0], size[1], level)
+				full, err := png.Decode(bytes.NewReader(file))
+				require.NoError(t, err)
+				want := resources.Shrink(full, 512).(*image.RGBA)
+				img, err := resources.ShrinkPNG(bytes.NewReader(file), 512)
+				require.NoError(t, err)
+				got := img.(*image.RGBA)
+				assert.Equal(t, want.Rect, got.Rect)
+				assert.True(t, bytes.Equal(want.Pix, got.Pix), "level %d", level)
+			}
+		})
 	}
 }
 
 // Other variants of PNG are refused, for the standard library to decode.
 func TestShrinkPNG_Unsupported(t *testing.T) {
+	t.Parallel()
 	for name, img := range map[string]image.Image{
 		"gray": image.NewGray(image.Rect(0, 0, 9, 9)), "alpha": image.NewNRGBA(image.Rect(0, 0, 9, 9)),
 		"palette": image.NewPaletted(image.Rect(0, 0, 9, 9), color.Palette{color.Black}), "deep": image.NewRGBA64(image.Rect(0, 0, 9, 9)),
@@ -82,6 +88,7 @@ func TestShrinkPNG_Unsupported(t *testing.T) {
 
 // A truncated PNG is an error wherever it is cut.
 func TestShrinkPNG_Truncated(t *testing.T) {
+	t.Parallel()
 	file := rgbPNG(t, 60, 50, png.DefaultCompression)
 	for n := range len(file) - 16 { // the last 16 bytes contain no pixels
 		_, err := resources.ShrinkPNG(bytes.NewReader(file[:n]), 512)

@@ -22,6 +22,7 @@ import (
 
 // Previews have the proportions of their image and stay within the limits.
 func TestPreview_Dimensions(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	for _, tt := range []struct{ width, height, wantWidth, wantHeight int }{
 		{1024, 1024, 512, 512}, {2048, 2048, 512, 512}, {1344, 768, 512, 293}, {720, 1440, 256, 512}, {512, 512, 512, 512},
@@ -45,6 +46,7 @@ func TestPreview_Dimensions(t *testing.T) {
 
 // Each pixel of a preview is close to the mean of the area that it stands for.
 func TestPreview_Colors(t *testing.T) {
+	t.Parallel()
 	const width, height = 704, 512
 	full := photo(width, height)
 	gray := image.NewGray(full.Bounds())
@@ -107,6 +109,7 @@ func meanError(small, large image.Image) float64 {
 // Transparent images become white, animations show a frame, and files that are no
 // images are ErrCorrupt.
 func TestPreview_UnusualFiles(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	clear := image.NewNRGBA(image.Rect(0, 0, 600, 600)) // all transparent
 	var transparent, animated bytes.Buffer
@@ -130,6 +133,7 @@ func TestPreview_UnusualFiles(t *testing.T) {
 
 // All ratios in which JPEGs share colors between pixels are scaled correctly.
 func TestShrink_Subsampling(t *testing.T) {
+	t.Parallel()
 	full := photo(1030, 770) // odd in both directions
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
@@ -153,6 +157,7 @@ func TestShrink_Subsampling(t *testing.T) {
 
 // A preview is made once and read from its file afterwards.
 func TestPreview_Stored(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
@@ -173,6 +178,7 @@ func TestPreview_Stored(t *testing.T) {
 // A caller whose context ends returns at once, and other callers still get the
 // preview.
 func TestPreview_CallerLeaves(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
 	left, leave := context.WithCancel(t.Context())
@@ -185,6 +191,7 @@ func TestPreview_CallerLeaves(t *testing.T) {
 
 // A re-encoded image fits into the limit, at full size if possible.
 func TestReencode(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 640, 480), 640, 480)
 	for _, limit := range []int{1 << 20, 100_000, 30_000} {
@@ -228,6 +235,7 @@ func BenchmarkPreview(b *testing.B) {
 
 // The preview of an image that is removed while it is made is not stored.
 func TestPreview_RemovedMeanwhile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 64, 48), 64, 48)
@@ -244,6 +252,7 @@ func TestPreview_RemovedMeanwhile(t *testing.T) {
 
 // Previews are stored again after their folder was deleted.
 func TestPreview_FolderDeleted(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	for _, prompt := range []string{"first", "second"} {
@@ -259,6 +268,7 @@ func TestPreview_FolderDeleted(t *testing.T) {
 
 // Previews without an image are deleted, others stay.
 func TestSweepPreviews(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	deleted, err := l.SweepPreviews(t.Context())

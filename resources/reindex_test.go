@@ -19,6 +19,7 @@ import (
 
 // Without a catalog, Reindex restores all images from their files.
 func TestReindex_CatalogLost(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	first := open(t, folder)
 	encode := map[string]func(*bytes.Buffer, image.Image) error{
@@ -68,6 +69,7 @@ func TestReindex_CatalogLost(t *testing.T) {
 
 // Reindex handles files whose rows know less or more than the file shows.
 func TestReindex_KnownImages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	moved, copied, removed := save(t, l, "moved", tiny(t, 1)), save(t, l, "copied", tiny(t, 2)), save(t, l, "removed", tiny(t, 3))

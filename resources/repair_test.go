@@ -15,6 +15,7 @@ import (
 
 // Repair fixes each kind of problem, and the cost of the images does not change.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	withLink := func(prompt string) resources.Image {
@@ -83,6 +84,7 @@ func TestRepair(t *testing.T) {
 
 // Repair leaves files alone that are not known to be damaged.
 func TestRepair_LeavesIntactFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	linked, moved, mended := save(t, l, "linked", tiny(t, 1)), save(t, l, "moved", tiny(t, 2)), save(t, l, "mended", tiny(t, 3))
@@ -115,6 +117,7 @@ func TestRepair_LeavesIntactFiles(t *testing.T) {
 // A file that the user moved within the folder is found, whether or not the image
 // has a link. A file with other bytes is not mistaken for it.
 func TestMissing_MovedFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	elsewhere := filepath.Join(folder, "favourites")
@@ -146,6 +149,7 @@ func TestMissing_MovedFile(t *testing.T) {
 
 // An image that a dead sandbox left behind can be repaired.
 func TestRepair_SandboxLeftBehind(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	_, err := reserveOne(l, resources.Image{Owner: "local", State: resources.Submitted, Sandbox: true, CostMicroUSD: 10_000}, 0)
 	require.NoError(t, err)

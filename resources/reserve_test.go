@@ -16,6 +16,7 @@ import (
 
 // Spending is grouped by day, owner, model and sandbox, and leaves out refused images.
 func TestSpending(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 20, 23, 59, 0, 0, time.UTC)
 	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: strings.NewReader(strings.Repeat("0123456789", 100)), Log: nil})
 	defer l.Close()
@@ -50,6 +51,7 @@ func TestSpending(t *testing.T) {
 
 // A folder that cannot be created is a storage error.
 func TestReserve_UnusableFolder(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	l := open(t, filepath.Join(file, "folder"))
@@ -62,6 +64,7 @@ func TestReserve_UnusableFolder(t *testing.T) {
 // A budget holds per owner, released money can be spent again, and the sandbox has
 // a budget of its own.
 func TestReserve_Budget(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	draft := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
 	const budget = 25_000
@@ -94,6 +97,7 @@ func TestReserve_Budget(t *testing.T) {
 
 // A budget is exact under contention.
 func TestReserve_BudgetConcurrent(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	var taken, refused int
 	var mu sync.Mutex

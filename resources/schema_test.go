@@ -17,6 +17,7 @@ import (
 
 // A catalog of the first version is upgraded and loses nothing.
 func TestMigrate_FirstVersion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	catalog := filepath.Join(folder, ".catalog.db")
 	schema, err := os.ReadFile("schema.sql")
@@ -37,6 +38,7 @@ func TestMigrate_FirstVersion(t *testing.T) {
 
 // A catalog of a newer version of the program is refused.
 func TestMigrate_NewerVersion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	catalog := filepath.Join(folder, ".catalog.db")
 	require.NoError(t, open(t, folder).Record(t.Context(), reserve(t, open(t, folder), "x")))
@@ -68,6 +70,7 @@ func downgradeToV3(t *testing.T, db *sql.DB) {
 
 // A catalog of version 3 gets the search index when it is opened.
 func TestMigrate_SearchIndex(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "a fox in the snow", []byte("x"))
@@ -85,6 +88,7 @@ func TestMigrate_SearchIndex(t *testing.T) {
 // An upgrade from version 3 changes no image, no spending, and neither what can be
 // claimed nor what can be joined.
 func TestMigrate_OpenImages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	reservation := func(key string) resources.Reservation {

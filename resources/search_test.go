@@ -14,6 +14,7 @@ import (
 
 // A search finds the prompts that contain every word, in any order and case.
 func TestList_Query(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	const (
 		kitten = "A cute little kitten on a sunny windowsill, Ärger"
@@ -69,6 +70,7 @@ func TestList_Query(t *testing.T) {
 
 // A search finds images that are much older than the newest ones, in pages.
 func TestList_QueryPages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	require.NoError(t, l.Ready(t.Context()))
@@ -107,6 +109,7 @@ func TestList_QueryPages(t *testing.T) {
 // Queries with characters that the index does not support do not fail, and find
 // images that are older than the newest ones.
 func TestList_QueryNotInIndex(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	for _, prompt := range []string{"a sign that reads ᎣᏏᏲ ꭳꮟꮒ", "𞤀𞤣𞤤𞤢𞤥 𞤆𞤵𞤤𞤢𞤪", "nul\x00byte \xff fox", "ᲂ old letter"} {
@@ -128,6 +131,7 @@ func TestList_QueryNotInIndex(t *testing.T) {
 
 // The prompt of a removed image is removed from the index.
 func TestList_QueryAfterRemove(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := save(t, l, "a secret plan", []byte("x"))

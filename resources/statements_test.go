@@ -2,6 +2,7 @@ package resources_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
@@ -20,9 +21,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// recorder is the SQLite driver, and records each statement.
+// recorder is an SQLite driver that records each statement.
 type recorder struct {
 	driver.Driver
+	name       string // with which the driver is registered
 	mu         sync.Mutex
 	statements map[string]bool
 	before     func(statement string) // called before each statement; may be nil
@@ -48,16 +50,11 @@ func (c recorded) note(query string) {
 	}
 }
 
-// intercept calls a function before each statement until the end of the test.
-func (r *recorder) intercept(t *testing.T, before func(statement string)) {
-	t.Helper()
-	set := func(f func(string)) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.before = f
-	}
-	set(before)
-	t.Cleanup(func() { set(nil) })
+// intercept makes the recorder call a function before each statement.
+func (r *recorder) intercept(before func(statement string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = before
 }
 
 func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -79,24 +76,25 @@ func (c recorded) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
 }
 
-// statements registers the recorder.
-var statements = sync.OnceValue(func() *recorder {
+// newRecorder registers a recorder of this test alone.
+func newRecorder(t *testing.T) *recorder {
+	t.Helper()
 	db, err := sql.Open("sqlite", "")
-	if err != nil {
-		panic(err)
-	}
-	r := &recorder{Driver: db.Driver(), statements: map[string]bool{}}
-	sql.Register("sqlite-recorder", r)
+	require.NoError(t, err)
+	defer db.Close()
+	r := &recorder{Driver: db.Driver(), name: "recorder-" + rand.Text(), statements: map[string]bool{}}
+	sql.Register(r.name, r)
 	return r
-})
+}
 
 // No statement of a running server scans the table of images: each one searches an
 // index, within the rows of an owner, of a day, or of open work.
 func TestStatements_NoScan(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	r := statements()
-	l.SetDriver("sqlite-recorder")
+	r := newRecorder(t)
+	l.SetDriver(r.name)
 	serve(t, l)
 	require.NoError(t, l.Ready(t.Context()))
 	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))

@@ -15,6 +15,7 @@ import (
 
 // A storage error names the place and what the user can do about it.
 func TestStorageError_Advice(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		spoil        func(t *testing.T, l *resources.Library, folder string)
 		reason, todo string
@@ -50,6 +51,7 @@ func TestStorageError_Advice(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			l := open(t, folder)
 			save(t, l, "before", []byte("x"))

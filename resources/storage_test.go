@@ -16,6 +16,7 @@ import (
 
 // A folder that is moved away and back is the same library.
 func TestLibrary_FolderAwayAndBack(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	i := save(t, l, "before", []byte("x"))
@@ -37,6 +38,7 @@ func TestLibrary_FolderAwayAndBack(t *testing.T) {
 // If another folder takes the place of the first, such as a restored backup, it is
 // used from then on.
 func TestLibrary_FolderReplaced(t *testing.T) {
+	t.Parallel()
 	backup := filepath.Join(t.TempDir(), "backup")
 	kept := save(t, open(t, backup), "in the backup", []byte("x"))
 	folder := filepath.Join(t.TempDir(), "images")
@@ -56,6 +58,7 @@ func TestLibrary_FolderReplaced(t *testing.T) {
 
 // A folder that is gone is not created again while the catalog is elsewhere.
 func TestReserve_FolderGoneCatalogElsewhere(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := resources.New(resources.Options{
 		Folder: folder, Catalog: filepath.Join(t.TempDir(), "catalog.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler),

@@ -39,6 +39,7 @@ func openToAll(t *testing.T) string {
 
 // A folder that accepts no new file is noticed before anything is reserved.
 func TestReserve_ReadOnlyFolder(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	l := open(t, folder)
 	i := save(t, l, "before", []byte("x"))
@@ -57,6 +58,7 @@ func TestReserve_ReadOnlyFolder(t *testing.T) {
 
 // An unreadable folder does not keep Check from checking the others.
 func TestCheck_UnreadableFolder(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	l := open(t, folder)
 	save(t, l, "x", []byte("x"))
@@ -79,6 +81,7 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 
 // A library on read-only media can be listed, read and checked.
 func TestCatalog_ReadOnlyMedia(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	first := open(t, folder)
 	i := save(t, first, "a fox", []byte("x"))

@@ -14,6 +14,7 @@ const someID = "01m7wnsdj83vthhjy68qfe1hke"
 
 // ParseURI accepts exactly the URIs that URI returns.
 func TestParseURI(t *testing.T) {
+	t.Parallel()
 	for view, uri := range map[resources.View]string{
 		resources.Original: "zai-image://images/" + someID,
 		resources.Preview:  "zai-image://images/" + someID + "/preview",
