@@ -20,7 +20,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// found returns the sorted ids of a report by kind of problem.
+// found returns the sorted ids of a report's problems by kind.
 func found(report resources.Report) map[resources.ProblemKind][]string {
 	all := map[resources.ProblemKind][]string{}
 	for _, p := range report.Problems {
@@ -32,9 +32,9 @@ func found(report resources.Report) map[resources.ProblemKind][]string {
 	return all
 }
 
-// Check finds every flipped bit, missing file and unknown file, and nothing else.
+// Check reports every flipped bit, missing file and unknown file, and nothing else.
 // ZAI_TEST_FULL=1 runs it with 10,000 images.
-func TestCheck_FindsEverything(t *testing.T) {
+func TestCheck_DamagedFiles(t *testing.T) {
 	t.Parallel()
 	images := 520 // more than a page of the catalog
 	if os.Getenv("ZAI_TEST_FULL") != "" {
@@ -48,9 +48,9 @@ func TestCheck_FindsEverything(t *testing.T) {
 		id, name := putFile(t, l, folder, "image", tiny(t, n))
 		all, names = append(all, id), append(names, name)
 	}
-	taken, err := l.Reindex(t.Context(), "local", nil)
+	added, err := l.Reindex(t.Context(), "local", nil)
 	require.NoError(t, err)
-	require.Len(t, taken, images)
+	require.Len(t, added, images)
 	steps := 0
 	var mu sync.Mutex
 	report, err := l.Check(t.Context(), true, func(done, total int) {
@@ -63,7 +63,7 @@ func TestCheck_FindsEverything(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, images, report.Images)
 	assert.Equal(t, images, steps)
-	assert.Empty(t, report.Problems, "nothing is reported without reason")
+	assert.Empty(t, report.Problems, "intact images have no problems")
 
 	want := map[resources.ProblemKind][]string{}
 	for n, victim := range rand.Perm(images)[:flips+gone] {
@@ -95,8 +95,8 @@ func TestCheck_FindsEverything(t *testing.T) {
 	assert.Equal(t, want, found(report))
 }
 
-// Check reports no problem while other processes save and remove images.
-func TestCheck_BesideWriters(t *testing.T) {
+// Check reports no problems while other processes save and remove images.
+func TestCheck_DuringWrites(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
@@ -152,7 +152,7 @@ func TestCheck_FolderMissing(t *testing.T) {
 	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	report, err := l.Check(t.Context(), false, nil)
-	require.NoError(t, err, "there is no folder before the first image")
+	require.NoError(t, err, "the folder does not exist before the first image")
 	assert.Empty(t, report.Problems)
 	_, err = os.Stat(folder)
 	require.ErrorIs(t, err, os.ErrNotExist, "checking creates nothing")
@@ -160,7 +160,7 @@ func TestCheck_FolderMissing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED: Windows does not rename a folder that is in use")
 	}
-	require.NoError(t, os.Rename(folder, folder+" any more"))
+	require.NoError(t, os.Rename(folder, folder+" moved"))
 	_, err = l.Check(t.Context(), false, nil)
 	require.ErrorIs(t, err, resources.ErrStorage)
 	_, err = l.Reindex(t.Context(), "local", nil)

@@ -16,8 +16,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A JPEG with very many scans is not decoded: each one covers all pixels, and costs
-// its sender a few bytes.
+// A JPEG with very many scans is not decoded: each scan takes only a few bytes of the
+// file, but covers all pixels.
 func TestPreview_JPEGWithManyScans(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
@@ -29,7 +29,7 @@ func TestPreview_JPEGWithManyScans(t *testing.T) {
 	require.ErrorContains(t, err, "scans")
 }
 
-// Decoding ends when its time is up, whatever the file contains.
+// Decoding stops after a time limit, whatever the file contains.
 func TestPreview_SlowDecoding(t *testing.T) {
 	t.Parallel()
 	var now atomic.Int64 // nanoseconds
@@ -43,7 +43,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 	for mime, file := range map[string][]byte{"image/png": pngPhoto(t, 600, 450), "image/jpeg": jpegPhoto(t, 1200, 900)} {
 		step = 0
 		_, err := l.Preview(t.Context(), saveFile(t, l, mime, ".x", file, 800, 600))
-		require.NoError(t, err, "a control: time stands still")
+		require.NoError(t, err, "control: the clock does not advance")
 		i := saveFile(t, l, mime, ".x", file, 800, 600)
 		step = 2 * time.Second // for each read of the file
 		_, err = l.Preview(t.Context(), i)
@@ -63,7 +63,8 @@ func TestPreview_TooManyPixels(t *testing.T) {
 	}
 }
 
-// A file of some hundred bytes that claims to expand to a gigabyte is not decoded.
+// A file of a few hundred bytes whose header declares a gigabyte of pixels is not
+// decoded.
 func TestPreview_DecompressionBomb(t *testing.T) {
 	t.Parallel()
 	for name, colorType := range map[string]byte{"gray": 0, "RGB": 2} {

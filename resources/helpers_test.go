@@ -26,7 +26,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// tiny returns a PNG that is different for each n.
+// tiny returns a small PNG that differs for each n.
 func tiny(t testing.TB, n int) []byte {
 	t.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, 4, 3))
@@ -36,7 +36,8 @@ func tiny(t testing.TB, n int) []byte {
 	return b.Bytes()
 }
 
-// putFile writes a file where a library would save an image, and returns its id.
+// putFile writes a file that is named like a saved image, and returns its id and
+// name.
 func putFile(t testing.TB, l *resources.Library, folder, words string, file []byte) (id, name string) {
 	t.Helper()
 	id, err := l.NewID()
@@ -47,7 +48,7 @@ func putFile(t testing.TB, l *resources.Library, folder, words string, file []by
 	return id, name
 }
 
-// later returns the library of a process whose clock is ahead.
+// later returns a library whose clock is ahead.
 func later(t *testing.T, folder string, ahead time.Duration) *resources.Library {
 	t.Helper()
 	now := func() time.Time { return time.Now().Add(ahead) }
@@ -74,7 +75,7 @@ func pngChunk(name string, data []byte) []byte {
 	return binary.BigEndian.AppendUint32(append(chunk, body...), crc32.ChecksumIEEE(body))
 }
 
-// open returns a library in a folder, closed at the end of the test.
+// open returns a library in a folder. The end of the test closes it.
 func open(t testing.TB, folder string) *resources.Library {
 	t.Helper()
 	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
@@ -82,7 +83,7 @@ func open(t testing.TB, folder string) *resources.Library {
 	return l
 }
 
-// reserveOne reserves a call of one image.
+// reserveOne reserves one image in a call of its own.
 func reserveOne(l *resources.Library, i resources.Image, budget int64) (resources.Image, error) {
 	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Count: 1, Budget: budget})
 	if err != nil {
@@ -111,7 +112,7 @@ func save(t testing.TB, l *resources.Library, prompt string, file []byte) resour
 	return i
 }
 
-// readError is a reader that fails.
+// readError is a reader that always fails.
 type readError struct{ err error }
 
 func (r readError) Read([]byte) (int, error) { return 0, r.err }
@@ -173,7 +174,8 @@ func saveFile(t testing.TB, l *resources.Library, mime, extension string, file [
 	return i
 }
 
-// testProcess returns a command that runs one test of this binary in a new process.
+// testProcess returns a command that runs one test of this test binary in a new
+// process.
 func testProcess(t *testing.T, name string, env ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.count=1")
@@ -181,7 +183,7 @@ func testProcess(t *testing.T, name string, env ...string) *exec.Cmd {
 	return c
 }
 
-// openSQLite opens a catalog directly.
+// openSQLite opens a catalog without the library.
 func openSQLite(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")

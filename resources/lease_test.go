@@ -11,7 +11,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A claim takes no write lock if nothing is due.
+// Claim takes no write lock if no image is due.
 func TestClaim_NothingDue(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

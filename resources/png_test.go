@@ -18,7 +18,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Data after the last row of a PNG is not decompressed.
+// Data after the last row of pixels is not decompressed.
 func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
 	t.Parallel()
 	const width, height, extra = 16, 16, 8 << 20
@@ -31,7 +31,7 @@ func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
 	file = append(file, pngChunk("IEND", nil)...)
 	r := bytes.NewReader(file)
 	_, err := resources.ShrinkPNG(r, 512)
-	require.ErrorContains(t, err, "more pixels than rows")
+	require.ErrorContains(t, err, "data after the last row")
 	assert.Greater(t, r.Len(), extra/2, "the rest is not read")
 }
 
@@ -51,7 +51,8 @@ func rgbPNG(t testing.TB, width, height int, level png.CompressionLevel) []byte 
 	return b.Bytes()
 }
 
-// Shrinking row by row gives exactly the pixels of decoding and shrinking.
+// Shrinking row by row returns exactly the pixels that decoding and then shrinking
+// returns.
 func TestShrinkPNG_SameAsDecoder(t *testing.T) {
 	t.Parallel()
 	for _, size := range [][2]int{{1, 1}, {3, 2}, {511, 512}, {513, 20}, {1024, 1024}, {1344, 768}, {1600, 900}, {2048, 600}, {17, 1999}} {
@@ -72,7 +73,8 @@ func TestShrinkPNG_SameAsDecoder(t *testing.T) {
 	}
 }
 
-// Other variants of PNG are refused, for the standard library to decode.
+// Unsupported variants of PNG fail with ErrUnsupportedPNG, so that the standard
+// library decodes them.
 func TestShrinkPNG_Unsupported(t *testing.T) {
 	t.Parallel()
 	for name, img := range map[string]image.Image{
@@ -86,7 +88,7 @@ func TestShrinkPNG_Unsupported(t *testing.T) {
 	}
 }
 
-// A truncated PNG is an error wherever it is cut.
+// A truncated PNG is an error, wherever it is truncated.
 func TestShrinkPNG_Truncated(t *testing.T) {
 	t.Parallel()
 	file := rgbPNG(t, 60, 50, png.DefaultCompression)
@@ -96,7 +98,7 @@ func TestShrinkPNG_Truncated(t *testing.T) {
 	}
 }
 
-// A PNG that both decoders accept has the same pixels in both.
+// Both decoders return the same pixels for a PNG that the standard library accepts.
 func FuzzShrinkPNG(f *testing.F) {
 	f.Add(rgbPNG(f, 9, 7, png.DefaultCompression), uint8(4))
 	f.Add(rgbPNG(f, 30, 20, png.NoCompression), uint8(7))
@@ -119,13 +121,13 @@ func FuzzShrinkPNG(f *testing.F) {
 		}
 		want, got := resources.Shrink(full, int(limit)).(*image.RGBA), img.(*image.RGBA)
 		if want.Rect != got.Rect || !bytes.Equal(want.Pix, got.Pix) {
-			t.Fatal("another image")
+			t.Fatal("the pixels differ")
 		}
 	})
 }
 
-// The row by row decoder against the standard library's decoder, both with the
-// same filter.
+// BenchmarkShrinkPNG compares the row-by-row decoder with the standard library's,
+// both with the same filter.
 func BenchmarkShrinkPNG(b *testing.B) {
 	for _, size := range []int{1024, 2048} {
 		file := pngPhoto(b, size, size)

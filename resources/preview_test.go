@@ -44,7 +44,7 @@ func TestPreview_Dimensions(t *testing.T) {
 	}
 }
 
-// Each pixel of a preview is close to the mean of the area that it stands for.
+// Each pixel of a preview is close to the mean of the area that it represents.
 func TestPreview_Colors(t *testing.T) {
 	t.Parallel()
 	const width, height = 704, 512
@@ -77,7 +77,7 @@ func TestPreview_Colors(t *testing.T) {
 		require.NoError(t, err, name)
 		small, err := jpeg.Decode(bytes.NewReader(b))
 		require.NoError(t, err)
-		assert.Less(t, meanError(small, tt.like), 6.0, "%s: mean error of 255", name)
+		assert.Less(t, meanError(small, tt.like), 6.0, "%s: mean error on a scale of 255", name)
 	}
 }
 
@@ -106,8 +106,8 @@ func meanError(small, large image.Image) float64 {
 	return sum / float64(n)
 }
 
-// Transparent images become white, animations show a frame, and files that are no
-// images are ErrCorrupt.
+// Transparent pixels become white, an animation has a preview, and files that are not
+// images fail with ErrCorrupt.
 func TestPreview_UnusualFiles(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
@@ -131,7 +131,7 @@ func TestPreview_UnusualFiles(t *testing.T) {
 	require.Error(t, err)
 }
 
-// All ratios in which JPEGs share colors between pixels are scaled correctly.
+// Images of every chroma subsampling ratio are scaled correctly.
 func TestShrink_Subsampling(t *testing.T) {
 	t.Parallel()
 	full := photo(1030, 770) // odd in both directions
@@ -172,24 +172,24 @@ func TestPreview_Stored(t *testing.T) {
 	assert.Equal(t, first, again)
 	require.NoError(t, os.WriteFile(kept[0], []byte("<html>"), 0o600))
 	_, err = l.Preview(t.Context(), i)
-	require.Error(t, err, "a stored file that is no JPEG is not used")
+	require.Error(t, err, "a stored file that is not a JPEG is not used")
 }
 
 // A caller whose context ends returns at once, and other callers still get the
 // preview.
-func TestPreview_CallerLeaves(t *testing.T) {
+func TestPreview_ContextCancelled(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
-	left, leave := context.WithCancel(t.Context())
-	leave()
-	_, err := l.Preview(left, i)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := l.Preview(ctx, i)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = l.Preview(t.Context(), i)
 	require.NoError(t, err)
 }
 
-// A re-encoded image fits into the limit, at full size if possible.
+// A re-encoded image is within the limit, at full size if possible.
 func TestReencode(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
@@ -233,7 +233,7 @@ func BenchmarkPreview(b *testing.B) {
 	}
 }
 
-// The preview of an image that is removed while it is made is not stored.
+// The preview of an image that is removed meanwhile is not stored.
 func TestPreview_RemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -250,7 +250,7 @@ func TestPreview_RemovedMeanwhile(t *testing.T) {
 	assert.Empty(t, kept)
 }
 
-// Previews are stored again after their folder was deleted.
+// Previews are stored even after their folder was deleted.
 func TestPreview_FolderDeleted(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -266,7 +266,7 @@ func TestPreview_FolderDeleted(t *testing.T) {
 	}
 }
 
-// Previews without an image are deleted, others stay.
+// SweepPreviews deletes previews without an image and keeps the others.
 func TestSweepPreviews(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -68,7 +68,7 @@ func TestList_Query(t *testing.T) {
 	}
 }
 
-// A search finds images that are much older than the newest ones, in pages.
+// A search finds old images too, page by page.
 func TestList_QueryPages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -106,8 +106,8 @@ func TestList_QueryPages(t *testing.T) {
 	}
 }
 
-// Queries with characters that the index does not support do not fail, and find
-// images that are older than the newest ones.
+// Queries with characters that the index does not support do not fail, and also find
+// old images, which only the index or a scan can find.
 func TestList_QueryNotInIndex(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -129,7 +129,7 @@ func TestList_QueryNotInIndex(t *testing.T) {
 	}
 }
 
-// The prompt of a removed image is removed from the index.
+// Remove deletes the prompt of an image from the index.
 func TestList_QueryAfterRemove(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

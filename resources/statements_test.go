@@ -87,8 +87,8 @@ func newRecorder(t *testing.T) *recorder {
 	return r
 }
 
-// No statement of a running server scans the table of images: each one searches an
-// index, within the rows of an owner, of a day, or of open work.
+// No statement of a running server scans the table of images: each one uses an index
+// and is limited to the rows of an owner, of a day, or of open images.
 func TestStatements_NoScan(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -98,23 +98,23 @@ func TestStatements_NoScan(t *testing.T) {
 	serve(t, l)
 	require.NoError(t, l.Ready(t.Context()))
 	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
-	looked := 0
+	checked := 0
 	for _, statement := range slices.Sorted(maps.Keys(r.statements)) {
 		if !strings.Contains(statement, "images") || strings.Contains(statement, "CREATE ") {
 			continue
 		}
-		looked++
+		checked++
 		for _, step := range explain(t, db, statement) {
 			open := strings.Contains(step, "images_open") // contains only open rows
 			assert.False(t, strings.HasPrefix(step, "SCAN images") && !open, "%s\n%s", statement, step)
 		}
 	}
-	assert.Greater(t, looked, 15, "the statements were recorded")
+	assert.Greater(t, checked, 15, "the statements were recorded")
 	plan := explain(t, db, `SELECT * FROM images WHERE prompt='x'`)
-	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "a control: %v", plan)
+	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "control: %v", plan)
 }
 
-// serve does everything that a running server does with its library.
+// serve runs every operation of a running server on a library.
 func serve(t *testing.T, l *resources.Library) {
 	t.Helper()
 	ctx := t.Context()
@@ -131,7 +131,7 @@ func serve(t *testing.T, l *resources.Library) {
 	i.State = resources.Submitted
 	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
 	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
-	require.NoError(t, l.Renew(ctx, lease, nil), "a process without work")
+	require.NoError(t, l.Renew(ctx, lease, nil), "a process without images")
 	_, err = l.NextClaim(ctx, other)
 	require.NoError(t, err)
 	_, err = l.Claim(ctx, other, 10, false)
@@ -181,7 +181,7 @@ func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 }
 
 // Lookups do not wait for searches, however many there are.
-func BenchmarkLookupBesideSearches(b *testing.B) {
+func BenchmarkLookupDuringSearches(b *testing.B) {
 	folder := b.TempDir()
 	l := open(b, folder)
 	i := save(b, l, "x", []byte("x"))
