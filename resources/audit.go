@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// This file has the queries over the images of all owners, for Check, Repair and
-// Reindex.
+// This file contains the queries over the images of all owners, for Check, Repair,
+// Reindex and SweepPreviews.
 
-// auditRow is an Image with columns that only audits need.
-type auditRow struct {
+// auditedImage is an Image with the columns that only audits read.
+type auditedImage struct {
 	Image
 	leaseUntil, updatedAt time.Time
 }
 
 const auditColumns = `lease_until_ms, updated_ms, ` + imageColumns
 
-func scanAuditRow(row interface{ Scan(...any) error }) (auditRow, error) {
+func scanAuditedImage(row interface{ Scan(...any) error }) (auditedImage, error) {
 	var lease, updated int64
 	i, err := scanImage(prefixScanner{row, []any{&lease, &updated}})
-	return auditRow{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
+	return auditedImage{i, time.UnixMilli(lease), time.UnixMilli(updated)}, err
 }
 
 // prefixScanner scans additional columns before those of the caller.
@@ -32,18 +32,18 @@ type prefixScanner struct {
 func (p prefixScanner) Scan(targets ...any) error { return p.row.Scan(append(p.first, targets...)...) }
 
 // lookup returns an image in any state, including Removed.
-func (c *catalog) lookup(ctx context.Context, id string) (auditRow, error) {
+func (c *catalog) lookup(ctx context.Context, id string) (auditedImage, error) {
 	db, err := c.open(ctx)
 	if err != nil {
-		return auditRow{}, err
+		return auditedImage{}, err
 	}
-	i, err := scanAuditRow(db.lookup.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id=?`, id))
+	i, err := scanAuditedImage(db.lookup.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM images WHERE id=?`, id))
 	return i, c.storageError("reading row", err)
 }
 
-// scan returns a page of the images in the given states, oldest first, with ids
-// greater than after. The page after the last one is empty.
-func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]auditRow, error) {
+// scan returns a page of the images in the given states whose ids are greater than
+// after, oldest first. An empty page is the end.
+func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]auditedImage, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -60,9 +60,9 @@ func (c *catalog) scan(ctx context.Context, after string, states ...State) ([]au
 		return nil, c.storageError("scanning the catalog", err)
 	}
 	defer rows.Close()
-	var list []auditRow
+	var list []auditedImage
 	for rows.Next() {
-		i, err := scanAuditRow(rows)
+		i, err := scanAuditedImage(rows)
 		if err != nil {
 			return nil, c.storageError("scanning the catalog", err)
 		}

@@ -18,13 +18,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// catalog is the SQLite file. It is opened at its first use, so that a server
-// that a host only starts to probe it costs neither time nor a file.
+// catalog is the SQLite file. It is opened at first use, so a server that a host
+// starts only to list its tools creates no file and does not wait for one.
 //
-// Several processes of one machine use one file at once: in WAL mode, readers
-// and one writer run concurrently, writers wait for each other, and
-// synchronous=FULL makes a commit survive a power cut. On a network file
-// system, where WAL does not work, the rollback journal is used.
+// Several processes on one machine can use the file at once: in WAL mode, readers
+// and one writer run concurrently, and writers wait for each other.
+// synchronous=FULL makes a commit survive a power cut. On a network file system,
+// where WAL does not work, the rollback journal is used.
 type catalog struct {
 	path      string
 	log       *slog.Logger
@@ -68,8 +68,8 @@ func newCatalog(path string, log *slog.Logger) *catalog {
 
 // open returns the connections, and opens or creates the file first if needed.
 // Before each use it compares the file at the path with the opened one; if the
-// file was replaced, it opens the new one. A failed attempt is repeated at the
-// next use: a full disk may have been emptied meanwhile.
+// file was replaced, it opens the new one. The next use retries a failed attempt,
+// which may succeed, for example after space on a full disk was freed.
 func (c *catalog) open(ctx context.Context) (*handles, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,7 +88,7 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 		}
 	}
 	if c.db != nil {
-		c.log.WarnContext(ctx, "reopening the catalog: its file was replaced", "catalog", c.path)
+		c.log.WarnContext(ctx, "reopening the catalog: its file was replaced or deleted", "catalog", c.path)
 		_ = errors.Join(c.db.close(), c.liveness.release()) // the old folder may no longer exist
 		c.db = nil
 	}
@@ -113,7 +113,7 @@ func (c *catalog) openFile(ctx context.Context) (*handles, error) {
 	if kind, network := c.isNetwork(filepath.Dir(c.path)); network {
 		journal = "DELETE"
 		c.liveness.disable()
-		c.log.WarnContext(ctx, "the catalog is on a network file system: use it from one machine only, or put it on a local disk with --catalog",
+		c.log.WarnContext(ctx, "opening the catalog on a network file system: use it from one machine only, or put it on a local disk with --catalog",
 			"catalog", c.path, "file_system", kind)
 	}
 	db := &handles{}
@@ -125,14 +125,15 @@ func (c *catalog) openFile(ctx context.Context) (*handles, error) {
 		err = c.openReaders(ctx, db, "_pragma=query_only(1)")
 	}
 	if err != nil {
-		_ = db.close() // the first error counts
+		_ = db.close() // the first error is returned
 		return nil, err
 	}
 	return db, nil
 }
 
-// openReadOnly opens a file that no process can write to, such as one on a
-// read-only mount.
+// openReadOnly opens a file that this user may not write, such as one on a
+// read-only mount. It assumes that no other user writes to the file
+// (immutable=1).
 func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
 	c.log.InfoContext(ctx, "opening the catalog read-only: its file cannot be written", "catalog", c.path)
 	db := &handles{}
@@ -171,8 +172,8 @@ func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 	return db.write, nil
 }
 
-// createFile creates the file with its mode if it does not exist; SQLite would
-// use the umask. It fails if an existing file cannot be written.
+// createFile creates the file with mode 0600 if it does not exist; SQLite would
+// make it readable by other users. It fails if an existing file cannot be written.
 func (c *catalog) createFile() error {
 	if err := makeFolder(filepath.Dir(c.path)); err != nil {
 		return err
@@ -195,7 +196,7 @@ func (c *catalog) connect(parameters string, connections int) (*sql.DB, error) {
 }
 
 // dataSource returns the SQLite URI of a file (sqlite.org/uri.html). A Windows
-// share, //server/share/…, needs two more slashes: SQLite takes what follows
+// share, //server/share/…, needs two more slashes: SQLite parses the text after
 // the first two as the URI's authority. The fullfsync pragmas make macOS flush
 // the disk's own cache; other systems ignore them.
 func dataSource(path, parameters string) string {
@@ -216,7 +217,7 @@ func (c *catalog) exists() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// ping reads from the file.
+// ping fails if the file cannot be read.
 func (c *catalog) ping(ctx context.Context) error {
 	db, err := c.open(ctx)
 	if err != nil {
@@ -227,8 +228,8 @@ func (c *catalog) ping(ctx context.Context) error {
 }
 
 // quickCheck checks the structure of the file and returns "ok" or the first
-// defect. It uses a new connection, because one that searched before may have a
-// stale view of the search index.
+// defect. It uses a new connection, because a connection that has run a search may
+// have a stale view of the search index.
 func (c *catalog) quickCheck(ctx context.Context) (result string, err error) {
 	opened, err := c.open(ctx)
 	if err != nil {
@@ -254,7 +255,7 @@ func (c *catalog) close() error {
 	return errors.Join(err, c.db.close())
 }
 
-// close waits for running queries.
+// close closes the connections after their running queries have ended.
 func (h *handles) close() error {
 	var all []error
 	if h.byID != nil {

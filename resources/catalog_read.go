@@ -49,8 +49,8 @@ func scanImages(rows *sql.Rows) ([]Image, error) {
 	return list, rows.Err()
 }
 
-// scanColumn reads the only column of a result. Its parameters are the results
-// of a query.
+// scanColumn returns the values of a result that has one column. Its parameters
+// are the results of QueryContext.
 func scanColumn[T any](rows *sql.Rows, err error) ([]T, error) {
 	if err != nil {
 		return nil, err
@@ -70,15 +70,15 @@ func scanColumn[T any](rows *sql.Rows, err error) ([]T, error) {
 // selectByID finds an image that is not removed.
 const selectByID = `SELECT ` + imageColumns + ` FROM images WHERE id=? AND state<>'removed'`
 
-// getByID returns an image of any owner; callers must authorize the access in
-// another way.
+// getByID returns an image of any owner; callers must check that the request may
+// access it.
 func (c *catalog) getByID(ctx context.Context, id string) (Image, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	// A query by key ends before it could be cancelled, and for a context that
-	// can be cancelled the driver starts a goroutine.
+	// A query by key is too short to be worth cancelling, and the driver starts a
+	// goroutine for each context that can be cancelled.
 	i, err := scanImage(db.byID.QueryRowContext(context.WithoutCancel(ctx), id))
 	return i, c.storageError("reading row", err)
 }
@@ -92,8 +92,9 @@ func (c *catalog) getOwned(ctx context.Context, owner, id string) (Image, error)
 	return i, err
 }
 
-// page lists images in a state, newest first, that are older than the id before
-// ("" for the newest) and match the search query ("" matches all).
+// page returns at most limit of an owner's images in a state, newest first. The
+// images have ids less than before ("" for no limit) and prompts that match the
+// search text ("" matches all).
 func (c *catalog) page(ctx context.Context, owner, text, before string, limit int, state State) ([]Image, error) {
 	if before == "" {
 		before = "~" // greater than every id

@@ -26,8 +26,10 @@ func pragma(t *testing.T, path, name string) (value string) {
 	return value
 }
 
-// A commit survives a power cut, and several processes can use the catalog.
+// The pragmas make a commit survive a power cut and let several processes use the
+// catalog.
 func TestCatalog_Pragmas(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	save(t, open(t, folder), "x", []byte("x"))
 	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
@@ -37,6 +39,7 @@ func TestCatalog_Pragmas(t *testing.T) {
 
 // On a network file system the rollback journal is used, and a warning is logged.
 func TestCatalog_NetworkFileSystem(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	folder := t.TempDir()
 	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -45,11 +48,12 @@ func TestCatalog_NetworkFileSystem(t *testing.T) {
 	save(t, l, "x", []byte("x"))
 	assert.Equal(t, "delete", pragma(t, filepath.Join(folder, ".catalog.db"), "journal_mode"))
 	assert.Contains(t, log.String(), "NFS")
-	assert.Equal(t, 1, strings.Count(log.String(), "network file system"), "once")
+	assert.Equal(t, 1, strings.Count(log.String(), "network file system"), "the warning is logged once")
 }
 
-// The data source has the forms of a path that SQLite needs (sqlite.org/uri.html).
+// Each form of a path becomes the URI that SQLite expects (sqlite.org/uri.html).
 func TestDataSource(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		"/home/me/.catalog.db":                       "file:/home/me/.catalog.db?",
 		"C:/Users/me/.catalog.db":                    "file:C:/Users/me/.catalog.db?",
@@ -58,7 +62,7 @@ func TestDataSource(t *testing.T) {
 	} {
 		assert.True(t, strings.HasPrefix(resources.DataSource(path), want), resources.DataSource(path))
 	}
-	// SQLite opens the form of a share; on this system it is a path like any other.
+	// SQLite accepts the URI of a share, which is an ordinary path on this system.
 	share := "/" + filepath.Join(t.TempDir(), "share.db")
 	for name, want := range map[string]string{"fullfsync": "1", "checkpoint_fullfsync": "1", "journal_size_limit": "67108864"} {
 		assert.Equal(t, want, pragma(t, share, name), name)

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// condition restricts an update to a row that is still in this state and owned
-// by this process. The zero value matches any row.
+// condition restricts an update to a row that is still in this state and owned by
+// this process, and then extends the process's lease. The zero value matches any
+// row and changes no lease.
 type condition struct {
 	state   State
 	process string
 	until   time.Time // new end of the process's lease
 }
 
-// update writes what changes while an image is made. A saved or removed row is
-// never changed, and a row that has a link keeps it: a writer without the link
-// has stale data. update fails with ErrSettled if it may not change the row. It
-// inserts a row that does not exist: the catalog was replaced while the image
-// was being made.
+// update writes the columns that change while an image is being made. It never
+// changes a row that is saved or removed, nor does a row that has a link become
+// queued, submitted, failed or unknown: such an update is based on stale data.
+// update fails with ErrSettled if it may not change the row. It inserts a missing
+// row, which means that the catalog was replaced while the image was being made.
 func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condition) error {
 	write, err := c.writer(ctx)
 	if err != nil {
@@ -42,14 +43,14 @@ func (c *catalog) update(ctx context.Context, i Image, now time.Time, only condi
 	if n, err := result.RowsAffected(); err != nil || n > 0 {
 		return c.storageError("writing row "+i.ID, err)
 	}
-	var known bool
-	if err := write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, i.ID).Scan(&known); err != nil {
+	var exists bool
+	if err := write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, i.ID).Scan(&exists); err != nil {
 		return c.storageError("reading row "+i.ID, err)
 	}
-	if known {
+	if exists {
 		return ErrSettled
 	}
-	c.log.WarnContext(ctx, "adding a row that is missing: the catalog was replaced while the image was being made", "id", i.ID)
+	c.log.WarnContext(ctx, "adding a missing row: the catalog was replaced while the image was being made", "id", i.ID)
 	return c.storageError("writing row "+i.ID, insert(ctx, write, i, now, "", Lease{Process: only.process, Until: only.until}))
 }
 
@@ -75,7 +76,7 @@ func insert(ctx context.Context, q interface {
 	return err
 }
 
-// adopt adds the row of an image that was not reserved.
+// adopt inserts a row for an image that was not reserved.
 func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
 	write, err := c.writer(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (c *catalog) adopt(ctx context.Context, i Image, now time.Time) error {
 	return c.storageError("adding row "+i.ID, insert(ctx, write, i, now, "", Lease{}))
 }
 
-// move records that the file of a saved image has a new name.
+// move records the new name of a saved image's file.
 func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time) error {
 	write, err := c.writer(ctx)
 	if err != nil {
@@ -94,9 +95,9 @@ func (c *catalog) move(ctx context.Context, i Image, name string, now time.Time)
 	return c.storageError("moving row "+i.ID, err)
 }
 
-// remove blanks a row, except for its cost, and returns the name that the
-// image's file had. Both happen in one transaction, because the image may be
-// saved at the same time.
+// remove marks a row as removed, clears its prompt, path, link and API response,
+// and returns the name that the image's file had. It does so in one transaction,
+// because the image may be saved at the same time.
 func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) (name string, err error) {
 	write, err := c.writer(ctx)
 	if err != nil {
@@ -121,21 +122,22 @@ func (c *catalog) remove(ctx context.Context, owner, id string, now time.Time) (
 	return name, c.storageError("removing row "+id, err)
 }
 
-// setting returns a value that is stored with the catalog. The first process
-// that asks for it sets it to initial.
+// setting returns a setting of the library, and stores initial first if it has no
+// value.
 func (c *catalog) setting(ctx context.Context, name string, initial []byte) (value []byte, err error) {
 	write, err := c.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := write.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, initial); err != nil {
-		return nil, c.storageError("setting "+name, err)
+		return nil, c.storageError("writing setting "+name, err)
 	}
 	err = write.QueryRowContext(ctx, `SELECT value FROM settings WHERE name=?`, name).Scan(&value)
-	return value, c.storageError("setting "+name, err)
+	return value, c.storageError("reading setting "+name, err)
 }
 
-// toJSON returns the JSON of a value, or "" if empty is set.
+// toJSON returns a value as JSON, or "" if empty is set or the value cannot be
+// encoded.
 func toJSON[T any](value T, empty bool) string {
 	if empty {
 		return ""
@@ -147,7 +149,7 @@ func toJSON[T any](value T, empty bool) string {
 	return string(text)
 }
 
-// unixMilli returns a time as stored in the catalog, 0 for the zero time.
+// unixMilli returns a time in the catalog's format, 0 for the zero time.
 func unixMilli(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -155,5 +157,5 @@ func unixMilli(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// utcDay returns the UTC day of a time as stored in the catalog.
+// utcDay returns the UTC day of a time in the catalog's format.
 func utcDay(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -27,7 +27,7 @@ const (
 	Orphan         ProblemKind = "orphan"      // a file that is not in the catalog
 	StaleFile      ProblemKind = "leftover"    // a partial file, or the file of a removed image
 	Unsaved        ProblemKind = "unsaved"     // paid for, but the download failed
-	Orphaned       ProblemKind = "left_behind" // its process died, and no other took it over yet
+	Orphaned       ProblemKind = "left_behind" // its process died, and no other has taken it over yet
 	CatalogDamaged ProblemKind = "catalog"     // the catalog's file is damaged
 )
 
@@ -42,17 +42,17 @@ type Problem struct {
 // Report is the result of Check.
 type Report struct {
 	Images   int       `json:"pictures"` // saved images that were checked
-	Bytes    int64     `json:"bytes"`    // total size of those
-	Working  int       `json:"working"`  // being made by a living process
-	Unknown  int       `json:"unknown"`  // may have been billed, and there is no image
+	Bytes    int64     `json:"bytes"`    // their total size
+	Working  int       `json:"working"`  // being made by a live process
+	Unknown  int       `json:"unknown"`  // may have been billed, without an image
 	Problems []Problem `json:"problems"`
 }
 
-// Check compares the catalog with the folder: every saved image has a file of
-// the recorded size and, if readData is set, of the recorded hash; every file
-// is in the catalog; no process left work behind. Check changes nothing and may
-// run beside servers that make images. It fails if it could not check
-// everything. progress may be called from several goroutines; it may be nil.
+// Check compares the catalog with the folder. It reports saved images whose file is
+// missing or differs from the recorded size or, if readData is set, from the
+// recorded hash; files that are not in the catalog; and images whose process died.
+// Check repairs nothing, and servers may generate images meanwhile. It fails if it
+// could not check everything. progress may be nil, and is called concurrently.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
 	switch result, err := l.catalog.quickCheck(ctx); {
@@ -66,7 +66,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 		return report, err
 	}
 	var found listing
-	// Files are listed before rows, so that an image saved meanwhile is not
+	// Files are listed before rows, so that an image that is saved meanwhile is not
 	// reported as an orphan.
 	if err = l.store.checkFolder(); err == nil {
 		found, err = l.store.list()
@@ -89,7 +89,7 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	return report, l.checkUnsaved(ctx, &report)
 }
 
-// checkSaved checks the file of every saved image, and deletes it from files.
+// checkSaved checks the file of every saved image, and deletes its name from files.
 func (l *Library) checkSaved(ctx context.Context, readData bool, files map[string]string, report *Report, total int, progress func(done, total int)) error {
 	var (
 		mu   sync.Mutex
@@ -123,9 +123,9 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 	}
 }
 
-// checkFile checks the file of a saved image; nil means that it is intact.
-// Before it reports a problem it reads the row again, because the image may have
-// been removed meanwhile.
+// checkFile returns the problem of a saved image's file, or nil if the file is
+// intact. Before it reports a problem, it reads the row again: the image may have
+// been removed, or its file moved.
 func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Problem, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	}
 	current, findErr := l.catalog.getByID(ctx, i.ID)
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && current.Path != i.Path {
-		return nil, nil //nolint:nilnil // the image was removed meanwhile
+		return nil, nil //nolint:nilnil // the image was removed, or its file moved
 	}
 	problem := Problem{Kind: Unreadable, ID: i.ID, Path: i.Path, Detail: err.Error()}
 	switch {
@@ -163,8 +163,9 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 // removalGrace is how long the file of a removed image may still exist.
 const removalGrace = time.Minute
 
-// checkOrphans reports the files that no saved image refers to, unless there is
-// a good reason.
+// checkOrphans reports the files that no saved image refers to. It leaves out files
+// of images being made, copies, and files of images removed within removalGrace.
+// It also removes the Missing problems of files that were moved.
 func (l *Library) checkOrphans(ctx context.Context, files map[string]string, report *Report) error {
 	moved := map[string]bool{} // ids
 	defer func() {
@@ -188,15 +189,15 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 			moved[i.ID] = true
 		}
 		if !l.store.exists(name) {
-			continue // it was deleted meanwhile
+			continue // deleted meanwhile
 		}
 		report.Problems = append(report.Problems, problem)
 	}
 	return nil
 }
 
-// checkUnsaved reports images that were paid for but not saved, and images that
-// dead processes left behind.
+// checkUnsaved reports images that were paid for but not saved, and images whose
+// process died. It counts images in progress and those with an unknown outcome.
 func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 	for after := ""; ; {
 		page, err := l.catalog.scan(ctx, after, Queued, Submitted, Answered, Unknown)
@@ -207,7 +208,7 @@ func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 		for _, i := range page {
 			switch {
 			case i.Sandbox && !i.Working():
-				// It cost nothing, and the sandbox that made it has ended.
+				// It cost nothing, and its sandbox has ended.
 			case i.State == Unknown:
 				report.Unknown++
 			case i.Failure != nil:

@@ -20,7 +20,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// found returns the sorted ids of a report by kind of problem.
+// found returns the sorted ids of a report's problems by kind.
 func found(report resources.Report) map[resources.ProblemKind][]string {
 	all := map[resources.ProblemKind][]string{}
 	for _, p := range report.Problems {
@@ -32,9 +32,10 @@ func found(report resources.Report) map[resources.ProblemKind][]string {
 	return all
 }
 
-// Check finds every flipped bit, missing file and unknown file, and nothing else.
+// Check reports every flipped bit, missing file and unknown file, and nothing else.
 // ZAI_TEST_FULL=1 runs it with 10,000 images.
-func TestCheck_FindsEverything(t *testing.T) {
+func TestCheck_DamagedFiles(t *testing.T) {
+	t.Parallel()
 	images := 520 // more than a page of the catalog
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		images = 10_000
@@ -47,9 +48,9 @@ func TestCheck_FindsEverything(t *testing.T) {
 		id, name := putFile(t, l, folder, "image", tiny(t, n))
 		all, names = append(all, id), append(names, name)
 	}
-	taken, err := l.Reindex(t.Context(), "local", nil)
+	added, err := l.Reindex(t.Context(), "local", nil)
 	require.NoError(t, err)
-	require.Len(t, taken, images)
+	require.Len(t, added, images)
 	steps := 0
 	var mu sync.Mutex
 	report, err := l.Check(t.Context(), true, func(done, total int) {
@@ -62,7 +63,7 @@ func TestCheck_FindsEverything(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, images, report.Images)
 	assert.Equal(t, images, steps)
-	assert.Empty(t, report.Problems, "nothing is reported without reason")
+	assert.Empty(t, report.Problems, "intact images have no problems")
 
 	want := map[resources.ProblemKind][]string{}
 	for n, victim := range rand.Perm(images)[:flips+gone] {
@@ -94,12 +95,13 @@ func TestCheck_FindsEverything(t *testing.T) {
 	assert.Equal(t, want, found(report))
 }
 
-// Check reports no problem while other processes save and remove images.
-func TestCheck_BesideWriters(t *testing.T) {
+// Check reports no problems while other processes save and remove images.
+func TestCheck_DuringWrites(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "first", tiny(t, 0))
-	const each = 20
+	const each = 10
 	var all sync.WaitGroup
 	for writer := range 3 {
 		other := open(t, folder)
@@ -145,11 +147,12 @@ func TestCheck_BesideWriters(t *testing.T) {
 
 // Check and Reindex do not create a missing folder, and fail if it existed before.
 func TestCheck_FolderMissing(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "not mounted")
 	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	report, err := l.Check(t.Context(), false, nil)
-	require.NoError(t, err, "there is no folder before the first image")
+	require.NoError(t, err, "the folder does not exist before the first image")
 	assert.Empty(t, report.Problems)
 	_, err = os.Stat(folder)
 	require.ErrorIs(t, err, os.ErrNotExist, "checking creates nothing")
@@ -157,7 +160,7 @@ func TestCheck_FolderMissing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED: Windows does not rename a folder that is in use")
 	}
-	require.NoError(t, os.Rename(folder, folder+" any more"))
+	require.NoError(t, os.Rename(folder, folder+" moved"))
 	_, err = l.Check(t.Context(), false, nil)
 	require.ErrorIs(t, err, resources.ErrStorage)
 	_, err = l.Reindex(t.Context(), "local", nil)
@@ -168,6 +171,7 @@ func TestCheck_FolderMissing(t *testing.T) {
 
 // A file that was moved within the folder is one problem, not two.
 func TestCheck_MovedFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := save(t, l, "x", []byte("x"))

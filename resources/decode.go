@@ -16,21 +16,21 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// Limits of decoding, checked before or while a file is decoded: a file of 100 KB
-// can expand to a gigabyte or keep a processor busy for an hour.
+// Decoding limits, checked before or while a file is decoded: a file of 100 KB can
+// expand to a gigabyte or take an hour of CPU time.
 const (
 	maxPixels   = 1 << 23 // twice the largest image that any model generates
 	maxSide     = 1 << 14 // pixels
 	maxScans    = 100     // of a progressive JPEG; encoders write about ten
 	decodeTime  = 5 * time.Second
-	decodeBytes = 128 << 20 // of all images that are decoded at the same time
+	decodeBytes = 128 << 20 // memory for all images that are decoded at the same time
 )
 
 // codec decodes one file type.
 type codec struct {
 	config func(io.Reader) (image.Config, error)
 	decode func(io.Reader) (image.Image, error)
-	// bytesPerPixel estimates the memory for decoding the costliest variant.
+	// bytesPerPixel estimates the memory for decoding the variant that needs most.
 	bytesPerPixel int64
 }
 
@@ -49,9 +49,8 @@ func codecFor(mimeType string) (codec, error) {
 	}
 }
 
-// checkHeader fails if an image exceeds a limit of decoding. It returns an
-// estimate of the memory that decoding takes, in bytes, and leaves the file at
-// its beginning.
+// checkHeader fails if an image exceeds a decoding limit. It returns an estimate of
+// the memory that decoding takes, in bytes, and seeks to the beginning of the file.
 func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) {
 	c, err := codecFor(mimeType)
 	if err != nil {
@@ -85,7 +84,7 @@ func checkScans(file io.ReadSeeker) error {
 			if errors.Is(err, bufio.ErrBufferFull) {
 				continue
 			}
-			return nil // the end; decoding fails if the file is truncated
+			return nil // end of file; decoding fails if the file is truncated
 		}
 		const startOfScan = 0xda
 		switch marker, err := b.Peek(1); {
@@ -109,18 +108,18 @@ func decode(file io.Reader, mimeType string) (image.Image, error) {
 	return c.decode(bufio.NewReaderSize(file, 64<<10))
 }
 
-// deadlineReader fails from a point in time on, which ends the decoder that
-// reads from it.
+// deadlineReader fails after a deadline, which stops the decoder that reads from
+// it.
 type deadlineReader struct {
 	io.ReadSeeker
-	now func() time.Time
-	end time.Time
+	now      func() time.Time
+	deadline time.Time
 }
 
 var errSlowDecoding = errors.New("decoding takes too long")
 
 func (r deadlineReader) Read(b []byte) (int, error) {
-	if r.now().After(r.end) {
+	if r.now().After(r.deadline) {
 		return 0, errSlowDecoding
 	}
 	return r.ReadSeeker.Read(b)
@@ -155,8 +154,8 @@ func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeek
 	return b, nil
 }
 
-// encodeUnder returns a JPEG of at most limit bytes, of the first of the
-// qualities that achieves it.
+// encodeUnder returns a JPEG of at most limit bytes, encoded with the first of the
+// qualities that is low enough.
 func encodeUnder(img image.Image, limit int, qualities ...int) ([]byte, error) {
 	var b bytes.Buffer
 	for _, quality := range qualities {

@@ -16,9 +16,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A JPEG with very many scans is not decoded: each one covers all pixels, and costs
-// its sender a few bytes.
+// A JPEG with very many scans is not decoded: each scan takes only a few bytes of the
+// file, but covers all pixels.
 func TestPreview_JPEGWithManyScans(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	file := jpegPhoto(t, 64, 48)
 	scan := append(bytes.Repeat([]byte{0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0}, 100), 0xff, 0xd9)
@@ -28,8 +29,9 @@ func TestPreview_JPEGWithManyScans(t *testing.T) {
 	require.ErrorContains(t, err, "scans")
 }
 
-// Decoding ends when its time is up, whatever the file contains.
+// Decoding stops after a time limit, whatever the file contains.
 func TestPreview_SlowDecoding(t *testing.T) {
+	t.Parallel()
 	var now atomic.Int64 // nanoseconds
 	var step time.Duration
 	start := time.Now()
@@ -41,7 +43,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 	for mime, file := range map[string][]byte{"image/png": pngPhoto(t, 600, 450), "image/jpeg": jpegPhoto(t, 1200, 900)} {
 		step = 0
 		_, err := l.Preview(t.Context(), saveFile(t, l, mime, ".x", file, 800, 600))
-		require.NoError(t, err, "a control: time stands still")
+		require.NoError(t, err, "control: the clock does not advance")
 		i := saveFile(t, l, mime, ".x", file, 800, 600)
 		step = 2 * time.Second // for each read of the file
 		_, err = l.Preview(t.Context(), i)
@@ -51,6 +53,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 
 // An image with too many pixels is not decoded.
 func TestPreview_TooManyPixels(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	for _, colors := range []byte{rgb, rgba} { // decoded by shrinkPNG and by the standard library
 		file := pngHeader(4096, 4096, colors)
@@ -60,8 +63,10 @@ func TestPreview_TooManyPixels(t *testing.T) {
 	}
 }
 
-// A file of some hundred bytes that claims to expand to a gigabyte is not decoded.
+// A file of a few hundred bytes whose header declares a gigabyte of pixels is not
+// decoded.
 func TestPreview_DecompressionBomb(t *testing.T) {
+	t.Parallel()
 	for name, colorType := range map[string]byte{"gray": 0, "RGB": 2} {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 9, 9))))

@@ -11,8 +11,8 @@ func freeBytes(dir string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
-// networkFileSystem reports whether dir is on a file system of another machine,
-// and returns its kind.
+// networkFileSystem reports whether dir is on a remote file system, and returns
+// its kind.
 func networkFileSystem(dir string) (kind string, network bool) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil || stat.Flags&unix.MNT_LOCAL != 0 {

@@ -4,8 +4,9 @@ package resources
 
 import "errors"
 
-// freeBytes is not supported here; a write fails if there is no space.
+// freeBytes fails with errors.ErrUnsupported: only a write shows that the disk is
+// full.
 func freeBytes(string) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// networkFileSystem always reports false here.
+// networkFileSystem returns false.
 func networkFileSystem(string) (kind string, network bool) { return "", false }

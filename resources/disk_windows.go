@@ -17,8 +17,8 @@ func freeBytes(dir string) (uint64, error) {
 	return free, err
 }
 
-// networkFileSystem reports whether dir is on a share, given as
-// \\server\share\… or by its drive letter.
+// networkFileSystem reports whether dir is on a network share, whether it begins
+// with \\server\share or with a mapped drive letter.
 func networkFileSystem(dir string) (kind string, network bool) {
 	name, err := windows.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
 	if err != nil || windows.GetDriveType(name) != windows.DRIVE_REMOTE {

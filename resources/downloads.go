@@ -25,7 +25,8 @@ type Downloads struct {
 	Owner func(context.Context) (owner string, ok bool)
 }
 
-// minBytesPerSecond is the rate below which a client's download is cut off.
+// minBytesPerSecond is the slowest supported download: a response may take one
+// minute plus the time for its size at this rate.
 const minBytesPerSecond = 16 << 10
 
 // ServeHTTP answers GET and HEAD.
@@ -61,7 +62,7 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = d.serve(w, r, i, preview)
 	}
 	if err != nil {
-		h.Set("Cross-Origin-Resource-Policy", "same-origin") // the response is no image
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // the response is not an image
 	}
 	switch {
 	case err == nil:
@@ -86,7 +87,7 @@ func parseDownload(name string) (id, extension string, preview, ok bool) {
 	return id, extension, preview, ValidID(id)
 }
 
-// isSigned reports whether a request is to be authorized by the signature of its
+// isSigned reports whether a request must be authorized by the signature of its
 // link.
 func isSigned(r *http.Request) bool {
 	query := r.URL.Query()
@@ -99,8 +100,8 @@ type httpError struct {
 	text   string
 }
 
-// authorize returns the image of a request that may see it, or the response to
-// one that may not. An invalid link and a missing image get the same response.
+// authorize returns the requested image, or the response to a request that may not
+// access it. An invalid link and a missing image get the same response.
 func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
@@ -128,14 +129,15 @@ func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, er
 	case !valid:
 		return Image{}, invalid, nil
 	}
-	if expires, _ := strconv.ParseInt(exp, 10, 64); library.now().Unix() >= expires { // only numbers are signed
+	if expires, _ := strconv.ParseInt(exp, 10, 64); library.now().Unix() >= expires { // a valid signature covers a number
 		return Image{}, &httpError{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
 	}
 	return i, nil, nil
 }
 
-// serve writes the image with its recorded type, which is never guessed. Files
-// are sent by the kernel (sendfile) if w is an io.ReaderFrom, as net/http's is.
+// serve writes the image or its preview. The Content-Type is the recorded one and
+// never guessed from the content. If w is an io.ReaderFrom, as that of net/http is,
+// the kernel sends files (sendfile).
 func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
 	var (
 		content  io.ReadSeeker
@@ -170,7 +172,7 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 	h.Set("ETag", `"`+etag+`"`)
 	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds())))
 	limit := time.Minute + time.Duration(size/minBytesPerSecond)*time.Second
-	// Not every ResponseWriter has deadlines, but that of net/http does.
+	// An error means that w does not support deadlines; that of net/http does.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
 	http.ServeContent(w, r, "", i.CreatedAt, content)
 	return nil

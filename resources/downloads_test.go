@@ -27,12 +27,12 @@ type download struct {
 	body string
 }
 
-// downloads serves a library whose clock the test sets.
+// downloads serves a library whose clock the test controls.
 type downloads struct {
 	library *resources.Library
 	links   *resources.Links
 	now     *time.Time
-	owner   string // authenticated, "" for none
+	owner   string // authenticated owner; "" without authentication
 }
 
 func newDownloads(t *testing.T, folder string) *downloads {
@@ -56,7 +56,7 @@ func (d *downloads) get(t *testing.T, method, link string, headers ...string) do
 	require.NoError(t, err)
 	policy := "same-origin"
 	if w.Code < 400 && strings.Contains(link, "sig=") || w.Code == http.StatusRequestedRangeNotSatisfiable {
-		policy = "cross-origin" // any page may show an image that a link opened, but not one that a token opened
+		policy = "cross-origin" // any page may show an image requested with a link, but not one requested with a token
 	}
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -75,8 +75,10 @@ func (d *downloads) link(t *testing.T, i resources.Image) string {
 	return link
 }
 
-// Only images opened by a signed link may be shown by pages of other origins.
+// Pages of other origins may show only images that were requested with a signed
+// link.
 func TestDownloads_CrossOriginPolicy(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "a fox", []byte("\x89PNG 0123456789"))
 	link := d.link(t, i)
@@ -103,10 +105,12 @@ func TestDownloads_CrossOriginPolicy(t *testing.T) {
 	}
 }
 
-// Headers, ranges, conditional requests and methods of a download.
+// A download has the documented headers and supports ranges, conditional requests,
+// and only GET and HEAD.
 func TestDownloads(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	// A file that looks like HTML is still sent as the image type it was saved with.
+	// A file that looks like HTML still has the image type that was recorded.
 	file := "\x89PNG <script>alert(1)</script> 0123456789"
 	i := save(t, d.library, "Ein süßes Kätzchen", []byte(file))
 	link := d.link(t, i)
@@ -142,8 +146,9 @@ func TestDownloads(t *testing.T) {
 	}
 }
 
-// Previews are served at both forms of their path.
+// Both forms of a preview's path serve the preview.
 func TestDownloads_Preview(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", pngPhoto(t, 800, 600))
 	link := d.link(t, i)
@@ -157,8 +162,9 @@ func TestDownloads_Preview(t *testing.T) {
 	}
 }
 
-// A link opens only what was signed, and only for the time that was signed.
-func TestLinks_Exact(t *testing.T) {
+// A link is valid only for the signed image and until the signed expiry time.
+func TestLinks_Invalid(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i, other := save(t, d.library, "x", []byte("PIXELS")), save(t, d.library, "y", []byte("two"))
 	link := d.link(t, i)
@@ -172,25 +178,25 @@ func TestLinks_Exact(t *testing.T) {
 	}
 	require.Equal(t, 200, d.get(t, "GET", at(i.ID, exp, sig)).Code)
 	for name, wrong := range map[string]string{
-		"another image":   at(other.ID, exp, sig),
-		"unknown image":   at("01m7wnsdj83vthhjy68qfe1hke", exp, sig),
-		"longer":          at(i.ID, strconv.Itoa(later+1), sig),
-		"other signature": at(i.ID, exp, sig[:len(sig)-2]+"xx"),
-		"part of it":      at(i.ID, exp, sig[:20]),
-		"no signature":    at(i.ID, exp, ""),
-		"no expiry":       at(i.ID, "", sig),
-		"other number":    at(i.ID, "+"+exp, sig),
-		"nothing":         "/images/" + i.ID + ".png",
+		"another image":      at(other.ID, exp, sig),
+		"unknown image":      at("01m7wnsdj83vthhjy68qfe1hke", exp, sig),
+		"later expiry":       at(i.ID, strconv.Itoa(later+1), sig),
+		"other signature":    at(i.ID, exp, sig[:len(sig)-2]+"xx"),
+		"cut signature":      at(i.ID, exp, sig[:20]),
+		"no signature":       at(i.ID, exp, ""),
+		"no expiry":          at(i.ID, "", sig),
+		"expiry with a sign": at(i.ID, "+"+exp, sig),
+		"no query":           "/images/" + i.ID + ".png",
 	} {
 		got := d.get(t, "GET", wrong)
 		assert.Equal(t, http.StatusForbidden, got.Code, name)
 		assert.NotContains(t, got.body, "PIXELS")
 	}
-	for _, none := range []string{
+	for _, wrong := range []string{
 		"/images/", "/images/x", "/images/" + i.ID + ".jpg?" + u.RawQuery, "/images/../" + i.ID + ".png?" + u.RawQuery, "/images/" + strings.ToUpper(i.ID) + ".png?" + u.RawQuery,
 		"/images/" + i.ID + "/metadata?" + u.RawQuery, "/images/" + i.ID + ".png/x/preview?" + u.RawQuery, "/other/" + i.ID + ".png?" + u.RawQuery,
 	} {
-		assert.Equal(t, http.StatusNotFound, d.get(t, "GET", none).Code, none)
+		assert.Equal(t, http.StatusNotFound, d.get(t, "GET", wrong).Code, wrong)
 	}
 	*d.now = d.now.Add(59 * time.Minute)
 	assert.Equal(t, 200, d.get(t, "GET", link).Code)
@@ -198,8 +204,9 @@ func TestLinks_Exact(t *testing.T) {
 	assert.Equal(t, http.StatusGone, d.get(t, "GET", link).Code)
 }
 
-// Links are valid in every process on the library, also in later ones.
+// Links are valid in every process that uses the library, including later ones.
 func TestLinks_OtherProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	first := newDownloads(t, folder)
 	i := save(t, first.library, "x", []byte("one"))
@@ -211,8 +218,9 @@ func TestLinks_OtherProcess(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, elsewhere.get(t, "GET", link).Code, "each library has its own key")
 }
 
-// An authenticated owner needs no link, and sees only their own images.
+// An authenticated owner needs no link, and can access only their own images.
 func TestDownloads_AuthenticatedOwner(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", []byte("one")) // of the owner local
 	for owner, status := range map[string]int{"local": 200, "bob": 404, "": 403} {
@@ -224,6 +232,7 @@ func TestDownloads_AuthenticatedOwner(t *testing.T) {
 // A file that differs from what was saved is never sent, even if it was sent
 // before it changed.
 func TestDownloads_DamagedFile(t *testing.T) {
+	t.Parallel()
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", []byte("hello"))
 	link := d.link(t, i)
@@ -235,7 +244,8 @@ func TestDownloads_DamagedFile(t *testing.T) {
 	got := d.get(t, "GET", link)
 	assert.Equal(t, 500, got.Code)
 	assert.NotContains(t, got.body, "hell")
-	// The same change without a new modification time is found after a while.
+	// The same change with an unchanged modification time is detected when the file
+	// is verified again.
 	require.NoError(t, os.WriteFile(d.library.Path(i), []byte("hello"), 0o600))
 	require.Equal(t, 200, d.get(t, "GET", link).Code)
 	info, err = os.Stat(d.library.Path(i))
@@ -250,7 +260,8 @@ func TestDownloads_DamagedFile(t *testing.T) {
 	assert.Equal(t, 403, d.get(t, "GET", link).Code, "a removed image gets the same response as an unknown one")
 }
 
-// No path opens anything but an image with its correct signature.
+// A response contains an image only if the path names it and the signature is
+// correct.
 func FuzzDownloads(f *testing.F) {
 	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })

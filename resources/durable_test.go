@@ -12,17 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The system calls of the first save in a new library, in their order: new
-// folders are flushed before anything is paid for, the file is flushed before it
-// gets its name, the folder after that, and the row is written last.
+// The first save in a new library makes its system calls in this order: it flushes
+// new folders before the row is reserved, flushes the file before renaming it, then
+// flushes the folder, and writes the saved row last.
 func TestSave_FlushOrder(t *testing.T) {
+	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_ONE_SAVE"); folder != "" {
 		save(t, open(t, folder), "x", []byte("hello"))
 		return
 	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("NOT TESTED: strace is not installed, so the order of flushes is unknown")
+		t.Skip("NOT TESTED: strace is not installed, so the order of flushes cannot be observed")
 	}
 	parent, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
 	folder := filepath.Join(parent, "new", "images")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Entry describes an image to programs: in the structured results of the tools
+// Entry is the JSON description of an image in the structured results of the tools
 // and in the metadata resource. Fields that do not apply are omitted.
 type Entry struct {
 	ID                string          `json:"id"`
@@ -27,7 +27,7 @@ type Entry struct {
 	Quality           string          `json:"quality"`
 	CreatedAt         string          `json:"created_at"`        // RFC 3339
 	CostUSD           float64         `json:"cost_usd"`          // 0 if nothing was charged
-	Sandbox           bool            `json:"sandbox,omitempty"` // drawn by the sandbox, not by Z.AI
+	Sandbox           bool            `json:"sandbox,omitempty"` // made by the sandbox, not by Z.AI
 	RequestID         string          `json:"request_id,omitempty"`
 	ContentFilter     []ContentFilter `json:"content_filter,omitempty"`
 	Error             *Failure        `json:"error,omitempty"`
@@ -44,7 +44,7 @@ const (
 	StatusUnknown Status = "unknown"
 )
 
-// Status returns the status that State and Failure amount to.
+// Status returns the status that follows from State and Failure.
 func (i Image) Status() Status {
 	switch {
 	case i.State == Saved:
@@ -58,20 +58,20 @@ func (i Image) Status() Status {
 	}
 }
 
-// Locator describes how callers reach image files other than through MCP.
+// Locator describes how callers can reach image files outside MCP.
 type Locator struct {
 	Path   bool   // callers share this machine's file system
-	Folder string // the callers' name of the library's folder; "" if it is the same
-	Links  *Links // for downloads over HTTP; nil for none
+	Folder string // the library's folder as callers see it; "" if it has the same path
+	Links  *Links // for downloads over HTTP; nil without them
 }
 
-// path returns the callers' path of an image's file, "" if it has none.
+// path returns the path of an image's file as callers see it, "" if it has none.
 func (o Locator) path(l *Library, i Image) string {
 	if o.Folder == "" || i.Path == "" {
 		return l.Path(i)
 	}
 	name, separator := i.Path, "/"
-	if strings.Contains(o.Folder, `\`) { // a Windows folder, on whatever system this runs
+	if strings.Contains(o.Folder, `\`) { // a Windows folder, even if this program runs elsewhere
 		name, separator = strings.ReplaceAll(name, "/", `\`), `\`
 	}
 	return strings.TrimRight(o.Folder, `/\`) + separator + name

@@ -14,7 +14,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// An image is reserved before it is paid for, saved when it has arrived, and
+// An image is reserved before it is paid for, saved after it was downloaded, and
 // listed from then on.
 func ExampleLibrary() {
 	folder, err := os.MkdirTemp("", "library")

@@ -1,13 +1,13 @@
 package resources
 
-// Parts of making a preview.
+// The steps of making a preview.
 var (
 	Shrink            = shrink
 	ShrinkPNG         = shrinkPNG
 	ErrUnsupportedPNG = errUnsupportedPNG
 )
 
-// SetFreeSpace replaces the query for the free space on the images' disk.
+// SetFreeSpace replaces the function that returns the free space on the images' disk.
 func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.store.free = free }
 
 // SetNetwork makes the library treat its folder as one on a network file system.
@@ -15,7 +15,7 @@ func (l *Library) SetNetwork(kind string) {
 	l.catalog.isNetwork = func(string) (string, bool) { return kind, true }
 }
 
-// SetDriver replaces the driver of database/sql.
+// SetDriver sets the name of the database/sql driver.
 func (l *Library) SetDriver(name string) { l.catalog.driver = name }
 
 // DataSource returns the SQLite URI of a file, for connections that write.

@@ -13,7 +13,7 @@ func fileName(created time.Time, prompt, id, extension string) string {
 }
 
 // slug returns the beginning of a prompt in a form that is safe in a file name.
-// It keeps letters of all scripts and their combining marks, which file systems
+// It keeps the letters and combining marks of all scripts, which file systems
 // accept and people can read.
 func slug(prompt string) string {
 	const maxBytes = 48
@@ -23,7 +23,7 @@ func slug(prompt string) string {
 		isMark := unicode.Is(unicode.M, r) && !unicode.Is(unicode.Variation_Selector, r)
 		switch {
 		case unicode.IsLetter(r), unicode.IsDigit(r):
-		case isMark && b.Len() > 0 && !gap: // belongs to the letter before it
+		case isMark && b.Len() > 0 && !gap: // combines with the letter before it
 		default:
 			gap = b.Len() > 0
 			continue

@@ -9,6 +9,7 @@ import (
 
 // File names contain the words of the prompt in a safe form.
 func TestSave_FileName(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	for prompt, want := range map[string]string{
 		"A cute, little kitten!":    "a-cute-little-kitten",

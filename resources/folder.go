@@ -76,7 +76,7 @@ func makeFolder(dir string) error {
 	for _, name := range changed {
 		root, err := os.OpenRoot(name)
 		if err != nil {
-			continue // this user may write there, but not read
+			continue // this user may write to it, but not read it
 		}
 		if err := errors.Join(syncDir(root, "."), root.Close()); err != nil {
 			return err
@@ -106,9 +106,9 @@ func (s *store) checkFolder() error {
 	return nil
 }
 
-// makeDir creates a folder of the store and makes it durable. It does so once
-// per process even for an existing folder, which another process may have
-// created and not flushed before it died.
+// makeDir creates a folder of the store and makes it durable. Once per process it
+// also flushes an existing folder, because another process may have created it and
+// died before flushing it.
 func (s *store) makeDir(root *os.Root, dir string) error {
 	s.mu.Lock()
 	done := s.synced[dir]
@@ -133,10 +133,9 @@ func (s *store) makeDir(root *os.Root, dir string) error {
 }
 
 const (
-	// tempPrefix begins the names of files that are being written.
+	// tempPrefix is the prefix of the names of files that are being written.
 	tempPrefix = ".tmp-"
-	// staleTempAge is the age from which no process writes to a temporary file
-	// any more.
+	// staleTempAge is the age at which a temporary file counts as abandoned.
 	staleTempAge = time.Hour
 )
 

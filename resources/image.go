@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// State is how far an image has come.
+// State is the stage that an image has reached.
 type State string
 
 // The states in their usual order.
@@ -13,13 +13,13 @@ const (
 	Queued    State = "queued"    // reserved; nothing was sent
 	Submitted State = "submitted" // the request may have been sent
 	Answered  State = "answered"  // generated and billed; the link is known
-	Saved     State = "saved"     // file and row are durable
+	Saved     State = "saved"     // the file and the row are on disk
 	Failed    State = "failed"    // there is no image; billed only if Charged
 	Unknown   State = "unknown"   // may have been billed; the request is not repeated
-	Removed   State = "removed"   // deleted by the user; the row keeps what it cost
+	Removed   State = "removed"   // deleted by the user; the row keeps its cost
 )
 
-// Image is one image and everything that the catalog records of it.
+// Image is one image with everything that the catalog records about it.
 type Image struct {
 	ID        string // ULID, 26 characters, lower case
 	CallID    string // the call that requested it; images of one call share it
@@ -44,13 +44,13 @@ type Image struct {
 
 	Failure *Failure // why it is not saved
 
-	UpstreamAnswer string // an API response that was not understood; without the key, at most 4 KB
+	UpstreamAnswer string // an API response that could not be interpreted; without the key, at most 4 KB
 
 	Delivered bool // a caller received the image or its failure
 }
 
-// ContentFilter is one finding of the vendor's content filter. Level 0 is the
-// most severe and 3 the least.
+// ContentFilter is one result of the vendor's content filter. Level 0 is the most
+// severe and level 3 the least severe.
 type ContentFilter struct {
 	Role  string `json:"role"`
 	Level int    `json:"level"`
@@ -72,7 +72,7 @@ func (i Image) Working() bool {
 	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
 }
 
-// Recoverable reports whether an image that is not saved may still become so.
+// Recoverable reports whether the image is not saved yet, but still may be.
 func (i Image) Recoverable() bool {
 	switch i.State {
 	case Queued, Submitted:
@@ -97,8 +97,8 @@ var (
 	// ErrSettled means that an update was not written because the row has newer
 	// data: the image is saved or removed, has a link, or belongs to another
 	// process.
-	ErrSettled = errors.New("the image is settled")
-	// ErrWorking means that an image is still being generated.
+	ErrSettled = errors.New("the catalog has newer data about the image")
+	// ErrWorking means that an image is still being generated or downloaded.
 	ErrWorking = errors.New("the image is still being made")
 	// ErrCorrupt means that a file differs from what was saved.
 	ErrCorrupt = errors.New("the image file was changed or damaged")

@@ -30,7 +30,7 @@ const (
 // final period.
 type KindInfo struct {
 	Kind      Kind
-	Retryable bool // whether the same call may succeed later, unless a failure says otherwise
+	Retryable bool // whether the same call may succeed later; the default of Failure.Retryable
 	Meaning   string
 	Remedy    string
 }
@@ -73,13 +73,13 @@ func Kinds() []KindInfo {
 	}
 }
 
-// Retryable reports whether a failure of this kind may succeed later, unless the
-// failure says otherwise.
+// Retryable reports whether a call that failed with this kind may succeed later. It
+// is the default of Failure.Retryable.
 func (k Kind) Retryable() bool {
 	return slices.ContainsFunc(Kinds(), func(info KindInfo) bool { return info.Kind == k && info.Retryable })
 }
 
-// Sentences of failures that have more than one origin.
+// Texts that failures of different origins share.
 const (
 	MessageFileChanged = "The image's file was changed, damaged or removed after it was saved."
 	HintNotCharged     = "Nothing was charged; call again if the image is still wanted."

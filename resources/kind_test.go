@@ -8,7 +8,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// The kinds are a contract with callers; each is described to users once.
+// The kinds are a contract with callers, and each has one description for users.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	retryable := map[resources.Kind]bool{
@@ -26,7 +26,7 @@ func TestKinds(t *testing.T) {
 		assert.Equal(t, want, info.Kind.Retryable(), info.Kind)
 		assert.Regexp(t, `^[A-Z].*[^.]$`, info.Meaning)
 		assert.Regexp(t, `^[A-Z].*[^.]$`, info.Remedy)
-		assert.NotContains(t, info.Meaning+info.Remedy, "|", "it is a cell of a table")
+		assert.NotContains(t, info.Meaning+info.Remedy, "|", "both are cells of a Markdown table")
 	}
 	assert.Empty(t, retryable)
 }

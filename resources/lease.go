@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Lease names the process that owns a row, and the time at which that ends
-// unless it is renewed. Other processes can then claim the row.
+// Lease makes a process the owner of a row until a time. After that time, other
+// processes can claim the row unless the lease was renewed.
 type Lease struct {
 	Process string
 	Until   time.Time
-	Sandbox bool // the process uses the sandbox; it claims sandbox rows, others claim only real ones
+	Sandbox bool // the process uses the sandbox: it claims only sandbox images, and other processes only real ones
 }
 
 const (
 	// openRows matches the rows that a process may still work on. The partial
-	// index images_open has the same condition, word for word.
+	// index images_open has exactly this condition, so that SQLite can use it.
 	openRows = `(state IN ('queued', 'submitted', 'answered') OR state='unknown' AND task_id<>'')`
 	// recoverableRows matches the open rows that may still become an image.
 	recoverableRows = openRows + ` AND NOT (state='answered' AND upstream_url='' AND failure<>'')`
 )
 
-// Claim gives the lease's process the rows that no process works on, and returns
-// them: the oldest ones, at most limit. Rows whose next attempt is not due are
-// left out unless early is set.
+// Claim leases recoverable images that no live process works on to the lease's
+// process, and returns them: the oldest ones, at most limit. Images whose next
+// attempt is not due are left out unless early is set.
 func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool) ([]Image, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	alive, err := l.livingProcesses(ctx, lease)
+	alive, err := l.liveProcesses(ctx, lease)
 	if err != nil {
 		return nil, l.catalog.storageError("claiming rows", err)
 	}
@@ -39,7 +39,7 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 		due = recoverableRows + ` AND sandbox=? AND (lease_until_ms<? OR lease_owner='') AND lease_owner NOT IN (SELECT value FROM json_each(?))`
 	}
 	now := l.now().UnixMilli()
-	// The first query needs no write lock, and nearly always finds nothing. The
+	// This query needs no write lock, and nearly always finds nothing. The
 	// plus in ORDER BY keeps SQLite from scanning the primary key.
 	ids, err := scanColumn[string](db.lookup.QueryContext(ctx, `SELECT id FROM images WHERE `+due+` ORDER BY +id LIMIT ?`, lease.Sandbox, now, alive, limit))
 	if err != nil || len(ids) == 0 {
@@ -49,10 +49,10 @@ func (l *Library) Claim(ctx context.Context, lease Lease, limit int, early bool)
 	return list, l.catalog.storageError("claiming rows", err)
 }
 
-// ClaimOne gives the lease's process one row, unless another process works on it.
-// ok is false if there is nothing to claim.
+// ClaimOne leases one image to the lease's process. ok is false if the image cannot
+// be recovered or another process works on it.
 func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image, ok bool, err error) {
-	alive, err := l.livingProcesses(ctx, lease)
+	alive, err := l.liveProcesses(ctx, lease)
 	if err != nil {
 		return Image{}, false, l.catalog.storageError("claiming row "+id, err)
 	}
@@ -65,8 +65,8 @@ func (l *Library) ClaimOne(ctx context.Context, id string, lease Lease) (i Image
 	return list[0], true, nil
 }
 
-// claim gives rows to a process. From then on they count as being worked on: their
-// failure is cleared, and unknown becomes submitted.
+// claim leases the rows that match where to a process. It clears their failure and
+// changes state unknown to submitted, so that they count as in progress.
 func (l *Library) claim(ctx context.Context, where string, lease Lease, arguments ...any) ([]Image, error) {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
@@ -83,10 +83,10 @@ func (l *Library) claim(ctx context.Context, where string, lease Lease, argument
 	return scanImages(rows)
 }
 
-// livingProcesses returns, as a JSON list, the other processes that own open
-// rows and are known to be alive. It ends the leases of processes that are known
-// to be dead. For all others only their leases count.
-func (l *Library) livingProcesses(ctx context.Context, lease Lease) (alive string, err error) {
+// liveProcesses returns, as a JSON list, the other processes that own open rows,
+// are alive, and renew their leases. It ends the leases of dead processes. If the
+// state of a process is unknown, only its leases count.
+func (l *Library) liveProcesses(ctx context.Context, lease Lease) (alive string, err error) {
 	leases, err := l.lastLeases(ctx, lease.Process)
 	if err != nil {
 		return "", err
@@ -147,11 +147,11 @@ func (l *Library) releaseLeases(ctx context.Context, process string) error {
 	return err
 }
 
-// holdLock takes the lock that shows other processes that this one is alive. If
-// it fails, only leases count.
+// holdLock takes the lock by which other processes detect that this one is alive.
+// If it fails, only leases count.
 func (l *Library) holdLock(ctx context.Context, process string) {
 	if err := l.catalog.liveness.hold(process, l.now()); err != nil {
-		l.log.DebugContext(ctx, "failed to lock the file of this process; only its leases count", "error", err)
+		l.log.DebugContext(ctx, "failed to lock the lock file of this process; other processes rely on its leases", "error", err)
 	}
 }
 
@@ -170,8 +170,8 @@ func (l *Library) Renew(ctx context.Context, lease Lease, ids []string) error {
 	return l.catalog.storageError("renewing leases", err)
 }
 
-// Park ends the lease of a process on a row. Claim returns the row again from
-// the given time on, or at once if it is zero.
+// Park ends the lease of a process on a row. The row can be claimed again after
+// until, or at once if until is zero.
 func (l *Library) Park(ctx context.Context, id, process string, until time.Time) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
@@ -181,8 +181,8 @@ func (l *Library) Park(ctx context.Context, id, process string, until time.Time)
 	return l.catalog.storageError("parking row "+id, err)
 }
 
-// NextClaim returns when the next row of another process can be claimed, or the
-// zero time if there is none.
+// NextClaim returns the earliest time at which a row that the lease's process does
+// not own can be claimed, or the zero time if there is no such row.
 func (l *Library) NextClaim(ctx context.Context, lease Lease) (time.Time, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A claim takes no write lock if nothing is due.
+// Claim takes no write lock if no image is due.
 func TestClaim_NothingDue(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "x", []byte("x"))

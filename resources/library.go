@@ -45,7 +45,7 @@ type Library struct {
 	idTime  uint64 // of the newest id, Unix milliseconds
 }
 
-// New returns a library. It touches no file.
+// New returns a library. It does not access the disk.
 func New(o Options) *Library {
 	if o.Catalog == "" {
 		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
@@ -92,11 +92,10 @@ func (l *Library) Record(ctx context.Context, i Image) error {
 	return l.catalog.update(ctx, i, l.now(), condition{})
 }
 
-// RecordIf is like Record, but writes only if the row is still in the state was
-// and owned by the lease's process, and extends the lease. It fails with
-// ErrSettled otherwise.
-func (l *Library) RecordIf(ctx context.Context, i Image, was State, lease Lease) error {
-	return l.catalog.update(ctx, i, l.now(), condition{was, lease.Process, lease.Until})
+// RecordIf is like Record, but fails with ErrSettled unless the row is still in
+// state from and owned by the lease's process. It also extends the lease.
+func (l *Library) RecordIf(ctx context.Context, i Image, from State, lease Lease) error {
+	return l.catalog.update(ctx, i, l.now(), condition{from, lease.Process, lease.Until})
 }
 
 // Content is an image file to be saved.
@@ -107,8 +106,9 @@ type Content struct {
 }
 
 // Save durably writes the file and then the row, so that a row in state Saved
-// always has its file. Errors of the content's reader are returned unchanged;
-// all others match ErrStorage.
+// always has its file. Errors of the content's reader are returned unchanged. Save
+// fails with ErrNotFound if the image was removed meanwhile; errors of the disk or
+// the catalog match ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
 	sha, size, err := l.store.save(name, c)
@@ -125,19 +125,19 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	return i, err
 }
 
-// resolveSettled deletes the file of an image that was removed, or saved by
-// another process under another name, while it was being saved here. It returns
-// the image as it is in the catalog.
+// resolveSettled handles an image that was removed or saved by another process
+// while this one was saving it. It deletes the new file unless the catalog refers
+// to it, and returns the image in the catalog.
 func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
 	current, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return i, errors.Join(err, l.store.remove(i.Path))
-	case err == nil && current.State != Saved: // the other process's file is missing already
+	case err == nil && current.State != Saved: // the other process's file went missing: use this one
 		return i, l.Record(ctx, i)
 	case err == nil && current.Path != i.Path:
 		return current, l.store.remove(i.Path)
-	default: // in doubt the file stays
+	default: // the catalog refers to the file, or could not be read
 		return current, err
 	}
 }
@@ -151,8 +151,8 @@ func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 }
 
 // List returns a page of saved images, newest first, whose prompt contains
-// every word of query. cursor is "" for the first page and otherwise the next of
-// the page before; next is "" on the last page.
+// every word of query. cursor is "" for the first page, and next of the previous
+// page otherwise; next is "" on the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
 	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1, Saved)
 	if err != nil || len(page) <= limit {
@@ -204,11 +204,11 @@ func (l *Library) Path(i Image) string {
 	return l.store.path(i.Path)
 }
 
-// Remove deletes an image: first its row becomes Removed, then the files are
-// deleted, so that no row refers to a missing file. The cost still counts. It
-// fails with ErrWorking for an image that is being generated.
+// Remove deletes an image: it first changes the row to Removed and then deletes the
+// files, so that no row refers to a missing file. The cost still counts as spent.
+// Remove fails with ErrWorking if the image is still being generated.
 func (l *Library) Remove(ctx context.Context, owner, id string) error {
-	const longestWork = time.Hour // after that, an image that is still Working was abandoned
+	const longestWork = time.Hour // an older image that is still Working was abandoned
 	i, err := l.Image(ctx, owner, id)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ import (
 // A saved image has the exact bytes, the documented path and modes, and is visible
 // to other processes and to its owner only.
 func TestSave(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	_, err := os.Stat(folder)
@@ -62,11 +63,12 @@ func TestSave(t *testing.T) {
 
 // Read fails for a file that differs from what was saved.
 func TestRead_DamagedFile(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func(path string) error{
 		"one bit": func(p string) error { return os.WriteFile(p, []byte("hellp"), 0o600) },
 		"shorter": func(p string) error { return os.Truncate(p, 2) },
 		"longer":  func(p string) error { return os.WriteFile(p, []byte("hello!"), 0o600) },
-		"gone":    os.Remove,
+		"missing": os.Remove,
 	} {
 		l := open(t, t.TempDir())
 		i := save(t, l, "x", []byte("hello"))
@@ -76,8 +78,9 @@ func TestRead_DamagedFile(t *testing.T) {
 	}
 }
 
-// Symbolic links are not followed, neither for reading nor for saving.
+// Neither reading nor saving follows symbolic links.
 func TestLibrary_SymbolicLinks(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", []byte("hello"))
 	outside := filepath.Join(t.TempDir(), "secret")
@@ -87,14 +90,14 @@ func TestLibrary_SymbolicLinks(t *testing.T) {
 	_, err := l.Read(t.Context(), i)
 	require.Error(t, err)
 
-	// A link to a file inside is not followed either.
+	// A link to a file inside the folder is not followed either.
 	other := save(t, l, "y", []byte("hello"))
 	require.NoError(t, os.Remove(l.Path(i)))
 	require.NoError(t, os.Symlink(filepath.Base(other.Path), l.Path(i)))
 	_, err = l.Read(t.Context(), i)
 	require.ErrorContains(t, err, "not a regular file")
 
-	// A linked folder does not lead a new image outside.
+	// A new image is not saved through a linked folder.
 	elsewhere := t.TempDir()
 	folder := t.TempDir()
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(folder, time.Now().UTC().Format("2006"))))
@@ -106,8 +109,9 @@ func TestLibrary_SymbolicLinks(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// If the source of an image fails, its error is returned and no file stays.
-func TestSave_SourceFails(t *testing.T) {
+// If the content's reader fails, Save returns its error and leaves no file.
+func TestSave_ReaderError(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	broken := errors.New("connection lost")
@@ -125,8 +129,9 @@ func TestSave_SourceFails(t *testing.T) {
 	}))
 }
 
-// Old temporary files of dead processes are removed, new ones stay.
-func TestSave_SweepsTemporaryFiles(t *testing.T) {
+// Save removes old temporary files of dead processes and keeps new ones.
+func TestSave_StaleTemporaryFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	day := filepath.Join(folder, time.Now().UTC().Format("2006/01/02"))
 	require.NoError(t, os.MkdirAll(day, 0o755))
@@ -144,6 +149,7 @@ func TestSave_SweepsTemporaryFiles(t *testing.T) {
 // Pages list every saved image once, newest first, and special characters in a
 // query are literal.
 func TestList_Pages(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	var want []string
 	for n := range 25 {
@@ -177,8 +183,9 @@ func TestList_Pages(t *testing.T) {
 	assert.Empty(t, found)
 }
 
-// A removed image is gone, with its file and preview; its cost stays.
+// Remove deletes an image with its file and preview, but its cost still counts.
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := save(t, l, "x", pngPhoto(t, 64, 48))
 	_, err := l.Preview(t.Context(), i)
@@ -196,9 +203,10 @@ func TestRemove(t *testing.T) {
 	assert.Empty(t, list)
 }
 
-// Remove blanks an API response that was not understood: it may contain the prompt
-// and a link to the image.
+// Remove clears an API response that could not be interpreted, because it may contain
+// the prompt and a link to the image.
 func TestRemove_UpstreamAnswer(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := reserve(t, l, "a secret plan")
@@ -211,8 +219,9 @@ func TestRemove_UpstreamAnswer(t *testing.T) {
 	assert.Empty(t, kept)
 }
 
-// An image that is saved while it is removed leaves no file.
-func TestRemove_BesideSave(t *testing.T) {
+// An image that is removed while it is being saved leaves no file.
+func TestRemove_DuringSave(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l, other := open(t, folder), open(t, folder)
 	for range 60 {
@@ -234,13 +243,14 @@ func TestRemove_BesideSave(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// An image that another process saved and found missing again, while it was being
-// saved here, keeps the file that was saved here.
-func TestSave_FoundMissingMeanwhile(t *testing.T) {
+// While one process saves an image, another has saved it too and then found its own
+// file missing. The image keeps the file of the first process.
+func TestSave_ResetByOtherProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l, other := open(t, folder), open(t, folder)
-	l.SetDriver("sqlite-recorder")
-	recorder := statements()
+	recorder := newRecorder(t)
+	l.SetDriver(recorder.name)
 	i := reserve(t, l, "x") // without a link
 	content := func(extension string) resources.Content {
 		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
@@ -253,8 +263,8 @@ func TestSave_FoundMissingMeanwhile(t *testing.T) {
 		done      string
 		repairErr error
 	)
-	recorder.intercept(t, func(statement string) {
-		if strings.Contains(statement, "SELECT EXISTS") { // after the row turned out to be saved
+	recorder.intercept(func(statement string) {
+		if strings.Contains(statement, "SELECT EXISTS") { // the update has found the row saved
 			once.Do(func() {
 				problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
 				done, repairErr = other.Repair(context.Background(), problem)
@@ -270,8 +280,9 @@ func TestSave_FoundMissingMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Several hosts start one server each, all on one folder.
+// Two processes can save images in one folder at the same time.
 func TestLibrary_TwoProcesses(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("ZAI_TEST_SAVER") != "" {
 		saveMany(t, os.Getenv("ZAI_TEST_SAVER"))
 		return
@@ -288,7 +299,7 @@ func TestLibrary_TwoProcesses(t *testing.T) {
 	l := open(t, folder)
 	images, _, err := l.List(t.Context(), "local", "", "", 1000)
 	require.NoError(t, err)
-	require.Len(t, images, 160)
+	require.Len(t, images, 80)
 	for _, i := range images {
 		b, err := l.Read(t.Context(), i)
 		require.NoError(t, err)
@@ -296,7 +307,7 @@ func TestLibrary_TwoProcesses(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
 	require.NoError(t, err)
-	assert.Len(t, files, 160)
+	assert.Len(t, files, 80)
 }
 
 func saveMany(t *testing.T, folder string) {
@@ -304,7 +315,7 @@ func saveMany(t *testing.T, folder string) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
-			for n := range 10 {
+			for n := range 5 {
 				prompt := fmt.Sprintf("%d %d %d", os.Getpid(), worker, n)
 				save(t, l, prompt, []byte(prompt))
 			}
@@ -313,8 +324,9 @@ func saveMany(t *testing.T, folder string) {
 	all.Wait()
 }
 
-// Record adds an image that the catalog does not contain, because it was replaced.
+// Record adds an image that is missing because the catalog was replaced.
 func TestRecord_UnknownImage(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := reserve(t, open(t, t.TempDir()), "x")
 	i.State, i.UpstreamURL = resources.Answered, "https://images.example/x.png"
@@ -328,8 +340,9 @@ func TestRecord_UnknownImage(t *testing.T) {
 	require.NoError(t, l.Record(t.Context(), removed))
 }
 
-// Ids sort in the order in which they were made, even if the clock is set back.
+// Ids sort in the order of their creation, even if the clock is set back.
 func TestNewID_ClockSetBack(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()

@@ -20,10 +20,11 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// The client and the library have their own limits of dimensions, so that neither
-// package imports the other. This test holds them equal: what the client accepts
-// can be decoded, and what it refuses cannot.
+// The client and the library have separate limits for dimensions, so that neither
+// package imports the other. The limits are equal: the library decodes the images
+// that the client accepts and refuses the others.
 func TestLimits_DimensionsSameAsClient(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	accepted := 0
 	for _, size := range [][2]uint32{
@@ -33,7 +34,7 @@ func TestLimits_DimensionsSameAsClient(t *testing.T) {
 		for _, colors := range []byte{rgb, rgba} {
 			header := pngHeader(size[0], size[1], colors)
 			_, clientErr := zai.OpenImage(bytes.NewReader(append(header, pngChunk("IDAT", nil)...)))
-			// Without pixels, decoding fails in any case; the question is how.
+			// The file has no pixels, so decoding always fails; the error shows the reason.
 			_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", header, int(size[0]), int(size[1])))
 			require.ErrorIs(t, err, resources.ErrCorrupt)
 			refused := strings.Contains(err.Error(), "pixels are too many") || strings.Contains(err.Error(), "dimension overflow")
@@ -49,6 +50,7 @@ func TestLimits_DimensionsSameAsClient(t *testing.T) {
 // Every format that the client accepts can be saved, previewed, recognized by
 // Check, and restored by Reindex with the same type.
 func TestLimits_FormatsSameAsClient(t *testing.T) {
+	t.Parallel()
 	img := image.NewGray(image.Rect(0, 0, 1, 1))
 	var asPNG, asJPEG, asGIF bytes.Buffer
 	require.NoError(t, errors.Join(png.Encode(&asPNG, img), jpeg.Encode(&asJPEG, img, nil), gif.Encode(&asGIF, img, nil)))
@@ -56,6 +58,7 @@ func TestLimits_FormatsSameAsClient(t *testing.T) {
 	require.NoError(t, err)
 	for name, file := range map[string][]byte{"PNG": asPNG.Bytes(), "JPEG": asJPEG.Bytes(), "GIF": asGIF.Bytes(), "WebP": asWebP} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			content, err := zai.OpenImage(bytes.NewReader(file))
 			require.NoError(t, err)
 			folder := t.TempDir()
@@ -75,7 +78,7 @@ func TestLimits_FormatsSameAsClient(t *testing.T) {
 			l = open(t, folder)
 			report, err := l.Check(t.Context(), true, nil)
 			require.NoError(t, err)
-			assert.Equal(t, map[resources.ProblemKind][]string{resources.Orphan: {i.ID}}, found(report), "its name is one of the library's")
+			assert.Equal(t, map[resources.ProblemKind][]string{resources.Orphan: {i.ID}}, found(report), "the file name is recognized")
 			_, err = l.Reindex(t.Context(), "local", nil)
 			require.NoError(t, err)
 			restored, err := l.Image(t.Context(), "local", i.ID)

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Links makes and checks signed download links. A link grants access to one
-// image without other authentication, so it carries an expiry time and a
-// signature over both. Links is safe for concurrent use.
+// Links creates and verifies signed download links. A link grants access to one
+// image without other authentication, so it carries an expiry time and a signature
+// of owner, image and expiry time. Links is safe for concurrent use.
 type Links struct {
 	library  *Library
 	base     string
@@ -27,8 +27,8 @@ type Links struct {
 }
 
 // NewLinks returns Links to the images of a library. base is the URL of the
-// server that serves Downloads, without a slash at the end; each link is valid
-// for lifetime.
+// server that serves Downloads, without a trailing slash; each link is valid for
+// lifetime.
 func NewLinks(library *Library, base string, lifetime time.Duration) *Links {
 	return &Links{library: library, base: base, lifetime: lifetime}
 }
@@ -63,7 +63,7 @@ func (l *Links) signature(ctx context.Context, owner, id, exp string) (string, e
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
-	// Lengths come first, so that no two triples have the same text.
+	// The lengths make the text unambiguous: no other triple has the same text.
 	fmt.Fprintf(mac, "%d %s %d %s %d %s", len(owner), owner, len(id), id, len(exp), exp)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }

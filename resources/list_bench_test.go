@@ -13,7 +13,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// fill adds n saved rows without files.
+// fill adds the rows of n saved images without files.
 func fill(t testing.TB, folder string, n int) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(folder, ".catalog.db"))

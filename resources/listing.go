@@ -22,8 +22,8 @@ type listing struct {
 	unreadable []string          // folders of images that this user may not read
 }
 
-// list walks the folder. It skips unreadable folders of others, such as
-// lost+found.
+// list walks the folder. It skips unreadable folders that are not the library's,
+// such as lost+found.
 func (s *store) list() (listing, error) {
 	root, err := s.open()
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *store) list() (listing, error) {
 		hidden := strings.HasPrefix(base, ".") && name != "."
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // it was deleted during the walk
+			return nil // deleted during the walk
 		case err != nil && name == ".":
 			return err
 		case err != nil:

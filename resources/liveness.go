@@ -11,27 +11,27 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// liveness shows other processes of this machine that a process is alive: it
-// holds a lock on a file with its name, which the operating system releases
-// when the process ends in any way. For processes without such a file, other
-// code falls back to leases.
+// liveness detects whether other processes on this machine are alive. Each process
+// holds a lock on a file with its name, which the operating system releases however
+// the process ends. For processes without such a file, only their leases count.
 type liveness struct {
 	dir string // of the lock files; "" where locks are not reliable
 
 	mu       sync.Mutex
 	held     map[string]*flock.Flock
-	observed map[string]observation // of living processes
+	observed map[string]observation // of live processes
 	maxTries int                    // to lock a new file, which another process may be probing
 	swept    bool
 }
 
-// observation is the last lease of a process, and since when it is the last.
+// observation is the end of a process's last lease and the time at which it was
+// first seen.
 type observation struct {
 	leaseUntil int64 // Unix milliseconds
 	since      time.Time
 }
 
-// processName matches the names that are safe as file names.
+// processName matches process names that are safe as file names.
 var processName = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
 func newLiveness(dir string) *liveness {
@@ -40,8 +40,8 @@ func newLiveness(dir string) *liveness {
 
 func (l *liveness) path(process string) string { return filepath.Join(l.dir, process+".lock") }
 
-// hold takes the lock of a process that this program runs as, and keeps it
-// until release.
+// hold takes the lock of this process under the given name and keeps it until
+// release.
 func (l *liveness) hold(process string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,12 +67,12 @@ func (l *liveness) hold(process string, now time.Time) error {
 	return errors.New("the lock file is in use")
 }
 
-// staleLockAge is the age from which the lock file of a dead process is of no
-// use, because its leases have expired.
+// staleLockAge is the age at which the lock file of a dead process is no longer
+// needed, because its leases have expired.
 const staleLockAge = 24 * time.Hour
 
-// sweep removes, once per program, old lock files of dead processes. A process
-// that was killed without open rows is never probed, so its file would stay.
+// sweep removes old lock files of dead processes, once per liveness. A process that
+// was killed without open rows is never probed, so its file would remain.
 func (l *liveness) sweep(now time.Time) {
 	if l.swept {
 		return
@@ -113,7 +113,7 @@ func (l *liveness) disable() {
 	l.dir = ""
 }
 
-// processState is the known state of another process.
+// processState is the result of probing another process.
 type processState int
 
 const (
@@ -136,7 +136,7 @@ func (l *liveness) probe(process string) (state processState, done func()) {
 	lock := flock.New(l.path(process), flock.SetFlag(os.O_RDWR))
 	locked, err := lock.TryLock()
 	switch {
-	case err != nil: // there is no such file
+	case err != nil: // the file does not exist or cannot be opened
 		return stateUnknown, nil
 	case !locked:
 		_ = lock.Close()
@@ -146,8 +146,8 @@ func (l *liveness) probe(process string) (state processState, done func()) {
 }
 
 // stalled reports whether a process that holds its lock may be stopped or hung:
-// its last lease, leaseUntil, did not change for the duration of a lease. The
-// duration is measured with this process's monotonic clock, because the wall
+// the end of its last lease, leaseUntil, has not changed for the duration of a
+// lease. This process's monotonic clock measures the duration, because the wall
 // clock may have been set forward.
 func (l *liveness) stalled(process string, leaseUntil int64, now time.Time, lease time.Duration) bool {
 	l.mu.Lock()
@@ -160,7 +160,7 @@ func (l *liveness) stalled(process string, leaseUntil int64, now time.Time, leas
 	return now.Sub(last.since) >= lease
 }
 
-// release releases all locks that this program holds.
+// release releases all held locks.
 func (l *liveness) release() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,9 +175,9 @@ func (l *liveness) release() error {
 
 // removeLock deletes a lock file and releases its lock.
 func removeLock(lock *flock.Flock) error {
-	early := os.Remove(lock.Path())
+	removeErr := os.Remove(lock.Path())
 	err := lock.Close()
-	if early != nil { // Windows cannot delete an open file
+	if removeErr != nil { // Windows cannot delete an open file
 		_ = os.Remove(lock.Path()) // the folder may be gone
 	}
 	return err

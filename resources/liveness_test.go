@@ -14,9 +14,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// The work of a killed process can be claimed at once, although its lease lasts for
-// an hour.
+// The images of a killed process can be claimed at once, although its lease is valid
+// for another hour.
 func TestClaim_ProcessKilled(t *testing.T) {
+	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
 		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
@@ -33,7 +34,7 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	require.Equal(t, "reserved\n", line)
 
 	l := open(t, folder)
-	lease := resources.Lease{Process: "heir", Until: time.Now().Add(time.Minute)}
+	lease := resources.Lease{Process: "other", Until: time.Now().Add(time.Minute)}
 	list, err := l.Claim(t.Context(), lease, 10, true)
 	require.NoError(t, err)
 	assert.Empty(t, list, "the process is alive")
@@ -47,9 +48,11 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// A clock that is set forward takes no work from a living process. A process that
-// does not renew its leases for the duration of a lease loses its work.
+// Setting a clock forward does not make the images of a live process claimable. They
+// become claimable if the process does not renew its leases for the duration of a
+// lease.
 func TestClaim_ClockSetForward(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	alive := open(t, folder)
 	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
@@ -64,15 +67,17 @@ func TestClaim_ClockSetForward(t *testing.T) {
 	assert.Zero(t, claim())
 	now = now.Add(20 * time.Second)
 	require.NoError(t, alive.Renew(t.Context(), resources.Lease{Process: "alive", Until: time.Now().Add(40 * time.Second)}, []string{i.ID}))
-	assert.Zero(t, claim(), "it renewed its lease by its own clock")
+	assert.Zero(t, claim(), "the process renewed its lease by its own clock")
 	now = now.Add(20 * time.Second)
 	assert.Zero(t, claim())
 	now = now.Add(20 * time.Second)
-	assert.Equal(t, 1, claim(), "it renewed nothing for the duration of a lease")
+	assert.Equal(t, 1, claim(), "the process did not renew its lease for the duration of a lease")
 }
 
-// For a process without a lock file, such as one on another machine, leases count.
+// For a process without a lock file, such as one on another machine, only its leases
+// count.
 func TestClaim_UnknownProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	other := open(t, folder)
 	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
@@ -85,15 +90,16 @@ func TestClaim_UnknownProcess(t *testing.T) {
 		want int
 	}{{0, 0}, {2 * time.Minute, 1}} {
 		now = time.Now().Add(tt.at)
-		list, err := l.Claim(t.Context(), resources.Lease{Process: "heir", Until: now.Add(time.Minute)}, 10, false)
+		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(time.Minute)}, 10, false)
 		require.NoError(t, err)
 		assert.Len(t, list, tt.want)
 	}
 }
 
-// Old lock files of processes that were killed without open work are removed. Those
-// of living processes, and new ones, stay.
+// Old lock files of processes that were killed without open images are removed. New
+// lock files and those of live processes are kept.
 func TestLiveness_StaleLockFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	processes := filepath.Join(folder, ".processes")
 	reserveFor(t, open(t, folder), "alive", time.Now().Add(time.Hour))
@@ -114,7 +120,8 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 }
 
 // Close removes the lock file of the process.
-func TestLibrary_CloseReleasesLock(t *testing.T) {
+func TestClose_LockFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	reserveFor(t, l, "one", time.Now().Add(time.Hour))

@@ -19,13 +19,13 @@ const PageSize = 50
 // ErrBadCursor means that a client sent a cursor that the server did not issue.
 var ErrBadCursor = errors.New("unknown cursor")
 
-// MCP presents a library as MCP resources. Lists and reads come straight from
-// the catalog, so a hundred thousand images cost a page and not memory.
+// MCP presents a library as MCP resources. Lists and reads query the catalog page by
+// page, so the memory they use does not depend on the number of images.
 type MCP struct {
 	Library *Library
 	Models  []byte // JSON of zai-image://models
-	// MaxMessage is the largest message that the transport carries, in bytes; 0
-	// for no limit. An image that does not fit is re-encoded as JPEG.
+	// MaxMessage is the transport's limit for a message in bytes; 0 for no limit. An
+	// image that does not fit is re-encoded as JPEG.
 	MaxMessage int
 	Locator    Locator // how callers reach files outside MCP
 }
@@ -41,9 +41,9 @@ func (m *MCP) Templates() []mcp.ResourceTemplate {
 	}
 }
 
-// ListPage returns a page of an owner's images, newest first. The models follow
-// the oldest image, on a page of their own if the last one is full. It fails
-// with ErrBadCursor or ErrStorage.
+// ListPage returns a page of an owner's images, newest first. The resource ModelsURI
+// follows the oldest image, on an extra page if the last page is full. ListPage
+// fails with ErrBadCursor or ErrStorage.
 func (m *MCP) ListPage(ctx context.Context, owner, cursor string) (mcp.ListResourcesResult, error) {
 	var result mcp.ListResourcesResult
 	if err := m.Library.Ready(ctx); err != nil {
@@ -79,7 +79,7 @@ func modelsResource() mcp.Resource {
 
 const cursorPrefix = "before "
 
-// encodeCursor returns the opaque form of an image id; both may be empty.
+// encodeCursor returns the cursor for the images older than an id, or "" for "".
 func encodeCursor(id string) string {
 	if id == "" {
 		return ""
@@ -99,7 +99,7 @@ func decodeCursor(cursor string) (id string, ok bool) {
 	return id, ok && ValidID(id)
 }
 
-// resourceOf describes an image in lists.
+// resourceOf returns the entry of an image in a list.
 func resourceOf(i Image) mcp.Resource {
 	size := i.Bytes
 	description := fmt.Sprintf("%dx%d, %s, %s", i.Width, i.Height, i.Model, i.CreatedAt.Format(time.DateTime))
@@ -114,7 +114,7 @@ func resourceOf(i Image) mcp.Resource {
 }
 
 // Read returns the contents of one of an owner's resources. It fails with
-// ErrNotFound if there is none, or if the image is not saved.
+// ErrNotFound if the resource does not exist or its image is not saved.
 func (m *MCP) Read(ctx context.Context, owner, uri string) ([]mcp.ResourceContents, error) {
 	if uri == ModelsURI {
 		return []mcp.ResourceContents{mcp.TextResourceContents{URI: ModelsURI, MIMEType: "application/json", Text: string(m.Models)}}, nil
@@ -139,7 +139,7 @@ func (m *MCP) Read(ctx context.Context, owner, uri string) ([]mcp.ResourceConten
 }
 
 func (m *MCP) readOriginal(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
-	const envelope = 16 << 10 // bytes around the image
+	const envelope = 16 << 10 // bytes of the message besides the image
 	if room := (m.MaxMessage - envelope) / 4 * 3; m.MaxMessage > 0 && i.Bytes > int64(room) {
 		return m.reencoded(ctx, i, room)
 	}
@@ -150,8 +150,8 @@ func (m *MCP) readOriginal(ctx context.Context, i Image) ([]mcp.ResourceContents
 	return []mcp.ResourceContents{blob(URI(i.ID, Original), i.MIMEType, b)}, nil
 }
 
-// reencoded returns a JPEG in place of a file that is too large, marked as such
-// for programs and for readers.
+// reencoded returns a JPEG copy in place of a file that is too large. _meta marks it
+// as a copy for programs, and a text does so for readers.
 func (m *MCP) reencoded(ctx context.Context, i Image, room int) ([]mcp.ResourceContents, error) {
 	b, err := m.Library.Reencode(ctx, i, room)
 	if err != nil {
@@ -195,24 +195,26 @@ func (m *MCP) readMetadata(ctx context.Context, i Image) ([]mcp.ResourceContents
 	return []mcp.ResourceContents{mcp.TextResourceContents{URI: URI(i.ID, Metadata), MIMEType: "application/json", Text: string(text)}}, nil
 }
 
-// Complete completes the {id} of the templates with the newest of an owner's
-// images whose id begins as typed. Anything else has no completions.
+// Complete returns the ids of an owner's newest saved images that begin with the
+// typed text, for the {id} of a template. Other arguments have no completions.
 func (m *MCP) Complete(ctx context.Context, owner, uri string, argument mcp.CompleteArgument) (mcp.Completion, error) {
 	none := mcp.Completion{Values: []string{}}
 	if argument.Name != "id" || uri != imagesURI+"{id}" && uri != imagesURI+"{id}/preview" && uri != imagesURI+"{id}/metadata" {
 		return none, nil
 	}
-	const most = 100 // the protocol's limit
-	ids, err := m.Library.catalog.idsWithPrefix(ctx, owner, argument.Value, most+1)
+	const limit = 100 // of the protocol
+	ids, err := m.Library.catalog.idsWithPrefix(ctx, owner, argument.Value, limit+1)
 	if err != nil {
 		return none, err
 	}
 	if len(ids) == 0 {
 		return none, nil
 	}
-	return mcp.Completion{Values: ids[:min(len(ids), most)], HasMore: len(ids) > most}, nil
+	return mcp.Completion{Values: ids[:min(len(ids), limit)], HasMore: len(ids) > limit}, nil
 }
 
+// clip shortens a text to at most the given number of runes, the last one being an
+// ellipsis.
 func clip(text string, runes int) string {
 	r := []rune(text)
 	if len(r) <= runes {

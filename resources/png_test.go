@@ -18,8 +18,9 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Data after the last row of a PNG is not decompressed.
+// Data after the last row of pixels is not decompressed.
 func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
+	t.Parallel()
 	const width, height, extra = 16, 16, 8 << 20
 	var pixels bytes.Buffer
 	z := zlib.NewWriter(&pixels)
@@ -30,7 +31,7 @@ func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
 	file = append(file, pngChunk("IEND", nil)...)
 	r := bytes.NewReader(file)
 	_, err := resources.ShrinkPNG(r, 512)
-	require.ErrorContains(t, err, "more pixels than rows")
+	require.ErrorContains(t, err, "data after the last row")
 	assert.Greater(t, r.Len(), extra/2, "the rest is not read")
 }
 
@@ -50,25 +51,32 @@ func rgbPNG(t testing.TB, width, height int, level png.CompressionLevel) []byte 
 	return b.Bytes()
 }
 
-// Shrinking row by row gives exactly the pixels of decoding and shrinking.
+// Shrinking row by row returns exactly the pixels that decoding and then shrinking
+// returns.
 func TestShrinkPNG_SameAsDecoder(t *testing.T) {
+	t.Parallel()
 	for _, size := range [][2]int{{1, 1}, {3, 2}, {511, 512}, {513, 20}, {1024, 1024}, {1344, 768}, {1600, 900}, {2048, 600}, {17, 1999}} {
-		for _, level := range []png.CompressionLevel{png.NoCompression, png.BestSpeed, png.DefaultCompression} {
-			file := rgbPNG(t, size[0], size[1], level)
-			full, err := png.Decode(bytes.NewReader(file))
-			require.NoError(t, err)
-			want := resources.Shrink(full, 512).(*image.RGBA)
-			img, err := resources.ShrinkPNG(bytes.NewReader(file), 512)
-			require.NoError(t, err)
-			got := img.(*image.RGBA)
-			assert.Equal(t, want.Rect, got.Rect)
-			assert.True(t, bytes.Equal(want.Pix, got.Pix), "%v", size)
-		}
+		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			for _, level := range []png.CompressionLevel{png.NoCompression, png.BestSpeed, png.DefaultCompression} {
+				file := rgbPNG(t, size[0], size[1], level)
+				full, err := png.Decode(bytes.NewReader(file))
+				require.NoError(t, err)
+				want := resources.Shrink(full, 512).(*image.RGBA)
+				img, err := resources.ShrinkPNG(bytes.NewReader(file), 512)
+				require.NoError(t, err)
+				got := img.(*image.RGBA)
+				assert.Equal(t, want.Rect, got.Rect)
+				assert.True(t, bytes.Equal(want.Pix, got.Pix), "level %d", level)
+			}
+		})
 	}
 }
 
-// Other variants of PNG are refused, for the standard library to decode.
+// Unsupported variants of PNG fail with ErrUnsupportedPNG, so that the standard
+// library decodes them.
 func TestShrinkPNG_Unsupported(t *testing.T) {
+	t.Parallel()
 	for name, img := range map[string]image.Image{
 		"gray": image.NewGray(image.Rect(0, 0, 9, 9)), "alpha": image.NewNRGBA(image.Rect(0, 0, 9, 9)),
 		"palette": image.NewPaletted(image.Rect(0, 0, 9, 9), color.Palette{color.Black}), "deep": image.NewRGBA64(image.Rect(0, 0, 9, 9)),
@@ -80,8 +88,9 @@ func TestShrinkPNG_Unsupported(t *testing.T) {
 	}
 }
 
-// A truncated PNG is an error wherever it is cut.
+// A truncated PNG is an error, wherever it is truncated.
 func TestShrinkPNG_Truncated(t *testing.T) {
+	t.Parallel()
 	file := rgbPNG(t, 60, 50, png.DefaultCompression)
 	for n := range len(file) - 16 { // the last 16 bytes contain no pixels
 		_, err := resources.ShrinkPNG(bytes.NewReader(file[:n]), 512)
@@ -89,7 +98,7 @@ func TestShrinkPNG_Truncated(t *testing.T) {
 	}
 }
 
-// A PNG that both decoders accept has the same pixels in both.
+// Both decoders return the same pixels for a PNG that the standard library accepts.
 func FuzzShrinkPNG(f *testing.F) {
 	f.Add(rgbPNG(f, 9, 7, png.DefaultCompression), uint8(4))
 	f.Add(rgbPNG(f, 30, 20, png.NoCompression), uint8(7))
@@ -112,13 +121,13 @@ func FuzzShrinkPNG(f *testing.F) {
 		}
 		want, got := resources.Shrink(full, int(limit)).(*image.RGBA), img.(*image.RGBA)
 		if want.Rect != got.Rect || !bytes.Equal(want.Pix, got.Pix) {
-			t.Fatal("another image")
+			t.Fatal("the pixels differ")
 		}
 	})
 }
 
-// The row by row decoder against the standard library's decoder, both with the
-// same filter.
+// BenchmarkShrinkPNG compares the row-by-row decoder with the standard library's,
+// both with the same filter.
 func BenchmarkShrinkPNG(b *testing.B) {
 	for _, size := range []int{1024, 2048} {
 		file := pngPhoto(b, size, size)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Prepare fails with ErrStorage if an image could not be saved at the time t:
-// the folder must accept a new file and have space for one image, and the
-// catalog must be writable. Call it before an image is paid for. It also takes
+// Prepare fails with ErrStorage if an image that is created at the time t could not
+// be saved: the folder must accept a new file and have space for one image, and the
+// catalog must be writable. Call it before an image is paid for. Prepare also takes
 // the lock of the lease's process.
 func (l *Library) Prepare(ctx context.Context, lease Lease, t time.Time) error {
 	if err := l.store.prepare(path.Dir(fileName(t, "", "", ""))); err != nil {
@@ -24,7 +24,8 @@ func (l *Library) Prepare(ctx context.Context, lease Lease, t time.Time) error {
 	return nil
 }
 
-// Writable fails with ErrStorage if no file can be written to the folder.
+// Writable fails with ErrStorage if the folder does not accept a new file or has no
+// space for an image.
 func (l *Library) Writable() error { return l.store.prepare(".") }
 
 // minFree is the disk space that must be free before an image is paid for:
@@ -50,7 +51,7 @@ func (s *store) prepare(dir string) error {
 	if err != nil {
 		return folderError(s.path(dir), withoutPath(err))
 	}
-	if free, err := s.free(s.path(dir)); err == nil && free < minFree { // where the space is unknown, only a write shows it
+	if free, err := s.free(s.path(dir)); err == nil && free < minFree { // if the free space cannot be determined, only a write can fail
 		return folderError(s.path(dir), errNoSpace)
 	}
 	return nil

@@ -18,9 +18,10 @@ const (
 	PreviewBytes = 75_000
 )
 
-// Preview returns a JPEG of at most PreviewSide and PreviewBytes. It is made once
-// and stored beside the catalog. If ctx ends, Preview returns at once, and the
-// preview is made in the background for the next call.
+// Preview returns a JPEG whose sides are at most PreviewSide and whose size is at
+// most PreviewBytes. It is made once and stored in the catalog's folder. If ctx
+// ends, Preview returns at once, and the preview is still made in the background for
+// the next call.
 func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
@@ -56,8 +57,8 @@ func (l *Library) storedPreview(i Image) []byte {
 	return b
 }
 
-// newPreview makes a preview and stores it, unless the image is removed
-// meanwhile.
+// newPreview makes a preview and stores it. It deletes the stored preview if the
+// image was removed meanwhile.
 func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	made, err := l.makePreview(ctx, i)
 	if err != nil {
@@ -76,8 +77,8 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 	return made, nil
 }
 
-// previewName returns the name of a preview in the previews' folder for the name
-// of an image file.
+// previewName returns the name of an image's preview in the previews' folder, given
+// the name of the image's file.
 func previewName(imageName string) string {
 	return strings.TrimSuffix(imageName, path.Ext(imageName)) + ".jpg"
 }

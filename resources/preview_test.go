@@ -22,6 +22,7 @@ import (
 
 // Previews have the proportions of their image and stay within the limits.
 func TestPreview_Dimensions(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	for _, tt := range []struct{ width, height, wantWidth, wantHeight int }{
 		{1024, 1024, 512, 512}, {2048, 2048, 512, 512}, {1344, 768, 512, 293}, {720, 1440, 256, 512}, {512, 512, 512, 512},
@@ -43,8 +44,9 @@ func TestPreview_Dimensions(t *testing.T) {
 	}
 }
 
-// Each pixel of a preview is close to the mean of the area that it stands for.
+// Each pixel of a preview is close to the mean of the area that it represents.
 func TestPreview_Colors(t *testing.T) {
+	t.Parallel()
 	const width, height = 704, 512
 	full := photo(width, height)
 	gray := image.NewGray(full.Bounds())
@@ -75,7 +77,7 @@ func TestPreview_Colors(t *testing.T) {
 		require.NoError(t, err, name)
 		small, err := jpeg.Decode(bytes.NewReader(b))
 		require.NoError(t, err)
-		assert.Less(t, meanError(small, tt.like), 6.0, "%s: mean error of 255", name)
+		assert.Less(t, meanError(small, tt.like), 6.0, "%s: mean error on a scale of 255", name)
 	}
 }
 
@@ -104,9 +106,10 @@ func meanError(small, large image.Image) float64 {
 	return sum / float64(n)
 }
 
-// Transparent images become white, animations show a frame, and files that are no
-// images are ErrCorrupt.
+// Transparent pixels become white, an animation has a preview, and files that are not
+// images fail with ErrCorrupt.
 func TestPreview_UnusualFiles(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	clear := image.NewNRGBA(image.Rect(0, 0, 600, 600)) // all transparent
 	var transparent, animated bytes.Buffer
@@ -128,8 +131,9 @@ func TestPreview_UnusualFiles(t *testing.T) {
 	require.Error(t, err)
 }
 
-// All ratios in which JPEGs share colors between pixels are scaled correctly.
+// Images of every chroma subsampling ratio are scaled correctly.
 func TestShrink_Subsampling(t *testing.T) {
+	t.Parallel()
 	full := photo(1030, 770) // odd in both directions
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
@@ -153,6 +157,7 @@ func TestShrink_Subsampling(t *testing.T) {
 
 // A preview is made once and read from its file afterwards.
 func TestPreview_Stored(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
@@ -167,24 +172,26 @@ func TestPreview_Stored(t *testing.T) {
 	assert.Equal(t, first, again)
 	require.NoError(t, os.WriteFile(kept[0], []byte("<html>"), 0o600))
 	_, err = l.Preview(t.Context(), i)
-	require.Error(t, err, "a stored file that is no JPEG is not used")
+	require.Error(t, err, "a stored file that is not a JPEG is not used")
 }
 
 // A caller whose context ends returns at once, and other callers still get the
 // preview.
-func TestPreview_CallerLeaves(t *testing.T) {
+func TestPreview_ContextCancelled(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
-	left, leave := context.WithCancel(t.Context())
-	leave()
-	_, err := l.Preview(left, i)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := l.Preview(ctx, i)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = l.Preview(t.Context(), i)
 	require.NoError(t, err)
 }
 
-// A re-encoded image fits into the limit, at full size if possible.
+// A re-encoded image is within the limit, at full size if possible.
 func TestReencode(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 640, 480), 640, 480)
 	for _, limit := range []int{1 << 20, 100_000, 30_000} {
@@ -226,8 +233,9 @@ func BenchmarkPreview(b *testing.B) {
 	}
 }
 
-// The preview of an image that is removed while it is made is not stored.
+// The preview of an image that is removed meanwhile is not stored.
 func TestPreview_RemovedMeanwhile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 64, 48), 64, 48)
@@ -242,8 +250,9 @@ func TestPreview_RemovedMeanwhile(t *testing.T) {
 	assert.Empty(t, kept)
 }
 
-// Previews are stored again after their folder was deleted.
+// Previews are stored even after their folder was deleted.
 func TestPreview_FolderDeleted(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	for _, prompt := range []string{"first", "second"} {
@@ -257,8 +266,9 @@ func TestPreview_FolderDeleted(t *testing.T) {
 	}
 }
 
-// Previews without an image are deleted, others stay.
+// SweepPreviews deletes previews without an image and keeps the others.
 func TestSweepPreviews(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	deleted, err := l.SweepPreviews(t.Context())

@@ -17,7 +17,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// Adopted is what Reindex did with one file.
+// Adopted describes what Reindex did with one file.
 type Adopted struct {
 	ID   string `json:"id"`
 	Path string `json:"path"`
@@ -25,10 +25,11 @@ type Adopted struct {
 	OK   bool   `json:"ok"`
 }
 
-// Reindex adds files that are missing from the catalog, as images of the owner:
-// after the catalog was lost, or when a disk failed between the writes of file
-// and row. For an image without a row, only the file, its time and the words in
-// its name are known, and it counts as free.
+// Reindex adds files that are missing from the catalog as images of the owner. Use it
+// after the catalog was lost, or after a disk failed between the writes of a file
+// and its row. An image without a row gets its time from the id and its prompt from
+// the words in the file's name, and has no cost. Reindex returns the files that it
+// added, and those that it could not add.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
 	if err := l.store.checkFolder(); err != nil {
 		return nil, err
@@ -62,10 +63,10 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 	return list, nil
 }
 
-// adopt makes a file the file of the image with the id, and returns what it
-// did. The note is empty if the image has its file already, is being made, or
-// was removed. adopt fails with ErrCorrupt if the file is not an image, or not
-// the one that was saved.
+// adopt records a file as that of the image with the id, and returns what it did.
+// The note is empty if the image already has a file, is being made, or was removed.
+// adopt fails with ErrCorrupt if the file is not an image or differs from what was
+// saved.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
 	found, err := l.catalog.lookup(ctx, id)
 	i, known := found.Image, err == nil
@@ -102,8 +103,8 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	return "added", l.catalog.adopt(ctx, file, l.now())
 }
 
-// identify returns what an image file shows about itself: its type, dimensions,
-// size and hash. It fails with ErrCorrupt if the file is not an image.
+// identify reads the type, dimensions, size and hash of an image file. It fails with
+// ErrCorrupt if the file is not an image.
 func (l *Library) identify(name string) (Image, error) {
 	file, err := l.store.openFile(name)
 	if err != nil {

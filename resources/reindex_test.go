@@ -19,6 +19,7 @@ import (
 
 // Without a catalog, Reindex restores all images from their files.
 func TestReindex_CatalogLost(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	first := open(t, folder)
 	encode := map[string]func(*bytes.Buffer, image.Image) error{
@@ -48,7 +49,7 @@ func TestReindex_CatalogLost(t *testing.T) {
 	l := open(t, folder)
 	list, err := l.Reindex(t.Context(), "alice", nil)
 	require.NoError(t, err)
-	assert.Len(t, list, len(want)+1, "files with other names are left alone")
+	assert.Len(t, list, len(want)+1, "files with other names are ignored")
 	for _, a := range list {
 		assert.Equal(t, a.Path != broken, a.OK, a.Note)
 	}
@@ -66,8 +67,10 @@ func TestReindex_CatalogLost(t *testing.T) {
 	assert.Len(t, again, 1, "only the broken file is reported again")
 }
 
-// Reindex handles files whose rows know less or more than the file shows.
-func TestReindex_KnownImages(t *testing.T) {
+// Reindex handles files of images that are already in the catalog: moved, copied,
+// removed, unfinished or replaced.
+func TestReindex_ExistingImages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	moved, copied, removed := save(t, l, "moved", tiny(t, 1)), save(t, l, "copied", tiny(t, 2)), save(t, l, "removed", tiny(t, 3))
@@ -86,7 +89,7 @@ func TestReindex_KnownImages(t *testing.T) {
 	require.NoError(t, l.Record(t.Context(), unfinished))
 	require.NoError(t, os.WriteFile(filepath.Join(elsewhere, "unfinished-"+unfinished.ID+".png"), tiny(t, 6), 0o600))
 
-	// It was damaged and moved away, and another file took its place.
+	// The file of an image was deleted, and another file has its name.
 	replaced := save(t, l, "replaced", tiny(t, 7))
 	require.NoError(t, os.Remove(l.Path(replaced)))
 	report, err := l.Check(t.Context(), false, nil)

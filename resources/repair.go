@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// Repair repairs a problem, if it can, and returns what it did, or "" for
-// nothing. An image whose file is missing or damaged goes back to Answered, to
-// be downloaded again free of charge. Files that may hold an image are moved to
-// .damaged and never deleted.
+// Repair repairs a problem if possible and returns what it did, or "" if it did
+// nothing. An image whose file is missing or damaged returns to Answered, to be
+// downloaded again free of charge, or becomes Failed if it has no link. Files that
+// may contain an image are moved to .damaged and never deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case StaleFile:
@@ -31,8 +31,8 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	return "", nil
 }
 
-// repairSandbox fails an image whose sandbox ended with its process. Real
-// images are left to the recovery, which asks the API.
+// repairSandbox marks a sandbox image as failed if its process has ended, because
+// its sandbox ended too. Real images are left to recovery, which queries the API.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
 	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
@@ -49,11 +49,11 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 	return "given up; it cost nothing", l.catalog.storageError("writing row "+p.ID, err)
 }
 
-// Missing reports whether the file of a saved image is missing or has another
-// size than recorded, and fixes the row if so; read it again then. A file that
-// was moved within the folder is found. Otherwise the image goes back to
-// Answered, to be downloaded again free of charge; without a link it is lost and
-// becomes Failed.
+// Missing reports whether the file of a saved image is missing or differs from the
+// recorded size. If so, it has updated the row, which the caller must read again: if
+// the file was moved within the folder, the row has its new name; otherwise the
+// image returns to Answered, to be downloaded again free of charge, or becomes
+// Failed if it has no link.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -67,7 +67,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 			return moved, err
 		}
 	}
-	l.log.WarnContext(ctx, "downloading an image again: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
+	l.log.WarnContext(ctx, "resetting an image: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
 		if err := l.store.quarantine(i.Path); err != nil {
 			return false, err
@@ -76,8 +76,8 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	return true, l.markForRefetch(ctx, *problem)
 }
 
-// findMoved searches the folder for the file of a saved image and, if it is
-// there unchanged, records its new name.
+// findMoved searches the folder for the file of a saved image. If it finds the file
+// unchanged, it records the new name and returns true.
 func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 	found, err := l.store.list()
 	if err != nil {
@@ -99,8 +99,8 @@ func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 	return false, nil
 }
 
-// repairFile repairs a missing or damaged file. It checks the file again first:
-// the user may have restored it since the check.
+// repairFile repairs a missing or damaged file. It first checks the file again,
+// because the user may have restored it since.
 func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
 	i, err := l.catalog.getByID(ctx, p.ID)
 	if err != nil {
@@ -129,8 +129,8 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	return done + "will be downloaded again", nil
 }
 
-// markForRefetch puts a saved image back to Answered, or to Failed if its link
-// is not known.
+// markForRefetch changes a saved image to Answered, or to Failed if it has no link,
+// and deletes its preview.
 func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	write, err := l.catalog.writer(ctx)
 	if err != nil {
@@ -164,7 +164,7 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
 			continue
 		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < removalGrace:
-			continue // it is being saved
+			continue // may have been saved just now
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return deleted, err
 		}

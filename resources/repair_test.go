@@ -13,8 +13,9 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Repair fixes each kind of problem, and the cost of the images does not change.
+// Repair repairs each kind of problem and does not change the cost of the images.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	withLink := func(prompt string) resources.Image {
@@ -81,8 +82,9 @@ func TestRepair(t *testing.T) {
 	assert.Equal(t, 2, report.Working)
 }
 
-// Repair leaves files alone that are not known to be damaged.
-func TestRepair_LeavesIntactFiles(t *testing.T) {
+// Repair does not touch files that are intact, or that it cannot read.
+func TestRepair_IntactFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	linked, moved, mended := save(t, l, "linked", tiny(t, 1)), save(t, l, "moved", tiny(t, 2)), save(t, l, "mended", tiny(t, 3))
@@ -112,9 +114,10 @@ func TestRepair_LeavesIntactFiles(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A file that the user moved within the folder is found, whether or not the image
-// has a link. A file with other bytes is not mistaken for it.
+// Missing finds a file that was moved within the folder, whether or not the image has
+// a link. It does not accept a file with different bytes.
 func TestMissing_MovedFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	elsewhere := filepath.Join(folder, "favourites")
@@ -144,8 +147,9 @@ func TestMissing_MovedFile(t *testing.T) {
 	}
 }
 
-// An image that a dead sandbox left behind can be repaired.
-func TestRepair_SandboxLeftBehind(t *testing.T) {
+// Repair marks an image of a sandbox whose process died as failed and free of charge.
+func TestRepair_SandboxEnded(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	_, err := reserveOne(l, resources.Image{Owner: "local", State: resources.Submitted, Sandbox: true, CostMicroUSD: 10_000}, 0)
 	require.NoError(t, err)

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Reservation is a call that is about to be paid for.
+// Reservation describes the images of a call that is about to be paid for.
 type Reservation struct {
-	Images []Image // to be made, different only in State; Reserve sets missing ids
-	Count  int     // images that the call asks for, including those it can join
-	Budget int64   // of the owner's UTC day in 1e-6 US dollars; 0 for no limit
+	Images []Image // to be made; they differ only in State; Reserve sets missing ids
+	Count  int     // number of images of the call, including joined ones
+	Budget int64   // limit per owner and UTC day in 1e-6 US dollars; 0 for no limit
 	Lease  Lease
 
 	JoinKey      string               // the same for equal calls; "" joins nothing
 	RejoinWindow time.Duration        // how long an undelivered image can be joined
-	Delivering   func(id string) bool // whether an image is being delivered by this process; may be nil
-	Abandoned    func(id string) bool // whether an image is being given up by this process; may be nil
+	Delivering   func(id string) bool // reports whether this process is delivering an image; may be nil
+	Abandoned    func(id string) bool // reports whether this process is abandoning an image; may be nil
 }
 
 // Outcome is the result of a Reservation.
@@ -26,14 +26,14 @@ type Outcome struct {
 	New    []Image // the first of Reservation.Images, now reserved
 }
 
-// joinAge is the age of the oldest call that can be joined.
+// joinAge is the maximum age of a call that can be joined.
 const joinAge = 24 * time.Hour
 
-// Reserve durably writes the rows of images that are about to be paid for, after
-// Prepare succeeded. Finding an equal call, summing the owner's spending and
-// writing the rows is one transaction that holds the write lock, so budget and
-// joining are exact across processes. Reserve fails with ErrBudget if the budget
-// does not cover all images; the Outcome then has those it does cover.
+// Reserve calls Prepare and then durably writes the rows of images that are about to
+// be paid for. One transaction, which holds the write lock, finds an equal call,
+// sums the owner's spending and writes the rows, so budget and joining are exact
+// across processes. Reserve fails with ErrBudget if the budget does not cover all
+// images; the Outcome then contains those that it covers.
 func (l *Library) Reserve(ctx context.Context, r Reservation) (Outcome, error) {
 	now := l.now().UTC().Truncate(time.Millisecond)
 	images := make([]Image, 0, len(r.Images))
@@ -105,8 +105,8 @@ func (c *catalog) reserve(ctx context.Context, r Reservation, now time.Time) (Ou
 // nothing extra, and images whose first failure is older than r.RejoinWindow,
 // because retrying them must not keep the caller from a new image.
 //
-// An image that a dead process submitted is included: it may have been billed,
-// which the caller must learn before paying again.
+// It includes an image that a dead process submitted: it may have been billed, so
+// the caller must be informed before paying again.
 func joinable(ctx context.Context, tx *sql.Tx, r Reservation, now time.Time) ([]Image, error) {
 	since := now.Add(-r.RejoinWindow).UnixMilli()
 	candidates, err := tx.QueryContext(ctx, `SELECT id, call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms>? AND (

@@ -14,8 +14,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Spending is grouped by day, owner, model and sandbox, and leaves out refused images.
+// Spending is grouped by day, owner, model and sandbox, and leaves out images that
+// were not charged.
 func TestSpending(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 20, 23, 59, 0, 0, time.UTC)
 	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: strings.NewReader(strings.Repeat("0123456789", 100)), Log: nil})
 	defer l.Close()
@@ -50,6 +52,7 @@ func TestSpending(t *testing.T) {
 
 // A folder that cannot be created is a storage error.
 func TestReserve_UnusableFolder(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	l := open(t, filepath.Join(file, "folder"))
@@ -59,9 +62,10 @@ func TestReserve_UnusableFolder(t *testing.T) {
 	require.ErrorIs(t, err, resources.ErrStorage)
 }
 
-// A budget holds per owner, released money can be spent again, and the sandbox has
-// a budget of its own.
+// A budget applies to one owner, a cost that is no longer charged can be spent again,
+// and the sandbox has a separate budget.
 func TestReserve_Budget(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	draft := resources.Image{Owner: "local", State: resources.Submitted, CostMicroUSD: 10_000}
 	const budget = 25_000
@@ -72,7 +76,7 @@ func TestReserve_Budget(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		if want == 0 { // released money can be spent again
+		if want == 0 { // the cost of a failed image can be spent again
 			i.State, i.Charged = resources.Failed, false
 			require.NoError(t, l.Record(t.Context(), i))
 			_, err = reserveOne(l, draft, budget)
@@ -86,14 +90,15 @@ func TestReserve_Budget(t *testing.T) {
 	other.Owner = "somebody"
 	_, err = reserveOne(l, other, budget)
 	require.NoError(t, err, "each owner has a budget")
-	play := draft
-	play.Sandbox = true
-	_, err = reserveOne(l, play, budget)
+	simulated := draft
+	simulated.Sandbox = true
+	_, err = reserveOne(l, simulated, budget)
 	require.NoError(t, err, "the sandbox has its own budget")
 }
 
-// A budget is exact under contention.
+// A budget is exact while several processes reserve images.
 func TestReserve_BudgetConcurrent(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	var taken, refused int
 	var mu sync.Mutex

@@ -11,7 +11,7 @@ import (
 //go:embed schema.sql
 var schemaV1 string
 
-// schemaV2 adds settings of the whole library.
+// schemaV2 adds settings, which apply to the whole library.
 const schemaV2 = `CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
 
 // schemaV3 adds tasks and the joining of equal calls. Rows of older versions
@@ -23,9 +23,9 @@ DROP INDEX images_open;
 CREATE INDEX images_open ON images (lease_until_ms) WHERE state IN ('queued', 'submitted', 'answered', 'unknown');
 CREATE INDEX images_by_join ON images (join_key, created_ms) WHERE delivered_ms=0`
 
-// schemaV4 adds the search index, the API responses that were not understood, and
-// the time of an image's first failure. Its index of open rows leaves out unknown
-// outcomes without a task, which cannot be resolved.
+// schemaV4 adds the search index, the API responses that could not be interpreted,
+// and the time of an image's first failure. Its index of open rows leaves out
+// unknown outcomes without a task, which cannot be resolved.
 //
 // The search index contains the trigrams of the prompts, but no text. It refers
 // to the row ids of images: do not run VACUUM on a catalog, which may change them.
@@ -45,8 +45,8 @@ CREATE TRIGGER images_update_prompt AFTER UPDATE OF prompt ON images BEGIN
 END`
 
 // migrate upgrades the schema to the version of this program, in one
-// transaction. Processes that start together wait for each other there. The
-// retry is for the switch to WAL, which the busy timeout does not cover.
+// transaction. Processes that migrate at the same time wait for each other. The
+// retry covers the switch to WAL, which the busy timeout does not.
 func migrate(ctx context.Context, db *sql.DB) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
@@ -81,7 +81,7 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if version > newest {
-		return fmt.Errorf("it was made by a newer version of this program (schema %d, this version knows %d)", version, newest)
+		return fmt.Errorf("it was made by a newer version of this program (its schema is %d, this version supports %d)", version, newest)
 	}
 	for _, step := range steps[version:] {
 		if _, err := tx.ExecContext(ctx, step); err != nil {

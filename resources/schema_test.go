@@ -15,8 +15,9 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A catalog of the first version is upgraded and loses nothing.
+// A catalog of the first version is upgraded and keeps its images.
 func TestMigrate_FirstVersion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	catalog := filepath.Join(folder, ".catalog.db")
 	schema, err := os.ReadFile("schema.sql")
@@ -37,6 +38,7 @@ func TestMigrate_FirstVersion(t *testing.T) {
 
 // A catalog of a newer version of the program is refused.
 func TestMigrate_NewerVersion(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	catalog := filepath.Join(folder, ".catalog.db")
 	require.NoError(t, open(t, folder).Record(t.Context(), reserve(t, open(t, folder), "x")))
@@ -66,8 +68,9 @@ func downgradeToV3(t *testing.T, db *sql.DB) {
 	require.NoError(t, err)
 }
 
-// A catalog of version 3 gets the search index when it is opened.
+// Opening a catalog of version 3 adds the search index.
 func TestMigrate_SearchIndex(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	save(t, l, "a fox in the snow", []byte("x"))
@@ -82,9 +85,10 @@ func TestMigrate_SearchIndex(t *testing.T) {
 	assert.Equal(t, 1, n)
 }
 
-// An upgrade from version 3 changes no image, no spending, and neither what can be
-// claimed nor what can be joined.
+// An upgrade from version 3 changes neither images nor spending, nor which images can
+// be claimed or joined.
 func TestMigrate_OpenImages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	reservation := func(key string) resources.Reservation {
@@ -135,7 +139,7 @@ func TestMigrate_OpenImages(t *testing.T) {
 		outcome, err := l.Reserve(t.Context(), r)
 		require.NoError(t, err)
 		assert.Len(t, outcome.Joined, want, key)
-		for _, i := range outcome.New { // leave the catalog as it was
+		for _, i := range outcome.New { // so that they cannot be claimed below
 			i.State, i.Charged = resources.Failed, false
 			require.NoError(t, l.Record(t.Context(), i))
 		}

@@ -78,13 +78,13 @@ func foldCase(text string) string {
 	}, text)
 }
 
-// recentImages is how many of the newest images a search reads before it uses
-// the index. They usually contain a common word, for which the index would list
-// every image that has it.
+// recentImages is the number of the newest images that a search reads before it uses
+// the index. Common words usually occur in them, and the index would return every
+// image with such a word.
 const recentImages = 1000
 
-// search returns a page of the images that match, newest first. Few searches
-// run at once, so that lists do not have to wait for connections.
+// search returns a page of the matching images, newest first. It limits the number
+// of concurrent searches, so that lists do not wait for connections.
 func (c *catalog) search(ctx context.Context, owner string, q query, before string, limit int, state State) ([]Image, error) {
 	select {
 	case c.searchSlots <- struct{}{}:
@@ -123,8 +123,8 @@ func (c *catalog) search(ctx context.Context, owner string, q query, before stri
 	return list, nil
 }
 
-// filter reads rows of id and prompt until limit of them match. It returns the
-// ids of those, the number of rows that it read, and the last id that it read.
+// filter reads rows of id and prompt until limit of them match. It returns the ids
+// of the matching rows, the number of rows read, and the id of the last row read.
 func (q query) filter(ctx context.Context, db *sql.DB, limit int, statement string, arguments ...any) (found []string, read int, last string, err error) {
 	rows, err := db.QueryContext(ctx, statement, arguments...)
 	if err != nil {

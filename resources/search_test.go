@@ -14,6 +14,7 @@ import (
 
 // A search finds the prompts that contain every word, in any order and case.
 func TestList_Query(t *testing.T) {
+	t.Parallel()
 	l := open(t, t.TempDir())
 	const (
 		kitten = "A cute little kitten on a sunny windowsill, Ärger"
@@ -67,8 +68,9 @@ func TestList_Query(t *testing.T) {
 	}
 }
 
-// A search finds images that are much older than the newest ones, in pages.
+// A search finds old images too, page by page.
 func TestList_QueryPages(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	require.NoError(t, l.Ready(t.Context()))
@@ -104,9 +106,10 @@ func TestList_QueryPages(t *testing.T) {
 	}
 }
 
-// Queries with characters that the index does not support do not fail, and find
-// images that are older than the newest ones.
+// Queries with characters that the index does not support do not fail, and also find
+// old images, which only the index or a scan can find.
 func TestList_QueryNotInIndex(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	for _, prompt := range []string{"a sign that reads ᎣᏏᏲ ꭳꮟꮒ", "𞤀𞤣𞤤𞤢𞤥 𞤆𞤵𞤤𞤢𞤪", "nul\x00byte \xff fox", "ᲂ old letter"} {
@@ -126,8 +129,9 @@ func TestList_QueryNotInIndex(t *testing.T) {
 	}
 }
 
-// The prompt of a removed image is removed from the index.
+// Remove deletes the prompt of an image from the index.
 func TestList_QueryAfterRemove(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
 	i := save(t, l, "a secret plan", []byte("x"))

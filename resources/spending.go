@@ -16,8 +16,8 @@ type Spending struct {
 	CostUSD float64 `json:"cost_usd"`
 }
 
-// Spending returns what was spent since the UTC day of a time, newest day
-// first, including removed images. The owner "" stands for all owners.
+// Spending returns the spending of an owner since the UTC day of a time, newest day
+// first, including removed images. An empty owner means all owners.
 func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -43,8 +43,8 @@ func (l *Library) Spending(ctx context.Context, owner string, since time.Time) (
 	return list, l.catalog.storageError("summing", rows.Err())
 }
 
-// SpentToday returns what the owner spent on this UTC day, in US dollars: real
-// money, or the sandbox's play money if sandbox is set.
+// SpentToday returns the owner's spending on the current UTC day, in US dollars. If
+// sandbox is set, it returns the simulated spending of the sandbox instead.
 func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (float64, error) {
 	db, err := l.catalog.open(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (l *Library) SpentToday(ctx context.Context, owner string, sandbox bool) (f
 	return float64(sum) / 1e6, l.catalog.storageError("summing", err)
 }
 
-// spent returns what the owner spent on the UTC day of t, in 1e-6 US dollars.
+// spent returns the owner's spending on the UTC day of t, in 1e-6 US dollars.
 func spent(ctx context.Context, q interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }, owner string, t time.Time, sandbox bool) (int64, error) {

@@ -2,6 +2,7 @@ package resources_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
@@ -20,9 +21,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// recorder is the SQLite driver, and records each statement.
+// recorder is an SQLite driver that records each statement.
 type recorder struct {
 	driver.Driver
+	name       string // with which the driver is registered
 	mu         sync.Mutex
 	statements map[string]bool
 	before     func(statement string) // called before each statement; may be nil
@@ -48,16 +50,11 @@ func (c recorded) note(query string) {
 	}
 }
 
-// intercept calls a function before each statement until the end of the test.
-func (r *recorder) intercept(t *testing.T, before func(statement string)) {
-	t.Helper()
-	set := func(f func(string)) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.before = f
-	}
-	set(before)
-	t.Cleanup(func() { set(nil) })
+// intercept makes the recorder call a function before each statement.
+func (r *recorder) intercept(before func(statement string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = before
 }
 
 func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -79,44 +76,45 @@ func (c recorded) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, e
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
 }
 
-// statements registers the recorder.
-var statements = sync.OnceValue(func() *recorder {
+// newRecorder registers a recorder of this test alone.
+func newRecorder(t *testing.T) *recorder {
+	t.Helper()
 	db, err := sql.Open("sqlite", "")
-	if err != nil {
-		panic(err)
-	}
-	r := &recorder{Driver: db.Driver(), statements: map[string]bool{}}
-	sql.Register("sqlite-recorder", r)
+	require.NoError(t, err)
+	defer db.Close()
+	r := &recorder{Driver: db.Driver(), name: "recorder-" + rand.Text(), statements: map[string]bool{}}
+	sql.Register(r.name, r)
 	return r
-})
+}
 
-// No statement of a running server scans the table of images: each one searches an
-// index, within the rows of an owner, of a day, or of open work.
+// No statement of a running server scans the table of images: each one uses an index
+// and is limited to the rows of an owner, of a day, or of open images.
 func TestStatements_NoScan(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	r := statements()
-	l.SetDriver("sqlite-recorder")
+	r := newRecorder(t)
+	l.SetDriver(r.name)
 	serve(t, l)
 	require.NoError(t, l.Ready(t.Context()))
 	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
-	looked := 0
+	checked := 0
 	for _, statement := range slices.Sorted(maps.Keys(r.statements)) {
 		if !strings.Contains(statement, "images") || strings.Contains(statement, "CREATE ") {
 			continue
 		}
-		looked++
+		checked++
 		for _, step := range explain(t, db, statement) {
 			open := strings.Contains(step, "images_open") // contains only open rows
 			assert.False(t, strings.HasPrefix(step, "SCAN images") && !open, "%s\n%s", statement, step)
 		}
 	}
-	assert.Greater(t, looked, 15, "the statements were recorded")
+	assert.Greater(t, checked, 15, "the statements were recorded")
 	plan := explain(t, db, `SELECT * FROM images WHERE prompt='x'`)
-	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "a control: %v", plan)
+	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "control: %v", plan)
 }
 
-// serve does everything that a running server does with its library.
+// serve runs every operation of a running server on a library.
 func serve(t *testing.T, l *resources.Library) {
 	t.Helper()
 	ctx := t.Context()
@@ -133,7 +131,7 @@ func serve(t *testing.T, l *resources.Library) {
 	i.State = resources.Submitted
 	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
 	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
-	require.NoError(t, l.Renew(ctx, lease, nil), "a process without work")
+	require.NoError(t, l.Renew(ctx, lease, nil), "a process without images")
 	_, err = l.NextClaim(ctx, other)
 	require.NoError(t, err)
 	_, err = l.Claim(ctx, other, 10, false)
@@ -183,7 +181,7 @@ func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 }
 
 // Lookups do not wait for searches, however many there are.
-func BenchmarkLookupBesideSearches(b *testing.B) {
+func BenchmarkLookupDuringSearches(b *testing.B) {
 	folder := b.TempDir()
 	l := open(b, folder)
 	i := save(b, l, "x", []byte("x"))

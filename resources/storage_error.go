@@ -17,7 +17,7 @@ import (
 // ErrStorage.
 type StorageError struct {
 	Part string // "folder", "file" or "catalog"
-	Path string // for a file without the words of its prompt, so that it can be logged
+	Path string // that of a file lacks the words of the prompt, so that it can be logged
 	Err  error
 }
 
@@ -49,7 +49,7 @@ func (e *StorageError) Reason() string {
 	return withoutPath(e.Err).Error()
 }
 
-// Advice returns one sentence for an agent: what the user can do about the error.
+// Advice returns one sentence for an agent on what the user can do about the error.
 func (e *StorageError) Advice() string {
 	place := e.Part + " " + e.Path
 	switch {
@@ -94,17 +94,18 @@ func isEscape(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
 }
 
-// storageError turns an error of the database into a StorageError. Errors about
-// the image, and StorageErrors, are returned unchanged.
-func (c *catalog) storageError(doing string, err error) error {
+// storageError turns an error of the database during an action into a StorageError.
+// Errors of a context only get the action as their prefix; ErrBudget, ErrNotFound
+// and StorageErrors are returned unchanged.
+func (c *catalog) storageError(action string, err error) error {
 	var storage *StorageError
 	switch {
 	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound), errors.As(err, &storage):
 		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // the caller left
-		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // not an error of the catalog
+		return fmt.Errorf("%s: %w", action, err)
 	}
-	return &StorageError{"catalog", c.path, fmt.Errorf("%s: %w", doing, err)}
+	return &StorageError{"catalog", c.path, fmt.Errorf("%s: %w", action, err)}
 }
 
 // withoutPath removes the path from an error of the os package, because a file's

@@ -13,11 +13,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A storage error names the place and what the user can do about it.
+// A storage error contains the reason, the path, and advice for the user.
 func TestStorageError_Advice(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
-		spoil        func(t *testing.T, l *resources.Library, folder string)
-		reason, todo string
+		damage         func(t *testing.T, l *resources.Library, folder string)
+		reason, advice string
 	}{
 		"gone": {
 			func(t *testing.T, _ *resources.Library, folder string) { require.NoError(t, os.RemoveAll(folder)) },
@@ -39,7 +40,7 @@ func TestStorageError_Advice(t *testing.T) {
 		},
 		"damaged catalog": {
 			func(t *testing.T, _ *resources.Library, folder string) {
-				// Another file in its place, such as a sync program may leave there.
+				// Another file has its name, for example one that a sync program wrote.
 				path := filepath.Join(folder, ".catalog.db")
 				for _, suffix := range []string{"", "-wal", "-shm"} {
 					require.NoError(t, os.Remove(path+suffix))
@@ -50,17 +51,18 @@ func TestStorageError_Advice(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			l := open(t, folder)
 			save(t, l, "before", []byte("x"))
-			tt.spoil(t, l, folder)
+			tt.damage(t, l, folder)
 			_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
 			require.ErrorIs(t, err, resources.ErrStorage)
 			var storage *resources.StorageError
 			require.ErrorAs(t, err, &storage)
 			assert.Contains(t, storage.Reason(), tt.reason)
 			assert.NotContains(t, storage.Reason(), folder, "the path is in another part of the message")
-			assert.Contains(t, storage.Advice(), tt.todo)
+			assert.Contains(t, storage.Advice(), tt.advice)
 			assert.Contains(t, storage.Path, folder)
 			assert.Contains(t, storage.Advice(), storage.Path)
 		})

@@ -21,13 +21,13 @@ const (
 	fileMode = 0o644
 )
 
-// store keeps files below one folder. All access goes through os.Root, so
-// neither a name nor a link leads outside. The folder is created at the first
-// use. If another folder takes its place while the program runs, such as a
-// restored backup, the store uses that one.
+// store keeps files below one folder. All access goes through os.Root, so neither a
+// name nor a symbolic link can lead outside. The folder is created at first use. If
+// it is replaced while the program runs, for example by a restored backup, the store
+// uses the new folder.
 type store struct {
 	dir     string
-	durable bool // files survive a power cut; otherwise they are only never partial
+	durable bool // saved files survive a power cut, and not only a crash of the program
 	now     func() time.Time
 	free    func(dir string) (bytes uint64, err error)
 
@@ -53,8 +53,8 @@ func (s *store) close() error {
 // path returns the path of a file of the store on this machine.
 func (s *store) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// sourceError marks an error of the reader that is being saved, to tell it from
-// errors of the disk.
+// sourceError marks an error of the reader that is being saved, to distinguish it
+// from errors of the disk.
 type sourceError struct{ error }
 
 func (e sourceError) Unwrap() error { return e.error }
@@ -69,11 +69,11 @@ func (s sourceReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// save writes a file such that its name refers to the whole content or does not
-// exist, in a durable store also after a power cut: it writes a temporary file
-// in the same folder, flushes it, renames it, and flushes the folder. It returns
-// the SHA-256 and the size of the content. Errors of r are returned unchanged;
-// errors of the disk match ErrStorage.
+// save writes a file atomically: its name refers to the whole content or does not
+// exist. It writes a temporary file in the same folder and renames it. A durable
+// store also flushes the file before the rename and the folder after it, so that the
+// file survives a power cut. save returns the SHA-256 and the size of the content.
+// Errors of r are returned unchanged; errors of the disk match ErrStorage.
 func (s *store) save(name string, r io.Reader) (sha string, size int64, err error) {
 	root, err := s.open()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *store) save(name string, r io.Reader) (sha string, size int64, err erro
 		err = root.Rename(temp, name)
 	}
 	if err != nil {
-		_ = root.Remove(temp) // sweep removes what remains
+		_ = root.Remove(temp) // if it fails, sweep removes the file later
 		if source, ok := errors.AsType[sourceError](err); ok {
 			return "", 0, source.error
 		}
@@ -131,8 +131,8 @@ func (s *store) write(f *os.File, r io.Reader) (sha string, size int64, err erro
 	return hex.EncodeToString(hash.Sum(nil)), size, f.Close()
 }
 
-// openFile opens a regular file for reading. A missing file is ErrCorrupt and
-// fs.ErrNotExist.
+// openFile opens a regular file for reading. It fails with an error that matches
+// ErrCorrupt and fs.ErrNotExist if the file is missing.
 func (s *store) openFile(name string) (*os.File, error) {
 	root, err := s.open()
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *store) exists(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// remove deletes a file. A missing file is no error.
+// remove deletes a file. It succeeds if the file does not exist.
 func (s *store) remove(name string) error {
 	root, err := s.open()
 	if err != nil {

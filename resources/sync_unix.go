@@ -4,8 +4,8 @@ package resources
 
 import "os"
 
-// syncDir makes the names in a folder durable; flushing the files does not
-// (fsync(2)).
+// syncDir flushes the entries of a folder to disk, which flushing its files does not
+// do (fsync(2)).
 func syncDir(root *os.Root, name string) error {
 	dir, err := root.Open(name)
 	if err != nil {

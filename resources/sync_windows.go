@@ -3,5 +3,5 @@ package resources
 import "os"
 
 // syncDir does nothing: Windows cannot flush a folder, and NTFS journals its
-// names.
+// entries.
 func syncDir(*os.Root, string) error { return nil }

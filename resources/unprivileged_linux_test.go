@@ -11,7 +11,7 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// unprivileged runs f with the file access of an ordinary user, also if the test
+// unprivileged runs f with the file permissions of an ordinary user, even if the test
 // runs as root (setfsuid(2)).
 func unprivileged(t *testing.T, f func()) {
 	t.Helper()
@@ -37,8 +37,9 @@ func openToAll(t *testing.T) string {
 	return folder
 }
 
-// A folder that accepts no new file is noticed before anything is reserved.
+// Reserve fails if the folder does not accept a new file.
 func TestReserve_ReadOnlyFolder(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	l := open(t, folder)
 	i := save(t, l, "before", []byte("x"))
@@ -55,8 +56,9 @@ func TestReserve_ReadOnlyFolder(t *testing.T) {
 	})
 }
 
-// An unreadable folder does not keep Check from checking the others.
+// Check reports an unreadable folder and checks the others.
 func TestCheck_UnreadableFolder(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	l := open(t, folder)
 	save(t, l, "x", []byte("x"))
@@ -79,6 +81,7 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 
 // A library on read-only media can be listed, read and checked.
 func TestCatalog_ReadOnlyMedia(t *testing.T) {
+	t.Parallel()
 	folder := openToAll(t)
 	first := open(t, folder)
 	i := save(t, first, "a fox", []byte("x"))

@@ -31,7 +31,7 @@ func URI(id string, view View) string {
 }
 
 // ParseURI parses the URI of an image. It accepts only the exact forms that URI
-// returns: an id is looked up, and never joined to a path.
+// returns. Callers only look up the id and never join it to a path.
 func ParseURI(uri string) (id string, view View, ok bool) {
 	rest, ok := strings.CutPrefix(uri, imagesURI)
 	if !ok {

@@ -14,6 +14,7 @@ const someID = "01m7wnsdj83vthhjy68qfe1hke"
 
 // ParseURI accepts exactly the URIs that URI returns.
 func TestParseURI(t *testing.T) {
+	t.Parallel()
 	for view, uri := range map[resources.View]string{
 		resources.Original: "zai-image://images/" + someID,
 		resources.Preview:  "zai-image://images/" + someID + "/preview",
@@ -36,7 +37,7 @@ func TestParseURI(t *testing.T) {
 	}
 }
 
-// Each URI that ParseURI accepts is the one that URI returns.
+// URI returns exactly the text that ParseURI accepted.
 func FuzzURIs(f *testing.F) {
 	for _, seed := range []string{resources.URI(someID, resources.Original), resources.URI(someID, resources.Preview), "zai-image://images/../../etc/passwd", "zai-image://images/%2e%2e/x"} {
 		f.Add(seed)

@@ -45,8 +45,8 @@ func (v *verifiedCache) add(id string, info os.FileInfo, now time.Time) {
 	v.files[id] = verifiedFile{info, now}
 }
 
-// Open opens the file of a saved image for reading. It fails with ErrCorrupt if
-// the file differs from what was saved.
+// Open opens the file of a saved image for reading. It fails with ErrCorrupt if the
+// file differs from what was saved; a recent check counts for an unchanged file.
 func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
@@ -62,8 +62,9 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 	return file, nil
 }
 
-// verifyOnce compares a file with what was saved, unless that was done a short
-// time ago. It leaves the file at its beginning.
+// verifyOnce compares a file with the recorded size and hash. It skips the hash of
+// an unchanged file that matched less than verifyTTL ago. The file is left at its
+// beginning.
 func (l *Library) verifyOnce(ctx context.Context, i Image, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {

@@ -14,8 +14,10 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// A folder that is moved away and back is the same library.
-func TestLibrary_FolderAwayAndBack(t *testing.T) {
+// A library fails while its folder is moved away, and works again after the folder is
+// moved back.
+func TestLibrary_FolderMovedAndRestored(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := open(t, folder)
 	i := save(t, l, "before", []byte("x"))
@@ -34,9 +36,10 @@ func TestLibrary_FolderAwayAndBack(t *testing.T) {
 	save(t, l, "after", []byte("x"))
 }
 
-// If another folder takes the place of the first, such as a restored backup, it is
-// used from then on.
+// If the folder is replaced, for example by a restored backup, the library uses the
+// new folder.
 func TestLibrary_FolderReplaced(t *testing.T) {
+	t.Parallel()
 	backup := filepath.Join(t.TempDir(), "backup")
 	kept := save(t, open(t, backup), "in the backup", []byte("x"))
 	folder := filepath.Join(t.TempDir(), "images")
@@ -54,8 +57,9 @@ func TestLibrary_FolderReplaced(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A folder that is gone is not created again while the catalog is elsewhere.
-func TestReserve_FolderGoneCatalogElsewhere(t *testing.T) {
+// A deleted folder is not created again if the catalog is in another folder.
+func TestReserve_FolderDeletedCatalogElsewhere(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := resources.New(resources.Options{
 		Folder: folder, Catalog: filepath.Join(t.TempDir(), "catalog.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler),

@@ -8,8 +8,8 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// Only images whose request may still be sent, whose link is known or whose task
-// can be polled may become saved ones.
+// An image may still be saved only if its request may still be sent, it may get or
+// has a link, or its task can be polled.
 func TestImage_Recoverable(t *testing.T) {
 	t.Parallel()
 	failure := &resources.Failure{}
