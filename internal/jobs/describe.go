@@ -93,10 +93,22 @@ func internalFailure() *resources.Failure {
 		"Call once more; if it happens again, tell the user to look at the server's log.")
 }
 
+// paid begins the description of an image that is paid for but not saved.
+const paid = "The image was generated and paid for, but "
+
+// unrecordedFailure describes an image without a link whose file is saved, but
+// not its row in the catalog.
+func unrecordedFailure(err error, id string) *resources.Failure {
+	f := Describe(err)
+	f.Kind, f.Retryable = resources.KindStorage, true
+	f.Message = paid + "the catalog could not be written after its file was saved. " + f.Message
+	f.Hint = "Ask the user to solve this, then call get_image with id " + id + ", which is free of charge."
+	return f
+}
+
 // downloadFailure describes why an image that was paid for is not saved. url is
 // its link, or "" if the response contained the image.
 func downloadFailure(err error, id, url string) *resources.Failure {
-	const paid = "The image was generated and paid for, but "
 	f := Describe(err)
 	advice := ""
 	if f.Kind == resources.KindStorage {

@@ -19,9 +19,9 @@ const fetchAttempts = 3
 func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 	j.enter(PhaseDownloading)
 	i := j.Image()
+	var saved resources.Image
 	var err error
 	for range fetchAttempts {
-		var saved resources.Image
 		saved, err = p.download(j.base, i, data)
 		if err == nil {
 			p.Log.Info("saved an image", "id", i.ID, "bytes", saved.Bytes) // not its path, which contains words of the prompt
@@ -40,9 +40,16 @@ func (p *Pipeline) fetch(j *Job, data zai.ImageData) resources.Image {
 		return p.release(i)
 	}
 	i.Failure = downloadFailure(err, i.ID, data.URL)
+	unrecorded := saved.State == resources.Saved // the file is durable, but its row could not be written
+	if unrecorded && data.URL == "" {
+		i.Failure = unrecordedFailure(err, i.ID)
+	}
 	p.Log.Error("failed to save a paid image", "id", i.ID, "kind", string(i.Failure.Kind), "error", err)
 	if errors.Is(p.record(i), resources.ErrSettled) {
 		return p.reload(i) // another process saved it
+	}
+	if unrecorded {
+		p.recordLater(saved)
 	}
 	p.park(i, nextTry(p.Now(), i.CreatedAt))
 	return i

@@ -20,6 +20,12 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	if j := p.Find(i.ID); j != nil && j.join(watch) {
 		return j, nil
 	}
+	if p.isPending(i.ID) {
+		if err := p.flushPending(i.ID); err != nil {
+			return nil, err
+		}
+		i = p.reload(i)
+	}
 	i, err := p.checkFile(ctx, i)
 	if err != nil {
 		return nil, err
@@ -30,9 +36,6 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	defer p.work.Done()
 	if p.Client == nil && i.Failure != nil {
 		return nil, p.noKey()
-	}
-	if err := p.flushPending(i.ID); err != nil {
-		return nil, err
 	}
 	j, err := p.claim(ctx, i.ID, watch)
 	if j != nil || err != nil {

@@ -34,6 +34,21 @@ func (p *Pipeline) write(i resources.Image) error {
 	return err
 }
 
+// recordLater keeps an image to be written when the catalog can be written again.
+func (p *Pipeline) recordLater(i resources.Image) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pendingWrites[i.ID] = i
+}
+
+// isPending reports whether the last step of an image is still to be written.
+func (p *Pipeline) isPending(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, pending := p.pendingWrites[id]
+	return pending
+}
+
 // recordIf writes an image if in the catalog it is still in the given state and
 // leased by this process. Otherwise it fails with errLeaseLost. Unlike record,
 // it does not write later what it cannot write now.

@@ -46,6 +46,56 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	})
 }
 
+// An image that came inside the response cannot be fetched again. If its file is
+// saved, the row follows as soon as the catalog can be written, and nothing is
+// paid a second time.
+func TestRecord_FileSavedWithoutItsRow(t *testing.T) {
+	t.Parallel()
+	const (
+		breakSaved  = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state='saved' BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
+		prompt      = "sandbox:b64 an owl"
+		neverExpire = time.Hour // so that only the call below can write what is pending
+	)
+	for name, again := range map[string]func(t *testing.T, r *rig, id string) resources.Image{
+		"get_image": func(t *testing.T, r *rig, id string) resources.Image {
+			j, err := r.Follow(t.Context(), r.image(t, id), nil)
+			require.NoError(t, err)
+			<-j.Done()
+			return j.Image()
+		},
+		"equal call": func(t *testing.T, r *rig, _ string) resources.Image {
+			call, err := r.Start(t.Context(), order(prompt), nil)
+			require.NoError(t, err)
+			assert.Equal(t, 1, call.Joined)
+			<-call.Jobs[0].Done()
+			return call.Jobs[0].Image()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(c *jobs.Config) { c.Lease = neverExpire }, func(t *testing.T, r *rig) {
+				r.make(t, "a fox")
+				r.sql(t, breakSaved)
+				call, err := r.Start(t.Context(), order(prompt), nil)
+				require.NoError(t, err)
+				<-call.Jobs[0].Done()
+				lost := call.Jobs[0].Image()
+				require.NotNil(t, lost.Failure)
+				assert.Equal(t, resources.KindStorage, lost.Failure.Kind)
+				assert.Contains(t, lost.Failure.Hint, "get_image")
+				r.sql(t, repairCatalog)
+				found := again(t, r, lost.ID)
+				assert.Equal(t, lost.ID, found.ID)
+				assert.Equal(t, resources.Saved, found.State)
+				assert.Nil(t, found.Failure)
+				assert.EqualValues(t, 2, r.sandbox.Posts(), "the fox and the owl")
+				_, err = r.Library.Read(t.Context(), r.image(t, lost.ID))
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
 // Images whose steps were not recorded reach their final state once the catalog
 // is repaired.
 func TestRecord_CatalogRepaired(t *testing.T) {

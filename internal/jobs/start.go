@@ -55,6 +55,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
+	_ = p.flushAllPending() // logged; an equal call has to find images as they are
 	for {
 		drafts, refused := p.draft(ctx, r, watch)
 		since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
