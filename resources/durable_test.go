@@ -41,7 +41,8 @@ func TestSave_FlushOrder(t *testing.T) {
 	const writesRow = `pwrite64\(\d+<[^>]*/\.catalog\.db-wal>`
 	p, f := regexp.QuoteMeta(parent), regexp.QuoteMeta(folder)
 	at := map[string]int{}
-	rest, offset := string(raw), 0
+	calls := joinCalls(string(raw))
+	rest, offset := calls, 0
 	for _, step := range []struct{ name, call string }{
 		{"the folder is created", `mkdir(at)?\(.*"` + f + `"`},
 		{"its parent is flushed", `fsync\(\d+</?` + p + `/new>\)`},
@@ -55,12 +56,34 @@ func TestSave_FlushOrder(t *testing.T) {
 		{"and flushed", `f(data)?sync\(\d+<[^>]*/\.catalog\.db-wal>`},
 	} {
 		found := regexp.MustCompile(step.call).FindStringIndex(rest)
-		require.NotNil(t, found, "%s\n%s", step.name, raw)
+		require.NotNil(t, found, "%s\n%s", step.name, calls)
 		at[step.name] = offset + found[0]
 		rest, offset = rest[found[1]:], offset+found[1]
 	}
-	beforeFlush := string(raw[at["it is renamed"]:at["its folder is flushed"]])
+	beforeFlush := calls[at["it is renamed"]:at["its folder is flushed"]]
 	assert.NotRegexp(t, writesRow, beforeFlush, "the row is not written before the folder is flushed")
-	beforeRename := string(raw[at["a temporary file is created"]:at["it is flushed"]])
+	beforeRename := calls[at["a temporary file is created"]:at["it is flushed"]]
 	assert.NotRegexp(t, `renameat2?\(.*"\.tmp-`, beforeRename, "the file is not renamed before it is flushed")
+}
+
+// joinCalls joins the two lines that strace writes for a call during which it
+// reports a call of another thread.
+func joinCalls(trace string) string {
+	const unfinished = " <unfinished ...>"
+	resumed := regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>`)
+	begun := map[string]string{} // by thread
+	var calls []string
+	for line := range strings.Lines(trace) {
+		line = strings.TrimSuffix(line, "\n")
+		thread, _, _ := strings.Cut(line, " ")
+		if call, ok := strings.CutSuffix(line, unfinished); ok {
+			begun[thread] = call
+			continue
+		}
+		if end := resumed.FindString(line); end != "" {
+			line = begun[thread] + strings.TrimPrefix(line, end)
+		}
+		calls = append(calls, line)
+	}
+	return strings.Join(calls, "\n")
 }
