@@ -122,9 +122,40 @@ func TestSSE_SlowClient(t *testing.T) {
 	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText(strings.Repeat("x", 64<<10)), nil
 	})
+	_, endpoint := r.openUnreadSSE(t)
+	id := 0
+	require.Eventually(t, func() bool {
+		id++
+		status, _ := r.ask(t, "POST", endpoint, call(id, "large", "{}"))
+		return status == http.StatusNotFound
+	}, 20*time.Second, time.Millisecond, "the stream was ended")
+}
+
+// A request counts as in flight until its response is written: a client that
+// does not read cannot make the server hold any number of responses.
+func TestSSE_UnreadResponsesCountAsInFlight(t *testing.T) {
+	t.Parallel()
+	r := newWebRig(t, webOptions{})
+	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(strings.Repeat("x", 16<<20)), nil // more than the kernel buffers
+	})
+	c, endpoint := r.openUnreadSSE(t)
+	defer c.Close()
+	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
+	require.Equal(t, http.StatusAccepted, status)
+	const most = 2000 // some are answered before the large response
+	for id := 1; id <= most && status == http.StatusAccepted; id++ {
+		status, _ = r.ask(t, "POST", endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id))
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+}
+
+// openUnreadSSE opens a stream and reads no more than its first event.
+func (r *webRig) openUnreadSSE(t *testing.T) (c net.Conn, endpoint string) {
+	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
 	require.NoError(t, err)
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	tcp, ok := c.(*net.TCPConn)
 	require.True(t, ok)
 	require.NoError(t, tcp.SetReadBuffer(4<<10))
@@ -136,13 +167,7 @@ func TestSSE_SlowClient(t *testing.T) {
 		require.NoError(t, err)
 		text += string(head[:n])
 	}
-	endpoint := "/message?sessionId=" + strings.Fields(text[strings.Index(text, "sessionId=")+len("sessionId="):])[0]
-	id := 0
-	require.Eventually(t, func() bool {
-		id++
-		status, _ := r.ask(t, "POST", endpoint, call(id, "large", "{}"))
-		return status == http.StatusNotFound
-	}, 20*time.Second, time.Millisecond, "the stream was ended")
+	return c, "/message?sessionId=" + strings.Fields(text[strings.Index(text, "sessionId=")+len("sessionId="):])[0]
 }
 
 // At the end of the server, calls in flight are answered before their stream

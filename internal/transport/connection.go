@@ -27,7 +27,7 @@ func connect(base context.Context, l lifecycle, s *session, out sink) (*connecti
 		return nil, err
 	}
 	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base}
-	c.running = &c.work
+	c.running, c.oneStream = &c.work, true
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -48,6 +49,7 @@ type lifecycle struct {
 	reads     *limit.Queue    // resources/read in progress
 	heartbeat time.Duration   // 0 for none
 	running   *sync.WaitGroup // handlers at work
+	oneStream bool            // all responses share a stream: a request keeps its room until its response is written
 	log       *slog.Logger
 }
 
@@ -88,8 +90,22 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 		call.Cancel()
 		return func() mcp.JSONRPCMessage { defer release(); return in.reject(duplicateID()) }, nil
 	}
-	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, release: func() { cancel(); release() }}
+	if l.oneStream {
+		release = onSecondCall(release) // after the handler and after the response
+	}
+	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, cancel: cancel, release: release}
 	return func() mcp.JSONRPCMessage { return p.run(ctx) }, nil
+}
+
+// onSecondCall returns a function that calls f when it is called for the second
+// time.
+func onSecondCall(f func()) func() {
+	var calls atomic.Int32
+	return func() {
+		if calls.Add(1) == 2 {
+			f()
+		}
+	}
 }
 
 // reject answers a request that is not handled. It returns nil, as there is no
@@ -105,12 +121,16 @@ type pending struct {
 	incoming
 	call       Call
 	registered *inFlight
+	cancel     context.CancelFunc
 	release    func()
 	filter     func(*mcp.JSONRPCNotification) (wanted bool) // nil for no filter
 	own        chan mcp.JSONRPCNotification
 }
 
 func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
+	if p.oneStream {
+		defer p.release()
+	}
 	closeSession, err := p.openSession(ctx)
 	if err != nil {
 		p.end()
@@ -175,6 +195,7 @@ func (p *pending) handle(ctx context.Context) <-chan mcp.JSONRPCMessage {
 	done := make(chan mcp.JSONRPCMessage, 1)
 	p.running.Go(func() {
 		defer p.release()
+		defer p.cancel()
 		done <- p.call.Run(ctx)
 	})
 	return done
@@ -188,6 +209,7 @@ func (p *pending) unregister() { p.session.requests.remove(p.ID, p.registered) }
 // end ends a request that is not handled.
 func (p *pending) end() {
 	p.unregister()
+	p.cancel()
 	p.release()
 }
 
