@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/internal/web"
 )
 
@@ -148,6 +150,53 @@ func TestSSE_UnreadResponsesCountAsInFlight(t *testing.T) {
 		status, _ = r.ask(t, "POST", endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id))
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, status)
+}
+
+// appWithSignal reports each request that is refused because its client has too
+// much in flight.
+type appWithSignal struct {
+	web.App
+	overloaded chan struct{}
+}
+
+func (a *appWithSignal) Overloaded(r *transport.Request) mcp.JSONRPCMessage {
+	a.overloaded <- struct{}{}
+	return a.App.Overloaded(r)
+}
+
+// A client that has too much in flight and does not read does not make the
+// server hold further messages: their POSTs are accepted only after the refusal
+// was written to the stream.
+func TestSSE_OverloadedSlowClient(t *testing.T) {
+	t.Parallel()
+	app := &appWithSignal{overloaded: make(chan struct{}, 1)}
+	r := newWebRig(t, webOptions{web: func(c *web.Config) { app.App, c.App = c.App, app }})
+	release := make(chan struct{})
+	defer close(release)
+	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(strings.Repeat("x", 16<<20)), nil // more than the kernel buffers
+	})
+	r.AddTool("wait", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-release
+		return mcp.NewToolResultText("done"), nil
+	})
+	c, endpoint := r.openUnreadSSE(t)
+	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
+	require.Equal(t, http.StatusAccepted, status)
+	padding := strings.Repeat("x", limit.MaxBody-1<<10)
+	const share = limit.MaxInFlight / limit.Share / limit.MaxBody
+	for id := 1; id < share; id++ {
+		status, _ := r.ask(t, "POST", endpoint, call(id, "wait", `{"x":"`+padding+`"}`))
+		require.Equal(t, http.StatusAccepted, status)
+	}
+	refused := make(chan int, 1)
+	go func() {
+		status, _ := r.ask(t, "POST", endpoint, call(share, "wait", `{"x":"`+padding+`"}`))
+		refused <- status
+	}()
+	<-app.overloaded
+	require.NoError(t, c.Close())
+	assert.Equal(t, http.StatusServiceUnavailable, <-refused)
 }
 
 // openUnreadSSE opens a stream and reads no more than its first event.

@@ -72,7 +72,11 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 		if response == nil || !errors.Is(err, errOverloaded) {
 			return nil, err
 		}
-		return func() mcp.JSONRPCMessage { return in.reject(response) }, nil
+		// Written at once: a refused request has no room in which it could wait.
+		if in.out.respond(in.ID, response) != nil {
+			return nil, err
+		}
+		return func() mcp.JSONRPCMessage { return nil }, nil
 	}
 	if in.wanted == nil {
 		in.wanted = in.client
