@@ -240,3 +240,17 @@ func TestStdio_EndWithoutReader(t *testing.T) {
 	}
 	never.Close()
 }
+
+// Calls that the end of the grace period cuts off are still answered.
+func TestStdio_CutOffCallIsAnswered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *settings) { c.Grace = 0 })
+	r.AddTool("wait", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-ctx.Done()
+		return mcp.NewToolResultText("cut off"), nil
+	})
+	r.handshake(t)
+	r.send(t, call(1, "wait", "{}"))
+	require.NoError(t, r.in.Close())
+	assert.Contains(t, string(r.answer(t).Result), "cut off")
+}

@@ -18,6 +18,7 @@ type connection struct {
 	session *session
 	out     *messageWriter
 	base    context.Context //nolint:containedctx // the life of the connection; carries its caller
+	client  context.Context //nolint:containedctx // ends when nobody can receive responses any more
 	work    sync.WaitGroup  // requests that are not answered yet
 }
 
@@ -26,7 +27,7 @@ func connect(base context.Context, l lifecycle, s *session, out sink) (*connecti
 	if err := l.handler.OpenSession(base, s); err != nil {
 		return nil, err
 	}
-	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base}
+	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base, client: base}
 	c.running, c.oneStream = &c.work, true
 	return c, nil
 }
@@ -53,7 +54,7 @@ func (c *connection) dispatch(wait context.Context, line []byte) error {
 		return nil
 	}
 	run, err := c.begin(wait, incoming{
-		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.base,
+		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.client, wanted: c.base,
 	})
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ func OpenStdio(ctx context.Context, h Handler, in io.Reader, out io.Writer, log 
 		end()
 		return nil, fmt.Errorf("stdio: %w", err)
 	}
+	c.client = context.WithoutCancel(base) // requests that Finish cuts off are still answered
 	s := &Stdio{connection: c, in: in, end: end, forwarded: make(chan struct{})}
 	go func() {
 		defer close(s.forwarded)
