@@ -145,7 +145,8 @@ func TestSSE_UnreadResponsesCountAsInFlight(t *testing.T) {
 	defer c.Close()
 	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
 	require.Equal(t, http.StatusAccepted, status)
-	const most = 2000 // some are answered before the large response
+	readUntil(t, c, "event: message") // its response blocks the stream
+	const most = limit.MaxInFlight / limit.Share / limit.MinWeight
 	for id := 1; id <= most && status == http.StatusAccepted; id++ {
 		status, _ = r.ask(t, "POST", endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id))
 	}
@@ -209,14 +210,18 @@ func (r *webRig) openUnreadSSE(t *testing.T) (c net.Conn, endpoint string) {
 	require.True(t, ok)
 	require.NoError(t, tcp.SetReadBuffer(4<<10))
 	fmt.Fprintf(c, "GET /sse HTTP/1.1\r\nHost: %s\r\n\r\n", strings.TrimPrefix(r.base, "http://"))
-	head := make([]byte, 4096)
-	var text string
-	for !strings.Contains(text, "sessionId=") || !strings.HasSuffix(text, "\n") {
-		n, err := c.Read(head)
-		require.NoError(t, err)
-		text += string(head[:n])
-	}
+	text := readUntil(t, c, "\n\n")
 	return c, "/message?sessionId=" + strings.Fields(text[strings.Index(text, "sessionId=")+len("sessionId="):])[0]
+}
+
+// readUntil reads single bytes until the text ends with suffix.
+func readUntil(t *testing.T, r io.Reader, suffix string) (text string) {
+	t.Helper()
+	for b := make([]byte, 1); !strings.HasSuffix(text, suffix); text += string(b) {
+		_, err := io.ReadFull(r, b)
+		require.NoError(t, err)
+	}
+	return text
 }
 
 // At the end of the server, calls in flight are answered before their stream
