@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -253,4 +254,29 @@ func TestStdio_CutOffCallIsAnswered(t *testing.T) {
 	r.send(t, call(1, "wait", "{}"))
 	require.NoError(t, r.in.Close())
 	assert.Contains(t, string(r.answer(t).Result), "cut off")
+}
+
+// Notifications that precede the last response are written before the end.
+func TestStdio_NotificationsBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	const sent = 1000
+	r.AddTool("notify", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		for range sent {
+			if err := server.ServerFromContext(ctx).SendNotificationToSpecificClient("stdio", "notifications/test", nil); err != nil {
+				return nil, err
+			}
+		}
+		return mcp.NewToolResultText("sent"), nil
+	})
+	r.handshake(t)
+	r.send(t, call(1, "notify", "{}"))
+	require.NoError(t, r.in.Close())
+	got := 0
+	for line := range r.lines {
+		if strings.Contains(line, "notifications/test") {
+			got++
+		}
+	}
+	assert.Equal(t, sent, got)
 }

@@ -87,12 +87,20 @@ func (c *connection) refuse(wait context.Context, e *ProtocolError) {
 	})
 }
 
-// forwardNotifications writes the notifications of the session until ctx ends.
+// forwardNotifications writes the notifications of the session until ctx ends,
+// and then those that were sent before.
 func (c *connection) forwardNotifications(ctx context.Context) {
+	out := streamResponder{c.out, c.log}
 	for {
 		select {
 		case n := <-c.session.notifications:
-			streamResponder{c.out, c.log}.notify(n)
+			out.notify(n)
+			continue
+		default:
+		}
+		select {
+		case n := <-c.session.notifications:
+			out.notify(n)
 		case <-ctx.Done():
 			return
 		}
