@@ -1,6 +1,8 @@
 package mcpserver_test
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -106,4 +109,15 @@ func TestSessions_HalfOpen(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	assert.Equal(t, http.StatusNotFound, r.ping(t, abandoned))
 	assert.Equal(t, http.StatusOK, r.ping(t, used))
+}
+
+// A client in the same process whose handshake fails leaves no session behind.
+func TestClient_FailedHandshake(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testrig.API(t), io.Discard, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Client(ctx, "test", "1")
+	require.Error(t, err)
+	assert.Zero(t, s.Sessions())
 }
