@@ -11,15 +11,15 @@ import (
 	"zai-image-mcp/internal/limit"
 )
 
-// connection is a client for which all messages go into one stream: stdio and
-// HTTP+SSE.
+// connection is a client whose messages all go into one stream, as over stdio
+// and HTTP+SSE.
 type connection struct {
 	lifecycle
 	session *session
 	out     *messageWriter
 	base    context.Context //nolint:containedctx // the life of the connection; carries its caller
 	client  context.Context //nolint:containedctx // ends when nobody can receive responses any more
-	work    sync.WaitGroup  // requests that are not answered yet
+	work    sync.WaitGroup  // unanswered requests
 }
 
 // connect opens a connection that lives as long as base.
@@ -32,7 +32,7 @@ func connect(base context.Context, l lifecycle, s *session, out sink) (*connecti
 	return c, nil
 }
 
-// weight returns how many bytes a request counts.
+// weight returns the bytes that a request counts for while it is in flight.
 func weight(m *Message) int { return max(len(m.Raw), limit.MinWeight) }
 
 // dispatch takes one message. While too much is in flight it blocks until wait
@@ -65,8 +65,8 @@ func (c *connection) dispatch(wait context.Context, line []byte) error {
 		run()
 	})
 	if m.is(mcp.MethodInitialize) {
-		// The next message may rely on the handshake. A client that does not read
-		// its answer delays that only until wait ends.
+		// The next message may rely on the handshake. If the client does not
+		// read the response, the next message waits only until wait ends.
 		select {
 		case <-done:
 		case <-wait.Done():
