@@ -26,7 +26,7 @@ import (
 //go:embed instructions.md
 var instructions string
 
-// Name is the name that the server gives itself.
+// Name identifies the server to clients.
 const Name = "zai-image-mcp"
 
 const title = "Z.AI images"

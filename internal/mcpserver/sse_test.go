@@ -40,7 +40,7 @@ func TestSSE_Status(t *testing.T) {
 		assert.Equal(t, status, got, path)
 	}
 	got, _ := r.ask(t, "POST", "/sse", initialize)
-	assert.Equal(t, 405, got, "a client that tries the newer transport here learns that there is none")
+	assert.Equal(t, 405, got, "clients detect the older transport by this status")
 	got, _ = r.ask(t, "GET", s.endpoint, "")
 	assert.Equal(t, 405, got)
 	s.send(t, initialize)

@@ -67,7 +67,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts(), "nothing was sent for the others")
 }
 
-// A call that is cancelled while it waits for a slot leaves no trace.
+// A call that is cancelled while it waits for a slot is not charged.
 func TestStdio_CancelWhileQueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
