@@ -19,13 +19,14 @@ type Principal struct {
 	Credential string
 }
 
-// Authenticated reports whether the caller proved who it is. The local owner
-// did not: a second caller may be somebody else.
+// Authenticated reports whether the caller proved its identity. Different
+// callers may share the local owner.
 func (p Principal) Authenticated() bool { return p.Credential != "" }
 
 // Authenticator finds the principal of a request.
 type Authenticator interface {
-	// Authenticate fails with ErrNoPrincipal if the request proves nothing.
+	// Authenticate fails with ErrNoPrincipal if the request has no valid
+	// credential.
 	Authenticate(r *http.Request) (Principal, error)
 	// Valid reports whether an earlier principal may still use the server.
 	Valid(p Principal) bool
@@ -42,7 +43,7 @@ type Reloader interface {
 // ErrNoPrincipal means that a request has no valid credential.
 var ErrNoPrincipal = errors.New("no valid token")
 
-// Anonymous takes every caller for the local owner.
+// Anonymous treats every caller as the local owner.
 type Anonymous struct{}
 
 // Authenticate implements Authenticator. It never fails.

@@ -17,7 +17,7 @@ import (
 	"zai-image-mcp/internal/textfile"
 )
 
-// MinToken is the least length of a token in characters.
+// MinToken is the minimum length of a token in characters.
 const MinToken = 16
 
 // TokenFile authenticates callers by bearer tokens from a file of lines
@@ -47,7 +47,7 @@ type tokenEntry struct {
 type tokenDigest [sha256.Size]byte
 
 // LoadTokenFile reads the file. It fails if other users may read it, since
-// whoever can read a token can use it.
+// anyone who can read a token can use it.
 func LoadTokenFile(path string) (*TokenFile, error) {
 	t := &TokenFile{path: path}
 	return t, t.load()
@@ -149,7 +149,8 @@ func checkMode(mode os.FileMode, owner, self int) error {
 	return nil
 }
 
-// explainOpen adds to a permission error whose file it is and who reads it.
+// explainOpen adds the owner and mode of the file, and the user of the process,
+// to a permission error.
 func explainOpen(path string, err error) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -225,7 +226,7 @@ func parseToken(line string) (tokenEntry, error) {
 	return tokenEntry{name, sha256.Sum256([]byte(token))}, nil
 }
 
-// checkToken fails for what no client can send and for likely mistakes.
+// checkToken fails for tokens that no client can send, and for likely mistakes.
 func checkToken(token string) error {
 	switch {
 	case len(token) >= len("bearer ") && strings.EqualFold(token[:len("bearer ")], "bearer "):

@@ -64,7 +64,7 @@ func TestLoadTokenFile(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// What a token file cannot mean is refused, not taken for a token.
+// Invalid lines are refused, not read as tokens.
 func TestLoadTokenFile_Lines(t *testing.T) {
 	sum := sha256.Sum256([]byte(aliceToken))
 	digest := hex.EncodeToString(sum[:])
@@ -108,8 +108,8 @@ func TestLoadTokenFile_Lines(t *testing.T) {
 	}
 }
 
-// One's own file is for oneself; root's may be shared with a group, as secrets
-// are in containers.
+// A file of the own user must be private; one of root may be readable for a
+// group, as secrets are in containers.
 func TestLoadTokenFile_Permissions(t *testing.T) {
 	const root, self, other = 0, 65532, 1000
 	for _, tt := range []struct {
@@ -142,7 +142,7 @@ func TestLoadTokenFile_Permissions(t *testing.T) {
 	}
 }
 
-// No token file brings the program down, and none lets a short token in.
+// No token file causes a panic, and none admits a short token.
 func FuzzTokenFile(f *testing.F) {
 	for _, seed := range []string{"alice:" + aliceToken, "a:sha256:" + strings.Repeat("ab", 32), "#\n\n", "a:b", ":", "a:sha256:zz", "\x00:\xff"} {
 		f.Add(seed)

@@ -48,7 +48,7 @@ type Limits struct {
 	SessionIdle    time.Duration // after which a session is closed
 	Handshake      time.Duration // after which a session is closed that was not used since its handshake
 	SweepInterval  time.Duration // between searches for idle sessions and changed tokens
-	Heartbeat      time.Duration // between signs of life on a silent stream
+	Heartbeat      time.Duration // between heartbeats on a silent stream
 	HeaderTime     time.Duration // for a request's header
 	BodyTime       time.Duration // for a request's body
 	WriteTime      time.Duration // for one message to a client that does not read, plus its size at MinBytesPerSecond

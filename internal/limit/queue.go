@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Queue bounds how many holders there are at once, in total and for each
-// client. Further callers wait; a client at its own bound takes no place in
-// the common queue, so it cannot hold up others.
+// Queue bounds how many callers hold a place at once, in total and for each
+// client. Further callers wait; a client at its own bound takes no place in the
+// common queue, so it cannot hold up others.
 type Queue struct {
 	all       *semaphore.Weighted
 	perClient int64

@@ -28,8 +28,8 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// photo is like a photograph for a codec: soft shapes with grain; as PNG it
-// has about 1.5 MB.
+// photo returns an image that compresses like a photograph: soft shapes with
+// grain, about 1.5 MB as PNG.
 func photo(b *testing.B) image.Image {
 	b.Helper()
 	const side = 1024
@@ -59,7 +59,7 @@ func encoded(b *testing.B, format string) []byte {
 	return file.Bytes()
 }
 
-// upstream is the API at no cost of its own.
+// upstream serves the API with negligible overhead.
 func upstream(b *testing.B, file []byte) string { return slowUpstream(b, file, 0) }
 
 func slowUpstream(b *testing.B, file []byte, delay time.Duration) string {
@@ -79,7 +79,7 @@ func slowUpstream(b *testing.B, file []byte, delay time.Duration) string {
 	return s.URL + "/api/paas/v4"
 }
 
-// build makes a binary as users have it.
+// build builds a binary as it is released.
 func build(b *testing.B, pkg string) string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "binary")
@@ -134,7 +134,7 @@ func (p *process) answer(b *testing.B) []byte {
 }
 
 func (p *process) generate(b *testing.B) {
-	// Equal calls at once would be one.
+	// Equal concurrent calls would be joined.
 	p.send(b, "tools/call", fmt.Sprintf(`{"name":"generate_image","arguments":{"prompt":"a fox in the snow %d"}}`, p.id))
 }
 
@@ -148,7 +148,7 @@ func (p *process) memory(b *testing.B, name string) float64 {
 	return float64(memory(b, p.cmd.Process.Pid, name)) / (1 << 20)
 }
 
-// filled is a folder with n rows in its catalog.
+// filled returns a folder with n rows in its catalog.
 func filled(b *testing.B, binary, baseURL string, n int) string {
 	b.Helper()
 	folder := b.TempDir()
@@ -166,8 +166,8 @@ func filled(b *testing.B, binary, baseURL string, n int) string {
 	return folder
 }
 
-// BenchmarkColdStart is from the start of the process to the first answer to
-// tools/list.
+// BenchmarkColdStart measures the time from the start of the process to the
+// first response to tools/list.
 func BenchmarkColdStart(b *testing.B) {
 	product, minimal := build(b, "zai-image-mcp"), build(b, "./testdata/minimal")
 	api := upstream(b, encoded(b, "PNG"))
@@ -202,8 +202,8 @@ func BenchmarkIdleMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkCall is one call without delay upstream, beside the bare POST and
-// GET that it cannot do without.
+// BenchmarkCall measures one call to an API without delay, compared with the
+// POST and GET that it needs.
 func BenchmarkCall(b *testing.B) {
 	product := build(b, "zai-image-mcp")
 	for _, format := range []string{"PNG", "JPEG"} {
@@ -239,7 +239,7 @@ func bare(b *testing.B, api string) {
 	image.Body.Close()
 }
 
-// Benchmark64Callers measures the most memory that 64 calls at once take.
+// Benchmark64Callers measures the peak memory of 64 concurrent calls.
 func Benchmark64Callers(b *testing.B) {
 	product := build(b, "zai-image-mcp")
 	api := upstream(b, encoded(b, "PNG"))

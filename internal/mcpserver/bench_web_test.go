@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Benchmark200Callers is how long 200 calls at once take, compared with what
-// --max-concurrent allows.
+// Benchmark200Callers measures how long 200 concurrent calls take, compared
+// with what --max-concurrent allows.
 func Benchmark200Callers(b *testing.B) {
 	const callers, concurrent, delay = 200, 20, 2 * time.Second
 	for _, format := range []string{"PNG", "JPEG"} {
@@ -45,8 +45,8 @@ func Benchmark200Callers(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleSessions is the memory that 1,000 sessions take, without and
-// with an open stream each.
+// BenchmarkIdleSessions measures the memory of 1,000 sessions, without and with
+// an open stream each.
 func BenchmarkIdleSessions(b *testing.B) {
 	for b.Loop() {
 		s := serve(b, nil)
@@ -64,7 +64,7 @@ func BenchmarkIdleSessions(b *testing.B) {
 	}
 }
 
-// BenchmarkDownload compares with nginx on the same file, in turns.
+// BenchmarkDownload compares downloads with nginx on the same file, in turns.
 func BenchmarkDownload(b *testing.B) {
 	for _, name := range []string{"nginx", "wrk"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -102,7 +102,7 @@ func requestsPerSecond(b *testing.B, link string, connections int) float64 {
 	return n
 }
 
-// nginx serves a file as nginx does best, and gives its address.
+// nginx serves a file with an nginx set up for speed, and returns its URL.
 func nginx(b *testing.B, file []byte) string {
 	b.Helper()
 	folder := b.TempDir()
@@ -120,7 +120,8 @@ server { listen 127.0.0.1:%[2]d; root %[1]s; } }`, folder, port)
 	}
 	path := filepath.Join(folder, "nginx.conf")
 	require.NoError(b, os.WriteFile(path, []byte(configuration), 0o644))
-	// Not by the benchmark's context, whose end kills: workers outlive a killed master.
+	// Not with the benchmark's context, which kills the process at its end: the
+	// workers of a killed master survive.
 	c := exec.Command("nginx", "-c", path, "-p", folder)
 	c.Stderr = os.Stderr
 	require.NoError(b, c.Start())

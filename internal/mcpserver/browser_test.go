@@ -64,7 +64,7 @@ func TestGuard_BrowserPage(t *testing.T) {
 		select {
 		case result = <-results:
 		case <-time.After(60 * time.Second):
-			assert.Fail(t, "the page did not get to its end")
+			assert.Fail(t, "the page did not finish")
 		}
 		_ = browser.Process.Kill()
 		_ = browser.Wait()

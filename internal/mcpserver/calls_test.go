@@ -60,7 +60,7 @@ func TestCalls_ProgressInTheQueue(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
 	var all sync.WaitGroup
-	for id := range 7 { // five go at once
+	for id := range 7 { // five run at once
 		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, fmt.Sprint("sandbox:delay=1h ", id)), named...) })
 	}
 	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
@@ -70,7 +70,7 @@ func TestCalls_ProgressInTheQueue(t *testing.T) {
 	last := message{}
 	for m := range events(t, response.Body) {
 		if m == nil {
-			continue // a sign of life
+			continue // a heartbeat
 		}
 		if last = *m; m.Method != "" {
 			progress = append(progress, m.Params["message"])

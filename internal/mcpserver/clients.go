@@ -103,7 +103,7 @@ func (s *Server) omitStructured(r *transport.Request) bool {
 }
 
 // adaptResult removes structured content for hosts that misuse it, and links
-// for clients that do not know them.
+// for clients that do not support them.
 func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		result, err := next(ctx, request)
@@ -121,8 +121,8 @@ func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc
 // lacksResourceLinks reports whether a client negotiated a protocol version
 // without resource_link, which came with 2025-06-18
 // (https://modelcontextprotocol.io/specification/2025-06-18/changelog). Strict
-// clients refuse the whole result over a content type they do not know; the
-// text has the URI as well.
+// clients refuse the whole result because of an unknown content type; the text
+// has the URI as well.
 func lacksResourceLinks(session server.ClientSession) bool {
 	versioned, ok := session.(server.SessionWithProtocolVersion)
 	if !ok {
@@ -132,8 +132,8 @@ func lacksResourceLinks(session server.ClientSession) bool {
 	return version != "" && version < "2025-06-18"
 }
 
-// adaptToolList also drops output schemas: clients reject a result without
-// structured content if the tool declares one.
+// adaptToolList removes output schemas for the same hosts: clients reject a
+// result without structured content if the tool declares one.
 func (s *Server) adaptToolList(r *transport.Request, response mcp.JSONRPCMessage) mcp.JSONRPCMessage {
 	complete, ok := response.(mcp.JSONRPCResponse)
 	if !ok || !s.omitStructured(r) {

@@ -35,7 +35,7 @@ func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":99,"method":"tools/call","params":%s}`, withMeta(isStateless, params))
 	}
 	const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}`
-	// Each way begins a call, and once it is sent gives it up.
+	// Each function begins a call, and gives it up once it was sent.
 	for name, way := range map[string]func(t *testing.T, r *webRig, sent func()) wire{
 		"streamable, cancelled": func(t *testing.T, r *webRig, sent func()) wire {
 			named := r.session(t)
@@ -155,7 +155,7 @@ func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
 	say(initialize)
 	require.True(t, answers.Scan())
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	say(generate(1, "a fox")) // its progress is not read, and the answer comes behind that
+	say(generate(1, "a fox")) // its progress is not read, and its response waits behind that
 	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=call") }, 5*time.Second, time.Millisecond)
 	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
@@ -352,7 +352,7 @@ func TestLoad_StdioFlood(t *testing.T) {
 	t.Logf("%d bytes were taken, peak %d MB", <-written, peak>>10)
 }
 
-// A panic's text goes to the log alone, and not even there with the key.
+// The text of a panic is only logged, and without the key.
 func TestLog_PanicsHideTheKey(t *testing.T) {
 	t.Parallel()
 	const key = "0ca9a72ec0ffee11deadbeef00000001.CanaryCanary4242"

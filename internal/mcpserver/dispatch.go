@@ -16,8 +16,7 @@ import (
 	"zai-image-mcp/tools/prompts"
 )
 
-// How long clients may cache what they got, in milliseconds. Images never
-// change.
+// How long clients may cache results, in milliseconds. Images never change.
 const (
 	listsTTL  = 5 * 60 * 1000
 	imagesTTL = 60 * 60 * 1000
@@ -40,7 +39,7 @@ func invalidParams(text string) *protocolError {
 	return &protocolError{code: mcp.INVALID_PARAMS, text: text}
 }
 
-// opaque returns the error for a failure whose details only the log has.
+// opaque returns the error for a failure whose details are only logged.
 func opaque(reference string) *protocolError {
 	return &protocolError{code: mcp.INTERNAL_ERROR, text: "internal error, reference " + reference}
 }
@@ -58,7 +57,7 @@ func (s *Server) dispatch(ctx context.Context, r *transport.Request) mcp.JSONRPC
 	case mcp.MethodResourcesRead:
 		return answer(ctx, s, r, s.readResource)
 	case mcp.MethodResourcesSubscribe:
-		if !isStateless(r) { // which removed it
+		if !isStateless(r) { // protocol 2026-07-28 removed the method
 			return answer(ctx, s, r, s.subscribe)
 		}
 	case mcp.MethodPromptsGet:
@@ -143,7 +142,7 @@ func (s *Server) readResource(ctx context.Context, r *transport.Request, p mcp.R
 }
 
 // notFound names a resource that does not exist, as both eras of the protocol
-// ask, each with its own code.
+// require, each with its own code.
 // https://modelcontextprotocol.io/specification/2025-11-25/server/resources#error-handling
 func notFound(r *transport.Request, uri string) error {
 	code := mcp.RESOURCE_NOT_FOUND

@@ -1,6 +1,6 @@
-// Package mcpserver is the MCP server: it makes one server of tools, prompts
-// and the image library, answers the requests that the transports bring, and
-// notifies clients of new images.
+// Package mcpserver is the MCP server: it combines tools, prompts and the image
+// library, answers the requests that transports receive, and notifies clients
+// of new images.
 //
 // A request takes this path:
 //

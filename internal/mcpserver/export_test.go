@@ -7,12 +7,12 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
-// AddTool adds a tool that misbehaves.
+// AddTool adds a tool for a test.
 func (s *Server) AddTool(name string, handler server.ToolHandlerFunc) {
 	s.mcp.AddTool(mcp.NewTool(name), handler)
 }
 
-// AddResource adds a resource that misbehaves.
+// AddResource adds a resource for a test.
 func (s *Server) AddResource(uri string, read func(context.Context) ([]mcp.ResourceContents, error)) {
 	s.resources = extraResource{s.resources, uri, read}
 }

@@ -10,7 +10,7 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-// The server answers whatever is posted, in each era, with a status that fits.
+// The server answers every posted text, in each era, with a suitable status.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
 		initialize, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, statelessCall(1, "list_images", "{}"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,

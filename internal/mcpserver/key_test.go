@@ -54,8 +54,8 @@ func keyedAPI(t *testing.T) (*testrig.Service, func(*settings)) {
 	return api, func(c *settings) { c.Jobs.Client = client }
 }
 
-// faults returns calls that meet each fault of the service. Those that the
-// client answers with waits are the second result.
+// faults returns calls that meet each fault of the service. The second result
+// holds those that the client retries after a wait.
 func faults() (immediate, waiting []string) {
 	names := []string{
 		"", "unauthorized", "wrong_region", "no_balance", "quota", "content_blocked", "content_blocked_output", "invalid_argument",

@@ -34,8 +34,8 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 // Run resumes images that dead processes left behind until ctx ends.
 func (s *Server) Run(ctx context.Context) { s.pipeline.RunRecovery(ctx) }
 
-// Recover resumes once the images that dead processes left behind, without
-// waiting for them. Run does so, too.
+// Recover resumes the images that dead processes left behind, once and without
+// waiting for them. Run does this, too.
 func (s *Server) Recover(ctx context.Context) error {
 	if !s.library.Exists() {
 		return nil
@@ -47,7 +47,7 @@ func (s *Server) Recover(ctx context.Context) error {
 // Ready fails if images cannot be listed or saved.
 func (s *Server) Ready(ctx context.Context) error { return s.library.Reachable(ctx) }
 
-// StopAccepting takes no new work; requests that were not sent yet fail.
+// StopAccepting accepts no new work; calls whose request was not sent yet fail.
 func (s *Server) StopAccepting() { s.pipeline.StopAccepting() }
 
 // Ending returns a context that ends with the grace period. Shortly before,
@@ -62,8 +62,8 @@ func (s *Server) Ending(ctx context.Context) (context.Context, context.CancelFun
 	}
 }
 
-// Drain takes no new work, lets paid work end until ctx does, and sends the
-// last telemetry.
+// Drain accepts no new work, lets paid work finish until ctx ends, and sends
+// the remaining telemetry.
 func (s *Server) Drain(ctx context.Context) {
 	if err := s.pipeline.Drain(ctx); err != nil {
 		s.log.Error("failed to finish paid work in time", "error", err)
@@ -75,7 +75,7 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 }
 
-// Close takes no new work and lets paid work end within the grace period.
+// Close accepts no new work and lets paid work finish within the grace period.
 func (s *Server) Close() {
 	ctx, cancel := s.Ending(context.Background())
 	defer cancel()

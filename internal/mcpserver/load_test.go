@@ -87,7 +87,8 @@ func TestLoad_Floods(t *testing.T) {
 		connections = append(connections, c)
 		return c
 	}
-	// Slow connections of each kind: no head, no body, a body in drops.
+	// Slow connections of each kind: no header, no body, a body that trickles
+	// in.
 	for n := range 2000 / scale {
 		switch n % 3 {
 		case 0:
@@ -115,7 +116,7 @@ func TestLoad_Floods(t *testing.T) {
 				address, id, len(body), body)
 		}
 	}
-	// A body without end, and sessions without end.
+	// An endless body, and ever more sessions.
 	all.Go(func() {
 		request, err := http.NewRequestWithContext(t.Context(), "POST", s.base+"/mcp", io.LimitReader(endless{}, int64(1<<30/scale)))
 		if assert.NoError(t, err) {
@@ -192,7 +193,7 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 	assert.Contains(t, r.log.String(), "served a request")
 }
 
-// Messages of many keys cost no more than their bytes.
+// Messages with many keys cost no more memory than their bytes.
 func TestLoad_ManyKeys(t *testing.T) {
 	needsLoad(t)
 	s := serve(t, nil)

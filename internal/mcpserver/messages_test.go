@@ -28,7 +28,8 @@ func manyKeys(n int) string {
 	return b.String() + `},"id":"many"}`
 }
 
-// exchanges send one message and return its answer, over each transport.
+// exchanges returns, for each transport, a function that sends one message and
+// returns its response.
 func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message {
 	t.Helper()
 	lines := newRig(t, nil)

@@ -17,16 +17,16 @@ import (
 	"zai-image-mcp/tools"
 )
 
-// logPanic logs a panic and returns the reference that the client gets: a
-// panic's text may hold anything, so only the log has it.
+// logPanic logs a panic and returns the reference that the client gets: the
+// text of a panic may contain secrets, so it is only logged.
 func (s *Server) logPanic(ctx context.Context, where string, value any) (reference string) {
 	reference = rand.Text()[:8]
 	s.log.ErrorContext(ctx, "recovered a panic", "where", where, "reference", reference, "panic", value, "stack", string(debug.Stack()))
 	return reference
 }
 
-// recoverTool turns a panic or an error of a tool into an opaque result: no
-// model sees a protocol error.
+// recoverTool turns a panic or an error of a tool into an opaque result: hosts
+// do not pass protocol errors to the model.
 func (s *Server) recoverTool(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
 		failed := func(value any) *mcp.CallToolResult {

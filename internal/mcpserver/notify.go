@@ -78,7 +78,7 @@ func (s *Server) notifySession(session subscriber, i resources.Image) {
 	}
 }
 
-// send drops a notification for a client that does not read.
+// send sends a notification, or drops it if the client does not read.
 func (s *Server) send(session subscriber, method string, params map[string]any) {
 	n := mcp.JSONRPCNotification{JSONRPC: mcp.JSONRPC_VERSION, Notification: mcp.Notification{
 		Method: method, Params: mcp.NotificationParams{AdditionalFields: params},

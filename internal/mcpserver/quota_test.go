@@ -65,10 +65,10 @@ func TestQuota_Owners(t *testing.T) {
 	}
 	for _, named := range [][]string{first, bob} {
 		status, _ = r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":"ping","method":"ping"}`, named...)
-		assert.Equal(t, 200, status, "what takes no time needs no room")
+		assert.Equal(t, 200, status, "requests that are answered at once do not count")
 	}
 	_, text := r.ask(t, http.MethodPost, "/mcp", large(1, "list_images"), bob...)
-	assert.Contains(t, text, "invalid_argument", "the other's call is looked at")
+	assert.Contains(t, text, "invalid_argument", "the other owner's call is handled")
 	close(release)
 	all.Wait()
 	assert.Empty(t, refused)

@@ -11,8 +11,8 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-// A proxy may remove the path of the public URL or not, and clients on the
-// machine do without it.
+// A proxy may remove the path of the public URL or not, and clients on the same
+// machine do not use it.
 func TestRoutes_PathOfThePublicURL(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{address: web.ListenConfig{PublicURL: "https://x.example/zai/"}})

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	_ "embed" // instructions.md
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -25,7 +26,7 @@ import (
 //go:embed instructions.md
 var instructions string
 
-// Name is the name that the server gives itself.
+// Name identifies the server to clients.
 const Name = "zai-image-mcp"
 
 const title = "Z.AI images"
@@ -143,7 +144,7 @@ func (s *Server) Client(ctx context.Context, name, version string) (*client.Clie
 	request.Params.ProtocolVersion = mcp.LATEST_LEGACY_PROTOCOL_VERSION
 	request.Params.ClientInfo = mcp.Implementation{Name: name, Version: version}
 	if _, err := c.Initialize(ctx, request); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }

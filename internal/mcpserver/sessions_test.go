@@ -1,6 +1,8 @@
 package mcpserver_test
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -30,7 +33,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	stream := r.do(t, http.MethodGet, "/mcp", "", listening...)
 	require.Equal(t, http.StatusOK, stream.StatusCode)
 	require.Equal(t, http.StatusOK, r.ping(t, first))
-	for range 5 { // the third makes room, then each newcomer for the next
+	for range 5 { // the third makes room for the first of these, and each of these for the next
 		r.session(t)
 		require.Equal(t, http.StatusNotFound, r.ping(t, third))
 		require.Equal(t, http.StatusOK, r.ping(t, first), "it was used last")
@@ -44,7 +47,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, seconds)
 	status, _ := r.ask(t, http.MethodPost, "/mcp", statelessCall(1, "list_images", "{}"), statelessHeaders("tools/call", "list_images")...)
-	assert.Equal(t, http.StatusOK, status, "who needs no session is served")
+	assert.Equal(t, http.StatusOK, status, "requests that need no session are served")
 	streams[0].Body.Close()
 	assert.Eventually(t, func() bool {
 		status, _ := r.ask(t, http.MethodPost, "/mcp", initialize)
@@ -55,7 +58,8 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	stream.Body.Close()
 }
 
-// An owner makes room with its own sessions, or takes from owners that have more.
+// A new session replaces one of its owner, else one of an owner that has more
+// sessions.
 func TestSessions_OwnersMakeRoom(t *testing.T) {
 	t.Parallel()
 	owners := []string{"alice", "bob", "carol", "dave", "erin"}
@@ -79,7 +83,7 @@ func TestSessions_OwnersMakeRoom(t *testing.T) {
 		assert.Equal(t, http.StatusOK, r.ping(t, opened[owner][1]))
 		assert.Equal(t, http.StatusOK, r.ping(t, opened[owner][2]))
 	}
-	// All places are taken, and the fifth owner has none.
+	// The limit is reached, and the fifth owner has no session.
 	erin := r.session(t, as("erin")...)
 	assert.Equal(t, http.StatusNotFound, r.ping(t, opened["alice"][1]), "the one that is idle longest of those with two")
 	again := r.session(t, as("erin")...)
@@ -106,4 +110,15 @@ func TestSessions_HalfOpen(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	assert.Equal(t, http.StatusNotFound, r.ping(t, abandoned))
 	assert.Equal(t, http.StatusOK, r.ping(t, used))
+}
+
+// A client in the same process whose handshake fails leaves no session behind.
+func TestClient_FailedHandshake(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testrig.API(t), io.Discard, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Client(ctx, "test", "1")
+	require.Error(t, err)
+	assert.Zero(t, s.Sessions())
 }

@@ -145,7 +145,7 @@ func TestProgram_SecondSignal(t *testing.T) {
 		assert.NoError(t, err)
 		ended <- state
 	}()
-	// The log line may precede the moment from which on a signal ends the program.
+	// The line may be logged before a second signal ends the program.
 	require.Eventually(t, func() bool {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
 		return len(ended) == 1

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/internal/web"
 )
 
@@ -38,7 +40,7 @@ func TestSSE_Status(t *testing.T) {
 		assert.Equal(t, status, got, path)
 	}
 	got, _ := r.ask(t, "POST", "/sse", initialize)
-	assert.Equal(t, 405, got, "a client that tries the newer transport here learns that there is none")
+	assert.Equal(t, 405, got, "clients detect the older transport by this status")
 	got, _ = r.ask(t, "GET", s.endpoint, "")
 	assert.Equal(t, 405, got)
 	s.send(t, initialize)
@@ -122,27 +124,104 @@ func TestSSE_SlowClient(t *testing.T) {
 	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText(strings.Repeat("x", 64<<10)), nil
 	})
-	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
-	require.NoError(t, err)
-	defer c.Close()
-	tcp, ok := c.(*net.TCPConn)
-	require.True(t, ok)
-	require.NoError(t, tcp.SetReadBuffer(4<<10))
-	fmt.Fprintf(c, "GET /sse HTTP/1.1\r\nHost: %s\r\n\r\n", strings.TrimPrefix(r.base, "http://"))
-	head := make([]byte, 4096)
-	var text string
-	for !strings.Contains(text, "sessionId=") || !strings.HasSuffix(text, "\n") {
-		n, err := c.Read(head)
-		require.NoError(t, err)
-		text += string(head[:n])
-	}
-	endpoint := "/message?sessionId=" + strings.Fields(text[strings.Index(text, "sessionId=")+len("sessionId="):])[0]
+	_, endpoint := r.openUnreadSSE(t)
 	id := 0
 	require.Eventually(t, func() bool {
 		id++
 		status, _ := r.ask(t, "POST", endpoint, call(id, "large", "{}"))
 		return status == http.StatusNotFound
 	}, 20*time.Second, time.Millisecond, "the stream was ended")
+}
+
+// A request counts as in flight until its response is written: a client that
+// does not read cannot make the server hold any number of responses.
+func TestSSE_UnreadResponsesCountAsInFlight(t *testing.T) {
+	t.Parallel()
+	r := newWebRig(t, webOptions{})
+	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(strings.Repeat("x", 16<<20)), nil // more than the kernel buffers
+	})
+	c, endpoint := r.openUnreadSSE(t)
+	defer c.Close()
+	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
+	require.Equal(t, http.StatusAccepted, status)
+	readUntil(t, c, "event: message") // its response blocks the stream
+	const most = limit.MaxInFlight / limit.Share / limit.MinWeight
+	for id := 1; id <= most && status == http.StatusAccepted; id++ {
+		status, _ = r.ask(t, "POST", endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id))
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+}
+
+// appWithSignal reports each request that is refused because its client has too
+// much in flight.
+type appWithSignal struct {
+	web.App
+	overloaded chan struct{}
+}
+
+func (a *appWithSignal) Overloaded(r *transport.Request) mcp.JSONRPCMessage {
+	a.overloaded <- struct{}{}
+	return a.App.Overloaded(r)
+}
+
+// A client that has too much in flight and does not read does not make the
+// server hold further messages: their POSTs are accepted only after the refusal
+// was written to the stream.
+func TestSSE_OverloadedSlowClient(t *testing.T) {
+	t.Parallel()
+	app := &appWithSignal{overloaded: make(chan struct{}, 1)}
+	r := newWebRig(t, webOptions{web: func(c *web.Config) { app.App, c.App = c.App, app }})
+	release := make(chan struct{})
+	defer close(release)
+	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(strings.Repeat("x", 16<<20)), nil // more than the kernel buffers
+	})
+	r.AddTool("wait", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-release
+		return mcp.NewToolResultText("done"), nil
+	})
+	c, endpoint := r.openUnreadSSE(t)
+	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
+	require.Equal(t, http.StatusAccepted, status)
+	padding := strings.Repeat("x", limit.MaxBody-1<<10)
+	const share = limit.MaxInFlight / limit.Share / limit.MaxBody
+	for id := 1; id < share; id++ {
+		status, _ := r.ask(t, "POST", endpoint, call(id, "wait", `{"x":"`+padding+`"}`))
+		require.Equal(t, http.StatusAccepted, status)
+	}
+	refused := make(chan int, 1)
+	go func() {
+		status, _ := r.ask(t, "POST", endpoint, call(share, "wait", `{"x":"`+padding+`"}`))
+		refused <- status
+	}()
+	<-app.overloaded
+	require.NoError(t, c.Close())
+	assert.Equal(t, http.StatusServiceUnavailable, <-refused)
+}
+
+// openUnreadSSE opens a stream and reads no more than its first event.
+func (r *webRig) openUnreadSSE(t *testing.T) (c net.Conn, endpoint string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	tcp, ok := c.(*net.TCPConn)
+	require.True(t, ok)
+	require.NoError(t, tcp.SetReadBuffer(4<<10))
+	fmt.Fprintf(c, "GET /sse HTTP/1.1\r\nHost: %s\r\n\r\n", strings.TrimPrefix(r.base, "http://"))
+	text := readUntil(t, c, "\n\n")
+	return c, "/message?sessionId=" + strings.Fields(text[strings.Index(text, "sessionId=")+len("sessionId="):])[0]
+}
+
+// readUntil reads single bytes until the text ends with suffix.
+func readUntil(t *testing.T, r io.Reader, suffix string) (text string) {
+	t.Helper()
+	for b := make([]byte, 1); !strings.HasSuffix(text, suffix); text += string(b) {
+		_, err := io.ReadFull(r, b)
+		require.NoError(t, err)
+	}
+	return text
 }
 
 // At the end of the server, calls in flight are answered before their stream

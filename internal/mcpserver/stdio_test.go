@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -66,7 +67,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 	assert.EqualValues(t, 2, r.sandbox.Posts(), "nothing was sent for the others")
 }
 
-// A call that is cancelled while it waits for a slot leaves no trace.
+// A call that is cancelled while it waits for a slot is not charged.
 func TestStdio_CancelWhileQueued(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
@@ -239,4 +240,43 @@ func TestStdio_EndWithoutReader(t *testing.T) {
 		require.Fail(t, "the server hangs")
 	}
 	never.Close()
+}
+
+// Calls that the end of the grace period cuts off are still answered.
+func TestStdio_CutOffCallIsAnswered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *settings) { c.Grace = 0 })
+	r.AddTool("wait", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		<-ctx.Done()
+		return mcp.NewToolResultText("cut off"), nil
+	})
+	r.handshake(t)
+	r.send(t, call(1, "wait", "{}"))
+	require.NoError(t, r.in.Close())
+	assert.Contains(t, string(r.answer(t).Result), "cut off")
+}
+
+// Notifications that precede the last response are written before the end.
+func TestStdio_NotificationsBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	const sent = 1000
+	r.AddTool("notify", func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		for range sent {
+			if err := server.ServerFromContext(ctx).SendNotificationToSpecificClient("stdio", "notifications/test", nil); err != nil {
+				return nil, err
+			}
+		}
+		return mcp.NewToolResultText("sent"), nil
+	})
+	r.handshake(t)
+	r.send(t, call(1, "notify", "{}"))
+	require.NoError(t, r.in.Close())
+	got := 0
+	for line := range r.lines {
+		if strings.Contains(line, "notifications/test") {
+			got++
+		}
+	}
+	assert.Equal(t, sent, got)
 }

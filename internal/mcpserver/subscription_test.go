@@ -13,7 +13,7 @@ import (
 	"zai-image-mcp/internal/mcpserver"
 )
 
-// duplex is a client for which everything comes in one stream.
+// duplex is a client that receives all messages in one stream.
 type duplex struct {
 	send func(line string)
 	next func() message
@@ -29,8 +29,8 @@ func duplexes(t *testing.T) map[string]duplex {
 	lines.startUntil(ctx, t)
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
-	// Images are made by a client inside the process, whose answers are not in
-	// the stream.
+	// A client in the same process makes the images, so that its responses are
+	// not in the stream.
 	maker := func(srv *mcpserver.Server) func() {
 		c, err := srv.Client(t.Context(), "maker", "1")
 		require.NoError(t, err)
@@ -53,7 +53,7 @@ func listenFor(id, filter string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"subscriptions/listen","params":{%s,"notifications":%s}}`, id, statelessMeta, filter)
 }
 
-// subscriptionOf is the id that a message is tagged with, as it is written.
+// subscriptionOf returns the subscription id of a message, as it is written.
 func subscriptionOf(t *testing.T, m message) string {
 	t.Helper()
 	if m.Params != nil {
@@ -95,10 +95,10 @@ func TestSubscriptions_Independent(t *testing.T) {
 			}
 			assert.Equal(t, map[string]string{`"first"`: changed, `"third"`: changed}, received)
 
-			// To close one leaves the others as they were.
+			// Closing one does not affect the others.
 			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"third",` + statelessMeta + `}}`)
 			d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"second",` + statelessMeta + `}}`)
-			d.send(listenFor(`"fourth"`, `{}`)) // ends at once, so it shows that the cancels were taken
+			d.send(listenFor(`"fourth"`, `{}`)) // ends at once: its response shows that the cancels were handled
 			acknowledged(`"fourth"`)
 			require.Equal(t, `"fourth"`, string(d.next().ID))
 			d.made()

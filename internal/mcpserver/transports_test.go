@@ -226,7 +226,7 @@ func TestTransports_PanicsAreOpaque(t *testing.T) {
 	})
 }
 
-// broken is a library whose folder cannot be made.
+// broken returns a library whose folder cannot be created.
 func broken() *resources.Library {
 	return resources.New(resources.Options{Folder: filepath.Join(os.Args[0], "x"), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 }

@@ -90,7 +90,7 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 }
 
 // do sends a request with headers given in pairs. It may be called from any
-// goroutine; without an answer it fails the test and gives an empty one.
+// goroutine; without a response it fails the test and returns an empty one.
 func (r *webRig) do(t testing.TB, method, path, body string, headers ...string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), method, r.base+path, strings.NewReader(body))
@@ -120,7 +120,7 @@ func (r *webRig) do(t testing.TB, method, path, body string, headers ...string) 
 	return response
 }
 
-// ask is do for those that want status and text alone.
+// ask sends a request and returns the status and text of the response.
 func (r *webRig) ask(t testing.TB, method, path, body string, headers ...string) (int, string) {
 	t.Helper()
 	response := r.do(t, method, path, body, headers...)
@@ -134,7 +134,7 @@ func (r *webRig) ask(t testing.TB, method, path, body string, headers ...string)
 
 const initialize = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 
-// session opens a session and gives the header that names it.
+// session opens a session and returns the header that names it.
 func (r *webRig) session(t testing.TB, headers ...string) []string {
 	t.Helper()
 	response := r.do(t, http.MethodPost, "/mcp", initialize, headers...)
@@ -147,7 +147,7 @@ func (r *webRig) session(t testing.TB, headers ...string) []string {
 	return named
 }
 
-// statelessHeaders are what protocol 2026-07-28 wants beside a message.
+// statelessHeaders returns the headers that protocol 2026-07-28 requires.
 func statelessHeaders(method, name string) []string {
 	headers := []string{"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", method}
 	if name != "" {
@@ -156,7 +156,7 @@ func statelessHeaders(method, name string) []string {
 	return headers
 }
 
-// events reads server-sent events: each message, or nil for a sign of life.
+// events reads server-sent events: each message, or nil for a heartbeat.
 func events(t testing.TB, body io.Reader) <-chan *message {
 	t.Helper()
 	out := make(chan *message, 10_000)
@@ -183,8 +183,8 @@ func events(t testing.TB, body io.Reader) <-chan *message {
 	return out
 }
 
-// messages takes an answer apart, plain or stream. There is at least one, if
-// only an empty one.
+// messages returns the messages of a response, plain or stream; one empty
+// message if there are none.
 func messages(t testing.TB, response *http.Response) []message {
 	t.Helper()
 	body, err := io.ReadAll(response.Body)
@@ -288,7 +288,7 @@ func (s *sseStream) send(t testing.TB, line string, headers ...string) {
 	require.Equal(t, http.StatusAccepted, status, text)
 }
 
-// next skips signs of life.
+// next skips heartbeats.
 func (s *sseStream) next(t testing.TB) message {
 	t.Helper()
 	for {
@@ -304,7 +304,7 @@ func (s *sseStream) next(t testing.TB) message {
 	}
 }
 
-// answer skips notifications and signs of life.
+// answer skips notifications and heartbeats.
 func (s *sseStream) answer(t testing.TB) message {
 	t.Helper()
 	for {
@@ -334,7 +334,7 @@ func (r *webRig) sse(t *testing.T, isStateless bool, headers ...string) wire {
 		id++
 		var own []string
 		if isStateless {
-			own = []string{"Mcp-Protocol-Version", "2026-07-28"} // as clients send it that probe
+			own = []string{"Mcp-Protocol-Version", "2026-07-28"} // as clients that probe send it
 		}
 		s.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%q,"params":%s}`, id, method, withMeta(isStateless, params)), own...)
 		return s.answer(t)

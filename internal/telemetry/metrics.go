@@ -25,8 +25,8 @@ import (
 // name identifies the program in metrics and traces.
 const name = "zai-image-mcp"
 
-// Telemetry counts and traces what the server does. No label has a value from
-// outside, so their number stays small.
+// Telemetry counts and traces what the server does. No label has a value from a
+// client, so the number of time series stays small.
 type Telemetry struct {
 	tracer   trace.Tracer
 	meter    metric.Meter
@@ -76,7 +76,7 @@ func New(ctx context.Context, c Config) (*Telemetry, error) {
 }
 
 func (t *Telemetry) instruments() error {
-	// From a result out of the catalog to the longest call.
+	// From a call that only reads the catalog to the longest call.
 	seconds := metric.WithExplicitBucketBoundaries(.005, .02, .1, .5, 1, 2, 5, 10, 20, 30, 45, 60, 120, 300)
 	var errs [7]error
 	t.calls, errs[0] = t.meter.Int64Counter("zai_image_tool_calls", metric.WithDescription("Tool calls by tool and outcome (ok, or the kind of error)."))

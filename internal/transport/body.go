@@ -16,9 +16,10 @@ import (
 
 var errLargeBody = errors.New("the message is larger than 1 MiB")
 
-// readMessage reads the message of a POST and answers one that cannot be read.
-// A large body keeps its place until done is called, so that no more of them
-// are read and parsed at once than there are places.
+// readMessage reads the message of a POST. It answers the request and reports
+// ok false if the message cannot be read. A large body holds one of
+// limit.LargeBodies places until done is called, which bounds how many are read
+// and parsed at once.
 func (h *HTTP) readMessage(w http.ResponseWriter, r *http.Request) (line []byte, done func(), ok bool) {
 	body, done, err := h.readBody(w, r)
 	if err != nil {
@@ -30,8 +31,8 @@ func (h *HTTP) readMessage(w http.ResponseWriter, r *http.Request) (line []byte,
 	return bytes.TrimSpace(body), done, true
 }
 
-// readBody reads a request's body. The connection's read deadline, which bounds
-// it, is lifted by net/http at the end of the body.
+// readBody reads a request's body. The connection's read deadline bounds it;
+// net/http clears that at the end of the body.
 func (h *HTTP) readBody(w http.ResponseWriter, r *http.Request) (text []byte, done func(), err error) {
 	if r.ContentLength > limit.MaxBody {
 		return nil, nil, errLargeBody

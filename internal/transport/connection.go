@@ -11,14 +11,15 @@ import (
 	"zai-image-mcp/internal/limit"
 )
 
-// connection is a client for which all messages go into one stream: stdio and
-// HTTP+SSE.
+// connection is a client whose messages all go into one stream, as over stdio
+// and HTTP+SSE.
 type connection struct {
 	lifecycle
 	session *session
 	out     *messageWriter
 	base    context.Context //nolint:containedctx // the life of the connection; carries its caller
-	work    sync.WaitGroup  // requests that are not answered yet
+	client  context.Context //nolint:containedctx // ends when nobody can receive responses any more
+	work    sync.WaitGroup  // unanswered requests
 }
 
 // connect opens a connection that lives as long as base.
@@ -26,12 +27,12 @@ func connect(base context.Context, l lifecycle, s *session, out sink) (*connecti
 	if err := l.handler.OpenSession(base, s); err != nil {
 		return nil, err
 	}
-	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base}
-	c.running = &c.work
+	c := &connection{lifecycle: l, session: s, out: &messageWriter{out: out}, base: base, client: base}
+	c.running, c.oneStream = &c.work, true
 	return c, nil
 }
 
-// weight returns how many bytes a request counts.
+// weight returns the bytes that a request counts for while it is in flight.
 func weight(m *Message) int { return max(len(m.Raw), limit.MinWeight) }
 
 // dispatch takes one message. While too much is in flight it blocks until wait
@@ -53,7 +54,7 @@ func (c *connection) dispatch(wait context.Context, line []byte) error {
 		return nil
 	}
 	run, err := c.begin(wait, incoming{
-		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.base,
+		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.client, wanted: c.base,
 	})
 	if err != nil {
 		return err
@@ -64,8 +65,8 @@ func (c *connection) dispatch(wait context.Context, line []byte) error {
 		run()
 	})
 	if m.is(mcp.MethodInitialize) {
-		// The next message may rely on the handshake. A client that does not read
-		// its answer delays that only until wait ends.
+		// The next message may rely on the handshake. If the client does not
+		// read the response, the next message waits only until wait ends.
 		select {
 		case <-done:
 		case <-wait.Done():
@@ -86,12 +87,20 @@ func (c *connection) refuse(wait context.Context, e *ProtocolError) {
 	})
 }
 
-// forwardNotifications writes the notifications of the session until ctx ends.
+// forwardNotifications writes the notifications of the session until ctx ends,
+// and then those that were sent before.
 func (c *connection) forwardNotifications(ctx context.Context) {
+	out := streamResponder{c.out, c.log}
 	for {
 		select {
 		case n := <-c.session.notifications:
-			streamResponder{c.out, c.log}.notify(n)
+			out.notify(n)
+			continue
+		default:
+		}
+		select {
+		case n := <-c.session.notifications:
+			out.notify(n)
 		case <-ctx.Done():
 			return
 		}

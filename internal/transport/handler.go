@@ -13,26 +13,27 @@ import (
 
 // Handler answers the messages of all clients.
 type Handler interface {
-	// OpenSession makes a session known, so that it receives notifications.
+	// OpenSession registers a session for notifications.
 	OpenSession(ctx context.Context, s server.ClientSession) error
-	// CloseSession forgets a session.
+	// CloseSession unregisters a session.
 	CloseSession(ctx context.Context, s server.ClientSession)
 	// Notify handles a notification from a client.
 	Notify(ctx context.Context, r *Request)
 	// Begin prepares the response to a request.
 	Begin(r *Request) Call
 	// Overloaded returns the response to a request whose client has too much in
-	// flight. It is nil for requests that have no result for this case.
+	// flight. It is nil if the method has no result for this case.
 	Overloaded(r *Request) mcp.JSONRPCMessage
 }
 
 // Call is one request being answered. Run is called at most once, when the
-// request has its Session. Confirm and Cancel tell what became of the response;
-// the first of them counts, and Cancel may come while Run still works.
+// request has its Session. Confirm and Cancel record whether the response was
+// delivered; the first call counts, and Cancel may be called while Run is
+// running.
 type Call interface {
 	// Run returns the response; ctx ends when the client no longer wants it.
 	Run(ctx context.Context) mcp.JSONRPCMessage
-	// Empty reports whether nobody has to know if the client gets the response.
+	// Empty reports whether the delivery of the response need not be recorded.
 	Empty() bool
 	// Confirm records that the response was written to the client.
 	Confirm(ctx context.Context)
@@ -40,10 +41,10 @@ type Call interface {
 	Cancel()
 }
 
-// Caller is who a request comes from.
+// Caller identifies the sender of a request.
 type Caller struct {
 	auth.Principal
-	Client    string     // one conversation: shares its quotas with no other
+	Client    string     // key of the quotas: an authenticated owner, or one conversation of a local client
 	RequestID string     // of the HTTP request, for the log; empty over stdio
 	Query     url.Values // of the endpoint's URL
 }
@@ -58,7 +59,7 @@ type Request struct {
 type requestKey struct{}
 
 // WithRequest returns a context that carries r. Transports replace a request
-// that has a Caller alone by one with its message.
+// that has only a Caller by one that also has its message.
 func WithRequest(ctx context.Context, r *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
 }
@@ -68,8 +69,8 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 	return WithRequest(ctx, &Request{Caller: c})
 }
 
-// RequestFrom returns the request that ctx belongs to. Without one it returns a
-// request of nobody, which owns nothing.
+// RequestFrom returns the request that ctx belongs to. Without one it returns
+// an empty request, whose owner has no images.
 func RequestFrom(ctx context.Context) *Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return r

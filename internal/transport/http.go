@@ -17,9 +17,9 @@ import (
 type HTTPConfig struct {
 	Handler       Handler
 	Limits        limit.Limits
-	SeveralOwners bool          // one owner may use only its share of sessions and streams
-	BasePath      string        // that a proxy in front removes, without a slash at the end
-	RetryAfter    time.Duration // when clients come back after the end of the server
+	SeveralOwners bool          // bound one owner to a share of sessions and streams
+	BasePath      string        // path that a proxy in front removes, without a slash at the end
+	RetryAfter    time.Duration // pause before clients retry while the server ends
 	Now           func() time.Time
 	Log           *slog.Logger
 }
@@ -38,8 +38,8 @@ type HTTP struct {
 	large       *semaphore.Weighted // large bodies being read or parsed
 
 	mu      sync.Mutex
-	work    sync.WaitGroup // requests that are not answered yet
-	stopped bool           // no request is taken any more
+	work    sync.WaitGroup // unanswered requests
+	stopped bool           // no further request is accepted
 }
 
 // NewHTTP returns an HTTP without sessions and streams.
@@ -73,8 +73,8 @@ func NewHTTP(c HTTPConfig) *HTTP {
 	return h
 }
 
-// forStreamable returns the lifecycle for Streamable HTTP: only requests that
-// take time need room.
+// forStreamable returns the lifecycle for Streamable HTTP: only tools/call and
+// resources/read count as in flight.
 func (h *HTTP) forStreamable() *lifecycle {
 	l := h.lifecycle
 	l.admit = func(wait context.Context, r *Request) (func(), error) {
@@ -100,7 +100,7 @@ func (h *HTTP) Sweep(valid func(auth.Principal) bool) {
 }
 
 // addWork counts a request that must be answered before the server ends. It
-// reports false if requests are no longer taken.
+// reports false if requests are no longer accepted.
 func (h *HTTP) addWork() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,8 +118,8 @@ func (h *HTTP) Stopped() bool {
 	return h.stopped
 }
 
-// StopAccepting takes no further requests and ends streams that carry no
-// responses, which would never end otherwise.
+// StopAccepting refuses further requests, and ends streams that carry no
+// responses, which would otherwise stay open.
 func (h *HTTP) StopAccepting() {
 	h.mu.Lock()
 	h.stopped = true

@@ -67,8 +67,8 @@ func (t *requests) cancel(id json.RawMessage) {
 	}
 }
 
-// endSubscriptions ends the streams of notifications. Their clients get the
-// result.
+// endSubscriptions ends the subscriptions. Unlike requests that a client
+// cancels, they are answered.
 func (t *requests) endSubscriptions() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,8 +79,7 @@ func (t *requests) endSubscriptions() {
 	}
 }
 
-// close cancels all requests, also later ones: the client waits for no
-// response.
+// close cancels all requests, including later ones. None of them is answered.
 func (t *requests) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 )
 
 // InProcess connects a client in the same process to a Handler. Its requests
-// live as those of all other transports do.
+// have the same lifecycle as those of the other transports.
 type InProcess struct {
 	lifecycle
 	session *session

@@ -14,8 +14,8 @@ import (
 // METHOD as method. A decoder that refuses duplicates is not enough: keys in the
 // wrong case must be refused too, because mcp-go matches them.
 
-// knownKeys returns the keys that are read of a message (depth 1) and of its
-// params (depth 2).
+// knownKeys returns the keys that the server reads from a message (depth 1) and
+// from its params (depth 2).
 func knownKeys(depth int) []string {
 	if depth == 1 {
 		return []string{"jsonrpc", "id", "method", "params", "result", "error"}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -23,21 +24,22 @@ var (
 // ends. release returns the room.
 type admitFunc func(wait context.Context, r *Request) (release func(), err error)
 
-// responder carries what belongs to one request to its client.
+// responder writes the notifications and the response of one request to its
+// client.
 type responder interface {
 	// notify writes a notification that precedes the response.
 	notify(n mcp.JSONRPCNotification)
-	// heartbeat shows that the request is still being worked on.
+	// heartbeat keeps the connection open while the request is handled.
 	heartbeat()
 	// respond writes the response.
 	respond(id json.RawMessage, response mcp.JSONRPCMessage) error
-	// flush fails if it is known that what was written did not reach the client.
+	// flush sends what is buffered, and fails if the client cannot receive it.
 	flush() error
-	// finish ends the answer to a request that gets no response.
+	// finish ends the HTTP response to a request that is not answered.
 	finish()
 }
 
-// lifecycle is the life of a request, the same for all transports:
+// lifecycle handles requests, in the same steps for all transports:
 //
 //	admit, register its id, wait for a turn (resources/read), handle and relay
 //	notifications, unregister, write the response unless it was cancelled, settle
@@ -48,6 +50,7 @@ type lifecycle struct {
 	reads     *limit.Queue    // resources/read in progress
 	heartbeat time.Duration   // 0 for none
 	running   *sync.WaitGroup // handlers at work
+	oneStream bool            // all responses share a stream: a request keeps its room until its response is written
 	log       *slog.Logger
 }
 
@@ -57,7 +60,7 @@ type incoming struct {
 	session *session
 	out     responder
 	client  context.Context //nolint:containedctx // ends when nobody can receive the response any more
-	wanted  context.Context //nolint:containedctx // ends when the client wants nothing more; client if nil
+	wanted  context.Context //nolint:containedctx // ends when the request is no longer wanted; client if nil
 }
 
 // begin admits and registers a request. run answers it and returns the
@@ -70,15 +73,19 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 		if response == nil || !errors.Is(err, errOverloaded) {
 			return nil, err
 		}
-		return func() mcp.JSONRPCMessage { return in.reject(response) }, nil
+		// Written at once: a refused request has no room in which it could wait.
+		if in.out.respond(in.ID, response) != nil {
+			return nil, err
+		}
+		return func() mcp.JSONRPCMessage { return nil }, nil
 	}
 	if in.wanted == nil {
 		in.wanted = in.client
 	}
 	ctx, cancel := context.WithCancel(in.wanted)
 	call := l.handler.Begin(in.Request)
-	// A cancel takes effect at once, also while a client that does not read holds
-	// up the notifications: an equal call then gets the images of this one.
+	// A cancel takes effect at once, even while notifications wait for a client
+	// that does not read: an equal call then gets the images of this one.
 	registered := in.session.requests.add(&in.Message, func() {
 		cancel()
 		call.Cancel()
@@ -88,8 +95,22 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 		call.Cancel()
 		return func() mcp.JSONRPCMessage { defer release(); return in.reject(duplicateID()) }, nil
 	}
-	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, release: func() { cancel(); release() }}
+	if l.oneStream {
+		release = onSecondCall(release) // after the handler and after the response
+	}
+	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, cancel: cancel, release: release}
 	return func() mcp.JSONRPCMessage { return p.run(ctx) }, nil
+}
+
+// onSecondCall returns a function that calls f when it is called for the second
+// time.
+func onSecondCall(f func()) func() {
+	var calls atomic.Int32
+	return func() {
+		if calls.Add(1) == 2 {
+			f()
+		}
+	}
 }
 
 // reject answers a request that is not handled. It returns nil, as there is no
@@ -105,12 +126,16 @@ type pending struct {
 	incoming
 	call       Call
 	registered *inFlight
+	cancel     context.CancelFunc
 	release    func()
 	filter     func(*mcp.JSONRPCNotification) (wanted bool) // nil for no filter
 	own        chan mcp.JSONRPCNotification
 }
 
 func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
+	if p.oneStream {
+		defer p.release()
+	}
 	closeSession, err := p.openSession(ctx)
 	if err != nil {
 		p.end()
@@ -152,8 +177,8 @@ func (p *pending) run(ctx context.Context) mcp.JSONRPCMessage {
 	return response
 }
 
-// openSession makes the session of this request: one whose notifications
-// precede the response. A subscription's is known to the handler.
+// openSession sets the session of this request, whose notifications precede the
+// response. The session of a subscription is registered with the handler.
 func (p *pending) openSession(ctx context.Context) (closeSession func(), err error) {
 	if p.is(mcp.MethodSubscriptionsListen) {
 		s := newSubscription(p.ID, p.session.owner)
@@ -169,30 +194,34 @@ func (p *pending) openSession(ctx context.Context) (closeSession func(), err err
 	return func() {}, nil
 }
 
-// handle runs the handler beside the connection that waits for it: a client
-// that hangs up does not wait until the handler notices.
+// handle runs the handler in a goroutine, so that the connection of a client
+// that hangs up is released before the handler returns.
 func (p *pending) handle(ctx context.Context) <-chan mcp.JSONRPCMessage {
 	done := make(chan mcp.JSONRPCMessage, 1)
 	p.running.Go(func() {
 		defer p.release()
+		defer p.cancel()
 		done <- p.call.Run(ctx)
 	})
 	return done
 }
 
-// unregister frees the id of a request. It comes before the response, so that a
-// client that has read that may use the id again, and after all notifications,
-// so that a client can cancel the request until then.
+// unregister frees the id of a request. It is called after all notifications,
+// so that the client can cancel the request until then, and before the
+// response, so that the client can use the id again once it has read the
+// response.
 func (p *pending) unregister() { p.session.requests.remove(p.ID, p.registered) }
 
 // end ends a request that is not handled.
 func (p *pending) end() {
 	p.unregister()
+	p.cancel()
 	p.release()
 }
 
-// relay passes on the notifications of a request, with signs of life, and
-// returns the response. answered is false if the client left before.
+// relay writes the notifications of a request, and heartbeats, until the
+// handler returns the response. answered is false if the client disconnected
+// before.
 func (p *pending) relay(done <-chan mcp.JSONRPCMessage) (response mcp.JSONRPCMessage, answered bool) {
 	var beats <-chan time.Time
 	if p.heartbeat > 0 {
@@ -215,7 +244,7 @@ func (p *pending) relay(done <-chan mcp.JSONRPCMessage) (response mcp.JSONRPCMes
 	}
 }
 
-// drain passes on what was sent before the response.
+// drain writes the notifications that were sent before the response.
 func (p *pending) drain() {
 	for {
 		select {
@@ -234,7 +263,7 @@ func (p *pending) notify(n mcp.JSONRPCNotification) {
 }
 
 // write writes the response, unless the request was cancelled. It reports
-// whether the client got it, as far as that can be known.
+// whether the client received it, as far as the transport can determine.
 func (p *pending) write(ctx context.Context, response mcp.JSONRPCMessage) (written bool) {
 	if response == nil || p.session.requests.isCancelled(p.registered) {
 		p.finish()
@@ -250,14 +279,15 @@ func (p *pending) write(ctx context.Context, response mcp.JSONRPCMessage) (writt
 	return err == nil
 }
 
-// finish ends the answer to a cancelled request, if somebody waits for it.
+// finish ends the HTTP response to a cancelled request, if the client still
+// waits.
 func (p *pending) finish() {
 	if p.client.Err() == nil {
 		p.out.finish()
 	}
 }
 
-// notification hands a notification to the handler.
+// notification passes a notification to the handler.
 func (l *lifecycle) notification(ctx context.Context, m Message, session server.ClientSession) {
 	r := &Request{Caller: callerFrom(ctx), Message: m, Session: session}
 	l.handler.Notify(WithRequest(ctx, r), r)

@@ -29,7 +29,7 @@ func extendWriteDeadline(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
 }
 
-// writeStatus answers a message without a response of its own.
+// writeStatus answers an HTTP request with a status alone.
 func writeStatus(w http.ResponseWriter, status int) {
 	extendWriteDeadline(w)
 	w.WriteHeader(status)

@@ -120,7 +120,7 @@ func (s jsonSink) message(parts ...string) error {
 	return lineSink{s.w}.message(parts...)
 }
 
-// writeError answers a message that the handler does not see.
+// writeError answers a message that is not passed to the handler.
 func writeError(w http.ResponseWriter, status int, e *ProtocolError) {
 	if !isRequestID(e.ID) {
 		e.ID = nil

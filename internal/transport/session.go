@@ -43,8 +43,8 @@ func newSession(id, owner string, buffer int) *session {
 	return &session{id: id, owner: owner, notifications: make(chan mcp.JSONRPCNotification, buffer)}
 }
 
-// requestSession is a session as one request uses it: notifications go with the
-// response.
+// requestSession is the session of one request: its notifications are written
+// before the response.
 type requestSession struct {
 	*session
 	own chan mcp.JSONRPCNotification

@@ -13,8 +13,8 @@ import (
 
 var errManySessions = errors.New("too many sessions are open")
 
-// webSession is a session over Streamable HTTP, as protocols before 2026-07-28
-// have it. It belongs to the owner that opened it.
+// webSession is a session over Streamable HTTP in protocols before 2026-07-28.
+// It belongs to the owner that opened it.
 type webSession struct {
 	*session
 	principal auth.Principal
@@ -42,8 +42,8 @@ type sessions struct {
 }
 
 // open opens a session for the caller of ctx. Clients seldom close their
-// sessions, so without room the session that is idle longest is closed. Its
-// client, should it return, starts a new one, as the protocol has it.
+// sessions, so if there is no room, the session that has been idle longest is
+// closed. If its client returns, it starts a new one, as the protocol requires.
 func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error) {
 	c := callerFrom(ctx)
 	s := &webSession{session: newSession(rand.Text(), c.Owner, limit.SessionNotifications), principal: c.Principal, used: now}
@@ -66,9 +66,9 @@ func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error)
 	return s, nil
 }
 
-// makeRoom removes the session that must be closed for a new one of an owner
-// and returns it; nil if there is room. An owner makes room with its own
-// sessions, or takes it from owners that have more.
+// makeRoom removes and returns the session that must be closed before an owner
+// can open one, nil if there is room. It takes a session of the owner, else one
+// of an owner that has more sessions.
 func (t *sessions) makeRoom(owner string) (*webSession, error) {
 	count := map[string]int{}
 	for _, s := range t.byID {
@@ -89,8 +89,8 @@ func (t *sessions) makeRoom(owner string) (*webSession, error) {
 	return idle, nil
 }
 
-// idlest returns the session of some owners that is idle longest, nil if all
-// are busy.
+// idlest returns the session that has been idle longest among those of the
+// matching owners, nil if all are busy.
 func (t *sessions) idlest(of func(owner string) bool) (longest *webSession) {
 	var since time.Time
 	for _, s := range t.byID {
@@ -113,9 +113,9 @@ func (s *webSession) lastUsed() (at time.Time, busy bool) {
 
 func (s *webSession) isBusy() bool { return s.stream != nil || s.requests.count() > 0 }
 
-// find returns the session with this id if it belongs to the owner. A request
-// that uses the session, other than the end of the handshake, keeps it open
-// longer.
+// find returns the session with this id if it belongs to the owner. uses is
+// false for the end of the handshake: a session that is not used after it is
+// closed sooner.
 func (t *sessions) find(owner, id string, now time.Time, uses bool) *webSession {
 	t.mu.Lock()
 	defer t.mu.Unlock() // so that no sweep comes between
@@ -176,9 +176,9 @@ func (t *sessions) isExpired(s *webSession, now time.Time) bool {
 	return now.Sub(s.used) >= idle
 }
 
-// replaceStream makes a stream the one that notifications go to, and ends the
-// one before: a client may reconnect before the server notices that its old
-// connection died.
+// replaceStream directs notifications to a stream and ends the one before: a
+// client may reconnect before the server detects that the old connection is
+// dead.
 func (s *webSession) replaceStream(cancel context.CancelFunc) (release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,7 +54,7 @@ func (h *HTTP) ServeSSE(w http.ResponseWriter, r *http.Request) {
 	h.runStream(ctx, conn, events)
 }
 
-// runStream writes notifications and signs of life until ctx ends or the client
+// runStream writes notifications and heartbeats until ctx ends or the client
 // does not read.
 func (h *HTTP) runStream(ctx context.Context, c *connection, events *eventStream) {
 	go c.forwardNotifications(ctx)
@@ -72,8 +72,8 @@ func (h *HTTP) runStream(ctx context.Context, c *connection, events *eventStream
 	}
 }
 
-// ServeMessages takes the messages of HTTP+SSE. The headers of Streamable HTTP
-// mean nothing here.
+// ServeMessages takes the messages of HTTP+SSE. It ignores the headers of
+// Streamable HTTP.
 func (h *HTTP) ServeMessages(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		methodNotAllowed(w, r, "POST", "Only POST.")

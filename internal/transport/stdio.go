@@ -43,6 +43,7 @@ func OpenStdio(ctx context.Context, h Handler, in io.Reader, out io.Writer, log 
 		end()
 		return nil, fmt.Errorf("stdio: %w", err)
 	}
+	c.client = context.WithoutCancel(base) // requests that Finish cuts off are still answered
 	s := &Stdio{connection: c, in: in, end: end, forwarded: make(chan struct{})}
 	go func() {
 		defer close(s.forwarded)
@@ -52,8 +53,8 @@ func OpenStdio(ctx context.Context, h Handler, in io.Reader, out io.Writer, log 
 }
 
 // Read takes messages until the input or ctx ends. Only a failure of the input
-// itself is an error. It writes nothing itself: a host that does not read must
-// not keep it from noticing the end.
+// itself is an error. It does not write, so that a host that does not read
+// cannot delay the end.
 func (s *Stdio) Read(ctx context.Context) error {
 	stop := make(chan struct{})
 	defer close(stop)

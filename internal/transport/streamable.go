@@ -116,7 +116,7 @@ func (h *HTTP) answer(w http.ResponseWriter, r *http.Request, in incoming) mcp.J
 }
 
 // findSession returns the session that a request names, or answers that there
-// is none. A session of another owner does not exist.
+// is none. A session of another owner counts as missing.
 func (h *HTTP) findSession(w http.ResponseWriter, r *http.Request, uses bool) *webSession {
 	id := r.Header.Get(mcp.HeaderSessionID)
 	if id == "" {

@@ -15,7 +15,7 @@ type sink interface {
 	message(parts ...string) error
 }
 
-// lineSink writes one message a line.
+// lineSink writes one message per line.
 type lineSink struct{ io.Writer }
 
 func (s lineSink) message(parts ...string) error {

@@ -34,7 +34,7 @@ func TestGuard_AttackMatrix(t *testing.T) {
 func attackMatrix(t *testing.T, r *rig) {
 	t.Helper()
 	port := strconv.Itoa(r.addr.Port)
-	origins := map[string]bool{ // and whether they may
+	origins := map[string]bool{ // and whether they are allowed
 		"": true, "http://127.0.0.1:" + port: true, "http://localhost:" + port: true, "https://images.example.com": true, "https://app.example.com": true,
 		"null": false, "http://evil.example": false, "http://localhost": false, "http://127.0.0.1:1": false, "https://app.example.com.evil.example": false,
 		"http://app.example.com": false, "file://": false, "http://127.0.0.1.nip.io:" + port: false, "https://localhost:" + port: false,
@@ -81,7 +81,7 @@ func attackMatrix(t *testing.T, r *rig) {
 						if originOK && hostOK {
 							want = http.StatusUnsupportedMediaType
 						} else if path == "/healthz" && method == "GET" {
-							want = http.StatusOK // it reveals nothing, and load balancers ask under addresses of their own
+							want = http.StatusOK // it reveals nothing, and load balancers use addresses of their own
 							assert.Equal(t, "ok\n", string(answer))
 						}
 						if !assert.Equal(t, want, response.StatusCode, "%s %s Origin %q Host %q %s", method, path, origin, host, mediaType) {
@@ -152,8 +152,8 @@ func TestGuard_Names(t *testing.T) {
 	assert.Equal(t, "https://xn--bcher-kva.example/zai", web.Base(), "links are written so that every client can open them")
 }
 
-// Load balancers ask in HTTP/1.0 without a Host, or under an address of their
-// own. Only /healthz answers them, which reveals nothing.
+// Load balancers send HTTP/1.0 without a Host, or an address of their own as
+// Host. Only /healthz answers them, which reveals nothing.
 func TestGuard_HealthChecks(t *testing.T) {
 	r := newRig(t, web.ListenConfig{})
 	server := httptest.NewServer(r)

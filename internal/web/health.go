@@ -2,10 +2,10 @@ package web
 
 import "net/http"
 
-// healthz answers that the process runs.
+// healthz reports that the process runs.
 func healthz(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") }
 
-// readyz answers load balancers whether calls can be served.
+// readyz reports to load balancers whether calls can be served.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if s.mcp.Stopped() {
 		writeText(w, http.StatusServiceUnavailable, "the server is ending\n")

@@ -28,7 +28,7 @@ type ConfigError struct{ Setting, What, Hint string }
 
 func (e *ConfigError) Error() string { return e.Setting + ": " + e.What }
 
-// Endpoint is an open listener and who may use it.
+// Endpoint is an open listener with the rules for its use.
 type Endpoint struct {
 	Listener     net.Listener
 	PublicURL    *url.URL // at which clients reach the server, nil for the listener's address
@@ -37,8 +37,8 @@ type Endpoint struct {
 	SSE          bool
 }
 
-// Listen opens the listener before anything else is set up, so that a taken
-// address is found first. Without a token file it listens only on loopback. A
+// Listen opens the listener before anything else is set up, so that an address
+// in use is reported first. Without a token file it listens only on loopback. A
 // wrong setting is a *ConfigError.
 func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 	e := Endpoint{Auth: auth.Anonymous{}, SSE: c.SSE}
@@ -65,7 +65,7 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 	if e.Listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.Listen); err != nil {
 		return e, fmt.Errorf("--listen: %w", err)
 	}
-	// The machine's configuration decides what localhost is.
+	// The machine's configuration determines the address of localhost.
 	if address, ok := e.Listener.Addr().(*net.TCPAddr); anonymous && (!ok || !address.IP.IsLoopback()) {
 		return e, errors.Join(exposed(e.Listener.Addr().String()), e.Listener.Close())
 	}
@@ -74,14 +74,14 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 
 func exposed(address string) error {
 	return &ConfigError{
-		"--listen", "other machines could reach " + address + ", and there are no tokens to tell who may",
+		"--listen", "other machines could reach " + address + ", and no token file restricts access",
 		"Name a file of name:token lines with --auth-tokens, or listen on 127.0.0.1.",
 	}
 }
 
 func parsePublicURL(text string) (*url.URL, error) {
 	if text == "" {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil //nolint:nilnil // no public URL
 	}
 	u, err := url.Parse(text)
 	if err == nil {
@@ -93,8 +93,8 @@ func parsePublicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseOrigins returns origins as browsers send them. It rejects patterns, since
-// a star would let every page in.
+// parseOrigins returns origins as browsers send them. It rejects patterns,
+// since a star would admit every page.
 func parseOrigins(list []string) ([]string, error) {
 	origins := make([]string, 0, len(list))
 	for _, text := range list {
@@ -168,8 +168,8 @@ func (e Endpoint) basePath() string {
 	return strings.TrimSuffix(e.PublicURL.Path, "/")
 }
 
-// tellsOwnersApart reports whether callers authenticate.
-func (e Endpoint) tellsOwnersApart() bool {
+// authenticates reports whether callers authenticate.
+func (e Endpoint) authenticates() bool {
 	_, anonymous := e.Auth.(auth.Anonymous)
 	return !anonymous
 }

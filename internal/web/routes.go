@@ -91,7 +91,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // setDeadlines bounds a request. Streams and downloads set their own deadlines,
-// and net/http lifts the one for reading at the end of the body.
+// and net/http clears the read deadline at the end of the body.
 func (s *Server) setDeadlines(w http.ResponseWriter, r *http.Request, began time.Time) {
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(began.Add(s.Limits.WriteTime))
@@ -101,7 +101,7 @@ func (s *Server) setDeadlines(w http.ResponseWriter, r *http.Request, began time
 }
 
 // refuse answers a request with a foreign Host or Origin. Health checks are
-// answered all the same. Neither gets keep-alive.
+// still answered. Neither gets keep-alive.
 func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, r *http.Request, refusal string) {
 	w.Header().Set("Connection", "close")
 	if isHealthCheck(r) {

@@ -62,7 +62,7 @@ type Server struct {
 	mcp      *transport.HTTP
 	allowed  allowedHosts
 	routes   *http.ServeMux
-	refusals rate.Sometimes // that are logged: anybody can cause them
+	refusals rate.Sometimes // limits which refusals are logged: anybody can cause them
 }
 
 // New returns a server for the listener of c.
@@ -75,7 +75,7 @@ func New(c Config) (*Server, error) {
 		Config:  c,
 		allowed: newAllowedHosts(address, c.PublicURL, c.AllowOrigins),
 		mcp: transport.NewHTTP(transport.HTTPConfig{
-			Handler: c.App, Limits: c.Limits, SeveralOwners: c.tellsOwnersApart(), BasePath: c.basePath(), RetryAfter: c.Grace, Now: c.Now, Log: c.Log,
+			Handler: c.App, Limits: c.Limits, SeveralOwners: c.authenticates(), BasePath: c.basePath(), RetryAfter: c.Grace, Now: c.Now, Log: c.Log,
 		}),
 		refusals: rate.Sometimes{First: 20, Interval: time.Second},
 	}
@@ -104,7 +104,7 @@ func (s *Server) serve(ctx context.Context) error {
 		ErrorLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // of broken connections
 		ConnState: limitConnections(s.Limits.Connections),
 	}
-	s.Log.InfoContext(ctx, "listening", "address", s.Listener.Addr().String(), "mcp", s.Base()+"/mcp", "sse", s.SSE, "tokens", s.tellsOwnersApart())
+	s.Log.InfoContext(ctx, "listening", "address", s.Listener.Addr().String(), "mcp", s.Base()+"/mcp", "sse", s.SSE, "tokens", s.authenticates())
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(s.Listener) }()
 	go s.sweepLoop(stopping)
@@ -120,8 +120,8 @@ func (s *Server) serve(ctx context.Context) error {
 	return err
 }
 
-// limitConnections closes new connections while too many are open. A listener
-// that does so would hide the connection's type, and with it sendfile.
+// limitConnections closes new connections while too many are open. A wrapped
+// listener would hide the connection's type and so prevent sendfile.
 func limitConnections(limit int) func(net.Conn, http.ConnState) {
 	var open atomic.Int64
 	return func(c net.Conn, state http.ConnState) {
@@ -156,8 +156,8 @@ func (s *Server) sweepLoop(ctx context.Context) {
 	}
 }
 
-// reload reads changed credentials. It returns the problem, which is logged
-// only if it is not the last one.
+// reload reads changed credentials. It returns the problem as text, and does
+// not log one that equals last.
 func (s *Server) reload(ctx context.Context, always bool, last string) (problem string) {
 	source, ok := s.Auth.(auth.Reloader)
 	if !ok {
@@ -173,8 +173,8 @@ func (s *Server) reload(ctx context.Context, always bool, last string) (problem 
 	return fmt.Sprint(err)
 }
 
-// shutdown takes no new connections, lets calls end or return the ids of their
-// images, and then ends what is left.
+// shutdown accepts no new connections, lets calls end or return the ids of
+// their images, and then ends what is left.
 func (s *Server) shutdown(ctx context.Context, srv *http.Server) {
 	end, cancel := s.App.Ending(ctx)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Command minimal is the least that a server on mcp-go can be: the measure for
-// how fast the program starts.
+// Command minimal is a minimal server on mcp-go, the baseline for the start-up
+// time of the program.
 package main
 
 import (
