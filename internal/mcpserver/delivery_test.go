@@ -291,7 +291,7 @@ func TestProgram_ProcessesShareABudget(t *testing.T) {
 			assert.Contains(t, string(out), `"kind":"budget_exceeded"`)
 			assert.LessOrEqual(t, api.Posts(), int64(20))
 			assert.GreaterOrEqual(t, api.Posts(), made.Load())
-			assert.Contains(t, string(out), "$0.200 of $0.20 are spent", "what is not known to be free counts")
+			assert.Contains(t, string(out), "$0.200 of $0.20 has been spent", "what is not known to be free counts")
 		})
 	}
 }
