@@ -59,7 +59,8 @@ func TestDockerfile_HidesPaths(t *testing.T) {
 // the notification's token.
 func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 	t.Parallel()
-	for _, prompt := range []string{"a fox", "sandbox:content_blocked"} {
+	// The delay gives every stage the time to be reported.
+	for _, prompt := range []string{"sandbox:delay=200ms a fox", "sandbox:delay=200ms sandbox:content_blocked"} {
 		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + t.TempDir()},
 			`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
 			`{"jsonrpc":"2.0","method":"notifications/initialized"}`, fmt.Sprintf(
