@@ -184,6 +184,7 @@ func TestSSE_OverloadedSlowClient(t *testing.T) {
 	c, endpoint := r.openUnreadSSE(t)
 	status, _ := r.ask(t, "POST", endpoint, call(0, "large", "{}"))
 	require.Equal(t, http.StatusAccepted, status)
+	readUntil(t, c, "event: message") // its response blocks the stream
 	padding := strings.Repeat("x", limit.MaxBody-1<<10)
 	const share = limit.MaxInFlight / limit.Share / limit.MaxBody
 	for id := 1; id < share; id++ {
