@@ -258,6 +258,11 @@ func TestGenerate_PreviewTakesTooLong(t *testing.T) {
 	assert.Equal(t, resources.StatusSaved, s.Images[0].Status)
 	assert.Len(t, result.Content, 2, "text and link")
 	assert.Contains(t, text(t, result), "no preview could be made")
+	// The preview is still made, in the background: wait for its file.
+	image, err := r.library.Image(t.Context(), "local", s.Images[0].ID)
+	require.NoError(t, err)
+	_, err = r.library.Preview(t.Context(), image)
+	require.NoError(t, err)
 }
 
 // When the pipeline detaches its callers, a waiting call returns the id of its

@@ -144,9 +144,9 @@ func TestProgram_SIGTERMSendsNothingNew(t *testing.T) {
 		_, err = io.WriteString(in, generate(id, fmt.Sprint("sandbox:delay=1h ", id))+"\n")
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return api.Accepted() == 1 && strings.Count(out.String(), `"queued`) >= 4 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 && strings.Count(out.String(), `"queued`) >= 5 }, time.Minute, time.Millisecond)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return strings.Count(out.String(), `"kind":"cancelled"`) == 4 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(out.String(), `"kind":"cancelled"`) == 4 }, time.Minute, time.Millisecond)
 	api.Close() // ends the delay
 	require.NoError(t, c.Wait(), "exit status 0")
 	assert.EqualValues(t, 1, api.Posts())
