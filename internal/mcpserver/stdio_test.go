@@ -79,6 +79,7 @@ func TestStdio_CancelWhileQueued(t *testing.T) {
 		require.NotEmpty(t, m.Method)
 	}
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
 	r.send(t, generate(3, "third"))
 	require.Eventually(t, func() bool { return r.Waiting() == 1 }, 5*time.Second, time.Millisecond)
 	r.sandbox.Close() // ends the delays
