@@ -58,7 +58,8 @@ func FuzzParseMessage(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := transport.ParseMessage([]byte(strings.TrimSpace(text)))
+		text = strings.TrimSpace(text)
+		m, err := transport.ParseMessage([]byte(text))
 		if err != nil {
 			return
 		}
