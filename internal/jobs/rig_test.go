@@ -40,7 +40,7 @@ type rig struct {
 func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
 	w := testrig.Pipeline(t, testrig.Options{Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Folder}
+	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Library.Folder()}
 }
 
 // newServiceRig returns a rig whose sandbox has the given options and is behind
@@ -49,7 +49,7 @@ func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http
 	t.Helper()
 	api := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox, a.Wrap = o, wrap })
 	w := testrig.Pipeline(t, testrig.Options{API: api, Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Folder}
+	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Library.Folder()}
 }
 
 // inBubble runs a test in a synctest bubble, where delays and leases take no
