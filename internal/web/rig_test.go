@@ -18,7 +18,6 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/internal/telemetry"
@@ -27,7 +26,7 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testrig.Main(m) }
 
 const (
 	initialize = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
