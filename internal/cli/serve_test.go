@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/cli"
+	"zai-image-mcp/internal/testrig"
 )
 
 // In a container, the path of the folder differs from that on the host's machine.
@@ -51,7 +54,7 @@ func TestServe_StoreShownAs(t *testing.T) {
 // The folder of the container image is not a path on the host's machine, so results
 // omit it.
 func TestDockerfile_HidesPaths(t *testing.T) {
-	assert.Contains(t, string(readRepository(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
+	assert.Contains(t, string(cli.ReadFile(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
 }
 
 // Progress notifications must precede the result with a pause: a client may process
@@ -96,11 +99,10 @@ func TestServe_TokenFileWindowsEncodings(t *testing.T) {
 	for name, text := range map[string]string{"UTF-8 with BOM": "\ufeffname:" + token + "\r\n", "UTF-16": utf16} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file := filepath.Join(t.TempDir(), "tokens")
-			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			file := testrig.TokenFile(t, text)
 			log, stop := start(t, newProcess(t, t.TempDir(), []string{"ZAI_IMAGE_LOG_FORMAT=json"}),
 				"--sandbox", "--transport", "http", "--listen", "127.0.0.1:0", "--auth-tokens", file)
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listening(t, log)+"/metrics", http.NoBody)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+testrig.Listening(t, log)+"/metrics", http.NoBody)
 			require.NoError(t, err)
 			request.Header.Set("Authorization", "Bearer "+token)
 			response, err := http.DefaultClient.Do(request)

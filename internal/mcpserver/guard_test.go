@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -106,19 +106,12 @@ const (
 	bobToken   = "bob-0123456789abcdef"
 )
 
-func tokensFile(t testing.TB, lines ...string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
-	return path
-}
-
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
 // Without a right token nothing happens, on any route.
 func TestTokens_Wrong(t *testing.T) {
 	t.Parallel()
-	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken)}})
+	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)}})
 	rounds := 20
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		rounds = 1000
@@ -167,7 +160,7 @@ func TestTokens_Wrong(t *testing.T) {
 // A changed file takes effect at once, and ends what its removed tokens opened.
 func TestTokens_Reload(t *testing.T) {
 	t.Parallel()
-	file := tokensFile(t, "alice:"+aliceToken)
+	file := testrig.TokenFile(t, "alice:"+aliceToken)
 	reload := make(chan os.Signal, 1)
 	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: file}, web: func(c *web.Config) { c.Reload = reload }})
 	status := func(token string) int {

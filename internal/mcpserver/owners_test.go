@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -42,7 +43,7 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 func TestOwners_Isolation(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		config:  func(c *settings) { c.Jobs.BudgetUSD = 0.025 },
 	})
 	alice := r.streamable(t, false, bearer(aliceToken)...)

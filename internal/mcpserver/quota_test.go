@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -27,7 +28,7 @@ import (
 func TestQuota_Owners(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		web:     func(c *web.Config) { c.Limits.Sessions, c.Limits.Streams = 8, 8 },
 	})
 	release := make(chan struct{})

@@ -69,7 +69,7 @@ func TestSessions_OwnersMakeRoom(t *testing.T) {
 		lines = append(lines, owner+":"+owner+"-0123456789abcdef")
 	}
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, lines...)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, lines...)},
 		web:     func(c *web.Config) { c.Limits.Sessions = 8 }, // two for each
 	})
 	opened := map[string][][]string{}

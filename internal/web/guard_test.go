@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -23,7 +24,7 @@ func TestGuard_AttackMatrix(t *testing.T) {
 		t.Run(listen, func(t *testing.T) {
 			address := web.ListenConfig{Listen: listen, PublicURL: "https://images.example.com", AllowOrigins: []string{"https://app.example.com"}}
 			if listen != "127.0.0.1:0" {
-				address.AuthTokens = tokensFile(t, "alice:"+aliceToken)
+				address.AuthTokens = testrig.TokenFile(t, "alice:"+aliceToken)
 			}
 			r := newRig(t, address)
 			attackMatrix(t, r)

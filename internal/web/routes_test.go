@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -27,7 +28,7 @@ func TestCORS(t *testing.T) {
 
 // The path does not bypass the tokens.
 func TestRoutes_PathOfThePublicURLNeedsTokens(t *testing.T) {
-	r := newRig(t, web.ListenConfig{PublicURL: "https://x.example/zai", AuthTokens: tokensFile(t, "alice:"+aliceToken)})
+	r := newRig(t, web.ListenConfig{PublicURL: "https://x.example/zai", AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)})
 	for _, path := range []string{"/zai/mcp", "/mcp/", "/zai/metrics", "/zai/images/01m7wnsdj83vthhjy68qfe1hke.png", "/zai/nothing"} {
 		status, _ := r.ask(t, http.MethodPost, path, initialize)
 		assert.Equal(t, http.StatusUnauthorized, status, path)
