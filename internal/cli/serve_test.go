@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -65,13 +64,12 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 	// The delay gives every stage the time to be reported.
 	for _, prompt := range []string{"sandbox:delay=200ms a fox", "sandbox:delay=200ms sandbox:content_blocked"} {
 		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + t.TempDir()},
-			`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
-			`{"jsonrpc":"2.0","method":"notifications/initialized"}`, fmt.Sprintf(
+			testrig.Initialize, testrig.Initialized, fmt.Sprintf(
 				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":%q,"n":2,"size":"512x512"},"_meta":{"progressToken":"p"}}}`, prompt))
 		last, ended := -1.0, false
 		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
 			var message struct {
-				ID     int
+				ID     json.RawMessage
 				Method string
 				Params struct {
 					Progress, Total float64
@@ -79,7 +77,7 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 				}
 			}
 			require.NoError(t, d.Decode(&message))
-			ended = ended || message.ID == 1
+			ended = ended || string(message.ID) == "1"
 			if message.Method == "notifications/progress" {
 				assert.False(t, ended, "no notification after the result")
 				assert.Greater(t, message.Params.Progress, last, message.Params.Message)

@@ -54,10 +54,10 @@ func TestStreamable_Bodies(t *testing.T) {
 			response.Body.Close()
 		}
 		for _, mediaType := range []string{"text/plain", "", "application/jsonx", "application/json, text/plain"} {
-			status, _ = r.ask(t, "POST", path, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, append([]string{"Content-Type", mediaType}, named...)...)
+			status, _ = r.ask(t, "POST", path, testrig.Ping, append([]string{"Content-Type", mediaType}, named...)...)
 			assert.Equal(t, http.StatusUnsupportedMediaType, status, mediaType)
 		}
-		status, _ = r.ask(t, "POST", path, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, append([]string{"Content-Encoding", "gzip"}, named...)...)
+		status, _ = r.ask(t, "POST", path, testrig.Ping, append([]string{"Content-Encoding", "gzip"}, named...)...)
 		assert.Equal(t, http.StatusUnsupportedMediaType, status)
 	}
 	// A body that comes slowly is cut off, in all its parts.
@@ -79,7 +79,7 @@ func TestStreamable_Bodies(t *testing.T) {
 	all.Wait()
 	// The time for a body is not that of the connection: later requests on it work.
 	for range 2 {
-		status, _ := r.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+		status, _ := r.ask(t, "POST", "/mcp", testrig.Ping, named...)
 		assert.Equal(t, 200, status)
 		time.Sleep(300 * time.Millisecond) // past the deadline of the body
 	}
@@ -134,8 +134,8 @@ func TestTokens_Wrong(t *testing.T) {
 		}
 	}
 	routes := []struct{ method, path, body string }{
-		{"POST", "/mcp", initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
-		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
+		{"POST", "/mcp", testrig.Initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
+		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", testrig.Initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
 		{"GET", "/readyz", ""}, {"GET", "/metrics", ""}, {"GET", "/nothing", ""},
 	}
 	for range rounds {

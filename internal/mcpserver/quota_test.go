@@ -41,7 +41,7 @@ func TestQuota_Owners(t *testing.T) {
 	for _, named := range [][]string{first, second} {
 		require.Equal(t, 200, r.do(t, http.MethodGet, "/mcp", "", named...).StatusCode)
 	}
-	status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, bearer(aliceToken)...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, bearer(aliceToken)...)
 	assert.Equal(t, http.StatusServiceUnavailable, status, "a quarter of the sessions, all in use")
 	bob := r.session(t, bearer(bobToken)...)
 

@@ -143,7 +143,7 @@ func TestGuard_Names(t *testing.T) {
 			if tt.origin != "" {
 				headers = append(headers, "Origin", tt.origin)
 			}
-			status, text := r.ask(t, http.MethodPost, "/mcp", initialize, headers...)
+			status, text := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, headers...)
 			assert.Equal(t, tt.want, status, text)
 		})
 	}
@@ -173,6 +173,6 @@ func TestGuard_HealthChecks(t *testing.T) {
 	response := r.do(t, http.MethodGet, "/healthz", "", "Origin", "https://evil.example")
 	assert.Equal(t, 200, response.StatusCode)
 	assert.Empty(t, response.Header.Get("Access-Control-Allow-Origin"), "no page can read it")
-	status, _ := r.ask(t, http.MethodPost, "/healthz", initialize, "Host", "evil.example")
+	status, _ := r.ask(t, http.MethodPost, "/healthz", testrig.Initialize, "Host", "evil.example")
 	assert.Equal(t, 403, status)
 }

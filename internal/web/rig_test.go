@@ -27,7 +27,6 @@ import (
 func TestMain(m *testing.M) { testrig.Main(m) }
 
 const (
-	initialize = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 	aliceToken = "alice-0123456789abcdef"
 )
 

@@ -85,7 +85,7 @@ func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	errs, err := c.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n")
+	_, err = io.WriteString(in, testrig.Ping+"\n")
 	require.NoError(t, err)
 	messages := bufio.NewReader(out)
 	line, err := messages.ReadString('\n')
