@@ -26,11 +26,11 @@ func FuzzMessages(f *testing.F) {
 	f.Cleanup(func() { assert.NotContains(f, r.log.String(), "recovered a panic") })
 	f.Fuzz(func(t *testing.T, body, version string) {
 		if strings.Contains(body, "generate_image") || strings.ContainsAny(version, "\r\n\x00") || body == "" {
-			t.Skip()
+			return
 		}
 		for _, c := range version {
 			if c < ' ' || c > '~' {
-				t.Skip()
+				return
 			}
 		}
 		headers := append([]string{"Mcp-Protocol-Version", version, "Mcp-Method", "tools/call", "Mcp-Name", "list_images"}, named...)
