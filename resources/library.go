@@ -234,6 +234,11 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if i.Working() && l.now().Sub(i.CreatedAt) < longestWork {
 		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
+	return l.remove(ctx, owner, id)
+}
+
+// remove deletes an image in any state.
+func (l *Library) remove(ctx context.Context, owner, id string) error {
 	name, err := l.catalog.Remove(ctx, owner, id)
 	if err != nil || name == "" {
 		return err

@@ -23,6 +23,7 @@ type imagesCommand struct {
 	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
 	Repair  imagesRepairCommand  `cmd:"" help:"Quarantine damaged files, delete stale ones, and fetch paid images again. Exits 3 if problems remain."`
 	Reindex imagesReindexCommand `cmd:"" help:"Add files missing from the catalog. Exits 3 if a file is not an image."`
+	Copy    imagesCopyCommand    `cmd:"" help:"Copy the library to another store and catalog; may be interrupted and repeated. Exits 3 if images are still in progress."`
 }
 
 // owner returns the owner of the images.
