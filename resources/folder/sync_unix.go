@@ -1,6 +1,6 @@
 //go:build !windows
 
-package resources
+package folder
 
 import "os"
 
