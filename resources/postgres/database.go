@@ -49,13 +49,13 @@ func (d *database) open(ctx context.Context) (*sql.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, d.storageError("opening", errClosed)
+		return nil, d.Error("opening", errClosed)
 	}
 	if d.ready {
 		return d.pool, nil
 	}
 	if err := migrate(ctx, d.pool, d.log); err != nil {
-		return nil, d.storageError("opening", err)
+		return nil, d.Error("opening", err)
 	}
 	d.ready = true
 	return d.pool, nil

@@ -74,10 +74,10 @@ func reasons() map[string]failure {
 	}
 }
 
-// storageError turns an error of the database during an action into a StorageError, with
+// Error implements sqlcatalog.Engine. It turns an error into a StorageError, with
 // the exceptions that StorageErrors, the errors of package resources, and those of the
 // caller's context have.
-func (d *database) storageError(action string, err error) error {
+func (d *database) Error(action string, err error) error {
 	var storage *resources.StorageError
 	switch {
 	case err == nil, errors.As(err, &storage),

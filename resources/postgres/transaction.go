@@ -83,7 +83,10 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 		return isRepeatable(err), err
 	}
 	err = tx.Commit()
-	if err == nil || !isUncertain(err) {
+	if err == nil {
+		return false, nil
+	}
+	if !isUncertain(err) {
 		return isRepeatable(err), err
 	}
 	committed, statusErr := outcome(context.WithoutCancel(ctx), pool, transaction)
