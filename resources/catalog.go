@@ -81,10 +81,10 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 	case err == nil && c.db != nil && os.SameFile(info, c.file):
 		return c.db, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, &StorageError{"catalog", c.path, withoutPath(err)}
+		return nil, &StorageError{"catalog", c.path, WithoutPath(err)}
 	case err != nil && c.file != nil:
 		if _, err := os.Stat(filepath.Dir(c.path)); err != nil {
-			return nil, folderError(filepath.Dir(c.path), errGone)
+			return nil, folderError(filepath.Dir(c.path), ErrGone)
 		}
 	}
 	if c.db != nil {
@@ -96,7 +96,7 @@ func (c *catalog) open(ctx context.Context) (*handles, error) {
 		return nil, c.storageError("opening", err)
 	}
 	if c.file, err = os.Stat(c.path); err != nil {
-		return nil, errors.Join(&StorageError{"catalog", c.path, withoutPath(err)}, c.db.close())
+		return nil, errors.Join(&StorageError{"catalog", c.path, WithoutPath(err)}, c.db.close())
 	}
 	return c.db, nil
 }
@@ -107,7 +107,7 @@ func (c *catalog) openFile(ctx context.Context) (*handles, error) {
 		if _, missing := os.Stat(c.path); missing == nil && isReadOnly(err) {
 			return c.openReadOnly(ctx)
 		}
-		return nil, withoutPath(err)
+		return nil, WithoutPath(err)
 	}
 	journal := "WAL"
 	if kind, network := c.isNetwork(filepath.Dir(c.path)); network {
@@ -167,7 +167,7 @@ func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
 		return nil, err
 	}
 	if db.write == nil {
-		return nil, &StorageError{"catalog", c.path, errReadOnly}
+		return nil, &StorageError{"catalog", c.path, ErrReadOnly}
 	}
 	return db.write, nil
 }

@@ -65,25 +65,25 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	if err != nil {
 		return report, err
 	}
-	var found listing
+	var found Listing
 	// Files are listed before rows, so that an image that is saved meanwhile is not
 	// reported as an orphan.
-	if err = l.store.checkFolder(); err == nil {
-		found, err = l.store.list()
+	if err = l.store.Present(ctx); err == nil {
+		found, err = l.store.Walk(ctx)
 	}
 	if err != nil && saved > 0 { // before the first image there is no folder
 		return report, err
 	}
-	for _, name := range found.temps {
+	for _, name := range found.Temporary {
 		report.Problems = append(report.Problems, Problem{Kind: StaleFile, Path: name, Detail: "a partial file of a process that died"})
 	}
-	for _, name := range found.unreadable {
+	for _, name := range found.Unreadable {
 		report.Problems = append(report.Problems, Problem{Kind: Unreadable, Path: name, Detail: "the folder cannot be read"})
 	}
-	if err := l.checkSaved(ctx, readData, found.files, &report, saved, progress); err != nil {
+	if err := l.checkSaved(ctx, readData, found.Files, &report, saved, progress); err != nil {
 		return report, err
 	}
-	if err := l.checkOrphans(ctx, found.files, &report); err != nil {
+	if err := l.checkOrphans(ctx, found.Files, &report); err != nil {
 		return report, err
 	}
 	return report, l.checkUnsaved(ctx, &report)
@@ -130,15 +130,15 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	file, err := l.store.openFile(i.Path)
+	file, err := l.store.Open(ctx, i.Path)
 	if err == nil {
 		defer file.Close()
-		info, statErr := file.Stat()
+		info, statErr := file.Info()
 		switch {
 		case statErr != nil:
-			err = fileError(i.Path, statErr)
-		case info.Size() != i.Bytes:
-			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size(), i.Bytes)
+			err = statErr
+		case info.Size != i.Bytes:
+			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size, i.Bytes)
 		case readData:
 			err = verifyHash(file, i)
 		}
@@ -158,6 +158,13 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 		problem.Kind = Damaged
 	}
 	return &problem, findErr
+}
+
+// exists reports whether the store has a file. It returns false if the store cannot
+// be used.
+func (l *Library) exists(ctx context.Context, name string) bool {
+	_, err := l.store.Stat(ctx, name)
+	return err == nil
 }
 
 // removalGrace is how long the file of a removed image may still exist.
@@ -182,13 +189,13 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = StaleFile, "the image was removed, but its file still exists"
-		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.store.exists(i.Path):
+		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.exists(ctx, i.Path):
 			continue // being made, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
 			moved[i.ID] = true
 		}
-		if !l.store.exists(name) {
+		if !l.exists(ctx, name) {
 			continue // deleted meanwhile
 		}
 		report.Problems = append(report.Problems, problem)

@@ -6,15 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeBytes returns the disk space that is available to this user in dir.
-func freeBytes(dir string) (uint64, error) {
-	var stat unix.Statfs_t
-	if err := retryStatfs(dir, &stat); err != nil {
-		return 0, err
-	}
-	return stat.Bavail * uint64(stat.Bsize), nil
-}
-
 // networkFileSystem reports whether dir is on a file system whose locks or shared
 // memory are not reliable, and returns its kind.
 func networkFileSystem(dir string) (kind string, network bool) {

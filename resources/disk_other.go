@@ -2,11 +2,5 @@
 
 package resources
 
-import "errors"
-
-// freeBytes fails with errors.ErrUnsupported: only a write shows that the disk is
-// full.
-func freeBytes(string) (uint64, error) { return 0, errors.ErrUnsupported }
-
 // networkFileSystem returns false.
 func networkFileSystem(string) (kind string, network bool) { return "", false }

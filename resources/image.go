@@ -90,7 +90,7 @@ func (i Image) Recoverable() bool {
 var (
 	// ErrNotFound means that the owner has no image with this id.
 	ErrNotFound = errors.New("no such image")
-	// ErrStorage means that the folder or the catalog cannot be used.
+	// ErrStorage means that the store or the catalog cannot be used.
 	ErrStorage = errors.New("the image library cannot be used")
 	// ErrBudget means that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
@@ -100,6 +100,8 @@ var (
 	ErrSettled = errors.New("the catalog has newer data about the image")
 	// ErrWorking means that an image is still being generated or downloaded.
 	ErrWorking = errors.New("the image is still being made")
+	// ErrExists means that a file was not saved because another one has its name.
+	ErrExists = errors.New("another file has this name")
 	// ErrCorrupt means that a file differs from what was saved.
 	ErrCorrupt = errors.New("the image file was changed or damaged")
 )

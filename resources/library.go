@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,19 +18,20 @@ import (
 
 // Options configure a Library.
 type Options struct {
-	Folder  string           // of the image files
-	Catalog string           // SQLite file; default ".catalog.db" in Folder
-	Now     func() time.Time // clock
-	Random  io.Reader        // for ids; must be safe for concurrent use
-	Log     *slog.Logger
+	Store    Store            // image files; the library closes it
+	Previews Store            // their previews; the library closes it
+	Catalog  string           // SQLite file
+	Now      func() time.Time // clock
+	Random   io.Reader        // for ids; must be safe for concurrent use
+	Log      *slog.Logger
 }
 
-// Library is a folder of images, its catalog and its previews. It is safe for
-// concurrent use, also by several processes on one folder. Files and folders
+// Library is a store of images, their catalog and their previews. It is safe for
+// concurrent use, also by several processes on one library. Stores and catalogs
 // are created or opened at the first use.
 type Library struct {
-	store        *store // image files
-	previews     *store
+	store        Store // image files
+	previews     Store
 	catalog      *catalog
 	now          func() time.Time
 	log          *slog.Logger
@@ -45,14 +45,11 @@ type Library struct {
 	idTime  uint64 // of the newest id, Unix milliseconds
 }
 
-// New returns a library. It does not access the disk.
+// New returns a library. It does no I/O.
 func New(o Options) *Library {
-	if o.Catalog == "" {
-		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
-	}
 	return &Library{
-		store:        newStore(o.Folder, true, o.Now),
-		previews:     newStore(filepath.Join(filepath.Dir(o.Catalog), ".previews"), false, o.Now),
+		store:        o.Store,
+		previews:     o.Previews,
 		catalog:      newCatalog(o.Catalog, o.Log),
 		now:          o.Now,
 		log:          o.Log,
@@ -62,11 +59,11 @@ func New(o Options) *Library {
 	}
 }
 
-// Close closes the catalog and the folders.
+// Close closes the catalog and the stores.
 func (l *Library) Close() error {
 	err := l.catalog.close()
-	for _, s := range []*store{l.store, l.previews} {
-		if e := s.close(); err == nil {
+	for _, s := range []Store{l.store, l.previews} {
+		if e := s.Close(); err == nil {
 			err = e
 		}
 	}
@@ -107,11 +104,11 @@ type Content struct {
 
 // Save durably writes the file and then the row, so that a row in state Saved
 // always has its file. Errors of the content's reader are returned unchanged. Save
-// fails with ErrNotFound if the image was removed meanwhile; errors of the disk or
-// the catalog match ErrStorage.
+// fails with ErrNotFound if the image was removed meanwhile; errors of the store
+// or the catalog match ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
-	sha, size, err := l.store.save(name, c)
+	sha, size, err := l.store.Put(ctx, name, c)
 	if err != nil {
 		return i, err
 	}
@@ -132,11 +129,11 @@ func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
 	current, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return i, errors.Join(err, l.store.remove(i.Path))
+		return i, errors.Join(err, l.store.Delete(ctx, i.Path))
 	case err == nil && current.State != Saved: // the other process's file went missing: use this one
 		return i, l.Record(ctx, i)
 	case err == nil && current.Path != i.Path:
-		return current, l.store.remove(i.Path)
+		return current, l.store.Delete(ctx, i.Path)
 	default: // the catalog refers to the file, or could not be read
 		return current, err
 	}
@@ -184,24 +181,28 @@ func (l *Library) Ready(ctx context.Context) error {
 	return err
 }
 
-// Reachable fails if the catalog or the folder does not respond.
+// Reachable fails if the catalog or the store does not respond.
 func (l *Library) Reachable(ctx context.Context) error {
 	if err := l.catalog.ping(ctx); err != nil {
 		return err
 	}
-	return l.store.ping()
+	return l.store.Ping(ctx)
 }
 
-// Folder returns the folder of the image files.
-func (l *Library) Folder() string { return l.store.dir }
+// StoreName returns the folder or the address of the image files for people.
+func (l *Library) StoreName() string { return l.store.Name() }
 
-// Path returns the path of an image's file on this machine, "" if it has none.
-// It is absolute if the folder is.
+// StorePresent fails if the store of the image files does not exist. Other methods
+// create it.
+func (l *Library) StorePresent(ctx context.Context) error { return l.store.Present(ctx) }
+
+// Path returns the path of an image's file on this machine, "" if it has none or if
+// the store is elsewhere.
 func (l *Library) Path(i Image) string {
 	if i.Path == "" {
 		return ""
 	}
-	return l.store.path(i.Path)
+	return l.store.Path(i.Path)
 }
 
 // Remove deletes an image: it first changes the row to Removed and then deletes the
@@ -220,8 +221,8 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if err != nil || name == "" {
 		return err
 	}
-	if err := l.previews.remove(previewName(name)); err != nil {
+	if err := l.previews.Delete(ctx, previewName(name)); err != nil {
 		l.log.WarnContext(ctx, "failed to remove a preview", "id", id, "error", err)
 	}
-	return l.store.remove(name)
+	return l.store.Delete(ctx, name)
 }

@@ -49,14 +49,14 @@ func (l *liveness) hold(process string, now time.Time) error {
 		return nil
 	}
 	if err := mkdir(l.dir); err != nil {
-		return withoutPath(err)
+		return WithoutPath(err)
 	}
 	for range l.maxTries {
 		lock := flock.New(l.path(process), flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
 		switch {
 		case err != nil:
-			return withoutPath(err)
+			return WithoutPath(err)
 		case locked && l.isCurrent(lock):
 			l.held[process] = lock
 			l.sweep(now)

@@ -31,17 +31,17 @@ type Adopted struct {
 // the words in the file's name, and has no cost. Reindex returns the files that it
 // added, and those that it could not add.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
-	if err := l.store.checkFolder(); err != nil {
+	if err := l.store.Present(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
-	found, err := l.store.list()
+	found, err := l.store.Walk(ctx)
 	if err != nil {
 		return nil, err
 	}
-	files := found.files
+	files := found.Files
 	names := slices.Sorted(maps.Keys(files))
 	var list []Adopted
 	for n, name := range names {
@@ -75,10 +75,10 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 		return "", err
 	case known && (i.State == Removed || i.Working() || i.Path == name):
 		return "", nil
-	case known && i.State == Saved && l.store.exists(i.Path):
+	case known && i.State == Saved && l.exists(ctx, i.Path):
 		return "", nil // a copy
 	}
-	file, err := l.identify(name)
+	file, err := l.identify(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -105,8 +105,8 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 
 // identify reads the type, dimensions, size and hash of an image file. It fails with
 // ErrCorrupt if the file is not an image.
-func (l *Library) identify(name string) (Image, error) {
-	file, err := l.store.openFile(name)
+func (l *Library) identify(ctx context.Context, name string) (Image, error) {
+	file, err := l.store.Open(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}
@@ -133,7 +133,7 @@ func (l *Library) identify(name string) (Image, error) {
 		i.Bytes, err = io.Copy(hash, file)
 	}
 	if err != nil {
-		return Image{}, fileError(name, err)
+		return Image{}, readError(name, err)
 	}
 	i.SHA256, i.Width, i.Height = hex.EncodeToString(hash.Sum(nil)), config.Width, config.Height
 	return i, nil

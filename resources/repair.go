@@ -3,9 +3,7 @@ package resources
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 )
 
@@ -17,9 +15,9 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 	switch p.Kind {
 	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "moved to " + damagedDir, l.store.quarantine(p.Path)
+			return "moved to " + Quarantined, l.store.Quarantine(ctx, p.Path)
 		}
-		return "deleted", l.store.remove(p.Path)
+		return "deleted", l.store.Delete(ctx, p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
 	case Moved:
@@ -69,7 +67,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	}
 	l.log.WarnContext(ctx, "resetting an image: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
-		if err := l.store.quarantine(i.Path); err != nil {
+		if err := l.store.Quarantine(ctx, i.Path); err != nil {
 			return false, err
 		}
 	}
@@ -79,12 +77,12 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 // findMoved searches the folder for the file of a saved image. If it finds the file
 // unchanged, it records the new name and returns true.
 func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
-	found, err := l.store.list()
+	found, err := l.store.Walk(ctx)
 	if err != nil {
 		return false, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(found.files)) {
-		if found.files[name] != i.ID {
+	for _, name := range slices.Sorted(maps.Keys(found.Files)) {
+		if found.Files[name] != i.ID {
 			continue
 		}
 		note, err := l.adopt(ctx, i.Owner, i.ID, name)
@@ -112,10 +110,10 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	}
 	switch current.Kind { //nolint:exhaustive // checkFile returns no other kinds
 	case Damaged:
-		if err := l.store.quarantine(i.Path); err != nil {
+		if err := l.store.Quarantine(ctx, i.Path); err != nil {
 			return "", err
 		}
-		done = "moved to " + damagedDir + "; "
+		done = "moved to " + Quarantined + "; "
 	case Missing:
 	default:
 		return "", nil
@@ -143,7 +141,7 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
 		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
 	if err == nil {
-		err = l.previews.remove(previewName(p.Path))
+		err = l.previews.Delete(ctx, previewName(p.Path))
 	}
 	return l.catalog.storageError("writing row "+p.ID, err)
 }
@@ -151,14 +149,14 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 // SweepPreviews deletes the previews of images that are no longer saved, and
 // returns how many it deleted.
 func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
-	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+	if l.previews.Present(ctx) != nil {
+		return 0, nil // there are no previews yet
 	}
-	found, err := l.previews.list()
+	found, err := l.previews.Walk(ctx)
 	if err != nil {
 		return 0, err
 	}
-	for name, id := range found.files {
+	for name, id := range found.Files {
 		i, err := l.catalog.lookup(ctx, id)
 		switch {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
@@ -168,7 +166,7 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return deleted, err
 		}
-		if err := l.previews.remove(name); err != nil {
+		if err := l.previews.Delete(ctx, name); err != nil {
 			return deleted, err
 		}
 		deleted++

@@ -41,7 +41,7 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 		run  func() (result string, err error)
 	}{
 		{"key", func() (string, error) { return c.checkKey(ctx, p, log, hosts) }},
-		{"folder", func() (string, error) { return checkFolder(library) }},
+		{"folder", func() (string, error) { return checkStore(ctx, library) }},
 		{"catalog", func() (string, error) { return checkCatalog(ctx, library) }},
 		{"hosts", func() (string, error) { return p.checkHosts(ctx, hosts, log) }},
 	} {
@@ -119,11 +119,11 @@ func explain(err error, client *zai.Client) error {
 	return err
 }
 
-func checkFolder(library *resources.Library) (string, error) {
-	if err := library.Writable(); err != nil {
+func checkStore(ctx context.Context, library *resources.Library) (string, error) {
+	if err := library.Writable(ctx); err != nil {
 		return "", err
 	}
-	return "images can be written to " + library.Folder(), nil
+	return "images can be written to " + library.StoreName(), nil
 }
 
 func checkCatalog(ctx context.Context, library *resources.Library) (string, error) {
@@ -158,7 +158,7 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 	if err != nil {
 		return nil, err
 	}
-	catalogs := []string{cmp.Or(catalog, filepath.Join(library.Folder(), catalogName))}
+	catalogs := []string{cmp.Or(catalog, filepath.Join(library.StoreName(), catalogName))}
 	for _, h := range hosts {
 		if folder, catalog := h.library(p.Home); folder != "" || catalog != "" {
 			catalogs = append(catalogs, cmp.Or(catalog, filepath.Join(folder, catalogName)))

@@ -18,7 +18,7 @@ type imagesCheckCommand struct {
 // Run prints the problems of the library for all owners. It returns errProblems
 // if there are any.
 func (c *imagesCheckCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.open(p, p.log())
+	library, err := images.open(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

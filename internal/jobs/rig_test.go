@@ -63,7 +63,7 @@ func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r
 			zai.WithClock(time.Now, func(time.Duration) time.Duration { return 0 }))
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
-		library := testrig.Library(t, func(o *resources.Options) { o.Folder = r.folder })
+		library := testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder = r.folder })
 		config := jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 		if change != nil {
 			change(&config)
@@ -83,7 +83,7 @@ func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
 	other := &rig{sandbox: r.sandbox, attempts: r.attempts, folder: r.folder}
 	config := r.Config
 	config.Process = rand.Text()
-	config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder, o.Now = r.folder, config.Now })
+	config.Library = testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder, o.Now = r.folder, config.Now })
 	if change != nil {
 		change(&config)
 	}

@@ -3,7 +3,9 @@ package testrig
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,21 +13,44 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/folder"
 )
+
+// LibraryOptions configure Library.
+type LibraryOptions struct {
+	Folder  string
+	Catalog string // default ".catalog.db" in Folder
+	Now     func() time.Time
+	Random  io.Reader
+	Log     *slog.Logger
+}
 
 // Library returns a library in a new temporary folder. The functions change the
 // options; nil ones are skipped.
-func Library(t testing.TB, configure ...func(*resources.Options)) *resources.Library {
+func Library(t testing.TB, configure ...func(*LibraryOptions)) *resources.Library {
 	t.Helper()
-	o := resources.Options{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
+	o := LibraryOptions{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
 	for _, f := range configure {
 		if f != nil {
 			f(&o)
 		}
 	}
-	library := resources.New(o)
+	library := NewLibrary(o)
 	t.Cleanup(func() { assert.NoError(t, library.Close()) })
 	return library
+}
+
+// NewLibrary returns a library with a folder and a SQLite catalog. The caller must
+// close it.
+func NewLibrary(o LibraryOptions) *resources.Library {
+	if o.Catalog == "" {
+		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
+	}
+	return resources.New(resources.Options{
+		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now}),
+		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
+		Catalog:  o.Catalog, Now: o.Now, Random: o.Random, Log: o.Log,
+	})
 }
 
 // Rig is a pipeline with its service and its library.
@@ -59,7 +84,7 @@ func Pipeline(t testing.TB, o Options) *Rig {
 	}
 	if r.Library == nil {
 		r.Folder = t.TempDir()
-		r.Library = Library(t, func(l *resources.Options) { l.Folder, l.Log = r.Folder, o.Log })
+		r.Library = Library(t, func(l *LibraryOptions) { l.Folder, l.Log = r.Folder, o.Log })
 	}
 	c := jobs.Config{Client: r.API.Client, Library: r.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
 	if o.Jobs != nil {

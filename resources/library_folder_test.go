@@ -61,7 +61,7 @@ func TestLibrary_FolderReplaced(t *testing.T) {
 func TestReserve_FolderDeletedCatalogElsewhere(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
-	l := resources.New(resources.Options{
+	l := newLibrary(libraryOptions{
 		Folder: folder, Catalog: filepath.Join(t.TempDir(), "catalog.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler),
 	})
 	defer l.Close()
