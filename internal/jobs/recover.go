@@ -60,7 +60,7 @@ func (p *Pipeline) RunRecovery(ctx context.Context) {
 // recoverOnce resumes images and returns how long to wait before the next call.
 func (p *Pipeline) recoverOnce(ctx context.Context) (wait time.Duration) {
 	if !p.Catalog.Exists() {
-		return recoveryInterval
+		return min(recoveryInterval, p.WatchInterval) // clients of this process may wait for the first image
 	}
 	_, err := p.Recover(ctx, false)
 	next, ok, nextErr := p.Catalog.NextClaim(ctx, p.lease())
