@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !windows
 
-package resources
+package sqlite
 
 // networkFileSystem returns false.
 func networkFileSystem(string) (kind string, network bool) { return "", false }

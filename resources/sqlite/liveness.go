@@ -1,7 +1,8 @@
-package resources
+package sqlite
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"zai-image-mcp/resources"
 )
 
 // liveness detects whether other processes on this machine are alive. Each process
@@ -48,15 +51,15 @@ func (l *liveness) hold(process string, now time.Time) error {
 	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
 		return nil
 	}
-	if err := mkdir(l.dir); err != nil {
-		return WithoutPath(err)
+	if err := os.Mkdir(l.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return resources.WithoutPath(err)
 	}
 	for range l.maxTries {
 		lock := flock.New(l.path(process), flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
 		switch {
 		case err != nil:
-			return WithoutPath(err)
+			return resources.WithoutPath(err)
 		case locked && l.isCurrent(lock):
 			l.held[process] = lock
 			l.sweep(now)

@@ -1,4 +1,4 @@
-package resources
+package sqlite
 
 import "golang.org/x/sys/unix"
 

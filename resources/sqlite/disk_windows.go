@@ -1,4 +1,4 @@
-package resources
+package sqlite
 
 import (
 	"path/filepath"
