@@ -16,7 +16,7 @@ type Config struct {
 	Client        *zai.Client // nil without a usable API key
 	BadKey        *KeyError   // why the configured key is not usable, or nil
 	Library       *resources.Library
-	Catalog       resources.Catalog // of the library
+	Catalog       resources.Catalog // nil for that of the library
 	Process       string            // unique among the processes that share the catalog
 	MaxConcurrent int               // requests in flight per model; 0 for the limits of the model table
 	BudgetUSD     float64           // per owner and UTC day; 0 for no limit
@@ -51,6 +51,9 @@ func (c Config) withDefaults() Config {
 		if *d.value <= 0 {
 			*d.value = d.standard
 		}
+	}
+	if c.Catalog == nil {
+		c.Catalog = c.Library.Catalog()
 	}
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider().Tracer("")

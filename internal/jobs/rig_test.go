@@ -64,7 +64,7 @@ func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
 		library := testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder = r.folder })
-		config := jobs.Config{Client: client, Library: library, Catalog: library.Catalog(), Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		config := jobs.Config{Client: client, Library: library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 		if change != nil {
 			change(&config)
 		}

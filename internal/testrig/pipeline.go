@@ -87,7 +87,7 @@ func Pipeline(t testing.TB, o Options) *Rig {
 		r.Folder = t.TempDir()
 		r.Library = Library(t, func(l *LibraryOptions) { l.Folder, l.Log = r.Folder, o.Log })
 	}
-	c := jobs.Config{Client: r.API.Client, Library: r.Library, Catalog: r.Library.Catalog(), Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
+	c := jobs.Config{Client: r.API.Client, Library: r.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
 	if o.Jobs != nil {
 		o.Jobs(&c)
 	}
