@@ -22,7 +22,7 @@ func (c *imagesCopyCommand) Run(ctx context.Context, p *program, images *imagesC
 		return &usageError{"--to-store is missing", "Name the folder or the s3:// address to copy to with --to-store (ZAI_IMAGE_TO_STORE)."}
 	}
 	log := p.log()
-	from, err := images.openExisting(p, log)
+	from, err := images.openExisting(ctx, p, log)
 	if errors.Is(err, resources.ErrNotFound) {
 		return errors.New("there is no library to copy")
 	}
