@@ -42,7 +42,7 @@ func TestCatalog_NetworkFileSystem(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	folder := t.TempDir()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	defer l.Close()
 	l.SetNetwork("NFS")
 	save(t, l, "x", []byte("x"))

@@ -55,35 +55,35 @@ type Report struct {
 // could not check everything. progress may be nil, and is called concurrently.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
-	switch result, err := l.catalog.quickCheck(ctx); {
+	switch defect, err := l.catalog.Verify(ctx); {
 	case err != nil:
 		return report, err
-	case result != "ok":
-		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: result})
+	case defect != "":
+		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: defect})
 	}
-	saved, err := l.catalog.count(ctx, Saved)
+	saved, err := l.catalog.Count(ctx, Saved)
 	if err != nil {
 		return report, err
 	}
-	var found listing
+	var found Listing
 	// Files are listed before rows, so that an image that is saved meanwhile is not
 	// reported as an orphan.
-	if err = l.store.checkFolder(); err == nil {
-		found, err = l.store.list()
+	if err = l.store.Present(ctx); err == nil {
+		found, err = l.store.Walk(ctx)
 	}
 	if err != nil && saved > 0 { // before the first image there is no folder
 		return report, err
 	}
-	for _, name := range found.temps {
+	for _, name := range found.Temporary {
 		report.Problems = append(report.Problems, Problem{Kind: StaleFile, Path: name, Detail: "a partial file of a process that died"})
 	}
-	for _, name := range found.unreadable {
+	for _, name := range found.Unreadable {
 		report.Problems = append(report.Problems, Problem{Kind: Unreadable, Path: name, Detail: "the folder cannot be read"})
 	}
-	if err := l.checkSaved(ctx, readData, found.files, &report, saved, progress); err != nil {
+	if err := l.checkSaved(ctx, readData, found.Files, &report, saved, progress); err != nil {
 		return report, err
 	}
-	if err := l.checkOrphans(ctx, found.files, &report); err != nil {
+	if err := l.checkOrphans(ctx, found.Files, &report); err != nil {
 		return report, err
 	}
 	return report, l.checkUnsaved(ctx, &report)
@@ -98,7 +98,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for after := ""; ; {
-		page, err := l.catalog.scan(ctx, after, Saved)
+		page, err := l.catalog.Scan(ctx, after, Saved)
 		if err != nil || len(page) == 0 {
 			return errors.Join(err, group.Wait())
 		}
@@ -130,15 +130,15 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	file, err := l.store.openFile(i.Path)
+	file, err := l.store.Open(ctx, i.Path)
 	if err == nil {
 		defer file.Close()
-		info, statErr := file.Stat()
+		info, statErr := file.Info()
 		switch {
 		case statErr != nil:
-			err = fileError(i.Path, statErr)
-		case info.Size() != i.Bytes:
-			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size(), i.Bytes)
+			err = statErr
+		case info.Size != i.Bytes:
+			err = fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, info.Size, i.Bytes)
 		case readData:
 			err = verifyHash(file, i)
 		}
@@ -146,7 +146,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err == nil {
 		return nil, nil //nolint:nilnil // the file is intact
 	}
-	current, findErr := l.catalog.getByID(ctx, i.ID)
+	current, findErr := l.image(ctx, i.ID)
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && current.Path != i.Path {
 		return nil, nil //nolint:nilnil // the image was removed, or its file moved
 	}
@@ -158,6 +158,13 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 		problem.Kind = Damaged
 	}
 	return &problem, findErr
+}
+
+// exists reports whether the store has a file. It returns false if the store cannot
+// be used.
+func (l *Library) exists(ctx context.Context, name string) bool {
+	_, err := l.store.Stat(ctx, name)
+	return err == nil
 }
 
 // removalGrace is how long the file of a removed image may still exist.
@@ -172,23 +179,23 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && moved[p.ID] })
 	}()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		i, err := l.catalog.lookup(ctx, files[name])
+		i, err := l.catalog.Row(ctx, files[name])
 		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "not in the catalog; images reindex adds it"}
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return err
-		case i.State == Removed && l.now().Sub(i.updatedAt) < removalGrace:
+		case i.State == Removed && l.now().Sub(i.UpdatedAt) < removalGrace:
 			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = StaleFile, "the image was removed, but its file still exists"
-		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.store.exists(i.Path):
+		case i.Working() || i.State == FetchFailed || i.Path == name || i.State == Saved && l.exists(ctx, i.Path):
 			continue // being made, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
 			moved[i.ID] = true
 		}
-		if !l.store.exists(name) {
+		if !l.exists(ctx, name) {
 			continue // deleted meanwhile
 		}
 		report.Problems = append(report.Problems, problem)
@@ -199,8 +206,9 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 // checkUnsaved reports images that were paid for but not saved, and images whose
 // process died. It counts images in progress and those with an unknown outcome.
 func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
+	unsaved := StatesThat(func(s State) bool { return s.Recoverable() || s == Unknown })
 	for after := ""; ; {
-		page, err := l.catalog.scan(ctx, after, Queued, Submitted, Answered, Unknown)
+		page, err := l.catalog.Scan(ctx, after, unsaved...)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -209,15 +217,23 @@ func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 			switch {
 			case i.Sandbox && !i.Working():
 				// It cost nothing, and its sandbox has ended.
-			case i.State == Unknown:
+			case i.Status() == StatusUnknown:
 				report.Unknown++
-			case i.Failure != nil:
-				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.Failure.Message})
-			case i.leaseUntil.Before(l.now()):
+			case i.State == FetchFailed:
+				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.message()})
+			case !i.LeaseAlive:
 				report.Problems = append(report.Problems, Problem{Kind: Orphaned, ID: i.ID, Detail: "its process ended in state " + string(i.State)})
 			default:
 				report.Working++
 			}
 		}
 	}
+}
+
+// message returns why the image is not saved.
+func (i Image) message() string {
+	if i.Failure == nil {
+		return ""
+	}
+	return i.Failure.Message
 }

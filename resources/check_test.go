@@ -149,7 +149,7 @@ func TestCheck_DuringWrites(t *testing.T) {
 func TestCheck_FolderMissing(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "not mounted")
-	l := resources.New(resources.Options{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Catalog: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	report, err := l.Check(t.Context(), false, nil)
 	require.NoError(t, err, "the folder does not exist before the first image")

@@ -129,14 +129,14 @@ func (r deadlineReader) Read(b []byte) (int, error) {
 // and a processor are free. It fails with ErrCorrupt if the file cannot be
 // decoded.
 func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
-	file, err := l.store.openFile(i.Path)
+	file, err := l.store.Open(ctx, i.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	memory, err := checkHeader(file, i.MIMEType)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, decodeError(err)
 	}
 	memory = min(memory, decodeBytes)
 	if err := l.decodeMemory.Acquire(ctx, memory); err != nil {
@@ -149,9 +149,18 @@ func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeek
 	defer l.decodeSlots.Release(1)
 	b, err := use(deadlineReader{file, l.now, l.now().Add(decodeTime)})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, decodeError(err)
 	}
 	return b, nil
+}
+
+// decodeError returns an error that matches ErrCorrupt, unless the file could not be
+// read.
+func decodeError(err error) error {
+	if errors.Is(err, ErrStorage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, WithoutPath(err))
 }
 
 // encodeUnder returns a JPEG of at most limit bytes, encoded with the first of the

@@ -35,7 +35,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 	var now atomic.Int64 // nanoseconds
 	var step time.Duration
 	start := time.Now()
-	l := resources.New(resources.Options{
+	l := newLibrary(libraryOptions{
 		Folder: t.TempDir(), Random: randomReader{}, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return start.Add(time.Duration(now.Add(int64(step)))) },
 	})

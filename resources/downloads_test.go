@@ -38,7 +38,7 @@ type downloads struct {
 func newDownloads(t *testing.T, folder string) *downloads {
 	t.Helper()
 	now := time.Now()
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return &downloads{library: l, now: &now, links: resources.NewLinks(l, "http://x.example", time.Hour)}
 }
@@ -263,7 +263,7 @@ func TestDownloads_DamagedFile(t *testing.T) {
 // A response contains an image only if the path names it and the signature is
 // correct.
 func FuzzDownloads(f *testing.F) {
-	l := resources.New(resources.Options{Folder: f.TempDir(), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: f.TempDir(), Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	f.Cleanup(func() { l.Close() })
 	i := save(f, l, "x", []byte("PIXELS"))
 	links := resources.NewLinks(l, "", time.Hour)

@@ -9,21 +9,28 @@ import (
 	"image/png"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/folder"
 )
 
 // An image is reserved before it is paid for, saved after it was downloaded, and
 // listed from then on.
 func ExampleLibrary() {
-	folder, err := os.MkdirTemp("", "library")
+	dir, err := os.MkdirTemp("", "library")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(folder)
-	library := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	defer os.RemoveAll(dir)
+	library := resources.New(resources.Options{
+		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
+		Previews: folder.New(folder.Options{Dir: filepath.Join(dir, ".previews"), Now: time.Now}),
+		Catalog:  filepath.Join(dir, ".catalog.db"),
+		Now:      time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	})
 	defer library.Close()
 
 	ctx := context.Background()

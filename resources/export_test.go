@@ -7,9 +7,6 @@ var (
 	ErrUnsupportedPNG = errUnsupportedPNG
 )
 
-// SetFreeSpace replaces the function that returns the free space on the images' disk.
-func (l *Library) SetFreeSpace(free func(dir string) (uint64, error)) { l.store.free = free }
-
 // SetNetwork makes the library treat its folder as one on a network file system.
 func (l *Library) SetNetwork(kind string) {
 	l.catalog.isNetwork = func(string) (string, bool) { return kind, true }

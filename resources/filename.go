@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"path"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -41,4 +43,24 @@ func slug(prompt string) string {
 		return "image"
 	}
 	return b.String()
+}
+
+// imageFile matches the file names that this program gives to images.
+var imageFile = regexp.MustCompile(`-([0-9a-hjkmnp-tv-z]{26})\.(?:png|jpg|webp|gif)$`)
+
+// ImageFileID returns the id of the image in a file with this name. ok is false if
+// this program gives no such names to images, or if a part of the name is hidden.
+func ImageFileID(name string) (id string, ok bool) {
+	m := imageFile.FindStringSubmatch(name)
+	if m == nil || strings.HasPrefix(name, ".") || strings.Contains(name, "/.") {
+		return "", false
+	}
+	return m[1], ValidID(m[1])
+}
+
+// RedactName returns a file's name without the words of its prompt, for errors
+// and logs.
+func RedactName(name string) string {
+	base := path.Base(name)
+	return path.Join(path.Dir(name), "…"+base[strings.LastIndexByte(base, '-')+1:])
 }

@@ -5,20 +5,6 @@ import (
 	"time"
 )
 
-// State is the stage that an image has reached.
-type State string
-
-// The states in their usual order.
-const (
-	Queued    State = "queued"    // reserved; nothing was sent
-	Submitted State = "submitted" // the request may have been sent
-	Answered  State = "answered"  // generated and billed; the link is known
-	Saved     State = "saved"     // the file and the row are on disk
-	Failed    State = "failed"    // there is no image; billed only if Charged
-	Unknown   State = "unknown"   // may have been billed; the request is not repeated
-	Removed   State = "removed"   // deleted by the user; the row keeps its cost
-)
-
 // Image is one image with everything that the catalog records about it.
 type Image struct {
 	ID        string // ULID, 26 characters, lower case
@@ -67,30 +53,17 @@ type Failure struct {
 // CostUSD returns the price in US dollars.
 func (i Image) CostUSD() float64 { return float64(i.CostMicroUSD) / 1e6 }
 
-// Working reports whether the image is still being generated or downloaded.
-func (i Image) Working() bool {
-	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
-}
+// Working reports whether the image is being generated or downloaded.
+func (i Image) Working() bool { return i.State.Working() }
 
 // Recoverable reports whether the image is not saved yet, but still may be.
-func (i Image) Recoverable() bool {
-	switch i.State {
-	case Queued, Submitted:
-		return true
-	case Answered:
-		return i.UpstreamURL != "" || i.Failure == nil
-	case Unknown:
-		return i.TaskID != ""
-	case Saved, Failed, Removed:
-	}
-	return false
-}
+func (i Image) Recoverable() bool { return i.State.Recoverable() }
 
 // Errors of the library, for use with errors.Is.
 var (
 	// ErrNotFound means that the owner has no image with this id.
 	ErrNotFound = errors.New("no such image")
-	// ErrStorage means that the folder or the catalog cannot be used.
+	// ErrStorage means that the store or the catalog cannot be used.
 	ErrStorage = errors.New("the image library cannot be used")
 	// ErrBudget means that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
@@ -100,6 +73,8 @@ var (
 	ErrSettled = errors.New("the catalog has newer data about the image")
 	// ErrWorking means that an image is still being generated or downloaded.
 	ErrWorking = errors.New("the image is still being made")
+	// ErrExists means that a file was not saved because another one has its name.
+	ErrExists = errors.New("another file has this name")
 	// ErrCorrupt means that a file differs from what was saved.
 	ErrCorrupt = errors.New("the image file was changed or damaged")
 )

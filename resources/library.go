@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,20 +19,21 @@ import (
 
 // Options configure a Library.
 type Options struct {
-	Folder  string           // of the image files
-	Catalog string           // SQLite file; default ".catalog.db" in Folder
-	Now     func() time.Time // clock
-	Random  io.Reader        // for ids; must be safe for concurrent use
-	Log     *slog.Logger
+	Store    Store            // image files; the library closes it
+	Previews Store            // their previews; the library closes it
+	Catalog  Catalog          // the library closes it
+	Now      func() time.Time // clock
+	Random   io.Reader        // for ids; must be safe for concurrent use
+	Log      *slog.Logger
 }
 
-// Library is a folder of images, its catalog and its previews. It is safe for
-// concurrent use, also by several processes on one folder. Files and folders
+// Library is a store of images, their catalog and their previews. It is safe for
+// concurrent use, also by several processes on one library. Stores and catalogs
 // are created or opened at the first use.
 type Library struct {
-	store        *store // image files
-	previews     *store
-	catalog      *catalog
+	store        Store // image files
+	previews     Store
+	catalog      Catalog
 	now          func() time.Time
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
@@ -45,15 +46,12 @@ type Library struct {
 	idTime  uint64 // of the newest id, Unix milliseconds
 }
 
-// New returns a library. It does not access the disk.
+// New returns a library. It does no I/O.
 func New(o Options) *Library {
-	if o.Catalog == "" {
-		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
-	}
 	return &Library{
-		store:        newStore(o.Folder, true, o.Now),
-		previews:     newStore(filepath.Join(filepath.Dir(o.Catalog), ".previews"), false, o.Now),
-		catalog:      newCatalog(o.Catalog, o.Log),
+		store:        o.Store,
+		previews:     o.Previews,
+		catalog:      o.Catalog,
 		now:          o.Now,
 		log:          o.Log,
 		decodeMemory: semaphore.NewWeighted(decodeBytes),
@@ -62,11 +60,11 @@ func New(o Options) *Library {
 	}
 }
 
-// Close closes the catalog and the folders.
+// Close closes the catalog and the stores.
 func (l *Library) Close() error {
-	err := l.catalog.close()
-	for _, s := range []*store{l.store, l.previews} {
-		if e := s.close(); err == nil {
+	err := l.catalog.Close()
+	for _, s := range []Store{l.store, l.previews} {
+		if e := s.Close(); err == nil {
 			err = e
 		}
 	}
@@ -89,14 +87,11 @@ func (l *Library) NewID() (string, error) {
 // Record durably writes the state and the results of an image. It fails with
 // ErrSettled if the row has newer data.
 func (l *Library) Record(ctx context.Context, i Image) error {
-	return l.catalog.update(ctx, i, l.now(), condition{})
+	return l.catalog.Record(ctx, i, Guard{})
 }
 
-// RecordIf is like Record, but fails with ErrSettled unless the row is still in
-// state from and owned by the lease's process. It also extends the lease.
-func (l *Library) RecordIf(ctx context.Context, i Image, from State, lease Lease) error {
-	return l.catalog.update(ctx, i, l.now(), condition{from, lease.Process, lease.Until})
-}
+// Catalog returns the catalog of the library.
+func (l *Library) Catalog() Catalog { return l.catalog }
 
 // Content is an image file to be saved.
 type Content struct {
@@ -107,11 +102,11 @@ type Content struct {
 
 // Save durably writes the file and then the row, so that a row in state Saved
 // always has its file. Errors of the content's reader are returned unchanged. Save
-// fails with ErrNotFound if the image was removed meanwhile; errors of the disk or
-// the catalog match ErrStorage.
+// fails with ErrNotFound if the image was removed meanwhile; errors of the store
+// or the catalog match ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
-	sha, size, err := l.store.save(name, c)
+	sha, size, err := l.store.Put(ctx, name, c)
 	if err != nil {
 		return i, err
 	}
@@ -132,11 +127,11 @@ func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
 	current, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return i, errors.Join(err, l.store.remove(i.Path))
+		return i, errors.Join(err, l.store.Delete(ctx, i.Path))
 	case err == nil && current.State != Saved: // the other process's file went missing: use this one
 		return i, l.Record(ctx, i)
 	case err == nil && current.Path != i.Path:
-		return current, l.store.remove(i.Path)
+		return current, l.store.Delete(ctx, i.Path)
 	default: // the catalog refers to the file, or could not be read
 		return current, err
 	}
@@ -147,14 +142,28 @@ func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 	if !ValidID(id) {
 		return Image{}, ErrNotFound
 	}
-	return l.catalog.getOwned(ctx, owner, id)
+	i, err := l.image(ctx, id)
+	if err == nil && i.Owner != owner {
+		return Image{}, ErrNotFound
+	}
+	return i, err
+}
+
+// image returns an image of any owner in any state except Removed; callers must check
+// that the request may access it.
+func (l *Library) image(ctx context.Context, id string) (Image, error) {
+	row, err := l.catalog.Row(ctx, id)
+	if err == nil && row.State == Removed {
+		return Image{}, ErrNotFound
+	}
+	return row.Image, err
 }
 
 // List returns a page of saved images, newest first, whose prompt contains
 // every word of query. cursor is "" for the first page, and next of the previous
 // page otherwise; next is "" on the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
-	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1, Saved)
+	page, err = l.catalog.Page(ctx, owner, Saved, query, cursor, limit+1)
 	if err != nil || len(page) <= limit {
 		return page, "", err
 	}
@@ -162,46 +171,55 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 }
 
 // Unsaved returns the newest images that were or may have been paid for and are
-// not saved, at most limit for each state.
+// not saved. It returns at most limit of those that are being generated, of those
+// whose image was generated, and of those with an unknown outcome.
 func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
 	var list []Image
-	for _, state := range []State{Submitted, Answered, Unknown} {
-		page, err := l.catalog.page(ctx, owner, "", "", limit, state)
-		if err != nil {
-			return nil, err
+	for _, group := range [][]State{{Submitted, Polling}, {Answered, FetchFailed, Lost}, {Unknown, PollFailed}} {
+		var images []Image
+		for _, state := range group {
+			page, err := l.catalog.Page(ctx, owner, state, "", "", limit)
+			if err != nil {
+				return nil, err
+			}
+			images = append(images, page...)
 		}
-		list = append(list, page...)
+		slices.SortFunc(images, func(a, b Image) int { return strings.Compare(b.ID, a.ID) })
+		list = append(list, images[:min(len(images), limit)]...)
 	}
 	return list, nil
 }
 
-// Exists reports whether the catalog's file exists. Other methods create it.
-func (l *Library) Exists() bool { return l.catalog.exists() }
+// Exists reports whether there is a catalog. Other methods create it.
+func (l *Library) Exists() bool { return l.catalog.Exists() }
 
 // Ready fails if the catalog cannot be opened.
 func (l *Library) Ready(ctx context.Context) error {
-	_, err := l.catalog.open(ctx)
-	return err
+	return l.catalog.Ready(ctx)
 }
 
-// Reachable fails if the catalog or the folder does not respond.
+// Reachable fails if the catalog or the store does not respond.
 func (l *Library) Reachable(ctx context.Context) error {
-	if err := l.catalog.ping(ctx); err != nil {
+	if err := l.catalog.Ping(ctx); err != nil {
 		return err
 	}
-	return l.store.ping()
+	return l.store.Ping(ctx)
 }
 
-// Folder returns the folder of the image files.
-func (l *Library) Folder() string { return l.store.dir }
+// StoreName returns the folder or the address of the image files for people.
+func (l *Library) StoreName() string { return l.store.Name() }
 
-// Path returns the path of an image's file on this machine, "" if it has none.
-// It is absolute if the folder is.
+// StorePresent fails if the store of the image files does not exist. Other methods
+// create it.
+func (l *Library) StorePresent(ctx context.Context) error { return l.store.Present(ctx) }
+
+// Path returns the path of an image's file on this machine, "" if it has none or if
+// the store is elsewhere.
 func (l *Library) Path(i Image) string {
 	if i.Path == "" {
 		return ""
 	}
-	return l.store.path(i.Path)
+	return l.store.Path(i.Path)
 }
 
 // Remove deletes an image: it first changes the row to Removed and then deletes the
@@ -216,12 +234,17 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if i.Working() && l.now().Sub(i.CreatedAt) < longestWork {
 		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
-	name, err := l.catalog.remove(ctx, owner, id, l.now())
+	return l.remove(ctx, owner, id)
+}
+
+// remove deletes an image in any state.
+func (l *Library) remove(ctx context.Context, owner, id string) error {
+	name, err := l.catalog.Remove(ctx, owner, id)
 	if err != nil || name == "" {
 		return err
 	}
-	if err := l.previews.remove(previewName(name)); err != nil {
+	if err := l.previews.Delete(ctx, previewName(name)); err != nil {
 		l.log.WarnContext(ctx, "failed to remove a preview", "id", id, "error", err)
 	}
-	return l.store.remove(name)
+	return l.store.Delete(ctx, name)
 }

@@ -344,7 +344,7 @@ func TestRecord_UnknownImage(t *testing.T) {
 func TestNewID_ClockSetBack(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	last := ""
 	for range 20 {

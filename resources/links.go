@@ -76,15 +76,22 @@ func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	if l.key != nil {
 		return l.key, nil
 	}
-	fresh := make([]byte, linkKeySize)
-	_, _ = rand.Read(fresh) // never fails
-	key, err := l.library.catalog.setting(ctx, linkKeyName, fresh)
+	key, err := linkKey(ctx, l.library.catalog)
 	if err != nil {
 		return nil, err
 	}
-	if len(key) != linkKeySize {
-		return nil, fmt.Errorf("%w: the key of download links has %d bytes", ErrStorage, len(key))
-	}
 	l.key = key
 	return key, nil
+}
+
+// linkKey returns the key of the download links of a catalog, which it creates if
+// there is none.
+func linkKey(ctx context.Context, c Catalog) ([]byte, error) {
+	fresh := make([]byte, linkKeySize)
+	_, _ = rand.Read(fresh) // never fails
+	key, err := c.Setting(ctx, linkKeyName, fresh)
+	if err == nil && len(key) != linkKeySize {
+		err = fmt.Errorf("%w: the key of download links has %d bytes", ErrStorage, len(key))
+	}
+	return key, err
 }

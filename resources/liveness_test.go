@@ -19,7 +19,7 @@ import (
 func TestClaim_ProcessKilled(t *testing.T) {
 	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
-		l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+		l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
 		_, _ = os.Stdout.WriteString("reserved\n")
 		select {}
@@ -57,7 +57,7 @@ func TestClaim_ClockSetForward(t *testing.T) {
 	alive := open(t, folder)
 	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
 	now := time.Now().Add(2 * time.Minute)
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	claim := func() int {
 		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(30 * time.Second)}, 10, false)
@@ -83,7 +83,7 @@ func TestClaim_UnknownProcess(t *testing.T) {
 	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, ".processes")))
 	now := time.Now()
-	l := resources.New(resources.Options{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	defer l.Close()
 	for _, tt := range []struct {
 		at   time.Duration
@@ -123,7 +123,7 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 func TestClose_LockFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	reserveFor(t, l, "one", time.Now().Add(time.Hour))
 	held, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
 	require.NoError(t, err)

@@ -19,14 +19,14 @@ const (
 )
 
 // Preview returns a JPEG whose sides are at most PreviewSide and whose size is at
-// most PreviewBytes. It is made once and stored in the catalog's folder. If ctx
+// most PreviewBytes. It is made once and stored. If ctx
 // ends, Preview returns at once, and the preview is still made in the background for
 // the next call.
 func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	if stored := l.storedPreview(i); stored != nil {
+	if stored := l.storedPreview(ctx, i); stored != nil {
 		return stored, nil
 	}
 	call := l.previewCalls.DoChan(i.ID, func() (any, error) { return l.newPreview(context.WithoutCancel(ctx), i) })
@@ -43,8 +43,8 @@ func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 
 // storedPreview returns the stored preview of an image, or nil if there is no
 // usable one.
-func (l *Library) storedPreview(i Image) []byte {
-	file, err := l.previews.openFile(previewName(i.Path))
+func (l *Library) storedPreview(ctx context.Context, i Image) []byte {
+	file, err := l.previews.Open(ctx, previewName(i.Path))
 	if err != nil {
 		return nil
 	}
@@ -65,19 +65,19 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 		return nil, err
 	}
 	name := previewName(i.Path)
-	if _, _, err := l.previews.save(name, bytes.NewReader(made)); err != nil {
+	if _, _, err := l.previews.Put(ctx, name, bytes.NewReader(made)); err != nil {
 		l.log.WarnContext(ctx, "failed to store a preview", "id", i.ID, "error", err)
 		return made, nil
 	}
-	if _, err := l.catalog.getByID(ctx, i.ID); errors.Is(err, ErrNotFound) {
-		if err := l.previews.remove(name); err != nil {
+	if _, err := l.image(ctx, i.ID); errors.Is(err, ErrNotFound) {
+		if err := l.previews.Delete(ctx, name); err != nil {
 			l.log.WarnContext(ctx, "failed to remove a preview", "id", i.ID, "error", err)
 		}
 	}
 	return made, nil
 }
 
-// previewName returns the name of an image's preview in the previews' folder, given
+// previewName returns the name of an image's preview, given
 // the name of the image's file.
 func previewName(imageName string) string {
 	return strings.TrimSuffix(imageName, path.Ext(imageName)) + ".jpg"

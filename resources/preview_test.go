@@ -227,7 +227,7 @@ func BenchmarkPreview(b *testing.B) {
 			for b.Loop() {
 				_, err := l.Preview(b.Context(), i)
 				require.NoError(b, err)
-				require.NoError(b, os.RemoveAll(filepath.Join(l.Folder(), ".previews")))
+				require.NoError(b, os.RemoveAll(filepath.Join(l.StoreName(), ".previews")))
 			}
 		})
 	}

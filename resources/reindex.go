@@ -31,17 +31,17 @@ type Adopted struct {
 // the words in the file's name, and has no cost. Reindex returns the files that it
 // added, and those that it could not add.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
-	if err := l.store.checkFolder(); err != nil {
+	if err := l.store.Present(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.Ready(ctx); err != nil {
 		return nil, err
 	}
-	found, err := l.store.list()
+	found, err := l.store.Walk(ctx)
 	if err != nil {
 		return nil, err
 	}
-	files := found.files
+	files := found.Files
 	names := slices.Sorted(maps.Keys(files))
 	var list []Adopted
 	for n, name := range names {
@@ -68,17 +68,17 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 // adopt fails with ErrCorrupt if the file is not an image or differs from what was
 // saved.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
-	found, err := l.catalog.lookup(ctx, id)
+	found, err := l.catalog.Row(ctx, id)
 	i, known := found.Image, err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
 	case known && (i.State == Removed || i.Working() || i.Path == name):
 		return "", nil
-	case known && i.State == Saved && l.store.exists(i.Path):
+	case known && i.State == Saved && l.exists(ctx, i.Path):
 		return "", nil // a copy
 	}
-	file, err := l.identify(name)
+	file, err := l.identify(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +86,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 		return "", fmt.Errorf("%w: %s differs from what was saved", ErrCorrupt, name)
 	}
 	if known && i.State == Saved {
-		return "found again", l.catalog.move(ctx, i, name, l.now())
+		return "found again", l.catalog.Move(ctx, id, i.Path, name)
 	}
 	if known {
 		i.State, i.Failure, i.Path = Saved, nil, name
@@ -100,13 +100,14 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	file.ID, file.CallID, file.Owner, file.State, file.Delivered, file.CreatedAt = id, id, owner, Saved, true, ulid.Time(parsed.Time()).UTC()
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
-	return "added", l.catalog.adopt(ctx, file, l.now())
+	_, err = l.catalog.Insert(ctx, Row{Image: file})
+	return "added", err
 }
 
 // identify reads the type, dimensions, size and hash of an image file. It fails with
 // ErrCorrupt if the file is not an image.
-func (l *Library) identify(name string) (Image, error) {
-	file, err := l.store.openFile(name)
+func (l *Library) identify(ctx context.Context, name string) (Image, error) {
+	file, err := l.store.Open(ctx, name)
 	if err != nil {
 		return Image{}, err
 	}
@@ -133,7 +134,7 @@ func (l *Library) identify(name string) (Image, error) {
 		i.Bytes, err = io.Copy(hash, file)
 	}
 	if err != nil {
-		return Image{}, fileError(name, err)
+		return Image{}, readError(name, err)
 	}
 	i.SHA256, i.Width, i.Height = hex.EncodeToString(hash.Sum(nil)), config.Width, config.Height
 	return i, nil

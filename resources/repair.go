@@ -3,23 +3,21 @@ package resources
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 )
 
 // Repair repairs a problem if possible and returns what it did, or "" if it did
-// nothing. An image whose file is missing or damaged returns to Answered, to be
-// downloaded again free of charge, or becomes Failed if it has no link. Files that
+// nothing. An image whose file is missing or damaged becomes FetchFailed, to be
+// downloaded again free of charge, or Lost if it has no link. Files that
 // may contain an image are moved to .damaged and never deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case StaleFile:
 		if p.ID != "" { // it may be a copy that the user wants
-			return "moved to " + damagedDir, l.store.quarantine(p.Path)
+			return "moved to " + Quarantined, l.store.Quarantine(ctx, p.Path)
 		}
-		return "deleted", l.store.remove(p.Path)
+		return "deleted", l.store.Delete(ctx, p.Path)
 	case Damaged, Missing:
 		return l.repairFile(ctx, p)
 	case Moved:
@@ -34,26 +32,19 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 // repairSandbox marks a sandbox image as failed if its process has ended, because
 // its sandbox ended too. Real images are left to recovery, which queries the API.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.getByID(ctx, p.ID)
+	i, err := l.image(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
 		return "", err
 	}
-	write, err := l.catalog.writer(ctx)
-	if err != nil {
-		return "", err
-	}
 	failure := NewFailure(KindCancelled, "The sandbox ended before this image was made.", HintNotCharged)
-	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
-		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
-		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
-	return "given up; it cost nothing", l.catalog.storageError("writing row "+p.ID, err)
+	return "given up; it cost nothing", l.catalog.GiveUp(ctx, p.ID, *failure)
 }
 
 // Missing reports whether the file of a saved image is missing or differs from the
 // recorded size. If so, it has updated the row, which the caller must read again: if
 // the file was moved within the folder, the row has its new name; otherwise the
-// image returns to Answered, to be downloaded again free of charge, or becomes
-// Failed if it has no link.
+// image becomes FetchFailed, to be downloaded again free of charge, or Lost if it has
+// no link.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -69,7 +60,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	}
 	l.log.WarnContext(ctx, "resetting an image: its file is missing or damaged", "id", i.ID, "problem", string(problem.Kind))
 	if problem.Kind == Damaged {
-		if err := l.store.quarantine(i.Path); err != nil {
+		if err := l.store.Quarantine(ctx, i.Path); err != nil {
 			return false, err
 		}
 	}
@@ -79,12 +70,12 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 // findMoved searches the folder for the file of a saved image. If it finds the file
 // unchanged, it records the new name and returns true.
 func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
-	found, err := l.store.list()
+	found, err := l.store.Walk(ctx)
 	if err != nil {
 		return false, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(found.files)) {
-		if found.files[name] != i.ID {
+	for _, name := range slices.Sorted(maps.Keys(found.Files)) {
+		if found.Files[name] != i.ID {
 			continue
 		}
 		note, err := l.adopt(ctx, i.Owner, i.ID, name)
@@ -102,7 +93,7 @@ func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 // repairFile repairs a missing or damaged file. It first checks the file again,
 // because the user may have restored it since.
 func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.getByID(ctx, p.ID)
+	i, err := l.image(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
@@ -112,10 +103,10 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	}
 	switch current.Kind { //nolint:exhaustive // checkFile returns no other kinds
 	case Damaged:
-		if err := l.store.quarantine(i.Path); err != nil {
+		if err := l.store.Quarantine(ctx, i.Path); err != nil {
 			return "", err
 		}
-		done = "moved to " + damagedDir + "; "
+		done = "moved to " + Quarantined + "; "
 	case Missing:
 	default:
 		return "", nil
@@ -129,46 +120,39 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	return done + "will be downloaded again", nil
 }
 
-// markForRefetch changes a saved image to Answered, or to Failed if it has no link,
+// markForRefetch changes a saved image to FetchFailed, or to Lost if it has no link,
 // and deletes its preview.
 func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
-	write, err := l.catalog.writer(ctx)
-	if err != nil {
+	retry := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
+	lost := *retry
+	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
+	if err := l.catalog.Reset(ctx, p.ID, p.Path, *retry, lost); err != nil {
 		return err
 	}
-	failure := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
-	lost := *failure
-	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
-	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,
-		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
-		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
-	if err == nil {
-		err = l.previews.remove(previewName(p.Path))
-	}
-	return l.catalog.storageError("writing row "+p.ID, err)
+	return l.previews.Delete(ctx, previewName(p.Path))
 }
 
 // SweepPreviews deletes the previews of images that are no longer saved, and
 // returns how many it deleted.
 func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
-	if _, err := os.Stat(l.previews.dir); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+	if l.previews.Present(ctx) != nil {
+		return 0, nil // there are no previews yet
 	}
-	found, err := l.previews.list()
+	found, err := l.previews.Walk(ctx)
 	if err != nil {
 		return 0, err
 	}
-	for name, id := range found.files {
-		i, err := l.catalog.lookup(ctx, id)
+	for name, id := range found.Files {
+		i, err := l.catalog.Row(ctx, id)
 		switch {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
 			continue
-		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < removalGrace:
+		case err == nil && i.State != Removed && l.now().Sub(i.UpdatedAt) < removalGrace:
 			continue // may have been saved just now
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return deleted, err
 		}
-		if err := l.previews.remove(name); err != nil {
+		if err := l.previews.Delete(ctx, name); err != nil {
 			return deleted, err
 		}
 		deleted++

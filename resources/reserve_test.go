@@ -19,7 +19,7 @@ import (
 func TestSpending(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 20, 23, 59, 0, 0, time.UTC)
-	l := resources.New(resources.Options{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: strings.NewReader(strings.Repeat("0123456789", 100)), Log: nil})
+	l := newLibrary(libraryOptions{Folder: t.TempDir(), Now: func() time.Time { return now }, Random: strings.NewReader(strings.Repeat("0123456789", 100)), Log: nil})
 	defer l.Close()
 	for n, i := range []resources.Image{
 		{Owner: "local", Model: "glm-image", CostMicroUSD: 15_000}, {Owner: "local", Model: "glm-image", CostMicroUSD: 15_000},

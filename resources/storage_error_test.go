@@ -1,9 +1,11 @@
 package resources_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,21 +19,19 @@ import (
 func TestStorageError_Advice(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		damage         func(t *testing.T, l *resources.Library, folder string)
+		damage         func(t *testing.T, folder string, free *atomic.Uint64)
 		reason, advice string
 	}{
 		"gone": {
-			func(t *testing.T, _ *resources.Library, folder string) { require.NoError(t, os.RemoveAll(folder)) },
+			func(t *testing.T, folder string, _ *atomic.Uint64) { require.NoError(t, os.RemoveAll(folder)) },
 			"it was moved or deleted, or its disk is not mounted", "put the folder",
 		},
 		"no space": {
-			func(_ *testing.T, l *resources.Library, _ string) {
-				l.SetFreeSpace(func(string) (uint64, error) { return 20 << 20, nil })
-			},
+			func(_ *testing.T, _ string, free *atomic.Uint64) { free.Store(20 << 20) },
 			"not enough free space for an image", "free space on the disk",
 		},
 		"linked": {
-			func(t *testing.T, _ *resources.Library, folder string) {
+			func(t *testing.T, folder string, _ *atomic.Uint64) {
 				year := filepath.Join(folder, time.Now().UTC().Format("2006"))
 				require.NoError(t, os.RemoveAll(year))
 				require.NoError(t, os.Symlink(t.TempDir(), year))
@@ -39,7 +39,7 @@ func TestStorageError_Advice(t *testing.T) {
 			"path escapes from parent", "replace the symbolic link",
 		},
 		"damaged catalog": {
-			func(t *testing.T, _ *resources.Library, folder string) {
+			func(t *testing.T, folder string, _ *atomic.Uint64) {
 				// Another file has its name, for example one that a sync program wrote.
 				path := filepath.Join(folder, ".catalog.db")
 				for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -53,9 +53,15 @@ func TestStorageError_Advice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			l := open(t, folder)
+			var free atomic.Uint64
+			free.Store(1 << 40)
+			l := newLibrary(libraryOptions{
+				Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler),
+				Free: func(string) (uint64, error) { return free.Load(), nil },
+			})
+			t.Cleanup(func() { assert.NoError(t, l.Close()) })
 			save(t, l, "before", []byte("x"))
-			tt.damage(t, l, folder)
+			tt.damage(t, folder, &free)
 			_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
 			require.ErrorIs(t, err, resources.ErrStorage)
 			var storage *resources.StorageError

@@ -1,207 +1,83 @@
 package resources
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
+	"context"
 	"io"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 )
 
-const (
-	dirMode  = 0o755
-	fileMode = 0o644
-)
-
-// store keeps files below one folder. All access goes through os.Root, so neither a
-// name nor a symbolic link can lead outside. The folder is created at first use. If
-// it is replaced while the program runs, for example by a restored backup, the store
-// uses the new folder.
-type store struct {
-	dir     string
-	durable bool // saved files survive a power cut, and not only a crash of the program
-	now     func() time.Time
-	free    func(dir string) (bytes uint64, err error)
-
-	mu     sync.Mutex
-	root   *os.Root
-	opened os.FileInfo     // of root
-	synced map[string]bool // folders known to be durable
+// Store keeps files under names with slashes. Implementations are in the packages
+// folder and bucket; the suite in package storetest holds for both. All methods are
+// safe for concurrent use, also by several processes.
+//
+// Errors that mean that the store cannot be used match ErrStorage. A missing file is
+// reported as an error that matches ErrCorrupt and fs.ErrNotExist. Errors never
+// contain the words of a prompt, which are part of the names.
+type Store interface {
+	// Put writes a file atomically: its name refers to the whole content or to what
+	// it referred to before. If another file has the name, Put replaces it, or fails
+	// with ErrExists. When Put returns, the file survives a power cut. Put returns
+	// the SHA-256 of the content in hex and its size. Errors of r are returned
+	// unchanged.
+	Put(ctx context.Context, name string, r io.Reader) (sha string, size int64, err error)
+	// Open opens a file for reading from its beginning. ctx ends its reads too.
+	Open(ctx context.Context, name string) (File, error)
+	// Stat describes a file.
+	Stat(ctx context.Context, name string) (FileInfo, error)
+	// Delete deletes a file. It succeeds if the file does not exist.
+	Delete(ctx context.Context, name string) error
+	// Quarantine moves a file out of the way of Walk, to the folder Quarantined, so
+	// that a person can look at it.
+	Quarantine(ctx context.Context, name string) error
+	// Walk returns the store's image files, and what else Check reports.
+	Walk(ctx context.Context) (Listing, error)
+	// Prepare fails if a file with this name could not be saved now. "" stands for
+	// any name.
+	Prepare(ctx context.Context, name string) error
+	// Present fails if the store does not exist. Other methods create it.
+	Present(ctx context.Context) error
+	// Ping fails if the store does not respond.
+	Ping(ctx context.Context) error
+	// Path returns the path of a file on this machine, "" if the store is elsewhere.
+	Path(name string) string
+	// Name returns the folder or the address of the store for people, without
+	// secrets.
+	Name() string
+	Close() error
 }
 
-func newStore(dir string, durable bool, now func() time.Time) *store {
-	return &store{dir: dir, durable: durable, now: now, free: freeBytes}
+// Presigner is a Store that can make links to its files which anyone can use until
+// they expire.
+type Presigner interface {
+	Presign(ctx context.Context, name string, p Presign) (url string, err error)
 }
 
-func (s *store) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.root == nil {
-		return nil
-	}
-	return s.root.Close()
+// Presign describes a presigned link: how long it is valid, and the headers that the
+// service sends with the file.
+type Presign struct {
+	Lifetime                                      time.Duration
+	ContentType, ContentDisposition, CacheControl string
 }
 
-// path returns the path of a file of the store on this machine.
-func (s *store) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
+// Quarantined is the folder of files that differ from what was saved.
+const Quarantined = ".damaged"
 
-// sourceError marks an error of the reader that is being saved, to distinguish it
-// from errors of the disk.
-type sourceError struct{ error }
-
-func (e sourceError) Unwrap() error { return e.error }
-
-type sourceReader struct{ io.Reader }
-
-func (s sourceReader) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = sourceError{err}
-	}
-	return n, err
+// File is an open file of a Store.
+type File interface {
+	io.ReadSeekCloser
+	Info() (FileInfo, error) // of the content that is read, even if the file was replaced meanwhile
 }
 
-// save writes a file atomically: its name refers to the whole content or does not
-// exist. It writes a temporary file in the same folder and renames it. A durable
-// store also flushes the file before the rename and the folder after it, so that the
-// file survives a power cut. save returns the SHA-256 and the size of the content.
-// Errors of r are returned unchanged; errors of the disk match ErrStorage.
-func (s *store) save(name string, r io.Reader) (sha string, size int64, err error) {
-	root, err := s.open()
-	if err != nil {
-		return "", 0, err
-	}
-	dir, temp := path.Dir(name), path.Join(path.Dir(name), tempPrefix+rand.Text()[:8]+"-"+path.Base(name))
-	f, err := s.createFile(root, dir, temp)
-	if err != nil {
-		return "", 0, folderError(s.path(dir), withoutPath(err))
-	}
-	sha, size, err = s.write(f, r)
-	if err == nil {
-		err = root.Rename(temp, name)
-	}
-	if err != nil {
-		_ = root.Remove(temp) // if it fails, sweep removes the file later
-		if source, ok := errors.AsType[sourceError](err); ok {
-			return "", 0, source.error
-		}
-		return "", 0, folderError(s.path(dir), withoutPath(err))
-	}
-	if err := s.syncDir(root, dir); err != nil {
-		return "", 0, folderError(s.path(dir), withoutPath(err))
-	}
-	return sha, size, nil
+// FileInfo describes a file of a Store.
+type FileInfo struct {
+	Size    int64
+	Version string // changes when the content may have changed
+	SHA256  string // of the content in hex, "" if the store does not know it
 }
 
-// createFile creates a file and, if needed, its folder, which may have been deleted
-// since its last use.
-func (s *store) createFile(root *os.Root, dir, name string) (f *os.File, err error) {
-	for range 2 {
-		if err = s.makeDir(root, dir); err != nil {
-			return nil, err
-		}
-		if f, err = root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); !errors.Is(err, fs.ErrNotExist) {
-			return f, err
-		}
-	}
-	return nil, err
-}
-
-// write copies r to a new file, flushes it in a durable store, and closes it.
-func (s *store) write(f *os.File, r io.Reader) (sha string, size int64, err error) {
-	defer f.Close()
-	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, hash), sourceReader{r})
-	if err != nil {
-		return "", 0, err
-	}
-	if s.durable {
-		if err := f.Sync(); err != nil {
-			return "", 0, err
-		}
-	}
-	return hex.EncodeToString(hash.Sum(nil)), size, f.Close()
-}
-
-// openFile opens a regular file for reading. It fails with an error that matches
-// ErrCorrupt and fs.ErrNotExist if the file is missing.
-func (s *store) openFile(name string) (*os.File, error) {
-	root, err := s.open()
-	if err != nil {
-		return nil, err
-	}
-	info, err := root.Lstat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a regular file")
-	}
-	var f *os.File
-	if err == nil {
-		f, err = root.Open(name)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is missing: %w", ErrCorrupt, redactName(name), fs.ErrNotExist)
-	}
-	if err != nil {
-		return nil, fileError(name, err)
-	}
-	return f, nil
-}
-
-// exists reports whether a regular file has the name.
-func (s *store) exists(name string) bool {
-	root, err := s.open()
-	if err != nil {
-		return false
-	}
-	info, err := root.Lstat(name)
-	return err == nil && info.Mode().IsRegular()
-}
-
-// remove deletes a file. It succeeds if the file does not exist.
-func (s *store) remove(name string) error {
-	root, err := s.open()
-	if err != nil {
-		return err
-	}
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fileError(name, err)
-	}
-	return nil
-}
-
-// damagedDir is the folder for files that differ from what was saved.
-const damagedDir = ".damaged"
-
-// quarantine moves a file to damagedDir.
-func (s *store) quarantine(name string) error {
-	root, err := s.open()
-	if err != nil {
-		return err
-	}
-	err = root.MkdirAll(damagedDir, dirMode)
-	if err == nil {
-		err = root.Rename(name, path.Join(damagedDir, rand.Text()[:8]+"-"+path.Base(name)))
-	}
-	if err == nil {
-		err = errors.Join(s.syncDir(root, damagedDir), s.syncDir(root, path.Dir(name)))
-	}
-	if err != nil {
-		return folderError(s.path(damagedDir), fmt.Errorf("moving a file there: %w", withoutPath(err)))
-	}
-	return nil
-}
-
-// redactName returns a file's name without the words of its prompt, for errors
-// and logs.
-func redactName(name string) string {
-	base := path.Base(name)
-	return path.Join(path.Dir(name), "…"+base[strings.LastIndexByte(base, '-')+1:])
+// Listing is the result of Store.Walk.
+type Listing struct {
+	Files      map[string]string // image ids by file name
+	Temporary  []string          // partial files of dead processes
+	Unreadable []string          // folders of images that may not be read
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/folder"
 )
 
 // putFile writes a file that is named like a saved image, and returns its id and
@@ -30,11 +32,33 @@ func putFile(t testing.TB, l *resources.Library, folder, words string, file []by
 	return id, name
 }
 
+// libraryOptions configure a library in a folder.
+type libraryOptions struct {
+	Folder  string
+	Catalog string // default ".catalog.db" in Folder
+	Now     func() time.Time
+	Random  io.Reader
+	Log     *slog.Logger
+	Free    func(dir string) (uint64, error) // free space of the folder
+}
+
+// newLibrary returns a library with a folder and a SQLite catalog.
+func newLibrary(o libraryOptions) *resources.Library {
+	if o.Catalog == "" {
+		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
+	}
+	return resources.New(resources.Options{
+		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now, Free: o.Free}),
+		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
+		Catalog:  o.Catalog, Now: o.Now, Random: o.Random, Log: o.Log,
+	})
+}
+
 // later returns a library whose clock is ahead.
 func later(t *testing.T, folder string, ahead time.Duration) *resources.Library {
 	t.Helper()
 	now := func() time.Time { return time.Now().Add(ahead) }
-	l := resources.New(resources.Options{Folder: folder, Now: now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return l
 }
@@ -42,7 +66,7 @@ func later(t *testing.T, folder string, ahead time.Duration) *resources.Library 
 // open returns a library in a folder. The end of the test closes it.
 func open(t testing.TB, folder string) *resources.Library {
 	t.Helper()
-	l := resources.New(resources.Options{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return l
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
@@ -20,8 +19,8 @@ type verifiedCache struct {
 }
 
 type verifiedFile struct {
-	info os.FileInfo
-	at   time.Time
+	version string
+	at      time.Time
 }
 
 const (
@@ -29,29 +28,29 @@ const (
 	maxVerified = 10_000 // entries; the cache is emptied when it is full
 )
 
-func (v *verifiedCache) contains(id string, info os.FileInfo, now time.Time) bool {
+func (v *verifiedCache) contains(id, version string, now time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	last, ok := v.files[id]
-	return ok && os.SameFile(last.info, info) && last.info.Size() == info.Size() && last.info.ModTime().Equal(info.ModTime()) && now.Sub(last.at) < verifyTTL
+	return ok && last.version == version && now.Sub(last.at) < verifyTTL
 }
 
-func (v *verifiedCache) add(id string, info os.FileInfo, now time.Time) {
+func (v *verifiedCache) add(id, version string, now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.files == nil || len(v.files) >= maxVerified {
 		v.files = map[string]verifiedFile{}
 	}
-	v.files[id] = verifiedFile{info, now}
+	v.files[id] = verifiedFile{version, now}
 }
 
 // Open opens the file of a saved image for reading. It fails with ErrCorrupt if the
 // file differs from what was saved; a recent check counts for an unchanged file.
-func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
+func (l *Library) Open(ctx context.Context, i Image) (File, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	file, err := l.store.openFile(i.Path)
+	file, err := l.store.Open(ctx, i.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,23 +64,23 @@ func (l *Library) Open(ctx context.Context, i Image) (*os.File, error) {
 // verifyOnce compares a file with the recorded size and hash. It skips the hash of
 // an unchanged file that matched less than verifyTTL ago. The file is left at its
 // beginning.
-func (l *Library) verifyOnce(ctx context.Context, i Image, file *os.File) error {
-	info, err := file.Stat()
+func (l *Library) verifyOnce(ctx context.Context, i Image, file File) error {
+	info, err := file.Info()
 	if err != nil {
-		return fileError(i.Path, err)
+		return err
 	}
-	if info.Size() != i.Bytes {
-		return fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
+	if info.Size != i.Bytes {
+		return fmt.Errorf("%w: %s has another size", ErrCorrupt, RedactName(i.Path))
 	}
 	now := l.now()
-	if l.verified.contains(i.ID, info, now) {
+	if l.verified.contains(i.ID, info.Version, now) {
 		return nil
 	}
 	if err := verifyHash(file, i); err != nil {
 		l.log.ErrorContext(ctx, "failed to verify an image file", "id", i.ID, "error", err)
 		return err
 	}
-	l.verified.add(i.ID, info, now)
+	l.verified.add(i.ID, info.Version, now)
 	_, err = file.Seek(0, io.SeekStart)
 	return err
 }
@@ -91,34 +90,38 @@ func (l *Library) verifyOnce(ctx context.Context, i Image, file *os.File) error 
 func verifyHash(file io.Reader, i Image) error {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
-		return fileError(i.Path, err)
+		return readError(i.Path, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != i.SHA256 {
-		return fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
+		return fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
 	}
 	return nil
 }
 
 // Read returns the exact bytes of a saved image. It fails with ErrCorrupt if
 // the file differs from what was saved.
-func (l *Library) Read(_ context.Context, i Image) ([]byte, error) {
+func (l *Library) Read(ctx context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	file, err := l.store.openFile(i.Path)
+	file, err := l.store.Open(ctx, i.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || info.Size() != i.Bytes {
-		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, redactName(i.Path))
+	info, err := file.Info()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size != i.Bytes {
+		return nil, fmt.Errorf("%w: %s has another size", ErrCorrupt, RedactName(i.Path))
 	}
 	b := make([]byte, i.Bytes)
 	if _, err := io.ReadFull(file, b); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, redactName(i.Path), withoutPath(err))
+		return nil, readError(i.Path, err)
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, redactName(i.Path))
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
 	}
 	return b, nil
 }

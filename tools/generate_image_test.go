@@ -346,7 +346,7 @@ func (r *rig) queueElsewhere(t *testing.T, config jobs.Config, prompt string) *j
 	t.Helper()
 	config.Process, config.MaxConcurrent = rand.Text(), 1
 	folder := filepath.Dir(r.library.Path(resources.Image{Path: "x"}))
-	config.Library = testrig.Library(t, func(o *resources.Options) { o.Folder = folder })
+	config.Library = testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder = folder })
 	other := jobs.New(config)
 	t.Cleanup(func() { _ = other.Drain(context.Background()) })
 	t.Cleanup(r.sandbox.Close)

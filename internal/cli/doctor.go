@@ -11,6 +11,7 @@ import (
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/zai"
 )
 
@@ -41,7 +42,7 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 		run  func() (result string, err error)
 	}{
 		{"key", func() (string, error) { return c.checkKey(ctx, p, log, hosts) }},
-		{"folder", func() (string, error) { return checkFolder(library) }},
+		{"folder", func() (string, error) { return checkStore(ctx, library) }},
 		{"catalog", func() (string, error) { return checkCatalog(ctx, library) }},
 		{"hosts", func() (string, error) { return p.checkHosts(ctx, hosts, log) }},
 	} {
@@ -119,11 +120,11 @@ func explain(err error, client *zai.Client) error {
 	return err
 }
 
-func checkFolder(library *resources.Library) (string, error) {
-	if err := library.Writable(); err != nil {
+func checkStore(ctx context.Context, library *resources.Library) (string, error) {
+	if err := library.Writable(ctx); err != nil {
 		return "", err
 	}
-	return "images can be written to " + library.Folder(), nil
+	return "images can be written to " + library.StoreName(), nil
 }
 
 func checkCatalog(ctx context.Context, library *resources.Library) (string, error) {
@@ -158,7 +159,7 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 	if err != nil {
 		return nil, err
 	}
-	catalogs := []string{cmp.Or(catalog, filepath.Join(library.Folder(), catalogName))}
+	catalogs := []string{cmp.Or(catalog, filepath.Join(library.StoreName(), catalogName))}
 	for _, h := range hosts {
 		if folder, catalog := h.library(p.Home); folder != "" || catalog != "" {
 			catalogs = append(catalogs, cmp.Or(catalog, filepath.Join(folder, catalogName)))
@@ -175,7 +176,7 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 func (p *program) catalogWarnings(catalog string) (list []warning) {
 	networkFileSystem := p.NetworkFileSystem
 	if networkFileSystem == nil {
-		networkFileSystem = resources.NetworkFileSystem
+		networkFileSystem = sqlite.NetworkFileSystem
 	}
 	if name, network := networkFileSystem(filepath.Dir(catalog)); network {
 		list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, where file locks are not reliable: "+

@@ -120,7 +120,7 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 	var good, bad []string
 	for _, h := range hosts {
 		if h.problem == "" {
-			h.problem = h.checkLibrary(p.Home, log)
+			h.problem = h.checkLibrary(ctx, p.Home, log)
 		}
 		if h.key != "" && h.problem == "" {
 			h.problem = p.checkHostKey(ctx, h, log)
@@ -143,7 +143,7 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 
 // checkLibrary returns the reason why a host's server cannot save images in its
 // folder, or "" if it can.
-func (h configuredHost) checkLibrary(home string, log *slog.Logger) string {
+func (h configuredHost) checkLibrary(ctx context.Context, home string, log *slog.Logger) string {
 	folder, catalog := h.library(home)
 	for _, path := range []string{folder, catalog} {
 		if path != "" && !filepath.IsAbs(path) {
@@ -155,7 +155,7 @@ func (h configuredHost) checkLibrary(home string, log *slog.Logger) string {
 	}
 	library := newLibrary(folder, catalog, log)
 	defer library.Close()
-	if err := library.Writable(); err != nil {
+	if err := library.Writable(ctx); err != nil {
 		return fmt.Sprintf("cannot write to its folder %s: %v", folder, err)
 	}
 	return ""

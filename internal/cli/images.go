@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"zai-image-mcp/resources"
@@ -24,6 +23,7 @@ type imagesCommand struct {
 	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
 	Repair  imagesRepairCommand  `cmd:"" help:"Quarantine damaged files, delete stale ones, and fetch paid images again. Exits 3 if problems remain."`
 	Reindex imagesReindexCommand `cmd:"" help:"Add files missing from the catalog. Exits 3 if a file is not an image."`
+	Copy    imagesCopyCommand    `cmd:"" help:"Copy the library to another store and catalog; may be interrupted and repeated. Exits 3 if images are still in progress."`
 }
 
 // owner returns the owner of the images.
@@ -32,14 +32,14 @@ func (c *imagesCommand) owner() string { return cmp.Or(c.Owner, localOwner) }
 // open returns the library, which may have no catalog yet. It fails if the folder
 // of --store does not exist: these commands must not create a library, or a
 // misspelled name would go unnoticed.
-func (c *imagesCommand) open(p *program, log *slog.Logger) (*resources.Library, error) {
+func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
 	library, err := p.library(c.libraryFlags, log)
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(library.Folder()); c.Store != "" && (err != nil || !info.IsDir()) {
+	if c.Store != "" && library.StorePresent(ctx) != nil {
 		return nil, &usageError{
-			"--store: there is no folder " + library.Folder(),
+			"--store: there is no folder " + library.StoreName(),
 			"Name the library with --store (ZAI_IMAGE_STORE) and --catalog (ZAI_IMAGE_CATALOG); the first image creates a new one.",
 		}
 	}
@@ -49,13 +49,13 @@ func (c *imagesCommand) open(p *program, log *slog.Logger) (*resources.Library, 
 // openExisting returns a library that has a catalog, and fails if there is none.
 // The error is resources.ErrNotFound if neither --store nor --catalog is set: the
 // user has no images yet.
-func (c *imagesCommand) openExisting(p *program, log *slog.Logger) (*resources.Library, error) {
-	library, err := c.open(p, log)
+func (c *imagesCommand) openExisting(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
+	library, err := c.open(ctx, p, log)
 	switch {
 	case err != nil || library.Exists():
 		return library, err
 	case c.Store != "" || c.Catalog != "":
-		return nil, fmt.Errorf("there is no catalog for %s; images reindex creates one from the files there", library.Folder())
+		return nil, fmt.Errorf("there is no catalog for %s; images reindex creates one from the files there", library.StoreName())
 	default:
 		return nil, resources.ErrNotFound
 	}

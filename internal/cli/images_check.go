@@ -18,7 +18,7 @@ type imagesCheckCommand struct {
 // Run prints the problems of the library for all owners. It returns errProblems
 // if there are any.
 func (c *imagesCheckCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.open(p, p.log())
+	library, err := images.open(ctx, p, p.log())
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,7 @@ func (p *program) checkLibrary(ctx context.Context, library *resources.Library, 
 
 // printReport prints a line for each problem, and the counts.
 func (p *program) printReport(r resources.Report) {
-	table := tabwriter.NewWriter(p.Stdout, 0, 4, 2, ' ', 0)
-	for _, problem := range r.Problems {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", problem.Kind, problem.ID, plaintext.Line(problem.Path, 0), plaintext.Line(problem.Detail, 0))
-	}
-	_ = table.Flush() // if stdout fails, the error cannot be printed
+	p.printProblems(r.Problems)
 	fmt.Fprintf(p.Stdout, "%d images of %.1f MB checked: ", r.Images, float64(r.Bytes)/1e6)
 	switch n := len(r.Problems); n {
 	case 0:
@@ -71,4 +67,13 @@ func (p *program) printReport(r resources.Report) {
 	if r.Unknown > 0 {
 		fmt.Fprintf(p.Stdout, "%d were requested but got no response: they may have been billed, and there is no file.\n", r.Unknown)
 	}
+}
+
+// printProblems prints a line for each problem.
+func (p *program) printProblems(problems []resources.Problem) {
+	table := tabwriter.NewWriter(p.Stdout, 0, 4, 2, ' ', 0)
+	for _, problem := range problems {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", problem.Kind, problem.ID, plaintext.Line(problem.Path, 0), plaintext.Line(problem.Detail, 0))
+	}
+	_ = table.Flush() // if stdout fails, the error cannot be printed
 }

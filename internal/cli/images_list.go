@@ -23,7 +23,7 @@ const listedPrompt = 60
 // Run prints the owner's images, newest first. Without a query it then prints the
 // images that are not saved but have been, or may have been, paid for.
 func (c *imagesListCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.openExisting(p, p.log())
+	library, err := images.openExisting(ctx, p, p.log())
 	if errors.Is(err, resources.ErrNotFound) {
 		return nil // no image was generated yet
 	}

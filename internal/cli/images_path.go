@@ -13,7 +13,7 @@ type imagesPathCommand struct {
 
 // Run prints the path of an image's file.
 func (c *imagesPathCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.openExisting(p, p.log())
+	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

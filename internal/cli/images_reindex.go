@@ -15,7 +15,7 @@ type imagesReindexCommand struct {
 // Run adds files that are missing from the catalog. It returns errProblems if a
 // file cannot be added.
 func (c *imagesReindexCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.open(p, p.log())
+	library, err := images.open(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

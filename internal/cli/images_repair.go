@@ -30,7 +30,7 @@ type repaired struct {
 // Run repairs the library for all owners. It first repairs the folder and then
 // fetches paid images. It returns errProblems if problems remain.
 func (c *imagesRepairCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.open(p, p.log())
+	library, err := images.open(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ type imagesRmCommand struct {
 // Run deletes images. If one cannot be deleted, it continues with the others and
 // returns the errors at the end.
 func (c *imagesRmCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.openExisting(p, p.log())
+	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ type imagesShowCommand struct {
 
 // Run prints an image's entry as JSON.
 func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.openExisting(p, p.log())
+	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
 		return err
 	}

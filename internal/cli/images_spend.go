@@ -18,7 +18,7 @@ type imagesSpendCommand struct {
 
 // Run prints what was spent, by day, owner and model.
 func (c *imagesSpendCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
-	library, err := images.openExisting(p, p.log())
+	library, err := images.openExisting(ctx, p, p.log())
 	if errors.Is(err, resources.ErrNotFound) {
 		return nil // no image was generated yet
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +18,8 @@ import (
 	"zai-image-mcp/internal/telemetry"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -56,21 +59,26 @@ func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library,
 			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
 		}
 	}
-	folder, err := c.Store.absolute()
+	dir, err := c.Store.absolute()
 	catalog, catalogErr := c.Catalog.absolute()
 	if err := errors.Join(err, catalogErr); err != nil {
 		return nil, &usageError{"--store: " + err.Error(), "Name an absolute folder."}
 	}
-	if folder == "" {
-		folder = filepath.Join(p.Pictures, "zai-images")
+	if dir == "" {
+		dir = filepath.Join(p.Pictures, "zai-images")
 	}
-	return newLibrary(folder, catalog, log), nil
+	return newLibrary(dir, catalog, log), nil
 }
 
 // newLibrary returns the library in a folder. If catalog is "", the catalog is in
 // the folder too.
-func newLibrary(folder, catalog string, log *slog.Logger) *resources.Library {
-	return resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: log})
+func newLibrary(dir, catalog string, log *slog.Logger) *resources.Library {
+	catalog = cmp.Or(catalog, filepath.Join(dir, catalogName))
+	return resources.New(resources.Options{
+		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
+		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".previews"), Now: time.Now}),
+		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: time.Now, Log: log}), Now: time.Now, Random: rand.Reader, Log: log,
+	})
 }
 
 // client returns a client of the API, nil if no key is set. It returns a

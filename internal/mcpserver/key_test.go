@@ -95,7 +95,7 @@ func TestKey_NeverLeaves(t *testing.T) {
 			log, folder := &safeBuffer{}, ""
 			change := func(c *settings) {
 				withKey(c)
-				folder = c.Library.Folder()
+				folder = c.Library.StoreName()
 				c.Jobs.MaxConcurrent = 30
 				c.Log = telemetry.NewLogger(log, slog.LevelDebug, false, secretKey, nil)
 			}
@@ -197,7 +197,7 @@ func TestErrorKinds(t *testing.T) {
 			log, folder := &safeBuffer{}, ""
 			r := newRigOn(t, api, func(c *settings) {
 				withKey(c)
-				folder = c.Library.Folder()
+				folder = c.Library.StoreName()
 				c.Log = telemetry.NewLogger(log, slog.LevelDebug, false, secretKey, nil)
 			})
 			r.start(t)

@@ -38,7 +38,7 @@ type settings struct {
 func newServer(t testing.TB, api *testrig.Service, log io.Writer, change func(*settings)) *mcpserver.Server {
 	t.Helper()
 	logger := telemetry.NewLogger(log, slog.LevelDebug, false, "", transport.LogAttrs)
-	library := testrig.Library(t, func(o *resources.Options) { o.Log = logger })
+	library := testrig.Library(t, func(o *testrig.LibraryOptions) { o.Log = logger })
 	metrics, err := telemetry.New(t.Context(), telemetry.Config{Version: "1", Metrics: true})
 	require.NoError(t, err)
 	c := settings{

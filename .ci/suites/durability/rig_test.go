@@ -128,7 +128,7 @@ func open(t *testing.T, folder string) *resources.Library {
 
 func openAt(t *testing.T, folder, catalog string) *resources.Library {
 	t.Helper()
-	l := resources.New(resources.Options{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := testrig.NewLibrary(testrig.LibraryOptions{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }
