@@ -25,6 +25,10 @@ import (
 
 	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/bucket"
+	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/postgres"
+	"zai-image-mcp/resources/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -119,9 +123,22 @@ func (p *place) env() []string {
 }
 
 // library opens the images of a place in the process of the test, past the proxies.
-func (p *place) library(t *testing.T) *resources.Library {
+func (p *place) library(t testing.TB) *resources.Library {
 	t.Helper()
-	l := resources.New(resources.Options{Folder: p.directStore, Catalog: p.directCatalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	log := slog.New(slog.DiscardHandler)
+	previews := folder.New(folder.Options{Dir: t.TempDir(), Now: time.Now})
+	o := resources.Options{Previews: previews, Now: time.Now, Random: rand.Reader, Log: log}
+	if p.postgres == nil {
+		o.Catalog = sqlite.New(sqlite.Options{Path: p.directCatalog, Now: time.Now, Log: log})
+		o.Store = folder.New(folder.Options{Dir: p.directStore, Durable: true, Now: time.Now})
+	} else {
+		catalog, err := postgres.New(postgres.Options{URL: p.directCatalog, Log: log})
+		require.NoError(t, err)
+		store, err := bucket.New(bucket.Options{URL: p.directStore, Now: time.Now})
+		require.NoError(t, err)
+		o.Catalog, o.Store = catalog, store
+	}
+	l := resources.New(o)
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return l
 }
@@ -141,18 +158,11 @@ func images(t testing.TB, l *resources.Library, owner string) map[string][]resou
 	return list
 }
 
-// unfinished returns the number of images of all owners on which a process works or must
-// still work.
+// unfinished returns the number of images of all owners that may still be saved.
 func unfinished(t testing.TB, l *resources.Library) int {
 	t.Helper()
-	report, err := l.Check(t.Context(), false, nil)
+	n, err := l.Catalog().Count(t.Context(), resources.StatesThat(resources.State.Recoverable)...)
 	require.NoError(t, err)
-	n := report.Working
-	for _, problem := range report.Problems {
-		if problem.Kind == "left_behind" {
-			n++
-		}
-	}
 	return n
 }
 
