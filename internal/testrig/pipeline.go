@@ -48,7 +48,8 @@ func NewLibrary(o LibraryOptions) *resources.Library {
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
-		Catalog:  sqlite.New(sqlite.Options{Path: o.Catalog, Now: o.Now, Log: o.Log}), Now: o.Now, Random: o.Random, Log: o.Log,
+		Catalog:  sqlite.New(sqlite.Options{Path: o.Catalog, Now: o.Now, Log: o.Log}),
+		Now:      o.Now, Random: o.Random, Log: o.Log,
 	})
 }
 
