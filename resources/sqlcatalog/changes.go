@@ -18,11 +18,8 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		return nil, after, err
 	}
 	if after == "" {
-		last, err := scanValue[int64](c.queryRow(ctx, q, `SELECT COALESCE(MAX(changed), 0) FROM images`))
-		if err != nil {
-			return nil, after, c.engine.Error("reading changes", err)
-		}
-		return nil, cursor(last, "~"), nil // "~" is greater than every id
+		end, err := c.end(ctx, q)
+		return nil, end, err
 	}
 	var (
 		position int64
@@ -53,7 +50,18 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		}
 		after = cursor(r.position, r.ID)
 	}
+	if len(list) == 0 {
+		// After a backup was restored, the cursor may be beyond the end.
+		end, err := c.end(ctx, q)
+		return nil, end, err
+	}
 	return changes, after, nil
+}
+
+// end returns the cursor after the newest change.
+func (c *Catalog) end(ctx context.Context, q Querier) (resources.Cursor, error) {
+	last, err := scanValue[int64](c.queryRow(ctx, q, `SELECT COALESCE(MAX(changed), 0) FROM images`))
+	return cursor(last, "~"), c.engine.Error("reading changes", err) // "~" is greater than every id
 }
 
 func cursor(position int64, id string) resources.Cursor {
