@@ -18,8 +18,8 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		return nil, after, err
 	}
 	if after == "" {
-		end, err := c.end(ctx, q)
-		return nil, end, err
+		last, err := c.lastChange(ctx, q)
+		return nil, cursor(last, "~"), err // "~" is greater than every id
 	}
 	var (
 		position int64
@@ -52,16 +52,20 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 	}
 	if len(list) == 0 {
 		// After a backup was restored, the cursor may be beyond the end.
-		end, err := c.end(ctx, q)
-		return nil, end, err
+		last, err := c.lastChange(ctx, q)
+		if err != nil {
+			return nil, after, err
+		}
+		if last < position {
+			after = cursor(last, "~")
+		}
 	}
 	return changes, after, nil
 }
 
-// end returns the cursor after the newest change.
-func (c *Catalog) end(ctx context.Context, q Querier) (resources.Cursor, error) {
+func (c *Catalog) lastChange(ctx context.Context, q Querier) (int64, error) {
 	last, err := scanValue[int64](c.queryRow(ctx, q, `SELECT COALESCE(MAX(changed), 0) FROM images`))
-	return cursor(last, "~"), c.engine.Error("reading changes", err) // "~" is greater than every id
+	return last, c.engine.Error("reading changes", err)
 }
 
 func cursor(position int64, id string) resources.Cursor {
