@@ -1,6 +1,11 @@
 package postgres
 
-import "time"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
 
 // WithoutLocks makes transactions take no advisory locks.
 func (c *Catalog) WithoutLocks() { c.db.unlocked = true }
@@ -17,4 +22,14 @@ func Newest() int {
 		panic(err)
 	}
 	return steps[len(steps)-1].version
+}
+
+// NewTraced returns a catalog that reports the notices of the server.
+func NewTraced(url string, notice func(text string)) (*Catalog, error) {
+	c, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		c.db.address.config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n.Message) }
+		c.db.pool = newPool(c.db.address, time.Minute)
+	}
+	return c, err
 }
