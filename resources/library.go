@@ -159,6 +159,9 @@ func (l *Library) image(ctx context.Context, id string) (Image, error) {
 	return row.Image, err
 }
 
+// MaxQuery is the longest search query in bytes.
+const MaxQuery = 1000
+
 // List returns a page of saved images, newest first, whose prompt contains
 // every word of query. cursor is "" for the first page, and next of the previous
 // page otherwise; next is "" on the last page.

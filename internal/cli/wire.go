@@ -77,7 +77,8 @@ func newLibrary(dir, catalog string, log *slog.Logger) *resources.Library {
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".previews"), Now: time.Now}),
-		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: time.Now, Log: log}), Now: time.Now, Random: rand.Reader, Log: log,
+		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: time.Now, Log: log}),
+		Now:      time.Now, Random: rand.Reader, Log: log,
 	})
 }
 

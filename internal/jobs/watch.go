@@ -9,30 +9,34 @@ import (
 )
 
 // startWatcher starts the watcher of the catalog, once. It is called by whatever
-// has used the catalog, so that a process that has not does not open it.
+// has used the catalog, so that a process that has not does not open it. Changes
+// after that are reported.
 func (p *Pipeline) startWatcher() {
-	p.watchOnce.Do(func() { p.inBackground(p.watchChanges) })
+	p.watchOnce.Do(func() {
+		_, cursor, err := p.Catalog.Changes(p.base, p.Process, "")
+		if err != nil {
+			p.Log.Warn("failed to read the changes of other processes", "error", err)
+			cursor = ""
+		}
+		p.inBackground(func() { p.watchChanges(cursor) })
+	})
 }
 
-// watchChanges reads the changes of other processes when the catalog signals one,
-// and every WatchInterval in case that a signal was missed. It does so until the
-// pipeline ends.
-func (p *Pipeline) watchChanges() {
+// watchChanges reads the changes of other processes after a cursor when the catalog
+// signals one, and every WatchInterval in case that a signal was missed. It does so
+// until the pipeline ends.
+func (p *Pipeline) watchChanges(cursor resources.Cursor) {
 	signal := make(chan struct{}, 1)
 	p.inBackground(func() { p.keepWatching(signal) })
 	ticker := time.NewTicker(p.WatchInterval)
 	defer ticker.Stop()
-	var cursor resources.Cursor
-	var failure error
+	failing := false
 	for {
-		first := cursor == ""
-		last := failure
-		if cursor, failure = p.readChanges(cursor); failure != nil && last == nil && p.base.Err() == nil {
-			p.Log.Warn("failed to read the changes of other processes", "error", failure)
+		next, err := p.readChanges(cursor)
+		if err != nil && !failing && p.base.Err() == nil {
+			p.Log.Warn("failed to read the changes of other processes", "error", err)
 		}
-		if first && cursor != "" {
-			p.wakeAllFollowers() // a change may be older than the cursor
-		}
+		cursor, failing = next, err != nil
 		select {
 		case <-signal:
 		case <-ticker.C:

@@ -26,7 +26,7 @@ func (c *Catalog) claim(ctx context.Context, claim resources.Claim) ([]resources
 	if err != nil {
 		return nil, err
 	}
-	due := recoverable() + ` AND sandbox=? AND `
+	due := Recoverable() + ` AND sandbox=? AND `
 	arguments := []any{claim.Lease.Sandbox}
 	switch {
 	case claim.ID != "":
@@ -89,7 +89,7 @@ func (c *Catalog) LastLeases(ctx context.Context, self string) (map[string]int64
 		process string
 		until   int64
 	}
-	rows, err := c.query(ctx, q, `SELECT lease_owner, MAX(lease_until_ms) FROM images WHERE `+recoverable()+
+	rows, err := c.query(ctx, q, `SELECT lease_owner, MAX(lease_until_ms) FROM images WHERE `+Recoverable()+
 		` AND lease_owner NOT IN ('', ?) GROUP BY lease_owner`, self)
 	list, err := scanAll(rows, err, func(row scanner) (l lease, err error) {
 		err = row.Scan(&l.process, &l.until)
@@ -105,7 +105,7 @@ func (c *Catalog) LastLeases(ctx context.Context, self string) (map[string]int64
 // ReleaseLeases ends the leases of a dead process.
 func (c *Catalog) ReleaseLeases(ctx context.Context, process string) error {
 	c.log.InfoContext(ctx, "taking over the images of a process that died", "process", process)
-	_, err := c.write(ctx, `UPDATE images SET lease_owner='', lease_until_ms=0 WHERE lease_owner=? AND `+recoverable(), process)
+	_, err := c.write(ctx, `UPDATE images SET lease_owner='', lease_until_ms=0 WHERE lease_owner=? AND `+Recoverable(), process)
 	return err
 }
 
@@ -150,7 +150,7 @@ func (c *Catalog) NextClaim(ctx context.Context, lease resources.Lease) (wait ti
 	if err != nil {
 		return 0, false, err
 	}
-	next, err := scanValue[sql.NullInt64](c.queryRow(ctx, q, `SELECT MIN(lease_until_ms) - :now FROM images WHERE `+recoverable()+
+	next, err := scanValue[sql.NullInt64](c.queryRow(ctx, q, `SELECT MIN(lease_until_ms) - :now FROM images WHERE `+Recoverable()+
 		` AND sandbox=? AND lease_owner<>?`, lease.Sandbox, lease.Process))
 	if err != nil || !next.Valid {
 		return 0, false, c.engine.Error("reading leases", err)

@@ -3,7 +3,6 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -19,8 +18,7 @@ type Engine interface {
 	Write(ctx context.Context, f func(q Querier) error) error
 	// Do calls f in a transaction that is alone with each of the locks, and commits it
 	// if f returns nil. now is the time of the database after it got the locks. Do may
-	// call f again if the transaction had no effect. If it is not known whether the
-	// transaction was committed, the error matches ErrUncertain.
+	// call f again if the transaction had no effect.
 	Do(ctx context.Context, locks []string, f func(tx Querier, now time.Time) error) error
 	// Dialect returns what differs in statements.
 	Dialect() Dialect
@@ -34,10 +32,6 @@ type Engine interface {
 	// leases, even if these have expired. It may end the leases of dead processes.
 	Alive(ctx context.Context, lease resources.Lease) ([]string, error)
 }
-
-// ErrUncertain means that the connection was lost while a transaction was being
-// committed: it may or may not have taken effect.
-var ErrUncertain = errors.New("the outcome of a transaction is not known")
 
 // DB is an open database. The fields may be the same pool.
 type DB struct {

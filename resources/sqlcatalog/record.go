@@ -2,7 +2,6 @@ package sqlcatalog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"zai-image-mcp/resources"
@@ -12,10 +11,6 @@ import (
 // image is being made.
 func (c *Catalog) Record(ctx context.Context, i resources.Image, guard resources.Guard) error {
 	n, err := c.update(ctx, i, guard)
-	uncertain := errors.Is(err, ErrUncertain)
-	if uncertain { // it waits until the lost statement has ended, if that changes the row
-		n, err = c.update(ctx, i, guard)
-	}
 	if err != nil || n > 0 {
 		return c.engine.Error("writing row "+i.ID, err)
 	}
@@ -27,8 +22,6 @@ func (c *Catalog) Record(ctx context.Context, i resources.Image, guard resources
 	switch {
 	case err != nil:
 		return c.engine.Error("reading row "+i.ID, err)
-	case exists && uncertain:
-		return c.isRecorded(ctx, i, guard)
 	case exists:
 		return resources.ErrSettled
 	}
@@ -81,21 +74,6 @@ func (c *Catalog) update(ctx context.Context, i resources.Image, guard resources
 
 func (c *Catalog) exists(ctx context.Context, q Querier, id string) (bool, error) {
 	return scanValue[bool](c.queryRow(ctx, q, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, id))
-}
-
-// isRecorded returns nil if a row is as a lost statement of the process wrote it, and
-// otherwise ErrSettled.
-func (c *Catalog) isRecorded(ctx context.Context, i resources.Image, guard resources.Guard) error {
-	q, err := c.lookup(ctx)
-	if err != nil {
-		return err
-	}
-	same, err := scanValue[bool](c.queryRow(ctx, q, `SELECT EXISTS (SELECT 1 FROM images WHERE id=? AND state=? AND path=? AND updated_by=?)`,
-		i.ID, string(i.State), i.Path, guard.Lease.Process))
-	if err == nil && !same {
-		return resources.ErrSettled
-	}
-	return c.engine.Error("reading row "+i.ID, err)
 }
 
 // holdsSlot reports whether an image in a state keeps its slot.

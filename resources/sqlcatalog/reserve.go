@@ -31,19 +31,6 @@ func (c *Catalog) Reserve(ctx context.Context, r resources.Reservation) (resourc
 		outcome, afford, err = c.reserve(ctx, tx, r, now)
 		return err
 	})
-	if errors.Is(err, ErrUncertain) {
-		// Once the locks are free, the lost transaction has ended. It wrote all rows or
-		// none.
-		err = c.engine.Do(ctx, locks, func(tx Querier, now time.Time) (err error) {
-			if len(outcome.New) > 0 {
-				if exists, err := c.exists(ctx, tx, outcome.New[0].ID); exists || err != nil {
-					return err
-				}
-			}
-			outcome, afford, err = c.reserve(ctx, tx, r, now)
-			return err
-		})
-	}
 	switch {
 	case err != nil:
 		return resources.Outcome{}, c.engine.Error("reserving", err)

@@ -116,9 +116,9 @@ func stateIn(states ...resources.State) string {
 	return "state IN (" + strings.Join(list, ", ") + ")"
 }
 
-// recoverable returns the condition that a row is recoverable. The index images_open
+// Recoverable returns the condition that a row is recoverable. The index images_open
 // has exactly this condition, so that SQLite can use it.
-func recoverable() string { return stateIn(resources.StatesThat(resources.State.Recoverable)...) }
+func Recoverable() string { return stateIn(resources.StatesThat(resources.State.Recoverable)...) }
 
 // unixMilli returns a time in the catalog's format, 0 for the zero time.
 func unixMilli(t time.Time) int64 {

@@ -1,8 +1,7 @@
-package resources_test
+package sqlite_test
 
 import (
 	"bufio"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,13 +13,17 @@ import (
 	"zai-image-mcp/resources"
 )
 
+// leaseOf returns a lease of a process.
+func leaseOf(process string, d time.Duration) resources.Lease {
+	return resources.Lease{Process: process, For: d}
+}
+
 // The images of a killed process can be claimed at once, although its lease is valid
 // for another hour.
 func TestClaim_ProcessKilled(t *testing.T) {
 	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
-		l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
-		reserveFor(t, l, "killed", time.Now().Add(time.Hour))
+		reserveFor(t, newCatalog(folder), leaseOf("killed", time.Hour), resources.Image{})
 		_, _ = os.Stdout.WriteString("reserved\n")
 		select {}
 	}
@@ -33,16 +36,11 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "reserved\n", line)
 
-	l := open(t, folder)
-	lease := resources.Lease{Process: "other", Until: time.Now().Add(time.Minute)}
-	list, err := l.Claim(t.Context(), lease, 10, true)
-	require.NoError(t, err)
-	assert.Empty(t, list, "the process is alive")
+	other := open(t, folder)
+	assert.Empty(t, claim(t, other, "other", true), "the process is alive")
 	require.NoError(t, c.Process.Kill())
 	_ = c.Wait() // killed
-	list, err = l.Claim(t.Context(), lease, 10, false)
-	require.NoError(t, err)
-	require.Len(t, list, 1)
+	require.Len(t, claim(t, other, "other", false), 1)
 	left, err := filepath.Glob(filepath.Join(folder, ".processes", "killed*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
@@ -55,18 +53,13 @@ func TestClaim_ClockSetForward(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	alive := open(t, folder)
-	i := reserveFor(t, alive, "alive", time.Now().Add(30*time.Second))
+	i := reserveFor(t, alive, leaseOf("alive", 30*time.Second), resources.Image{})
 	now := time.Now().Add(2 * time.Minute)
-	l := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
-	defer l.Close()
-	claim := func() int {
-		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(30 * time.Second)}, 10, false)
-		require.NoError(t, err)
-		return len(list)
-	}
+	other := open(t, folder, at(&now))
+	claim := func() int { return len(claim(t, other, "other", false)) }
 	assert.Zero(t, claim())
 	now = now.Add(20 * time.Second)
-	require.NoError(t, alive.Renew(t.Context(), resources.Lease{Process: "alive", Until: time.Now().Add(40 * time.Second)}, []string{i.ID}))
+	require.NoError(t, alive.Renew(t.Context(), leaseOf("alive", 40*time.Second), []string{i.ID}, nil))
 	assert.Zero(t, claim(), "the process renewed its lease by its own clock")
 	now = now.Add(20 * time.Second)
 	assert.Zero(t, claim())
@@ -79,20 +72,16 @@ func TestClaim_ClockSetForward(t *testing.T) {
 func TestClaim_UnknownProcess(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	other := open(t, folder)
-	reserveFor(t, other, "elsewhere", time.Now().Add(time.Minute))
+	reserveFor(t, open(t, folder), leaseOf("elsewhere", time.Minute), resources.Image{})
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, ".processes")))
 	now := time.Now()
-	l := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return now }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
-	defer l.Close()
+	other := open(t, folder, at(&now))
 	for _, tt := range []struct {
 		at   time.Duration
 		want int
 	}{{0, 0}, {2 * time.Minute, 1}} {
 		now = time.Now().Add(tt.at)
-		list, err := l.Claim(t.Context(), resources.Lease{Process: "other", Until: now.Add(time.Minute)}, 10, false)
-		require.NoError(t, err)
-		assert.Len(t, list, tt.want)
+		assert.Len(t, claim(t, other, "other", false), tt.want)
 	}
 }
 
@@ -102,7 +91,7 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	processes := filepath.Join(folder, ".processes")
-	reserveFor(t, open(t, folder), "alive", time.Now().Add(time.Hour))
+	reserveFor(t, open(t, folder), leaseOf("alive", time.Hour), resources.Image{})
 	for name, age := range map[string]time.Duration{"killed": 25 * time.Hour, "young": time.Hour, "alive": 48 * time.Hour} {
 		path := filepath.Join(processes, name+".lock")
 		if name != "alive" {
@@ -110,7 +99,7 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 		}
 		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
 	}
-	reserveFor(t, open(t, folder), "new", time.Now().Add(time.Hour))
+	reserveFor(t, open(t, folder), leaseOf("new", time.Hour), resources.Image{})
 	left, err := filepath.Glob(filepath.Join(processes, "*"))
 	require.NoError(t, err)
 	for n := range left {
@@ -123,12 +112,12 @@ func TestLiveness_StaleLockFiles(t *testing.T) {
 func TestClose_LockFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
-	reserveFor(t, l, "one", time.Now().Add(time.Hour))
+	c := newCatalog(folder)
+	reserveFor(t, c, leaseOf("one", time.Hour), resources.Image{})
 	held, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
 	require.NoError(t, err)
 	assert.Len(t, held, 1)
-	require.NoError(t, l.Close())
+	require.NoError(t, c.Close())
 	left, err := filepath.Glob(filepath.Join(folder, ".processes", "*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)

@@ -1,8 +1,7 @@
-package resources_test
+package sqlite_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,9 +12,9 @@ import (
 )
 
 // A search finds the prompts that contain every word, in any order and case.
-func TestList_Query(t *testing.T) {
+func TestPage_Query(t *testing.T) {
 	t.Parallel()
-	l := open(t, t.TempDir())
+	c := open(t, t.TempDir())
 	const (
 		kitten = "A cute little kitten on a sunny windowsill, Ärger"
 		fox    = "A RED striped Fox, Ünïcode ÄПFEL 100% sure_thing"
@@ -23,7 +22,7 @@ func TestList_Query(t *testing.T) {
 		greek  = `Ο ΣΊΣΥΦΟΣ "γράφει" C++`
 	)
 	for _, prompt := range []string{kitten, fox, cat, greek} {
-		save(t, l, prompt, []byte("x"))
+		save(t, c, prompt)
 	}
 	for query, want := range map[string][]string{
 		"kitten windowsill":  {kitten},
@@ -55,30 +54,30 @@ func TestList_Query(t *testing.T) {
 		"":                   {greek, cat, fox, kitten},
 		"?!":                 nil,
 	} {
-		page, _, err := l.List(t.Context(), "local", query, "", 10)
+		page, err := c.Page(t.Context(), "local", resources.Saved, query, "", 10)
 		require.NoError(t, err, query)
 		var got []string
 		for _, i := range page {
 			got = append(got, i.Prompt)
 		}
 		assert.Equal(t, want, got, "%q", query)
-		other, _, err := l.List(t.Context(), "somebody", query, "", 10)
+		other, err := c.Page(t.Context(), "somebody", resources.Saved, query, "", 10)
 		require.NoError(t, err)
 		assert.Empty(t, other)
 	}
 }
 
 // A search finds old images too, page by page.
-func TestList_QueryPages(t *testing.T) {
+func TestPage_QueryPages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := open(t, folder)
-	require.NoError(t, l.Ready(t.Context()))
+	c := open(t, folder)
+	require.NoError(t, c.Ready(t.Context()))
 	fill(t, folder, 3500)
 	for query, want := range map[string]int{"NUMBER fox": 3500, "number 12": 201, "2500": 1, "44": 126, "absent": 0} {
 		got, cursor := map[string]bool{}, ""
 		for {
-			page, next, err := l.List(t.Context(), "local", query, cursor, 50)
+			page, err := c.Page(t.Context(), "local", resources.Saved, query, cursor, 50)
 			require.NoError(t, err)
 			for _, i := range page {
 				for word := range strings.FieldsSeq(strings.ToLower(query)) {
@@ -86,10 +85,10 @@ func TestList_QueryPages(t *testing.T) {
 				}
 				got[i.ID] = true
 			}
-			if cursor = next; next == "" {
+			if len(page) < 50 {
 				break
 			}
-			require.Len(t, page, 50)
+			cursor = page[len(page)-1].ID
 		}
 		matching := 0
 		for n := 1; n <= 3500; n++ {
@@ -108,14 +107,14 @@ func TestList_QueryPages(t *testing.T) {
 
 // Queries with characters that the index does not support do not fail, and also find
 // old images, which only the index or a scan can find.
-func TestList_QueryNotInIndex(t *testing.T) {
+func TestPage_QueryNotInIndex(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := open(t, folder)
+	c := open(t, folder)
 	for _, prompt := range []string{"a sign that reads ᎣᏏᏲ ꭳꮟꮒ", "𞤀𞤣𞤤𞤢𞤥 𞤆𞤵𞤤𞤢𞤪", "nul\x00byte \xff fox", "ᲂ old letter"} {
-		save(t, l, prompt, []byte("x"))
+		save(t, c, prompt)
 	}
-	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	db := openSQLite(t, folder)
 	_, err := db.ExecContext(t.Context(), `UPDATE images SET id='!' || rowid`)
 	require.NoError(t, err)
 	fill(t, folder, 1500) // newer images
@@ -123,20 +122,21 @@ func TestList_QueryNotInIndex(t *testing.T) {
 		"ᎣᏏᏲ": 1, "ꭳꮟᏺ": 1, "ꭳꮟꮒ": 1, "𞤀𞤣𞤤𞤢𞤥": 1, "𞤢𞤣𞤤𞤢𞤥": 1, "𞤆𞤵𞤤𞤢𞤪 𞤀𞤣𞤤": 1,
 		"l\x00b": 1, "a\x00b": 0, "\x00\x00\x00": 0, "nul\x00byte": 1, "\xff fox": 1, "ᲂ": 1, "letter": 1,
 	} {
-		page, _, err := l.List(t.Context(), "local", query, "", 10)
+		page, err := c.Page(t.Context(), "local", resources.Saved, query, "", 10)
 		require.NoError(t, err, "%q", query)
 		assert.Len(t, page, want, "%q", query)
 	}
 }
 
 // Remove deletes the prompt of an image from the index.
-func TestList_QueryAfterRemove(t *testing.T) {
+func TestPage_QueryAfterRemove(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := open(t, folder)
-	i := save(t, l, "a secret plan", []byte("x"))
-	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
-	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	c := open(t, folder)
+	i := save(t, c, "a secret plan")
+	_, err := c.Remove(t.Context(), "local", i.ID)
+	require.NoError(t, err)
+	db := openSQLite(t, folder)
 	var n int
 	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM prompts WHERE prompts MATCH '"sec"'`).Scan(&n))
 	assert.Zero(t, n)
@@ -148,15 +148,15 @@ func FuzzQuery(f *testing.F) {
 	f.Add(`"quoted" (words)`, `"words`)
 	f.Add("一只可爱的小猫", "小猫")
 	folder := f.TempDir()
-	l := open(f, folder)
-	require.NoError(f, l.Ready(f.Context()))
+	c := open(f, folder)
+	require.NoError(f, c.Ready(f.Context()))
 	fill(f, folder, 1500) // so that the index is used
 	f.Fuzz(func(t *testing.T, prompt, query string) {
 		if len(query) > resources.MaxQuery {
 			return
 		}
-		save(t, l, prompt, []byte("x"))
-		_, _, err := l.List(t.Context(), "local", query, "", 5)
+		save(t, c, prompt)
+		_, err := c.Page(t.Context(), "local", resources.Saved, query, "", 5)
 		require.NoError(t, err)
 	})
 }

@@ -1,11 +1,10 @@
-package resources_test
+package sqlite_test
 
 import (
 	"context"
 	"database/sql"
 	"encoding/base64"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,7 +15,7 @@ import (
 // fill adds the rows of n saved images without files.
 func fill(t testing.TB, folder string, n int) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(folder, ".catalog.db"))
+	db, err := sql.Open("sqlite", catalogPath(folder))
 	require.NoError(t, err)
 	defer db.Close()
 	_, err = db.Exec(`INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged,
@@ -30,10 +29,10 @@ func fill(t testing.TB, folder string, n int) {
 func BenchmarkResourcesList(b *testing.B) {
 	for _, n := range []int{100, 100_000} {
 		folder := b.TempDir()
-		l := open(b, folder)
-		require.NoError(b, l.Record(context.Background(), reserve(b, l, "x")))
+		c := open(b, folder)
+		require.NoError(b, c.Ready(context.Background()))
 		fill(b, folder, n)
-		m := &resources.MCP{Library: l}
+		m := &resources.MCP{Library: resources.New(resources.Options{Catalog: c})}
 		page := func(cursor string) string {
 			result, err := m.ListPage(context.Background(), "local", cursor)
 			require.NoError(b, err)

@@ -1,4 +1,4 @@
-package resources_test
+package sqlite_test
 
 import (
 	"bytes"
@@ -7,19 +7,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlite"
 )
 
 // pragma returns a setting of a new connection to the catalog at a path, opened
 // with the catalog's own parameters.
 func pragma(t *testing.T, path, name string) (value string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", resources.DataSource(path))
+	db, err := sql.Open("sqlite", sqlite.DataSource(path))
 	require.NoError(t, err)
 	defer db.Close()
 	require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&value))
@@ -31,9 +30,9 @@ func pragma(t *testing.T, path, name string) (value string) {
 func TestCatalog_Pragmas(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	save(t, open(t, folder), "x", []byte("x"))
+	save(t, open(t, folder), "x")
 	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000"} {
-		assert.Equal(t, want, pragma(t, filepath.Join(folder, ".catalog.db"), name), name)
+		assert.Equal(t, want, pragma(t, catalogPath(folder), name), name)
 	}
 }
 
@@ -42,11 +41,12 @@ func TestCatalog_NetworkFileSystem(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	folder := t.TempDir()
-	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	defer l.Close()
-	l.SetNetwork("NFS")
-	save(t, l, "x", []byte("x"))
-	assert.Equal(t, "delete", pragma(t, filepath.Join(folder, ".catalog.db"), "journal_mode"))
+	c := open(t, folder, func(o *sqlite.Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o.NetworkFileSystem = func(string) (string, bool) { return "NFS", true }
+	})
+	save(t, c, "x")
+	assert.Equal(t, "delete", pragma(t, catalogPath(folder), "journal_mode"))
 	assert.Contains(t, log.String(), "NFS")
 	assert.Equal(t, 1, strings.Count(log.String(), "network file system"), "the warning is logged once")
 }
@@ -60,7 +60,7 @@ func TestDataSource(t *testing.T) {
 		"//fileserver/home$/me/Pictures/.catalog.db": "file:////fileserver/home$/me/Pictures/.catalog.db?",
 		"/a b%#?'ü.db":                               "file:/a%20b%25%23%3F%27%C3%BC.db?",
 	} {
-		assert.True(t, strings.HasPrefix(resources.DataSource(path), want), resources.DataSource(path))
+		assert.True(t, strings.HasPrefix(sqlite.DataSource(path), want), sqlite.DataSource(path))
 	}
 	// SQLite accepts the URI of a share, which is an ordinary path on this system.
 	share := "/" + filepath.Join(t.TempDir(), "share.db")

@@ -1,4 +1,4 @@
-package resources_test
+package sqlite_test
 
 import (
 	"context"
@@ -7,18 +7,17 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlite"
 )
 
 // recorder is an SQLite driver that records each statement.
@@ -27,7 +26,6 @@ type recorder struct {
 	name       string // with which the driver is registered
 	mu         sync.Mutex
 	statements map[string]bool
-	before     func(statement string) // called before each statement; may be nil
 }
 
 func (r *recorder) Open(name string) (driver.Conn, error) {
@@ -43,18 +41,7 @@ type recorded struct {
 func (c recorded) note(query string) {
 	c.r.mu.Lock()
 	c.r.statements[query] = true
-	before := c.r.before
 	c.r.mu.Unlock()
-	if before != nil {
-		before(query)
-	}
-}
-
-// intercept makes the recorder call a function before each statement.
-func (r *recorder) intercept(before func(statement string)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.before = before
 }
 
 func (c recorded) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -92,12 +79,9 @@ func newRecorder(t *testing.T) *recorder {
 func TestStatements_NoScan(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l := open(t, folder)
 	r := newRecorder(t)
-	l.SetDriver(r.name)
-	serve(t, l)
-	require.NoError(t, l.Ready(t.Context()))
-	db := openSQLite(t, filepath.Join(folder, ".catalog.db"))
+	serve(t, open(t, folder, func(o *sqlite.Options) { o.Driver = r.name }))
+	db := openSQLite(t, folder)
 	checked := 0
 	for _, statement := range slices.Sorted(maps.Keys(r.statements)) {
 		if !strings.Contains(statement, "images") || strings.Contains(statement, "CREATE ") {
@@ -114,54 +98,63 @@ func TestStatements_NoScan(t *testing.T) {
 	assert.True(t, strings.HasPrefix(plan[0], "SCAN images"), "control: %v", plan)
 }
 
-// serve runs every operation of a running server on a library.
-func serve(t *testing.T, l *resources.Library) {
+// serve runs every operation of a running server on a catalog.
+func serve(t *testing.T, c *sqlite.Catalog) {
 	t.Helper()
 	ctx := t.Context()
-	lease := resources.Lease{Process: "one", Until: time.Now().Add(time.Minute)}
-	other := resources.Lease{Process: "two", Until: time.Now().Add(time.Minute)}
-	reserved, err := l.Reserve(ctx, resources.Reservation{
-		Images: []resources.Image{{CallID: "call", Owner: "local", State: resources.Queued, Prompt: "a fox", CostMicroUSD: 1}}, Count: 1, Budget: 1000, JoinKey: "k", RejoinWindow: time.Hour, Lease: lease,
-	})
+	lease, other := leaseOf("one", time.Minute), leaseOf("two", time.Minute)
+	slots := resources.Slots{Key: "key", Limit: 1}
+	call := reservation(resources.Image{CallID: "call", Model: "m", Prompt: "a fox", CostMicroUSD: 1}, lease)
+	call.Budget, call.JoinKey, call.RejoinWindow, call.Slots, call.Client = 1000, "k", time.Hour, slots, "client"
+	reserved, err := c.Reserve(ctx, call)
 	require.NoError(t, err)
 	i := reserved.New[0]
-	joined, err := l.Reserve(ctx, resources.Reservation{Images: []resources.Image{i}, Count: 1, JoinKey: "k", RejoinWindow: time.Hour, Lease: lease})
+	joined, err := c.Reserve(ctx, call)
 	require.NoError(t, err)
 	require.Len(t, joined.Joined, 1)
-	i.State = resources.Submitted
-	require.NoError(t, l.RecordIf(ctx, i, resources.Queued, lease))
-	require.NoError(t, l.Renew(ctx, lease, []string{i.ID}))
-	require.NoError(t, l.Renew(ctx, lease, nil), "a process without images")
-	_, err = l.NextClaim(ctx, other)
+	waiting := reservation(resources.Image{Model: "m"}, lease)
+	waiting.Slots, waiting.Client = slots, "another"
+	queued, err := c.Reserve(ctx, waiting)
 	require.NoError(t, err)
-	_, err = l.Claim(ctx, other, 10, false)
+	i.State = resources.Polling
+	require.NoError(t, c.Record(ctx, i, resources.Guard{From: resources.Submitted, Lease: lease}))
+	i.State = resources.Answered
+	require.NoError(t, c.Record(ctx, i, resources.Guard{}))
+	granted, err := c.Grant(ctx, "m", slots, lease)
 	require.NoError(t, err)
-	_, err = l.Claim(ctx, other, 10, true)
+	require.Equal(t, []string{queued.New[0].ID}, granted.Granted)
+	require.NoError(t, c.Renew(ctx, lease, []string{i.ID}, []string{i.ID}))
+	require.NoError(t, c.Renew(ctx, lease, nil, nil), "a process without images")
+	_, _, err = c.NextClaim(ctx, other)
 	require.NoError(t, err)
-	require.NoError(t, l.Park(ctx, i.ID, "one", time.Time{}))
-	claimed, err := l.Claim(ctx, other, 10, false)
+	assert.Empty(t, claim(t, c, "two", false))
+	assert.Empty(t, claim(t, c, "two", true))
+	require.NoError(t, c.Park(ctx, i.ID, "one", 0))
+	require.Len(t, claim(t, c, "two", false), 1)
+	require.NoError(t, c.Park(ctx, i.ID, "two", time.Minute))
+	claimed, err := c.Claim(ctx, resources.Claim{Lease: lease, ID: i.ID})
 	require.NoError(t, err)
 	require.Len(t, claimed, 1)
-	require.NoError(t, l.Park(ctx, i.ID, "two", time.Time{}))
-	_, ok, err := l.ClaimOne(ctx, i.ID, lease)
-	require.NoError(t, err)
-	require.True(t, ok)
-	saved := save(t, l, "an owl", []byte("x"))
-	require.NoError(t, l.ConfirmDelivery(ctx, []string{saved.ID}))
-	_, err = l.Image(ctx, "local", saved.ID)
+	saved := save(t, c, "an owl")
+	require.NoError(t, c.BeginDelivery(ctx, lease, []string{saved.ID}))
+	require.NoError(t, c.EndDelivery(ctx, "one", []string{saved.ID}, true))
+	_, err = c.Row(ctx, saved.ID)
 	require.NoError(t, err)
 	for _, query := range []string{"", "owl", "o", "absent"} {
-		_, _, err = l.List(ctx, "local", query, "", 10)
+		_, err = c.Page(ctx, "local", resources.Saved, query, "", 10)
 		require.NoError(t, err)
 	}
-	_, err = (&resources.MCP{Library: l}).Complete(ctx, "local", "zai-image://images/{id}", mcp.CompleteArgument{Name: "id", Value: "0"})
+	_, err = c.IDs(ctx, "local", "0", 10)
 	require.NoError(t, err)
-	_, err = l.Unsaved(ctx, "local", 10)
+	_, err = c.SpentToday(ctx, "local", false)
 	require.NoError(t, err)
-	_, err = l.SpentToday(ctx, "local", false)
+	_, end, err := c.Changes(ctx, "one", "")
 	require.NoError(t, err)
-	require.NoError(t, l.Reachable(ctx))
-	require.NoError(t, l.Remove(ctx, "local", saved.ID))
+	_, _, err = c.Changes(ctx, "one", end)
+	require.NoError(t, err)
+	require.NoError(t, c.Ping(ctx))
+	_, err = c.Remove(ctx, "local", saved.ID)
+	require.NoError(t, err)
 }
 
 // explain returns the steps of the query plan of a statement.
@@ -183,8 +176,8 @@ func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 // Lookups do not wait for searches, however many there are.
 func BenchmarkLookupDuringSearches(b *testing.B) {
 	folder := b.TempDir()
-	l := open(b, folder)
-	i := save(b, l, "x", []byte("x"))
+	c := open(b, folder)
+	i := save(b, c, "x")
 	fill(b, folder, 100_000)
 	for _, searches := range []int{0, 8} {
 		b.Run(fmt.Sprintf("%d searches", searches), func(b *testing.B) {
@@ -193,12 +186,12 @@ func BenchmarkLookupDuringSearches(b *testing.B) {
 			for range searches {
 				all.Go(func() {
 					for ctx.Err() == nil {
-						_, _, _ = l.List(ctx, "local", "zz", "", 10)
+						_, _ = c.Page(ctx, "local", resources.Saved, "zz", "", 10)
 					}
 				})
 			}
 			for b.Loop() {
-				_, err := l.Image(b.Context(), "local", i.ID)
+				_, err := c.Row(b.Context(), i.ID)
 				require.NoError(b, err)
 			}
 			cancel()
