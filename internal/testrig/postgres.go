@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -55,4 +58,46 @@ func postgresExec(database, statements string) error {
 	defer c.Close(ctx)
 	_, err = c.Exec(ctx, statements)
 	return err
+}
+
+// PostgresServer is a server of one test, which can crash.
+type PostgresServer struct {
+	URL string
+
+	t   testing.TB
+	dir string
+}
+
+// StartPostgres starts a server with .ci/postgres.sh. It stops at the end of the test.
+// StartPostgres skips the test if PostgresVariable is not set.
+func StartPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	if os.Getenv(PostgresVariable) == "" {
+		t.Skip("NOT TESTED: " + PostgresVariable + " is not set")
+	}
+	dir, err := os.MkdirTemp("", "zai-postgres-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) // another user enters it
+	s := &PostgresServer{t: t, dir: dir}
+	t.Cleanup(func() {
+		s.run("stop")
+		assert.NoError(t, os.RemoveAll(dir))
+	})
+	s.URL = strings.TrimSpace(s.run("start"))
+	return s
+}
+
+// Crash stops the server without a checkpoint and starts it again.
+func (s *PostgresServer) Crash() { s.run("restart") }
+
+func (s *PostgresServer) run(action string) string {
+	s.t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(file), "..", "..", ".ci", "postgres.sh")
+	c := exec.CommandContext(context.Background(), script, action, s.dir)
+	var errors strings.Builder
+	c.Stderr = &errors
+	out, err := c.Output()
+	require.NoError(s.t, err, errors.String())
+	return string(out)
 }

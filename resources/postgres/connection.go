@@ -51,14 +51,20 @@ func (c connection) ExecContext(ctx context.Context, query string, arguments []d
 	return result, timedOut(ctx, err)
 }
 
-// QueryContext implements driver.QueryerContext.
+// QueryContext implements driver.QueryerContext. A SELECT whose connection was lost is
+// repeated on another one, unless it is part of a transaction.
 func (c connection) QueryContext(ctx context.Context, query string, arguments []driver.NamedValue) (driver.Rows, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
 	result, err := c.Conn.QueryContext(ctx, query, storable(arguments))
 	inner, ok := result.(*stdlib.Rows)
 	if err != nil || !ok {
+		cause := timedOut(ctx, err)
+		lost := ctx.Err() == nil && isDisconnect(err) && strings.HasPrefix(query, "SELECT ")
 		cancel()
-		return nil, timedOut(ctx, err)
+		if lost {
+			return nil, driver.ErrBadConn // database/sql repeats it outside of transactions
+		}
+		return nil, cause
 	}
 	return &rows{Rows: inner, ctx: ctx, cancel: cancel}, nil
 }

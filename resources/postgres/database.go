@@ -36,12 +36,17 @@ type database struct {
 
 // newDatabase returns a database. It does not connect.
 func newDatabase(a address, log *slog.Logger) *database {
-	pool := sql.OpenDB(connector{stdlib.GetConnector(*a.config), statementTimeout})
+	return &database{address: a, log: log, pool: newPool(a, statementTimeout)}
+}
+
+// newPool returns connections whose statements have a time limit.
+func newPool(a address, limit time.Duration) *sql.DB {
+	pool := sql.OpenDB(connector{stdlib.GetConnector(*a.config), limit})
 	pool.SetMaxOpenConns(maxConnections)
 	pool.SetMaxIdleConns(maxIdleConnections)
 	pool.SetConnMaxIdleTime(idleTime)
 	pool.SetConnMaxLifetime(lifetime)
-	return &database{address: a, log: log, pool: pool}
+	return pool
 }
 
 // open returns the pool after the schema was checked and upgraded.

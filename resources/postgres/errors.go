@@ -54,20 +54,20 @@ var (
 func reasons() map[string]failure {
 	const wait = "Call again in a minute; if it persists, ask the user to check the {place}."
 	return map[string]failure{
-		"28": {reason: "the database refused the user or the password", advice: "Ask the user to correct the user and the password in the URL of the {place}, then call again."},
+		"28":    {reason: "the database refused the user or the password", advice: "Ask the user to correct the user and the password in the URL of the {place}, then call again."},
 		"3D000": {reason: "the database does not exist", advice: "Ask the user to create the database of the {place} with CREATE DATABASE, or to correct its name in the URL, then call again."},
 		"3F000": {reason: "the schema does not exist", advice: "Ask the user to create the schema that search_path names in the {place}, then call again."},
 		"42501": {reason: "the user of the URL lacks a privilege", advice: "Ask the user to give the user of the {place} the right to create and use tables in its schema, then call again."},
 		"53300": {reason: "the database has too many connections", advice: "Call again in a minute; if it persists, ask the user to raise max_connections of the {place}, or to put a connection pooler in front of it."},
 		"53100": {reason: "the disk of the database is full", advice: "Ask the user to free space on the disk of the {place}, then call again."},
-		"53": {reason: "the database lacks resources", advice: wait},
+		"53":    {reason: "the database lacks resources", advice: wait},
 		"25006": {reason: "the database is read-only", advice: "Ask the user to set the URL of the {place} to the primary server, for example with target_session_attrs=read-write, then call again."},
 		"57P03": {reason: "the database is starting or stopping", advice: wait},
-		"57P": {reason: "the database is shutting down", advice: wait},
+		"57P":   {reason: "the database is shutting down", advice: wait},
 		"57014": {reason: errTimeout.Error(), advice: wait},
 		"55P03": {reason: "the database is busy: a lock was not free in time", advice: wait},
-		"40": {reason: "the database is busy: transactions kept conflicting", advice: wait},
-		"08": {reason: "the connection to the database was lost", advice: wait},
+		"40":    {reason: "the database is busy: transactions kept conflicting", advice: wait},
+		"08":    {reason: "the connection to the database was lost", advice: wait},
 		"42P01": {reason: errMissing.Error(), advice: "Ask the user to check which database and schema the URL of the {place} names, and to restart the program, which creates missing tables."},
 		"XX001": {reason: "the database found damaged data", advice: "Ask the user to restore the {place} from a backup."},
 		"XX002": {reason: "the database found a damaged index", advice: "Ask the user to run REINDEX on the {place}."},
@@ -94,6 +94,7 @@ func explain(err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
+	const wait = "Call again in a minute; if it persists, ask the user to check the {place}."
 	const reach = "Ask the user to start the server of the {place} or to correct the host and port in the URL, then call again."
 	var (
 		server *pgconn.PgError
@@ -107,7 +108,9 @@ func explain(err error) error {
 		found = failure{reason: "the server refused the connection", advice: reach}
 	case errors.As(err, &dns):
 		found = failure{reason: "the name of its host cannot be resolved", advice: reach}
-	case errors.Is(err, errTimeout), isTimeout(err):
+	case errors.Is(err, errTimeout):
+		found = failure{reason: errTimeout.Error(), advice: wait}
+	case isTimeout(err):
 		found = failure{reason: errTimeout.Error(), advice: reach}
 	case errors.Is(err, errNewer):
 		found = failure{reason: errNewer.Error(), advice: "Ask the user to install the newest version of this program."}
@@ -116,7 +119,7 @@ func explain(err error) error {
 	case errors.Is(err, errClosed):
 		found = failure{reason: "it is closed"}
 	case isDisconnect(err):
-		found = failure{reason: "the connection to the database was lost", advice: "Call again in a minute; if it persists, ask the user to check the {place}."}
+		found = failure{reason: "the connection to the database was lost", advice: wait}
 	default:
 		found = failure{reason: "the database cannot be used"}
 	}

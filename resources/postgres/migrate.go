@@ -83,10 +83,12 @@ func migrate(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
 	return nil
 }
 
-// readSchema returns the state of the schema, the zero value if there is none.
+// readSchema returns the state of the schema, the zero value if there is none. It does
+// not use to_regclass, which in a transaction that has waited for a lock does not see
+// tables that were created meanwhile.
 func readSchema(ctx context.Context, q querier) (s schema, err error) {
 	var exists bool
-	if err := q.QueryRowContext(ctx, `SELECT to_regclass('schema_migrations') IS NOT NULL`).Scan(&exists); err != nil || !exists {
+	if err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'schema_migrations' AND schemaname = ANY(current_schemas(FALSE)))`).Scan(&exists); err != nil || !exists {
 		return s, err
 	}
 	err = q.QueryRowContext(ctx, `SELECT coalesce(max(version), 0), coalesce(max(reader), 0) FROM schema_migrations`).Scan(&s.version, &s.reader)

@@ -61,3 +61,9 @@ func save(t testing.TB, c resources.Catalog, owner, prompt string) resources.Ima
 	require.NoError(t, c.Record(t.Context(), i, resources.Guard{}))
 	return i
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func contextWithTimeout(t testing.TB, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), limit)
+}

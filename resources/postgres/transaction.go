@@ -92,7 +92,7 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 	committed, statusErr := outcome(context.WithoutCancel(ctx), pool, transaction)
 	switch {
 	case statusErr != nil:
-		return false, fmt.Errorf("%w: %w (%w)", sqlcatalog.ErrUncertain, err, statusErr)
+		return false, fmt.Errorf("%w (%w)", err, statusErr) // it may have been committed
 	case committed:
 		return false, nil
 	}
