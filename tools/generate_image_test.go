@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,9 +41,12 @@ func TestGenerate_Result(t *testing.T) {
 	assert.Equal(t, []resources.ContentFilter{{Role: "assistant", Level: 3}}, i.ContentFilter)
 	assert.True(t, *s.Sandbox)
 	assert.NotEmpty(t, i.RequestID)
-	file, err := os.ReadFile(i.Path)
+	saved, err := r.library.Image(t.Context(), "local", i.ID)
+	require.NoError(t, err)
+	file, err := r.library.Read(t.Context(), saved)
 	require.NoError(t, err)
 	assert.Len(t, file, int(i.Bytes))
+	assert.Equal(t, r.library.Path(saved), i.Path)
 
 	require.Len(t, result.Content, 3)
 	words := text(t, result)
@@ -57,7 +60,7 @@ func TestGenerate_Result(t *testing.T) {
 	link, ok := result.Content[2].(mcp.ResourceLink)
 	require.True(t, ok)
 	assert.Equal(t, i.URI, link.URI)
-	assert.Equal(t, filepath.Base(i.Path), link.Name)
+	assert.Equal(t, path.Base(saved.Path), link.Name)
 	assert.Equal(t, i.Bytes, *link.Size)
 }
 
@@ -118,6 +121,10 @@ func TestGenerate_Arguments(t *testing.T) {
 // structured content.
 func TestGenerate_ErrorKinds(t *testing.T) {
 	t.Parallel()
+	catalog := ".catalog.db"
+	if testrig.Remote() {
+		catalog = "catalog postgres://"
+	}
 	tests := []struct {
 		kind, prompt string
 		accepted     int64
@@ -135,7 +142,7 @@ func TestGenerate_ErrorKinds(t *testing.T) {
 		{"outcome_unknown", "sandbox:outcome_unknown", 1, "billed", nil},
 		{"no_api_key", "a fox", 0, "ZAI_API_KEY", func(_ *tools.Config, j *jobs.Config) { j.Client = nil }},
 		{"budget_exceeded", "a fox", 0, "--daily-budget", func(_ *tools.Config, j *jobs.Config) { j.BudgetUSD = 0.001 }},
-		{"storage", "a fox", 0, ".catalog.db", func(_ *tools.Config, j *jobs.Config) { _ = j.Library.Close() }},
+		{"storage", "a fox", 0, catalog, func(_ *tools.Config, j *jobs.Config) { _ = j.Library.Close() }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.kind, func(t *testing.T) {

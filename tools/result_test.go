@@ -7,7 +7,6 @@ import (
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
-	"os"
 	"strings"
 	"testing"
 
@@ -70,7 +69,9 @@ func TestResult_FullInline(t *testing.T) {
 	content, ok := result.Content[1].(mcp.ImageContent)
 	require.True(t, ok)
 	assert.Equal(t, "image/png", content.MIMEType)
-	file, err := os.ReadFile(s.Images[0].Path)
+	saved, err := r.library.Image(t.Context(), "local", s.Images[0].ID)
+	require.NoError(t, err)
+	file, err := r.library.Read(t.Context(), saved)
 	require.NoError(t, err)
 	assert.Equal(t, base64.StdEncoding.EncodeToString(file), content.Data)
 }

@@ -48,6 +48,7 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 // rig's sandbox is called without a network, which a bubble does not support.
 func inBubble(t *testing.T, change func(*tools.Config, *jobs.Config), test func(t *testing.T, r *rig)) {
 	t.Helper()
+	testrig.NeedLocal(t, "a bubble of synctest has no network")
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})}
 		c, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath),

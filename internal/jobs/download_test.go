@@ -56,6 +56,7 @@ func TestFetch_FolderBreaksAfterPayment(t *testing.T) {
 // the image is saved there and added to the new catalog.
 func TestFetch_FolderReplaced(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes the folder")
 	r := newRig(t, nil)
 	r.make(t, "first")
 	trash := t.TempDir() + "/trash"
@@ -82,6 +83,7 @@ func TestFetch_FolderReplaced(t *testing.T) {
 // when it is back.
 func TestFetch_FolderMissingAndBack(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes the folder")
 	r := newRig(t, nil)
 	r.make(t, "first")
 	away := t.TempDir() + "/away"

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -107,6 +108,7 @@ func TestRemove_WhileWorking(t *testing.T) {
 // An image whose file is missing or damaged is fetched again, free of charge.
 func TestFollow_FileMissing(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes files of the folder")
 	for name, spoil := range map[string]func(path string) error{
 		"deleted":   os.Remove,
 		"truncated": func(path string) error { return os.Truncate(path, 10) },
@@ -131,6 +133,7 @@ func TestFollow_FileMissing(t *testing.T) {
 // again.
 func TestFollow_FileMissingWithoutLink(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes files of the folder")
 	r := newRig(t, nil)
 	image := r.make(t, "sandbox:b64")
 	require.NoError(t, os.Remove(r.Library.Path(image)))

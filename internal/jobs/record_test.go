@@ -8,12 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
-)
-
-const (
-	breakCatalog  = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state IN ('answered', 'fetch_failed', 'saved', 'failed') BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
-	repairCatalog = `DROP TRIGGER broken`
 )
 
 // Steps that cannot be written to the catalog are written once it works again.
@@ -21,7 +17,7 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.Lease = 300 * time.Millisecond }, func(t *testing.T, r *rig) {
 		r.make(t, "a fox")
-		r.sql(t, breakCatalog)
+		r.breakCatalog(t)
 		call, err := r.Start(t.Context(), order("an owl"), nil)
 		require.NoError(t, err)
 		<-call.Jobs[0].Done()
@@ -33,7 +29,7 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 		refused, err := r.Start(t.Context(), order("sandbox:no_balance"), nil)
 		require.NoError(t, err)
 		<-refused.Jobs[0].Done()
-		r.sql(t, repairCatalog)
+		r.repairCatalog(t)
 		require.Eventually(t, func() bool {
 			return r.image(t, lost.ID).UpstreamURL != "" && r.image(t, ids(refused)[0]).State == resources.Failed
 		}, 5*time.Second, 10*time.Millisecond)
@@ -52,7 +48,6 @@ func TestRecord_CatalogFailsForAWhile(t *testing.T) {
 func TestRecord_FileSavedWithoutItsRow(t *testing.T) {
 	t.Parallel()
 	const (
-		breakSaved  = `CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state='saved' BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`
 		prompt      = "sandbox:b64 an owl"
 		neverExpire = time.Hour // so that only the call below can write what is pending
 	)
@@ -75,7 +70,7 @@ func TestRecord_FileSavedWithoutItsRow(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(c *jobs.Config) { c.Lease = neverExpire }, func(t *testing.T, r *rig) {
 				r.make(t, "a fox")
-				r.sql(t, breakSaved)
+				testrig.BreakCatalog(t, r.folder, resources.Saved)
 				call, err := r.Start(t.Context(), order(prompt), nil)
 				require.NoError(t, err)
 				<-call.Jobs[0].Done()
@@ -83,7 +78,7 @@ func TestRecord_FileSavedWithoutItsRow(t *testing.T) {
 				require.NotNil(t, lost.Failure)
 				assert.Equal(t, resources.KindStorage, lost.Failure.Kind)
 				assert.Contains(t, lost.Failure.Hint, "get_image")
-				r.sql(t, repairCatalog)
+				r.repairCatalog(t)
 				found := again(t, r, lost.ID)
 				assert.Equal(t, lost.ID, found.ID)
 				assert.Equal(t, resources.Saved, found.State)
@@ -130,13 +125,13 @@ func TestRecord_CatalogRepaired(t *testing.T) {
 				t.Parallel()
 				r := newRig(t, nil)
 				r.make(t, "a fox")
-				r.sql(t, breakCatalog)
+				r.breakCatalog(t)
 				call, err := r.Start(t.Context(), order(prompt), nil)
 				require.NoError(t, err)
 				<-call.Jobs[0].Done()
 				id := ids(call)[0]
 				require.Equal(t, resources.Submitted, r.image(t, id).State)
-				r.sql(t, repairCatalog)
+				r.repairCatalog(t)
 				resume(t, r, id)
 				image := r.another(t, nil).image(t, id)
 				assert.Equal(t, want, image.State)

@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -57,6 +56,7 @@ func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http
 // support.
 func inBubble(t *testing.T, change func(*jobs.Config), test func(t *testing.T, r *rig)) {
 	t.Helper()
+	testrig.NeedLocal(t, "a bubble of synctest has no network")
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited}), folder: t.TempDir()}
 		client, err := zai.NewClient("key", zai.WithBaseURL("http://127.0.0.1"+sandbox.BasePath), zai.WithHTTPClient(&http.Client{Transport: testrig.Transport{Handler: r.sandbox}}),
@@ -211,11 +211,19 @@ func (r *rig) sqlf(t *testing.T, format string, arguments ...any) {
 // sql runs a statement on the catalog.
 func (r *rig) sql(t *testing.T, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.folder, ".catalog.db")+"?_pragma=busy_timeout(5000)")
+	_, err := testrig.SQL(t, r.folder).Exec(statement)
 	require.NoError(t, err)
-	defer db.Close()
-	_, err = db.Exec(statement)
-	require.NoError(t, err)
+}
+
+// breakCatalog makes the catalog refuse the results of requests, until repairCatalog.
+func (r *rig) breakCatalog(t *testing.T) {
+	t.Helper()
+	testrig.BreakCatalog(t, r.folder, resources.Answered, resources.FetchFailed, resources.Saved, resources.Failed)
+}
+
+func (r *rig) repairCatalog(t *testing.T) {
+	t.Helper()
+	testrig.RepairCatalog(t, r.folder)
 }
 
 // breakFolder returns a watch function that replaces the year's folder by a
@@ -223,6 +231,7 @@ func (r *rig) sql(t *testing.T, statement string) {
 // that repairs that.
 func (r *rig) breakFolder(t *testing.T) (watch func(jobs.Stage), repair func()) {
 	t.Helper()
+	testrig.NeedLocal(t, "it breaks the folder")
 	year := filepath.Join(r.folder, time.Now().UTC().Format("2006"))
 	watch = func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseDownloading {

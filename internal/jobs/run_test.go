@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -54,6 +55,7 @@ func TestRun_Panic(t *testing.T) {
 // request is sent.
 func TestRun_FolderGoneInQueue(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes the folder")
 	r := newRig(t, nil)
 	j, err := r.start(t.Context(), order("a fox"), func(s jobs.Stage) {
 		if s.Phase == jobs.PhaseQueued {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -111,9 +112,7 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 	defer client.Close()
 	r.Client = client
 	require.NoError(t, r.Library.Ready(t.Context()))
-	db, err = sql.Open("sqlite", filepath.Join(r.folder, ".catalog.db"))
-	require.NoError(t, err)
-	defer db.Close()
+	db = testrig.SQL(t, r.folder)
 	first, err := r.start(t.Context(), order("first"), nil)
 	require.NoError(t, err)
 	<-first.Done()
@@ -134,6 +133,7 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 // No request is sent while the catalog cannot be used.
 func TestStart_CatalogUnusable(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it damages the catalog's file")
 	r := newRig(t, nil)
 	require.NoError(t, os.WriteFile(filepath.Join(r.folder, ".catalog.db"), []byte("this is no database, but long enough to be read as one"), 0o600))
 	_, err := r.start(t.Context(), order("a fox"), nil)
@@ -247,6 +247,7 @@ func TestStart_Tasks(t *testing.T) {
 // No request is sent while images cannot be saved.
 func TestStart_FolderUnusable(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes the folder")
 	today := func() string { return time.Now().UTC().Format("2006/01/02") }
 	for name, tt := range map[string]struct {
 		spoil func(t *testing.T, folder string)
@@ -299,6 +300,7 @@ func TestStart_FolderUnusable(t *testing.T) {
 // The folders in the library's folder may be deleted at any time.
 func TestStart_DayFolderDeleted(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it changes the folder")
 	r := newRig(t, nil)
 	r.make(t, "first")
 	require.NoError(t, os.RemoveAll(filepath.Join(r.folder, time.Now().UTC().Format("2006"))))

@@ -228,7 +228,7 @@ func TestTransports_PanicsAreOpaque(t *testing.T) {
 
 // broken returns a library whose folder cannot be created.
 func broken() *resources.Library {
-	return testrig.NewLibrary(testrig.LibraryOptions{Folder: filepath.Join(os.Args[0], "x"), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	return testrig.NewLocalLibrary(testrig.LibraryOptions{Folder: filepath.Join(os.Args[0], "x"), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 }
 
 // A library that cannot be read is an error, not an empty list.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,44 +12,29 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/resources/folder"
-	"zai-image-mcp/resources/sqlite"
 )
 
-// LibraryOptions configure Library.
+// LibraryOptions configure Library. Libraries with the same folder are those of several
+// processes on one library.
 type LibraryOptions struct {
-	Folder  string
-	Catalog string // default ".catalog.db" in Folder
+	Folder  string // see PlaceOf
+	Catalog string // of a local library; default ".catalog.db" in Folder
 	Now     func() time.Time
 	Random  io.Reader
 	Log     *slog.Logger
 }
 
-// Library returns a library in a new temporary folder. The functions change the
-// options.
+// Library returns a new library, unless the options name a folder. The functions change
+// the options.
 func Library(t testing.TB, configure ...func(*LibraryOptions)) *resources.Library {
 	t.Helper()
 	o := LibraryOptions{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
 	for _, f := range configure {
 		f(&o)
 	}
-	library := NewLibrary(o)
+	library := NewLibrary(t, o)
 	t.Cleanup(func() { assert.NoError(t, library.Close()) })
 	return library
-}
-
-// NewLibrary returns a library with a folder and a SQLite catalog. The caller must
-// close it.
-func NewLibrary(o LibraryOptions) *resources.Library {
-	if o.Catalog == "" {
-		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
-	}
-	return resources.New(resources.Options{
-		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now}),
-		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
-		Catalog:  sqlite.New(sqlite.Options{Path: o.Catalog, Now: o.Now, Log: o.Log}),
-		Now:      o.Now, Random: o.Random, Log: o.Log,
-	})
 }
 
 // Rig is a pipeline with its service.

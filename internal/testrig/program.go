@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,13 +40,23 @@ func Program(t testing.TB) string {
 func RemoveProgram() { built.remove() }
 
 // Command returns a command that runs the program with PATH, an empty home
-// folder and the given environment variables. The process is killed at the end
-// of the test.
+// folder and the given environment variables. The folder in ZAI_IMAGE_STORE, or
+// the home folder, identifies its library (see PlaceOf). The process is killed at
+// the end of the test.
 func Command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	home := t.TempDir()
 	c := exec.CommandContext(t.Context(), Program(t), args...)
 	c.Env = append([]string{"HOME=" + home, "USERPROFILE=" + home, "PATH=" + os.Getenv("PATH")}, env...)
+	if Remote() {
+		dir := home
+		for _, variable := range c.Env {
+			if value, ok := strings.CutPrefix(variable, "ZAI_IMAGE_STORE="); ok {
+				dir = value
+			}
+		}
+		c.Env = append(c.Env, PlaceOf(t, dir).Env()...)
+	}
 	c.WaitDelay = 10 * time.Second
 	return c
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -40,7 +41,7 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 	o := outcome{name: fmt.Sprint(call, " ", failure, " ", n), folder: filepath.Join(dir, "images"), catalog: filepath.Join(dir, "catalog", "catalog.db")}
 	o.prompt = "disk: " + o.name
 	trace := filepath.Join(t.TempDir(), "trace")
-	c := s.command(o.folder, []string{"-y", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, n)},
+	c := s.command(t, o.folder, []string{"-y", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, failure, n)},
 		"generate", "--catalog", o.catalog, "--size", "512x512", o.prompt)
 	var out, messages bytes.Buffer
 	c.Stdout, c.Stderr = &out, &messages
@@ -64,6 +65,7 @@ func (s *service) failing(t *testing.T, call, failure string, n int) outcome {
 // image stays in the catalog.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it is about the disk")
 	needStrace(t)
 	s := newService(t)
 	failures := []string{"EIO", "ENOSPC", "EROFS"}
@@ -124,7 +126,7 @@ func TestFailingDisk(t *testing.T) {
 		if !l.Exists() {
 			continue
 		}
-		_ = s.command(o.folder, nil, "images", "repair", "--catalog", o.catalog).Run()
+		_ = s.command(t, o.folder, nil, "images", "repair", "--catalog", o.catalog).Run()
 		after := imagesByPrompt(t, l)[o.prompt]
 		if before.UpstreamURL != "" {
 			recovered++
@@ -143,6 +145,7 @@ func TestFailingDisk(t *testing.T) {
 // images repair downloads the image.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it is about the disk")
 	s := newService(t)
 	for name, broken := range map[string]string{"full": "size=40k", "read-only": "ro"} {
 		for _, when := range []string{"before", "after payment"} {
@@ -154,7 +157,7 @@ func TestFullDisk(t *testing.T) {
 					assert.NoError(t, err, string(out))
 				}
 				run := func(args ...string) (string, error) {
-					c := s.command(folder, nil, args...)
+					c := s.command(t, folder, nil, args...)
 					c.Env = append(c.Env, "ZAI_IMAGE_CATALOG="+catalog)
 					out, err := c.CombinedOutput()
 					return string(out), err

@@ -75,7 +75,7 @@ func TestKilledAfterEverySystemCall(t *testing.T) {
 			before = imagesByPrompt(t, l)[k.prompt]
 		}
 		assert.LessOrEqual(t, len(temporaryFiles(t, k.folder)), 1, k.prompt)
-		_ = s.command(k.folder, nil, "images", "repair").Run() // remaining problems are asserted below
+		_ = s.command(t, k.folder, nil, "images", "repair").Run() // remaining problems are asserted below
 		after := imagesByPrompt(t, l)[k.prompt]
 		report := check(t, l)
 		assert.Empty(t, report.Problems, k.prompt)
@@ -113,7 +113,7 @@ func (s *service) killAfter(t *testing.T, n int, folder string, args ...string) 
 	lines, report, err := os.Pipe()
 	require.NoError(t, err)
 	defer lines.Close()
-	c := s.command(folder, []string{"-o", "/dev/fd/3", "-e", "trace=" + tracedCalls, "-e", "inject=" + tracedCalls + ":delay_exit=4000"}, args...)
+	c := s.command(t, folder, []string{"-o", "/dev/fd/3", "-e", "trace=" + tracedCalls, "-e", "inject=" + tracedCalls + ":delay_exit=4000"}, args...)
 	c.ExtraFiles = []*os.File{report}
 	var out bytes.Buffer
 	c.Stdout = &out
@@ -144,7 +144,7 @@ type server struct {
 
 func (s *service) serve(t *testing.T, folder string) *server {
 	t.Helper()
-	p := &server{cmd: s.command(folder, nil, "--transport", "http", "--listen", "127.0.0.1:0", "--max-concurrent", "8")}
+	p := &server{cmd: s.command(t, folder, nil, "--transport", "http", "--listen", "127.0.0.1:0", "--max-concurrent", "8")}
 	log, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

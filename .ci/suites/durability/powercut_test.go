@@ -25,6 +25,7 @@ const imagesPerDisk = 100
 // images, or the test could not detect a loss.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
+	testrig.NeedLocal(t, "it is about the disk")
 	needStrace(t)
 	disks := 4
 	if full() {
@@ -73,7 +74,7 @@ func (s *service) cuts(t *testing.T, rules []string) (list []cut) {
 	}
 	mount(t, "-o", "loop", disk, folder)
 	defer func() { _ = exec.Command("umount", folder).Run() }()
-	c := s.command(filepath.Join(folder, "images"), rules)
+	c := s.command(t, filepath.Join(folder, "images"), rules)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := c.StdinPipe()
 	require.NoError(t, err)

@@ -103,13 +103,14 @@ func (s *service) counts() (most, total int) {
 
 // command returns a command that runs the program with a folder, under strace if
 // there are rules.
-func (s *service) command(folder string, rules []string, args ...string) *exec.Cmd {
+func (s *service) command(t *testing.T, folder string, rules []string, args ...string) *exec.Cmd {
 	args = append([]string{s.program}, args...)
 	if len(rules) > 0 {
 		args = append(append([]string{"strace", "-f", "-qq"}, rules...), args...)
 	}
 	c := exec.CommandContext(context.Background(), args[0], args[1:]...)
-	c.Env = append(s.Env(), "HOME="+os.TempDir(), "PATH="+os.Getenv("PATH"), "ZAI_IMAGE_STORE="+folder, "ZAI_IMAGE_DAILY_BUDGET=0")
+	c.Env = append(s.Env(), "HOME="+os.TempDir(), "PATH="+os.Getenv("PATH"), "ZAI_IMAGE_DAILY_BUDGET=0")
+	c.Env = append(c.Env, testrig.PlaceOf(t, folder).Env()...)
 	c.WaitDelay = 20 * time.Second
 	return c
 }
@@ -128,7 +129,7 @@ func open(t *testing.T, folder string) *resources.Library {
 
 func openAt(t *testing.T, folder, catalog string) *resources.Library {
 	t.Helper()
-	l := testrig.NewLibrary(testrig.LibraryOptions{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	l := testrig.NewLibrary(t, testrig.LibraryOptions{Folder: folder, Catalog: catalog, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { _ = l.Close() })
 	return l
 }

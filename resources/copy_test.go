@@ -21,8 +21,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/bucket"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/postgres"
 	"zai-image-mcp/resources/sqlite"
 )
 
@@ -74,6 +77,39 @@ func TestCopy_Interrupted(t *testing.T) {
 	}
 }
 
+// A library is copied from files to PostgreSQL and S3, interrupted twice, and back to
+// files.
+func TestCopy_ToPostgresAndS3(t *testing.T) {
+	t.Parallel()
+	catalog, err := postgres.New(postgres.Options{URL: testrig.Postgres(t), Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	store, err := bucket.New(bucket.Options{URL: testrig.S3(t), Now: time.Now})
+	require.NoError(t, err)
+	source, target := newCopySource(t).Library, &stoppingStore{Store: store}
+	middle := newCopyLibrary(t, target, catalog).Library
+	for _, files := range []int64{5, 20} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		target.stopAfter(files, func() error {
+			interrupt()
+			return ctx.Err()
+		})
+		_, err = resources.Copy(ctx, source, middle, nil)
+		require.ErrorIs(t, err, context.Canceled)
+		savedHaveFiles(t, middle)
+	}
+	target.stopAfter(1000, nil)
+	for _, to := range [][2]*resources.Library{{source, middle}, {middle, newCopyLibrary(t, localStore(t), localCatalog(t)).Library}} {
+		report, err := resources.Copy(t.Context(), to[0], to[1], nil)
+		require.NoError(t, err)
+		assert.Empty(t, report.Problems)
+		assert.True(t, report.KeepLink)
+		equalLibraries(t, to[0], to[1])
+		report, err = resources.Copy(t.Context(), to[0], to[1], nil)
+		require.NoError(t, err)
+		assert.Equal(t, resources.CopyReport{Images: report.Images, KeepLink: true, Working: []string{}, Problems: []resources.Problem{}}, report)
+	}
+}
+
 // If rows cannot be written, the next call copies neither their files again nor any row
 // twice.
 func TestCopy_RowsFail(t *testing.T) {
@@ -108,13 +144,13 @@ func TestCopy_LinkKey(t *testing.T) {
 	report, err := resources.Copy(t.Context(), source, to, nil)
 	require.NoError(t, err)
 	assert.True(t, report.KeepLink)
-	assert.Equal(t, http.StatusOK, download(t, to, link))
+	assert.Equal(t, http.StatusOK, requestLink(t, to, link))
 
 	other := newCopySource(t).Library
 	report, err = resources.Copy(t.Context(), other, to, nil)
 	require.NoError(t, err)
 	assert.False(t, report.KeepLink)
-	assert.Equal(t, http.StatusOK, download(t, to, link))
+	assert.Equal(t, http.StatusOK, requestLink(t, to, link))
 }
 
 // A file of the source that is damaged or missing is reported. Its row is copied, the
@@ -360,8 +396,8 @@ func equalLibraries(t *testing.T, from, to *resources.Library) {
 	savedHaveFiles(t, to)
 }
 
-// download requests a link and returns the status of the response.
-func download(t *testing.T, l *resources.Library, link string) int {
+// requestLink requests a link and returns the status of the response.
+func requestLink(t *testing.T, l *resources.Library, link string) int {
 	t.Helper()
 	response := httptest.NewRecorder()
 	(&resources.Downloads{Links: resources.NewLinks(l, "", time.Hour)}).ServeHTTP(response, httptest.NewRequest(http.MethodGet, link, http.NoBody))
