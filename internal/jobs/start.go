@@ -78,7 +78,7 @@ func (p *Pipeline) Run(ctx context.Context, r Request, watch func(Stage), wait f
 				return nil, err
 			}
 		}
-		if !call.lostRace() || start == maxStarts || ctx.Err() != nil || p.isClosing() {
+		if !call.lostRace() || start == maxStarts || p.isClosing() {
 			return call, nil
 		}
 		for _, j := range call.Jobs[call.Joined:] {
@@ -87,10 +87,10 @@ func (p *Pipeline) Run(ctx context.Context, r Request, watch func(Stage), wait f
 	}
 }
 
-// disown puts the images that an earlier start of the call made behind those that
-// it joined.
+// disown does not count images that an earlier start of the call made as joined. It
+// puts them behind those that the call joined.
 func (c *Call) disown(own map[string]bool) {
-	slices.SortStableFunc(c.Jobs, func(a, b *Job) int {
+	slices.SortStableFunc(c.Jobs[:c.Joined], func(a, b *Job) int {
 		switch {
 		case own[a.id] == own[b.id]:
 			return 0
