@@ -117,7 +117,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
-	_ = p.flushAllPending() // logged; an equal call has to find images as they are
+	_ = p.flushAllPending() // an equal call has to find images as they are; an error was logged before
 	if err := p.Library.Prepare(ctx, p.Now()); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	if err != nil {
 		return nil, err
 	}
-	p.startWatcher()
+	p.Watch()
 	call := &Call{Joined: len(reserved.Joined)}
 	for _, i := range reserved.Joined {
 		call.Jobs = append(call.Jobs, p.join(ctx, i, watch))
