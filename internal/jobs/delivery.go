@@ -54,11 +54,11 @@ func (d *Delivery) Empty() bool {
 // Confirm records that the client received the response: from now on an equal
 // call generates new images. If that cannot be recorded, the images stay marked
 // as being delivered, and it is recorded later.
-func (d *Delivery) Confirm(context.Context) {
+func (d *Delivery) Confirm(ctx context.Context) {
 	if ids := d.end(); len(ids) > 0 {
 		d.pipeline.deliveries.confirm(ids)
 		if err := d.pipeline.flushDeliveries(); err != nil {
-			d.pipeline.Log.Error("failed to record a delivery", "error", err)
+			d.pipeline.Log.ErrorContext(ctx, "failed to record a delivery", "error", err)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	if j != nil || err != nil {
 		return j, err
 	}
-	p.startWatcher()
+	p.Watch()
 	return p.followRemote(ctx, i, watch)
 }
 

@@ -183,6 +183,36 @@ func TestQueue_Bounds(t *testing.T) {
 	assert.LessOrEqual(t, posts.Load(), int64(1))
 }
 
+// An image that waits for a slot gets it although the catalog fails for a while, and
+// also if the answer that it has a slot was lost.
+func TestQueue_CatalogFailsForAWhile(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ spoil, repair string }{
+		"slots cannot be given": {
+			`CREATE TRIGGER broken BEFORE UPDATE ON images WHEN NEW.state='submitted' BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`, `DROP TRIGGER broken`,
+		},
+		"the answer was lost": {`UPDATE images SET state='submitted', slot=TRUE WHERE prompt='waiting'`, `SELECT 1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+				first, err := r.Start(t.Context(), order("sandbox:delay=5s first"), nil)
+				require.NoError(t, err)
+				waiting, err := r.Start(t.Context(), order("waiting"), nil)
+				require.NoError(t, err)
+				require.Equal(t, resources.Queued, waiting.Jobs[0].Image().State)
+				r.sql(t, tt.spoil)
+				wait(t, first)
+				time.Sleep(10 * time.Second)
+				r.sql(t, tt.repair)
+				wait(t, waiting)
+				assert.EqualValues(t, 2, r.sandbox.Accepted())
+				assert.Zero(t, r.Waiting())
+			})
+		})
+	}
+}
+
 // At most MaxConcurrent requests are in flight. The other images wait in order,
 // and one that is abandoned while it waits is neither sent nor charged.
 func TestQueue_Order(t *testing.T) {

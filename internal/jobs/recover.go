@@ -35,7 +35,7 @@ func (p *Pipeline) keepLeases() {
 				p.Log.Error("failed to renew leases", "error", err)
 			}
 		}
-		_ = p.flushAllPending() // logged
+		_ = p.flushAllPending() // an error was logged when the write failed first
 	}
 }
 
@@ -92,7 +92,7 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.startWatcher()
+	p.Watch()
 	var all []*Job
 	for _, i := range images {
 		// After a suspension, this process may find images that it works on.

@@ -184,20 +184,21 @@ func (p *Pipeline) dispatch(q *queue) {
 	if !q.dispatching && len(q.waiting) > 0 {
 		q.dispatching = p.inBackground(func() {
 			for pause := p.GrantInterval; q.awaits(p.base, pause); {
-				if err := p.grant(q); err == nil {
-					pause = p.GrantInterval
-				} else if p.base.Err() == nil {
-					pause = min(2*pause, maxGrantPauses*p.GrantInterval)
+				err := p.grant(q)
+				if err != nil && pause == p.GrantInterval && p.base.Err() == nil {
 					p.Log.Warn("failed to ask for slots", "model", q.model, "error", err)
+				}
+				if pause = p.GrantInterval; err != nil {
+					pause = failedGrantPauses * p.GrantInterval
 				}
 			}
 		})
 	}
 }
 
-// maxGrantPauses is the longest pause between requests for slots while the catalog
-// fails, as a multiple of the first.
-const maxGrantPauses = 16
+// failedGrantPauses is the pause between requests for slots while the catalog fails,
+// as a multiple of GrantInterval.
+const failedGrantPauses = 10
 
 // awaits waits until slots may have become free or the pause is over. It returns
 // false, and the dispatcher ends, if no job waits or ctx ends.

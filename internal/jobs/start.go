@@ -78,7 +78,7 @@ func (p *Pipeline) Run(ctx context.Context, r Request, watch func(Stage), wait f
 				return nil, err
 			}
 		}
-		if !call.lostRace() || start == maxStarts || ctx.Err() != nil || p.isClosing() {
+		if !call.lostRace() || start == maxStarts || p.isClosing() {
 			return call, nil
 		}
 		for _, j := range call.Jobs[call.Joined:] {
@@ -87,10 +87,10 @@ func (p *Pipeline) Run(ctx context.Context, r Request, watch func(Stage), wait f
 	}
 }
 
-// disown puts the images that an earlier start of the call made behind those that
-// it joined.
+// disown does not count images that an earlier start of the call made as joined. It
+// puts them behind those that the call joined.
 func (c *Call) disown(own map[string]bool) {
-	slices.SortStableFunc(c.Jobs, func(a, b *Job) int {
+	slices.SortStableFunc(c.Jobs[:c.Joined], func(a, b *Job) int {
 		switch {
 		case own[a.id] == own[b.id]:
 			return 0
@@ -117,7 +117,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
-	_ = p.flushAllPending() // logged; an equal call has to find images as they are
+	_ = p.flushAllPending() // an equal call has to find images as they are; an error was logged before
 	if err := p.Library.Prepare(ctx, p.Now()); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	if err != nil {
 		return nil, err
 	}
-	p.startWatcher()
+	p.Watch()
 	call := &Call{Joined: len(reserved.Joined)}
 	for _, i := range reserved.Joined {
 		call.Jobs = append(call.Jobs, p.join(ctx, i, watch))

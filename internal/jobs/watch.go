@@ -8,15 +8,14 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// startWatcher starts the watcher of the catalog, once. It is called by whatever
-// has used the catalog, so that a process that has not does not open it. Changes
-// after that are reported.
-func (p *Pipeline) startWatcher() {
+// Watch makes the pipeline report the images that other processes finish from now on
+// (Event.Remote). It opens the catalog, so a process that nobody uses does not call
+// it. Start, Follow and Recover call it. Later calls have no effect.
+func (p *Pipeline) Watch() {
 	p.watchOnce.Do(func() {
 		_, cursor, err := p.Catalog.Changes(p.base, p.Process, "")
-		if err != nil {
+		if err != nil && p.base.Err() == nil {
 			p.Log.Warn("failed to read the changes of other processes", "error", err)
-			cursor = ""
 		}
 		p.inBackground(func() { p.watchChanges(cursor) })
 	})

@@ -51,6 +51,9 @@ func (s *Server) dispatch(ctx context.Context, r *transport.Request) mcp.JSONRPC
 	if isInvalid(r) {
 		return s.mcp.HandleMessage(ctx, r.Raw) // which answers with the reason
 	}
+	if wantsChanges(mcp.MCPMethod(r.Method)) {
+		s.pipeline.Watch()
+	}
 	switch mcp.MCPMethod(r.Method) {
 	case mcp.MethodResourcesList:
 		return answer(ctx, s, r, s.listResources)
@@ -70,6 +73,12 @@ func (s *Server) dispatch(ctx context.Context, r *transport.Request) mcp.JSONRPC
 		return s.adaptToolList(r, s.mcp.HandleMessage(ctx, r.Raw))
 	}
 	return s.mcp.HandleMessage(ctx, r.Raw)
+}
+
+// wantsChanges reports whether a client that calls a method wants to hear of changes
+// by other processes from then on.
+func wantsChanges(method mcp.MCPMethod) bool {
+	return method == mcp.MethodResourcesList || method == mcp.MethodResourcesSubscribe || method == mcp.MethodSubscriptionsListen
 }
 
 // isStateless reports whether a request has protocol 2026-07-28 or a later one.

@@ -55,8 +55,6 @@ func TestReplicas_Notifications(t *testing.T) {
 	uri := resources.URI(unsaved[0].ID, resources.Original)
 	here.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":%q}}`, uri))
 	require.Nil(t, here.answer(t).Error)
-	require.NoError(t, here.Recover(t.Context())) // as Run does at the start
-
 	available.Store(true)
 	require.True(t, call("get_image", "id", unsaved[0].ID), "it is fetched again")
 	assert.Equal(t, "notifications/resources/list_changed", here.next(t).Method)

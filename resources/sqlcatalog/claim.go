@@ -73,7 +73,6 @@ func (c *Catalog) claimable(ctx context.Context, due string, arguments []any, li
 	if err != nil {
 		return nil, err
 	}
-	//nolint:gosec // the parts are constants
 	rows, err := c.query(ctx, q, `SELECT id FROM images WHERE `+due+` ORDER BY `+c.dialect.NoIndex("id")+` LIMIT ?`, append(slices.Clone(arguments), limit)...)
 	return scanAll(rows, err, scanValue[string])
 }
