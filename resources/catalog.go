@@ -2,269 +2,208 @@ package resources
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// catalog is the SQLite file. It is opened at first use, so a server that a host
-// starts only to list its tools creates no file and does not wait for one.
+// Catalog stores one row per image. Implementations are in the packages sqlite and
+// postgres; the suite in package catalogtest holds for both.
 //
-// Several processes on one machine can use the file at once: in WAL mode, readers
-// and one writer run concurrently, and writers wait for each other.
-// synchronous=FULL makes a commit survive a power cut. On a network file system,
-// where WAL does not work, the rollback journal is used.
-type catalog struct {
-	path      string
-	log       *slog.Logger
-	isNetwork func(dir string) (kind string, network bool)
-	driver    string // of database/sql
+// All methods are safe for concurrent use, also by several processes on one catalog.
+// Writes are durable when a method returns without an error, and each method is
+// atomic: it takes effect as a whole or not at all. Errors of the database match
+// ErrStorage; after such an error a write may or may not have taken effect. Times
+// that are compared with each other, such as the ends of leases and the UTC day of a
+// reservation, are read from one clock: that of the database, or of the machine if
+// the catalog is a file.
+type Catalog interface {
+	Journal
+	Index
+	Maintenance
 
-	mu       sync.Mutex
-	db       *handles
-	file     os.FileInfo // of the opened file
-	closed   bool
-	liveness *liveness
-
-	searchSlots chan struct{} // limits concurrent searches
+	// Exists reports whether there is a catalog. Other methods create one.
+	Exists() bool
+	// Ready fails if the catalog cannot be opened or has a newer schema.
+	Ready(ctx context.Context) error
+	// Ping fails if the catalog does not respond.
+	Ping(ctx context.Context) error
+	// Writable fails if the catalog cannot be written.
+	Writable(ctx context.Context) error
+	// Name returns the file or the address of the catalog for people, without
+	// secrets.
+	Name() string
+	Close() error
 }
 
-// handles are the open connections to one file.
-type handles struct {
-	write  *sql.DB // one connection, whose transactions are immediate; nil if the file is read-only
-	read   *sql.DB // lists and searches
-	lookup *sql.DB // queries by key and sums, which must not wait for searches
-	byID   *sql.Stmt
-
-	readOnly string // parameters of read and lookup
+// Journal records the life of images that are paid for.
+type Journal interface {
+	// Reserve writes the rows of images that are about to be paid for. In one
+	// transaction that is alone with the owner's spending and with the slots of the
+	// model, it looks for an equal call, sums the spending of the UTC day, writes
+	// the rows, and gives them free slots. It fails with ErrBudget if the budget
+	// does not cover all images; the Outcome then has those that it covers.
+	Reserve(ctx context.Context, r Reservation) (Outcome, error)
+	// Grant gives the free slots of a model to queued images, in turn: owners take
+	// turns, and so do the clients of an owner; among equals the oldest image is
+	// first. Images of other processes keep their turn, but only the lease's process
+	// changes its own images: they become Submitted and their leases are renewed.
+	Grant(ctx context.Context, model string, slots Slots, lease Lease) (Grant, error)
+	// Record writes the state and the results of an image. It fails with ErrSettled
+	// if the row cannot change to the state (State.CanBecome) or does not meet the
+	// guard. A row that has left the states Queued, Submitted and Polling loses its
+	// slot. Record adds a missing row: the catalog was replaced while the image was
+	// being made.
+	Record(ctx context.Context, i Image, guard Guard) error
+	// Claim leases recoverable images that no live process works on, the oldest
+	// first. Their failure is cleared, and PollFailed becomes Polling, FetchFailed
+	// becomes Answered. An image that becomes or is Polling gets a slot, even beyond
+	// the limit, because its task is in flight. The time of the row's last result,
+	// Row.UpdatedAt, does not change.
+	Claim(ctx context.Context, c Claim) ([]Image, error)
+	// Renew extends the leases of the process on these rows, and those of its open
+	// deliveries.
+	Renew(ctx context.Context, lease Lease, images, deliveries []string) error
+	// Park ends the lease of the process on a row, which can be claimed again after
+	// the wait.
+	Park(ctx context.Context, id, process string, wait time.Duration) error
+	// NextClaim returns how long it takes until a row that the lease's process does
+	// not own can be claimed. ok is false if there is no such row.
+	NextClaim(ctx context.Context, lease Lease) (wait time.Duration, ok bool, err error)
+	// BeginDelivery marks images as being delivered by the process until the lease
+	// ends: equal calls do not join them.
+	BeginDelivery(ctx context.Context, lease Lease, ids []string) error
+	// EndDelivery removes these marks of the process. If delivered is set, a caller
+	// received the images and equal calls make new ones.
+	EndDelivery(ctx context.Context, process string, ids []string, delivered bool) error
+	// Changes returns the changes after a cursor that other processes made, oldest
+	// first and at most a few hundred, and the cursor for the next call. A change may
+	// be returned twice. The zero cursor returns no changes, only the current end.
+	Changes(ctx context.Context, process string, after Cursor) ([]Change, Cursor, error)
+	// Watch calls changed after other processes may have changed rows, until ctx ends
+	// or the connection is lost. It may call changed without cause and may miss a
+	// change, so callers also read Changes from time to time.
+	Watch(ctx context.Context, changed func()) error
 }
 
-const (
-	busyTimeout       = 15 * time.Second
-	listConnections   = 4
-	lookupConnections = 2
-	maxSearches       = 2   // at once, using listConnections
-	cacheKilobyte     = 512 // per connection
-	maxJournal        = 64 << 20
-)
-
-func newCatalog(path string, log *slog.Logger) *catalog {
-	return &catalog{
-		path: path, log: log, isNetwork: networkFileSystem, driver: "sqlite",
-		liveness: newLiveness(filepath.Join(filepath.Dir(path), ".processes")), searchSlots: make(chan struct{}, maxSearches),
-	}
+// Index finds images. Only Row returns images in state Removed.
+type Index interface {
+	// Row returns an image of any owner in any state, or ErrNotFound. Callers check
+	// whether the request may access it.
+	Row(ctx context.Context, id string) (Row, error)
+	// Page returns at most limit of an owner's images in a state, newest first, with
+	// ids less than before ("" for no limit), whose prompt contains every word of
+	// query in any order and case.
+	Page(ctx context.Context, owner string, state State, query, before string, limit int) ([]Image, error)
+	// IDs returns at most limit ids of an owner's saved images that begin with a
+	// prefix, newest first.
+	IDs(ctx context.Context, owner, prefix string, limit int) ([]string, error)
+	// Spending returns what an owner spent since the UTC day of a time, newest day
+	// first, including removed images. An empty owner means all owners.
+	Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error)
+	// SpentToday returns what the owner spent on the current UTC day in 1e-6 US
+	// dollars, in the sandbox or outside it.
+	SpentToday(ctx context.Context, owner string, sandbox bool) (int64, error)
 }
 
-// open returns the connections, and opens or creates the file first if needed.
-// Before each use it compares the file at the path with the opened one; if the
-// file was replaced, it opens the new one. The next use retries a failed attempt,
-// which may succeed, for example after space on a full disk was freed.
-func (c *catalog) open(ctx context.Context) (*handles, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, &StorageError{"catalog", c.path, errors.New("closed")}
-	}
-	info, err := os.Stat(c.path)
-	switch {
-	case err == nil && c.db != nil && os.SameFile(info, c.file):
-		return c.db, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, &StorageError{"catalog", c.path, WithoutPath(err)}
-	case err != nil && c.file != nil:
-		if _, err := os.Stat(filepath.Dir(c.path)); err != nil {
-			return nil, folderError(filepath.Dir(c.path), ErrGone)
-		}
-	}
-	if c.db != nil {
-		c.log.WarnContext(ctx, "reopening the catalog: its file was replaced or deleted", "catalog", c.path)
-		_ = errors.Join(c.db.close(), c.liveness.release()) // the old folder may no longer exist
-		c.db = nil
-	}
-	if c.db, err = c.openFile(ctx); err != nil {
-		return nil, c.storageError("opening", err)
-	}
-	if c.file, err = os.Stat(c.path); err != nil {
-		return nil, errors.Join(&StorageError{"catalog", c.path, WithoutPath(err)}, c.db.close())
-	}
-	return c.db, nil
+// Maintenance serves commands that work on the images of all owners.
+type Maintenance interface {
+	// Scan returns a page of rows in the given states with ids greater than after,
+	// oldest first. An empty page is the end.
+	Scan(ctx context.Context, after string, states ...State) ([]Row, error)
+	// Count returns the number of images in the given states.
+	Count(ctx context.Context, states ...State) (int, error)
+	// Insert adds rows as they are, for example those of another catalog. It leaves
+	// out rows whose id exists, and returns how many it added.
+	Insert(ctx context.Context, rows ...Row) (int, error)
+	// Move records the new name of a saved image's file if it still has the old one.
+	Move(ctx context.Context, id, from, to string) error
+	// Reset changes a saved image whose file is missing or damaged to FetchFailed, or
+	// to Lost if it has no link, with the failure that belongs to the state. It does
+	// nothing if the image's file has another name by now.
+	Reset(ctx context.Context, id, path string, retry, lost Failure) error
+	// GiveUp changes a sandbox image whose lease has expired to Failed, without cost.
+	GiveUp(ctx context.Context, id string, f Failure) error
+	// Remove changes a row to Removed, clears its prompt, path, link and answer, and
+	// returns the name that its file had. It fails with ErrNotFound if the owner has
+	// no such image.
+	Remove(ctx context.Context, owner, id string) (path string, err error)
+	// Setting returns a setting of the library, and stores initial first if it has no
+	// value. SetSetting replaces it.
+	Setting(ctx context.Context, name string, initial []byte) ([]byte, error)
+	SetSetting(ctx context.Context, name string, value []byte) error
+	// Verify checks the structure of the catalog and returns "" or its first defect.
+	Verify(ctx context.Context) (defect string, err error)
 }
 
-// openFile opens the file at the path, read-only if it cannot be written.
-func (c *catalog) openFile(ctx context.Context) (*handles, error) {
-	if err := c.createFile(); err != nil {
-		if _, missing := os.Stat(c.path); missing == nil && isReadOnly(err) {
-			return c.openReadOnly(ctx)
-		}
-		return nil, WithoutPath(err)
-	}
-	journal := "WAL"
-	if kind, network := c.isNetwork(filepath.Dir(c.path)); network {
-		journal = "DELETE"
-		c.liveness.disable()
-		c.log.WarnContext(ctx, "opening the catalog on a network file system: use it from one machine only, or put it on a local disk with --catalog",
-			"catalog", c.path, "file_system", kind)
-	}
-	db := &handles{}
-	var err error
-	if db.write, err = c.connect("_txlock=immediate&_pragma=journal_mode("+journal+")", 1); err == nil {
-		err = migrate(ctx, db.write)
-	}
-	if err == nil {
-		err = c.openReaders(ctx, db, "_pragma=query_only(1)")
-	}
-	if err != nil {
-		_ = db.close() // the first error is returned
-		return nil, err
-	}
-	return db, nil
+// Lease makes a process the owner of a row for a time. After that time, other
+// processes can claim the row unless the lease was renewed.
+type Lease struct {
+	Process string
+	For     time.Duration
+	Sandbox bool // the process uses the sandbox: it claims only sandbox images, and other processes only real ones
 }
 
-// openReadOnly opens a file that this user may not write, such as one on a
-// read-only mount. It assumes that no other user writes to the file
-// (immutable=1).
-func (c *catalog) openReadOnly(ctx context.Context) (*handles, error) {
-	c.log.InfoContext(ctx, "opening the catalog read-only: its file cannot be written", "catalog", c.path)
-	db := &handles{}
-	if err := c.openReaders(ctx, db, "mode=ro&immutable=1"); err != nil {
-		return nil, errors.Join(err, db.close())
-	}
-	return db, nil
+// Slots are the requests that may be in flight for one API key.
+type Slots struct {
+	Key   string // identifies the key without revealing it
+	Limit int    // per model; 0 for no limit
 }
 
-func (c *catalog) openReaders(ctx context.Context, db *handles, parameters string) (err error) {
-	db.readOnly = parameters
-	if db.read, err = c.connect(parameters, listConnections); err != nil {
-		return err
-	}
-	if db.lookup, err = c.connect(parameters, lookupConnections); err != nil {
-		return err
-	}
-	db.byID, err = db.lookup.PrepareContext(ctx, selectByID)
-	return err
+// Reservation describes the images of a call that is about to be paid for.
+type Reservation struct {
+	Images []Image // to be made; they differ only in ID and CallID
+	Count  int     // number of images of the call, including joined ones
+	Budget int64   // limit per owner and UTC day in 1e-6 US dollars; 0 for no limit
+	Lease  Lease
+	Slots  Slots
+	Client string // takes turns with the owner's other clients
+
+	JoinKey      string        // the same for equal calls; "" joins nothing
+	RejoinWindow time.Duration // how long an undelivered image can be joined
 }
 
-// isReadOnly reports whether err means that this user may not write a file.
-func isReadOnly(err error) bool {
-	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
+// Outcome is the result of a Reservation.
+type Outcome struct {
+	Joined []Image // images of an equal call that are in progress, or made and not delivered
+	New    []Image // the first of Reservation.Images, now reserved: Submitted if they have a slot, otherwise Queued
 }
 
-// writer returns the connection for writes. It fails if the file is read-only.
-func (c *catalog) writer(ctx context.Context) (*sql.DB, error) {
-	db, err := c.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if db.write == nil {
-		return nil, &StorageError{"catalog", c.path, ErrReadOnly}
-	}
-	return db.write, nil
+// Grant is the result of Journal.Grant.
+type Grant struct {
+	Granted []string       // images of the process that are now Submitted
+	Ahead   map[string]int // for each queued image of the process, how many get a slot before it
 }
 
-// createFile creates the file with mode 0600 if it does not exist; SQLite would
-// make it readable by other users. It fails if an existing file cannot be written.
-func (c *catalog) createFile() error {
-	if err := makeFolder(filepath.Dir(c.path)); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+// Guard restricts Record to a row that is still in state From and leased to the lease's
+// process, and then renews the lease. If From is empty, Record does not look at the
+// row's lease, and Lease.Process only says which process makes the change.
+type Guard struct {
+	From  State
+	Lease Lease
 }
 
-func (c *catalog) connect(parameters string, connections int) (*sql.DB, error) {
-	db, err := sql.Open(c.driver, dataSource(c.path, parameters))
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
+// Claim says which images Journal.Claim leases.
+type Claim struct {
+	Lease Lease
+	ID    string // only this image, also before its next attempt is due; "" for all images
+	Limit int    // 0 for no limit
+	Early bool   // also images whose next attempt is not due
 }
 
-// dataSource returns the SQLite URI of a file (sqlite.org/uri.html). A Windows
-// share, //server/share/…, needs two more slashes: SQLite parses the text after
-// the first two as the URI's authority. The fullfsync pragmas make macOS flush
-// the disk's own cache; other systems ignore them.
-func dataSource(path, parameters string) string {
-	path = filepath.ToSlash(path)
-	if strings.HasPrefix(path, "//") {
-		path = "//" + path
-	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path}
-	dsn.RawQuery = fmt.Sprintf("_pragma=busy_timeout(%d)&%s&_pragma=synchronous(FULL)&_pragma=fullfsync(1)&_pragma=checkpoint_fullfsync(1)"+
-		"&_pragma=journal_size_limit(%d)&_pragma=cache_size(-%d)", busyTimeout.Milliseconds(), parameters, maxJournal, cacheKilobyte)
-	return dsn.String()
+// Row is an image with what only maintenance and recovery read.
+type Row struct {
+	Image
+	UpdatedAt  time.Time
+	LeaseUntil time.Time
+	LeaseAlive bool // a live process works on the image
+	JoinKey    string
+	FailedAt   time.Time // of the first failure; zero if there was none
 }
 
-func isBusy(err error) bool { return isSQLite(err, sqlite3.SQLITE_BUSY) }
+// Cursor is a position in the sequence of changes.
+type Cursor string
 
-func (c *catalog) exists() bool {
-	_, err := os.Stat(c.path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// ping fails if the file cannot be read.
-func (c *catalog) ping(ctx context.Context) error {
-	db, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	var count int
-	return c.storageError("reading settings", db.lookup.QueryRowContext(ctx, `SELECT COUNT(*) FROM settings`).Scan(&count))
-}
-
-// quickCheck checks the structure of the file and returns "ok" or the first
-// defect. It uses a new connection, because a connection that has run a search may
-// have a stale view of the search index.
-func (c *catalog) quickCheck(ctx context.Context) (result string, err error) {
-	opened, err := c.open(ctx)
-	if err != nil {
-		return "", err
-	}
-	db, err := c.connect(opened.readOnly, 1)
-	if err != nil {
-		return "", c.storageError("checking the catalog", err)
-	}
-	defer db.Close()
-	err = db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result)
-	return result, c.storageError("checking the catalog", err)
-}
-
-func (c *catalog) close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	err := c.liveness.release()
-	if c.db == nil {
-		return err
-	}
-	return errors.Join(err, c.db.close())
-}
-
-// close closes the connections after their running queries have ended.
-func (h *handles) close() error {
-	var all []error
-	if h.byID != nil {
-		all = append(all, h.byID.Close())
-	}
-	for _, db := range []*sql.DB{h.lookup, h.read, h.write} {
-		if db != nil {
-			all = append(all, db.Close())
-		}
-	}
-	return errors.Join(all...)
+// Change is a change of a row by another process.
+type Change struct {
+	ID, Owner string
+	State     State
 }

@@ -55,13 +55,13 @@ type Report struct {
 // could not check everything. progress may be nil, and is called concurrently.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
 	report := Report{Problems: []Problem{}}
-	switch result, err := l.catalog.quickCheck(ctx); {
+	switch defect, err := l.catalog.Verify(ctx); {
 	case err != nil:
 		return report, err
-	case result != "ok":
-		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: result})
+	case defect != "":
+		report.Problems = append(report.Problems, Problem{Kind: CatalogDamaged, Detail: defect})
 	}
-	saved, err := l.catalog.count(ctx, Saved)
+	saved, err := l.catalog.Count(ctx, Saved)
 	if err != nil {
 		return report, err
 	}
@@ -98,7 +98,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for after := ""; ; {
-		page, err := l.catalog.scan(ctx, after, Saved)
+		page, err := l.catalog.Scan(ctx, after, Saved)
 		if err != nil || len(page) == 0 {
 			return errors.Join(err, group.Wait())
 		}
@@ -146,7 +146,7 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if err == nil {
 		return nil, nil //nolint:nilnil // the file is intact
 	}
-	current, findErr := l.catalog.getByID(ctx, i.ID)
+	current, findErr := l.image(ctx, i.ID)
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && current.Path != i.Path {
 		return nil, nil //nolint:nilnil // the image was removed, or its file moved
 	}
@@ -179,17 +179,17 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 		report.Problems = slices.DeleteFunc(report.Problems, func(p Problem) bool { return p.Kind == Missing && moved[p.ID] })
 	}()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		i, err := l.catalog.lookup(ctx, files[name])
+		i, err := l.catalog.Row(ctx, files[name])
 		problem := Problem{Kind: Orphan, ID: files[name], Path: name, Detail: "not in the catalog; images reindex adds it"}
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return err
-		case i.State == Removed && l.now().Sub(i.updatedAt) < removalGrace:
+		case i.State == Removed && l.now().Sub(i.UpdatedAt) < removalGrace:
 			continue
 		case i.State == Removed:
 			problem.Kind, problem.Detail = StaleFile, "the image was removed, but its file still exists"
-		case i.Working() || i.State == Answered || i.Path == name || i.State == Saved && l.exists(ctx, i.Path):
+		case i.Working() || i.State == FetchFailed || i.Path == name || i.State == Saved && l.exists(ctx, i.Path):
 			continue // being made, saved meanwhile, or a copy
 		case i.State == Saved:
 			problem.Kind, problem.Detail = Moved, "it was saved as "+i.Path
@@ -206,8 +206,9 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 // checkUnsaved reports images that were paid for but not saved, and images whose
 // process died. It counts images in progress and those with an unknown outcome.
 func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
+	unsaved := StatesThat(func(s State) bool { return s.Recoverable() || s == Unknown })
 	for after := ""; ; {
-		page, err := l.catalog.scan(ctx, after, Queued, Submitted, Answered, Unknown)
+		page, err := l.catalog.Scan(ctx, after, unsaved...)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -216,15 +217,23 @@ func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 			switch {
 			case i.Sandbox && !i.Working():
 				// It cost nothing, and its sandbox has ended.
-			case i.State == Unknown:
+			case i.Status() == StatusUnknown:
 				report.Unknown++
-			case i.Failure != nil:
-				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.Failure.Message})
-			case i.leaseUntil.Before(l.now()):
+			case i.State == FetchFailed:
+				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.message()})
+			case !i.LeaseAlive:
 				report.Problems = append(report.Problems, Problem{Kind: Orphaned, ID: i.ID, Detail: "its process ended in state " + string(i.State)})
 			default:
 				report.Working++
 			}
 		}
 	}
+}
+
+// message returns why the image is not saved.
+func (i Image) message() string {
+	if i.Failure == nil {
+		return ""
+	}
+	return i.Failure.Message
 }

@@ -109,7 +109,7 @@ func TestCheck_DuringWrites(t *testing.T) {
 			for n := range each {
 				reserved, err := other.Reserve(context.Background(), resources.Reservation{
 					Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: fmt.Sprint(writer, n), CostMicroUSD: 1}}, Count: 1,
-					Lease: resources.Lease{Process: "x", Until: time.Now().Add(time.Minute)},
+					Lease: resources.Lease{Process: "x", For: time.Minute},
 				})
 				if err != nil {
 					t.Error(err)

@@ -115,7 +115,7 @@ func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, er
 		return i, nil, err
 	}
 	invalid := &httpError{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
-	i, err := library.catalog.getByID(r.Context(), id)
+	i, err := library.image(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return i, invalid, nil
 	}

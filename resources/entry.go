@@ -44,12 +44,12 @@ const (
 	StatusUnknown Status = "unknown"
 )
 
-// Status returns the status that follows from State and Failure.
+// Status returns the status that follows from State.
 func (i Image) Status() Status {
 	switch {
 	case i.State == Saved:
 		return StatusSaved
-	case i.State == Unknown:
+	case i.State == Unknown || i.State == PollFailed:
 		return StatusUnknown
 	case i.Working():
 		return StatusWorking

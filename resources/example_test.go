@@ -14,6 +14,7 @@ import (
 
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/sqlite"
 )
 
 // An image is reserved before it is paid for, saved after it was downloaded, and
@@ -25,17 +26,18 @@ func ExampleLibrary() {
 		return
 	}
 	defer os.RemoveAll(dir)
+	log := slog.New(slog.DiscardHandler)
 	library := resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(dir, ".previews"), Now: time.Now}),
-		Catalog:  filepath.Join(dir, ".catalog.db"),
-		Now:      time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Catalog:  sqlite.New(sqlite.Options{Path: filepath.Join(dir, ".catalog.db"), Now: time.Now, Log: log}),
+		Now:      time.Now, Random: rand.Reader, Log: log,
 	})
 	defer library.Close()
 
 	ctx := context.Background()
 	outcome, err := library.Reserve(ctx, resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Model: "glm-image", Prompt: "A fox in the snow", CostMicroUSD: 15_000}},
+		Images: []resources.Image{{Owner: "local", Model: "glm-image", Prompt: "A fox in the snow", CostMicroUSD: 15_000}},
 		Count:  1,
 		Budget: 5_000_000, // 5 dollars a day
 	})

@@ -5,20 +5,6 @@ import (
 	"time"
 )
 
-// State is the stage that an image has reached.
-type State string
-
-// The states in their usual order.
-const (
-	Queued    State = "queued"    // reserved; nothing was sent
-	Submitted State = "submitted" // the request may have been sent
-	Answered  State = "answered"  // generated and billed; the link is known
-	Saved     State = "saved"     // the file and the row are on disk
-	Failed    State = "failed"    // there is no image; billed only if Charged
-	Unknown   State = "unknown"   // may have been billed; the request is not repeated
-	Removed   State = "removed"   // deleted by the user; the row keeps its cost
-)
-
 // Image is one image with everything that the catalog records about it.
 type Image struct {
 	ID        string // ULID, 26 characters, lower case
@@ -67,24 +53,11 @@ type Failure struct {
 // CostUSD returns the price in US dollars.
 func (i Image) CostUSD() float64 { return float64(i.CostMicroUSD) / 1e6 }
 
-// Working reports whether the image is still being generated or downloaded.
-func (i Image) Working() bool {
-	return i.Failure == nil && (i.State == Queued || i.State == Submitted || i.State == Answered)
-}
+// Working reports whether the image is being generated or downloaded.
+func (i Image) Working() bool { return i.State.Working() }
 
 // Recoverable reports whether the image is not saved yet, but still may be.
-func (i Image) Recoverable() bool {
-	switch i.State {
-	case Queued, Submitted:
-		return true
-	case Answered:
-		return i.UpstreamURL != "" || i.Failure == nil
-	case Unknown:
-		return i.TaskID != ""
-	case Saved, Failed, Removed:
-	}
-	return false
-}
+func (i Image) Recoverable() bool { return i.State.Recoverable() }
 
 // Errors of the library, for use with errors.Is.
 var (

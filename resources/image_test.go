@@ -8,27 +8,31 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// An image may still be saved only if its request may still be sent, it may get or
-// has a link, or its task can be polled.
-func TestImage_Recoverable(t *testing.T) {
+// The state of an image decides its status for callers, and whether it may still be
+// saved.
+func TestImage_Status(t *testing.T) {
 	t.Parallel()
-	failure := &resources.Failure{}
-	for name, tt := range map[string]struct {
-		image resources.Image
-		want  bool
+	want := map[resources.State]struct {
+		status               resources.Status
+		working, recoverable bool
 	}{
-		"queued":                       {resources.Image{State: resources.Queued}, true},
-		"submitted":                    {resources.Image{State: resources.Submitted}, true},
-		"answered":                     {resources.Image{State: resources.Answered}, true},
-		"answered, download failed":    {resources.Image{State: resources.Answered, UpstreamURL: "https://x.example/a.png", Failure: failure}, true},
-		"answered, failed and no link": {resources.Image{State: resources.Answered, Failure: failure}, false},
-		"unknown":                      {resources.Image{State: resources.Unknown, Failure: failure}, false},
-		"unknown task":                 {resources.Image{State: resources.Unknown, TaskID: "1", Failure: failure}, true},
-		"saved":                        {resources.Image{State: resources.Saved}, false},
-		"failed":                       {resources.Image{State: resources.Failed, Failure: failure}, false},
-		"removed":                      {resources.Image{State: resources.Removed}, false},
-		"removed, with a link":         {resources.Image{State: resources.Removed, UpstreamURL: "https://x.example/a.png"}, false},
-	} {
-		assert.Equal(t, tt.want, tt.image.Recoverable(), name)
+		resources.Queued:      {resources.StatusWorking, true, true},
+		resources.Submitted:   {resources.StatusWorking, true, true},
+		resources.Polling:     {resources.StatusWorking, true, true},
+		resources.PollFailed:  {resources.StatusUnknown, false, true},
+		resources.Answered:    {resources.StatusWorking, true, true},
+		resources.FetchFailed: {resources.StatusFailed, false, true},
+		resources.Saved:       {resources.StatusSaved, false, false},
+		resources.Failed:      {resources.StatusFailed, false, false},
+		resources.Unknown:     {resources.StatusUnknown, false, false},
+		resources.Lost:        {resources.StatusFailed, false, false},
+		resources.Removed:     {resources.StatusFailed, false, false},
 	}
+	for _, state := range resources.States() {
+		i := resources.Image{State: state}
+		assert.Equal(t, want[state].status, i.Status(), state)
+		assert.Equal(t, want[state].working, i.Working(), state)
+		assert.Equal(t, want[state].recoverable, i.Recoverable(), state)
+	}
+	assert.Len(t, want, len(resources.States()))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ import (
 type Options struct {
 	Store    Store            // image files; the library closes it
 	Previews Store            // their previews; the library closes it
-	Catalog  string           // SQLite file
+	Catalog  Catalog          // the library closes it
 	Now      func() time.Time // clock
 	Random   io.Reader        // for ids; must be safe for concurrent use
 	Log      *slog.Logger
@@ -32,7 +33,7 @@ type Options struct {
 type Library struct {
 	store        Store // image files
 	previews     Store
-	catalog      *catalog
+	catalog      Catalog
 	now          func() time.Time
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
@@ -50,7 +51,7 @@ func New(o Options) *Library {
 	return &Library{
 		store:        o.Store,
 		previews:     o.Previews,
-		catalog:      newCatalog(o.Catalog, o.Log),
+		catalog:      o.Catalog,
 		now:          o.Now,
 		log:          o.Log,
 		decodeMemory: semaphore.NewWeighted(decodeBytes),
@@ -61,7 +62,7 @@ func New(o Options) *Library {
 
 // Close closes the catalog and the stores.
 func (l *Library) Close() error {
-	err := l.catalog.close()
+	err := l.catalog.Close()
 	for _, s := range []Store{l.store, l.previews} {
 		if e := s.Close(); err == nil {
 			err = e
@@ -86,14 +87,11 @@ func (l *Library) NewID() (string, error) {
 // Record durably writes the state and the results of an image. It fails with
 // ErrSettled if the row has newer data.
 func (l *Library) Record(ctx context.Context, i Image) error {
-	return l.catalog.update(ctx, i, l.now(), condition{})
+	return l.catalog.Record(ctx, i, Guard{})
 }
 
-// RecordIf is like Record, but fails with ErrSettled unless the row is still in
-// state from and owned by the lease's process. It also extends the lease.
-func (l *Library) RecordIf(ctx context.Context, i Image, from State, lease Lease) error {
-	return l.catalog.update(ctx, i, l.now(), condition{from, lease.Process, lease.Until})
-}
+// Catalog returns the catalog of the library.
+func (l *Library) Catalog() Catalog { return l.catalog }
 
 // Content is an image file to be saved.
 type Content struct {
@@ -144,14 +142,31 @@ func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
 	if !ValidID(id) {
 		return Image{}, ErrNotFound
 	}
-	return l.catalog.getOwned(ctx, owner, id)
+	i, err := l.image(ctx, id)
+	if err == nil && i.Owner != owner {
+		return Image{}, ErrNotFound
+	}
+	return i, err
 }
+
+// image returns an image of any owner in any state except Removed; callers must check
+// that the request may access it.
+func (l *Library) image(ctx context.Context, id string) (Image, error) {
+	row, err := l.catalog.Row(ctx, id)
+	if err == nil && row.State == Removed {
+		return Image{}, ErrNotFound
+	}
+	return row.Image, err
+}
+
+// MaxQuery is the longest search query in bytes.
+const MaxQuery = 1000
 
 // List returns a page of saved images, newest first, whose prompt contains
 // every word of query. cursor is "" for the first page, and next of the previous
 // page otherwise; next is "" on the last page.
 func (l *Library) List(ctx context.Context, owner, query, cursor string, limit int) (page []Image, next string, err error) {
-	page, err = l.catalog.page(ctx, owner, query, cursor, limit+1, Saved)
+	page, err = l.catalog.Page(ctx, owner, Saved, query, cursor, limit+1)
 	if err != nil || len(page) <= limit {
 		return page, "", err
 	}
@@ -159,31 +174,36 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 }
 
 // Unsaved returns the newest images that were or may have been paid for and are
-// not saved, at most limit for each state.
+// not saved. It returns at most limit of those that are being generated, of those
+// whose image was generated, and of those with an unknown outcome.
 func (l *Library) Unsaved(ctx context.Context, owner string, limit int) ([]Image, error) {
 	var list []Image
-	for _, state := range []State{Submitted, Answered, Unknown} {
-		page, err := l.catalog.page(ctx, owner, "", "", limit, state)
-		if err != nil {
-			return nil, err
+	for _, group := range [][]State{{Submitted, Polling}, {Answered, FetchFailed, Lost}, {Unknown, PollFailed}} {
+		var images []Image
+		for _, state := range group {
+			page, err := l.catalog.Page(ctx, owner, state, "", "", limit)
+			if err != nil {
+				return nil, err
+			}
+			images = append(images, page...)
 		}
-		list = append(list, page...)
+		slices.SortFunc(images, func(a, b Image) int { return strings.Compare(b.ID, a.ID) })
+		list = append(list, images[:min(len(images), limit)]...)
 	}
 	return list, nil
 }
 
-// Exists reports whether the catalog's file exists. Other methods create it.
-func (l *Library) Exists() bool { return l.catalog.exists() }
+// Exists reports whether there is a catalog. Other methods create it.
+func (l *Library) Exists() bool { return l.catalog.Exists() }
 
 // Ready fails if the catalog cannot be opened.
 func (l *Library) Ready(ctx context.Context) error {
-	_, err := l.catalog.open(ctx)
-	return err
+	return l.catalog.Ready(ctx)
 }
 
 // Reachable fails if the catalog or the store does not respond.
 func (l *Library) Reachable(ctx context.Context) error {
-	if err := l.catalog.ping(ctx); err != nil {
+	if err := l.catalog.Ping(ctx); err != nil {
 		return err
 	}
 	return l.store.Ping(ctx)
@@ -217,7 +237,7 @@ func (l *Library) Remove(ctx context.Context, owner, id string) error {
 	if i.Working() && l.now().Sub(i.CreatedAt) < longestWork {
 		return fmt.Errorf("%w: wait until it is done", ErrWorking)
 	}
-	name, err := l.catalog.remove(ctx, owner, id, l.now())
+	name, err := l.catalog.Remove(ctx, owner, id)
 	if err != nil || name == "" {
 		return err
 	}

@@ -226,7 +226,7 @@ func TestRemove_DuringSave(t *testing.T) {
 	l, other := open(t, folder), open(t, folder)
 	for range 60 {
 		i := reserve(t, l, "x")
-		i.State, i.UpstreamURL, i.Failure = resources.Answered, "https://images.example/x.png", &resources.Failure{Kind: "download"}
+		i.State, i.UpstreamURL, i.Failure = resources.FetchFailed, "https://images.example/x.png", &resources.Failure{Kind: "download"}
 		require.NoError(t, l.Record(t.Context(), i))
 		var both sync.WaitGroup
 		both.Go(func() {
@@ -243,15 +243,27 @@ func TestRemove_DuringSave(t *testing.T) {
 	assert.Empty(t, left)
 }
 
+// afterSettled is a catalog that calls do after a Record that fails with ErrSettled.
+type afterSettled struct {
+	resources.Catalog
+	do func()
+}
+
+func (c *afterSettled) Record(ctx context.Context, i resources.Image, guard resources.Guard) error {
+	err := c.Catalog.Record(ctx, i, guard)
+	if errors.Is(err, resources.ErrSettled) {
+		c.do()
+	}
+	return err
+}
+
 // While one process saves an image, another has saved it too and then found its own
 // file missing. The image keeps the file of the first process.
 func TestSave_ResetByOtherProcess(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	l, other := open(t, folder), open(t, folder)
-	recorder := newRecorder(t)
-	l.SetDriver(recorder.name)
-	i := reserve(t, l, "x") // without a link
+	other := open(t, folder)
+	i := reserve(t, other, "x") // without a link
 	content := func(extension string) resources.Content {
 		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
 	}
@@ -259,18 +271,16 @@ func TestSave_ResetByOtherProcess(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(other.Path(saved)))
 	var (
-		once      sync.Once
 		done      string
 		repairErr error
 	)
-	recorder.intercept(func(statement string) {
-		if strings.Contains(statement, "SELECT EXISTS") { // the update has found the row saved
-			once.Do(func() {
-				problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
-				done, repairErr = other.Repair(context.Background(), problem)
-			})
-		}
-	})
+	l := newLibrary(libraryOptions{Folder: folder, Now: time.Now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler), Wrap: func(c resources.Catalog) resources.Catalog {
+		return &afterSettled{Catalog: c, do: sync.OnceFunc(func() {
+			problem := resources.Problem{Kind: resources.Missing, ID: i.ID, Path: saved.Path}
+			done, repairErr = other.Repair(context.Background(), problem)
+		})}
+	}})
+	defer l.Close()
 	got, err := l.Save(t.Context(), i, content(".png"))
 	require.NoError(t, err)
 	require.NoError(t, repairErr)

@@ -78,7 +78,7 @@ func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	}
 	fresh := make([]byte, linkKeySize)
 	_, _ = rand.Read(fresh) // never fails
-	key, err := l.library.catalog.setting(ctx, linkKeyName, fresh)
+	key, err := l.library.catalog.Setting(ctx, linkKeyName, fresh)
 	if err != nil {
 		return nil, err
 	}

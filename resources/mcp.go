@@ -203,7 +203,7 @@ func (m *MCP) Complete(ctx context.Context, owner, uri string, argument mcp.Comp
 		return none, nil
 	}
 	const limit = 100 // of the protocol
-	ids, err := m.Library.catalog.idsWithPrefix(ctx, owner, argument.Value, limit+1)
+	ids, err := m.Library.catalog.IDs(ctx, owner, argument.Value, limit+1)
 	if err != nil {
 		return none, err
 	}

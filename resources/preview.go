@@ -69,7 +69,7 @@ func (l *Library) newPreview(ctx context.Context, i Image) ([]byte, error) {
 		l.log.WarnContext(ctx, "failed to store a preview", "id", i.ID, "error", err)
 		return made, nil
 	}
-	if _, err := l.catalog.getByID(ctx, i.ID); errors.Is(err, ErrNotFound) {
+	if _, err := l.image(ctx, i.ID); errors.Is(err, ErrNotFound) {
 		if err := l.previews.Delete(ctx, name); err != nil {
 			l.log.WarnContext(ctx, "failed to remove a preview", "id", i.ID, "error", err)
 		}

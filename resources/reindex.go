@@ -68,7 +68,7 @@ func (l *Library) Reindex(ctx context.Context, owner string, progress func(done,
 // adopt fails with ErrCorrupt if the file is not an image or differs from what was
 // saved.
 func (l *Library) adopt(ctx context.Context, owner, id, name string) (note string, err error) {
-	found, err := l.catalog.lookup(ctx, id)
+	found, err := l.catalog.Row(ctx, id)
 	i, known := found.Image, err == nil
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
@@ -86,7 +86,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 		return "", fmt.Errorf("%w: %s differs from what was saved", ErrCorrupt, name)
 	}
 	if known && i.State == Saved {
-		return "found again", l.catalog.move(ctx, i, name, l.now())
+		return "found again", l.catalog.Move(ctx, id, i.Path, name)
 	}
 	if known {
 		i.State, i.Failure, i.Path = Saved, nil, name
@@ -100,7 +100,8 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	file.ID, file.CallID, file.Owner, file.State, file.Delivered, file.CreatedAt = id, id, owner, Saved, true, ulid.Time(parsed.Time()).UTC()
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
-	return "added", l.catalog.adopt(ctx, file, l.now())
+	_, err = l.catalog.Insert(ctx, Row{Image: file})
+	return "added", err
 }
 
 // identify reads the type, dimensions, size and hash of an image file. It fails with

@@ -8,8 +8,8 @@ import (
 )
 
 // Repair repairs a problem if possible and returns what it did, or "" if it did
-// nothing. An image whose file is missing or damaged returns to Answered, to be
-// downloaded again free of charge, or becomes Failed if it has no link. Files that
+// nothing. An image whose file is missing or damaged becomes FetchFailed, to be
+// downloaded again free of charge, or Lost if it has no link. Files that
 // may contain an image are moved to .damaged and never deleted.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
@@ -32,26 +32,19 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 // repairSandbox marks a sandbox image as failed if its process has ended, because
 // its sandbox ended too. Real images are left to recovery, which queries the API.
 func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.getByID(ctx, p.ID)
+	i, err := l.image(ctx, p.ID)
 	if err != nil || !i.Sandbox || !i.Working() {
 		return "", err
 	}
-	write, err := l.catalog.writer(ctx)
-	if err != nil {
-		return "", err
-	}
 	failure := NewFailure(KindCancelled, "The sandbox ended before this image was made.", HintNotCharged)
-	_, err = write.ExecContext(ctx, `UPDATE images SET state='failed', charged=0, failure=?, updated_ms=?, lease_owner='', lease_until_ms=0
-		WHERE id=? AND sandbox=1 AND state IN ('queued', 'submitted', 'answered') AND lease_until_ms<?`,
-		toJSON(failure, false), l.now().UnixMilli(), p.ID, l.now().UnixMilli())
-	return "given up; it cost nothing", l.catalog.storageError("writing row "+p.ID, err)
+	return "given up; it cost nothing", l.catalog.GiveUp(ctx, p.ID, *failure)
 }
 
 // Missing reports whether the file of a saved image is missing or differs from the
 // recorded size. If so, it has updated the row, which the caller must read again: if
 // the file was moved within the folder, the row has its new name; otherwise the
-// image returns to Answered, to be downloaded again free of charge, or becomes
-// Failed if it has no link.
+// image becomes FetchFailed, to be downloaded again free of charge, or Lost if it has
+// no link.
 func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
@@ -100,7 +93,7 @@ func (l *Library) findMoved(ctx context.Context, i Image) (bool, error) {
 // repairFile repairs a missing or damaged file. It first checks the file again,
 // because the user may have restored it since.
 func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err error) {
-	i, err := l.catalog.getByID(ctx, p.ID)
+	i, err := l.image(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
@@ -127,23 +120,16 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 	return done + "will be downloaded again", nil
 }
 
-// markForRefetch changes a saved image to Answered, or to Failed if it has no link,
+// markForRefetch changes a saved image to FetchFailed, or to Lost if it has no link,
 // and deletes its preview.
 func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
-	write, err := l.catalog.writer(ctx)
-	if err != nil {
+	retry := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
+	lost := *retry
+	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
+	if err := l.catalog.Reset(ctx, p.ID, p.Path, *retry, lost); err != nil {
 		return err
 	}
-	failure := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
-	lost := *failure
-	lost.Retryable, lost.Hint = false, "Tell the user; its link is not known, so the image has to be generated again."
-	_, err = write.ExecContext(ctx, `UPDATE images SET state=CASE WHEN upstream_url='' THEN 'failed' ELSE 'answered' END,
-		failure=CASE WHEN upstream_url='' THEN ? ELSE ? END, path='', updated_ms=?, lease_owner='', lease_until_ms=0
-		WHERE id=? AND state='saved' AND path=?`, toJSON(lost, false), toJSON(failure, false), l.now().UnixMilli(), p.ID, p.Path)
-	if err == nil {
-		err = l.previews.Delete(ctx, previewName(p.Path))
-	}
-	return l.catalog.storageError("writing row "+p.ID, err)
+	return l.previews.Delete(ctx, previewName(p.Path))
 }
 
 // SweepPreviews deletes the previews of images that are no longer saved, and
@@ -157,11 +143,11 @@ func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 		return 0, err
 	}
 	for name, id := range found.Files {
-		i, err := l.catalog.lookup(ctx, id)
+		i, err := l.catalog.Row(ctx, id)
 		switch {
 		case err == nil && i.State == Saved && previewName(i.Path) == name:
 			continue
-		case err == nil && i.State != Removed && l.now().Sub(i.updatedAt) < removalGrace:
+		case err == nil && i.State != Removed && l.now().Sub(i.UpdatedAt) < removalGrace:
 			continue // may have been saved just now
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return deleted, err

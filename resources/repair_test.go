@@ -60,7 +60,7 @@ func TestRepair(t *testing.T) {
 	aside, err := filepath.Glob(filepath.Join(folder, ".damaged", "*"+damaged.ID+"*"))
 	require.NoError(t, err)
 	assert.Len(t, aside, 1, "a file that may hold an image is not deleted")
-	for id, state := range map[string]resources.State{damaged.ID: resources.Answered, missing.ID: resources.Answered, lost.ID: resources.Failed, sound.ID: resources.Saved} {
+	for id, state := range map[string]resources.State{damaged.ID: resources.FetchFailed, missing.ID: resources.FetchFailed, lost.ID: resources.Lost, sound.ID: resources.Saved} {
 		i, err := l.Image(t.Context(), "local", id)
 		require.NoError(t, err)
 		assert.Equal(t, state, i.State)
@@ -74,7 +74,7 @@ func TestRepair(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []resources.ProblemKind{resources.Unsaved, resources.Unsaved}, []resources.ProblemKind{report.Problems[0].Kind, report.Problems[1].Kind})
 	assert.Len(t, report.Problems, 2)
-	list, err := l.Claim(t.Context(), resources.Lease{Process: "next", Until: time.Now().Add(2 * time.Hour)}, 10, false)
+	list, err := l.Catalog().Claim(t.Context(), resources.Claim{Lease: resources.Lease{Process: "next", For: 2 * time.Hour}, Limit: 10})
 	require.NoError(t, err)
 	assert.Len(t, list, 2, "they can be downloaded again at once")
 	report, err = l.Check(t.Context(), true, nil)

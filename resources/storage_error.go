@@ -8,9 +8,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-
-	sqlite "modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // StorageError means that a part of the library cannot be used. It matches
@@ -40,20 +37,17 @@ type Explained interface {
 	Advice(place string) string // one sentence for an agent; place is the part and its path
 }
 
-// Reason returns the error of the operating system or of SQLite, without paths.
+// Reason returns the error of the operating system or the database, without paths.
 func (e *StorageError) Reason() string {
 	var (
 		explained Explained
 		number    syscall.Errno
-		database  *sqlite.Error
 	)
 	switch {
 	case errors.As(e.Err, &explained):
 		return explained.Reason()
 	case errors.Is(e.Err, ErrGone), errors.Is(e.Err, ErrNoSpace), errors.Is(e.Err, ErrReadOnly):
 		return e.Err.Error()
-	case errors.As(e.Err, &database):
-		return database.Error()
 	case errors.As(e.Err, &number):
 		return number.Error()
 	}
@@ -69,16 +63,11 @@ func (e *StorageError) Advice() string {
 		return explained.Advice(place)
 	case errors.Is(e.Err, ErrGone):
 		return "Ask the user to put the " + place + " back, or to create an empty folder there, then call again."
-	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, ErrNoSpace), isSQLite(e.Err, sqlite3.SQLITE_FULL):
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, ErrNoSpace):
 		return "Ask the user to free space on the disk of the " + place + ", then call again."
-	case isSQLite(e.Err, sqlite3.SQLITE_CORRUPT), isSQLite(e.Err, sqlite3.SQLITE_NOTADB):
-		return "Ask the user to stop the programs that use the library, to move " + e.Path +
-			" away, and to run `zai-image-mcp images reindex`, which builds a new catalog from the image files."
-	case isSQLite(e.Err, sqlite3.SQLITE_BUSY):
-		return "Another program holds the " + place + "; call again in a minute."
 	case isEscape(e.Err):
 		return "Ask the user to replace the symbolic link in the " + place + " with a real folder, or to set --store to the folder that it leads to."
-	case errors.Is(e.Err, ErrReadOnly), errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, fs.ErrPermission), isSQLite(e.Err, sqlite3.SQLITE_READONLY), isSQLite(e.Err, sqlite3.SQLITE_CANTOPEN):
+	case errors.Is(e.Err, ErrReadOnly), errors.Is(e.Err, syscall.EROFS), errors.Is(e.Err, fs.ErrPermission):
 		return "Ask the user to make the " + place + " writable for this program, or to choose another folder with --store, then call again."
 	}
 	return "Ask the user to check the " + place + ", then call again."
@@ -108,30 +97,10 @@ func readError(name string, err error) error {
 	return &StorageError{"file", RedactName(name), WithoutPath(err)}
 }
 
-// isSQLite reports whether err carries the primary SQLite result code.
-func isSQLite(err error, code int) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == code
-}
-
 // isEscape reports whether os.Root refused a path that leads out of it. The os
 // package exports no error for that.
 func isEscape(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "path escapes from parent")
-}
-
-// storageError turns an error of the database during an action into a StorageError.
-// Errors of a context only get the action as their prefix; ErrBudget, ErrNotFound
-// and StorageErrors are returned unchanged.
-func (c *catalog) storageError(action string, err error) error {
-	var storage *StorageError
-	switch {
-	case err == nil, errors.Is(err, ErrBudget), errors.Is(err, ErrNotFound), errors.As(err, &storage):
-		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // not an error of the catalog
-		return fmt.Errorf("%s: %w", action, err)
-	}
-	return &StorageError{"catalog", c.path, fmt.Errorf("%s: %w", action, err)}
 }
 
 // WithoutPath removes the path from an error of the os package, because a file's

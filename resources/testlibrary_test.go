@@ -18,6 +18,7 @@ import (
 
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/sqlite"
 )
 
 // putFile writes a file that is named like a saved image, and returns its id and
@@ -39,7 +40,8 @@ type libraryOptions struct {
 	Now     func() time.Time
 	Random  io.Reader
 	Log     *slog.Logger
-	Free    func(dir string) (uint64, error) // free space of the folder
+	Free    func(dir string) (uint64, error)          // free space of the folder
+	Wrap    func(resources.Catalog) resources.Catalog // returns the catalog to use; may be nil
 }
 
 // newLibrary returns a library with a folder and a SQLite catalog.
@@ -47,10 +49,15 @@ func newLibrary(o libraryOptions) *resources.Library {
 	if o.Catalog == "" {
 		o.Catalog = filepath.Join(o.Folder, ".catalog.db")
 	}
+	var catalog resources.Catalog = sqlite.New(sqlite.Options{Path: o.Catalog, Now: o.Now, Log: o.Log})
+	if o.Wrap != nil {
+		catalog = o.Wrap(catalog)
+	}
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now, Free: o.Free}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
-		Catalog:  o.Catalog, Now: o.Now, Random: o.Random, Log: o.Log,
+		Catalog:  catalog,
+		Now:      o.Now, Random: o.Random, Log: o.Log,
 	})
 }
 
@@ -109,16 +116,6 @@ func (r readError) Read([]byte) (int, error) { return 0, r.err }
 type randomReader struct{}
 
 func (randomReader) Read(b []byte) (int, error) { return rand.Read(b) }
-
-// reserveFor reserves an image with the lease of a process.
-func reserveFor(t *testing.T, l *resources.Library, process string, until time.Time) resources.Image {
-	t.Helper()
-	reserved, err := l.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, TaskID: "t"}}, Count: 1, Lease: resources.Lease{Process: process, Until: until},
-	})
-	require.NoError(t, err)
-	return reserved.New[0]
-}
 
 // saveFile reserves and saves an image file.
 func saveFile(t testing.TB, l *resources.Library, mime, extension string, file []byte, width, height int) resources.Image {

@@ -105,6 +105,6 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		require.Empty(t, report.Problems)
 		_, err = reserveOne(l, i, 0)
 		require.ErrorIs(t, err, resources.ErrStorage)
-		require.ErrorIs(t, l.ConfirmDelivery(t.Context(), []string{i.ID}), resources.ErrStorage)
+		require.ErrorIs(t, l.Catalog().EndDelivery(t.Context(), "", []string{i.ID}, true), resources.ErrStorage)
 	})
 }

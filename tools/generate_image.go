@@ -84,10 +84,6 @@ func describeDurations(m zai.Model) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// maxStarts is how often a call is started at most. It starts over if the equal
-// call that it joined was cancelled, in another process, before it was sent.
-const maxStarts = 5
-
 func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArguments) (*mcp.CallToolResult, error) {
 	request, err := t.parseRequest(c.caller, arguments)
 	if err != nil {
@@ -96,38 +92,21 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 	progress := newProgressReporter(ctx, c.request, t.Now, request.N, t.typicalDuration(request.Model, request.Quality))
 	defer progress.close()
 	end := t.waitEnd()
-	for start := 1; ; start++ {
-		call, err := t.Pipeline.Start(ctx, request, progress.watch)
-		if err != nil {
+	call, err := t.Pipeline.Run(ctx, request, progress.watch, func(call *jobs.Call) error { return t.await(ctx, call, end, progress) })
+	if err != nil {
+		if !errors.Is(err, jobs.ErrCallCancelled) {
 			t.Log.WarnContext(ctx, "failed to start a call", "error", err)
-			return nil, err
 		}
-		if err := t.await(ctx, call, end, progress); err != nil {
-			return nil, err
-		}
-		var images []resources.Image
-		for _, job := range call.Jobs {
-			images = append(images, job.Image())
-		}
-		if call.Joined == len(images) && neverSent(images) && ctx.Err() == nil && start < maxStarts {
-			continue
-		}
-		for range request.N - len(images) {
-			images = append(images, notStarted(request, call.Refused, t.Now(), t.Sandbox))
-		}
-		return t.imagesResult(ctx, c.caller, images, joinedNote(call)), nil
+		return nil, err
 	}
-}
-
-// neverSent reports whether all images were cancelled before their requests
-// were sent, and so cost nothing.
-func neverSent(images []resources.Image) bool {
-	for _, i := range images {
-		if i.State != resources.Failed || i.Charged || i.Failure == nil || i.Failure.Kind != resources.KindCancelled {
-			return false
-		}
+	var images []resources.Image
+	for _, job := range call.Jobs {
+		images = append(images, job.Image())
 	}
-	return true
+	for range request.N - len(images) {
+		images = append(images, notStarted(request, call.Refused, t.Now(), t.Sandbox))
+	}
+	return t.imagesResult(ctx, c.caller, images, joinedNote(call)), nil
 }
 
 // joinedNote returns the note for a call that joined an earlier equal call and

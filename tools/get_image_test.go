@@ -22,7 +22,7 @@ func TestGet_RemoteImage(t *testing.T) {
 	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
 		reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
 			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
-			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
+			Lease: resources.Lease{Process: "another", For: time.Minute},
 		})
 		require.NoError(t, err)
 		remote := reserved.New[0]

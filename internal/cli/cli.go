@@ -36,7 +36,7 @@ type Process struct {
 	NewClient func(key string, options ...zai.Option) (*zai.Client, error)
 	// NetworkFileSystem reports whether a folder is on a network file system,
 	// and the name of that file system. If it is nil,
-	// resources.NetworkFileSystem is used.
+	// sqlite.NetworkFileSystem is used.
 	NetworkFileSystem func(folder string) (name string, network bool)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/zai"
 )
 
@@ -175,7 +176,7 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 func (p *program) catalogWarnings(catalog string) (list []warning) {
 	networkFileSystem := p.NetworkFileSystem
 	if networkFileSystem == nil {
-		networkFileSystem = resources.NetworkFileSystem
+		networkFileSystem = sqlite.NetworkFileSystem
 	}
 	if name, network := networkFileSystem(filepath.Dir(catalog)); network {
 		list = append(list, warning{"catalog", fmt.Sprintf("%s is on %s, where file locks are not reliable: "+

@@ -19,6 +19,7 @@ import (
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -76,7 +77,8 @@ func newLibrary(dir, catalog string, log *slog.Logger) *resources.Library {
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".previews"), Now: time.Now}),
-		Catalog:  catalog, Now: time.Now, Random: rand.Reader, Log: log,
+		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: time.Now, Log: log}),
+		Now:      time.Now, Random: rand.Reader, Log: log,
 	})
 }
 

@@ -65,8 +65,8 @@ func TestDrain_NextProcessResumes(t *testing.T) {
 		end     resources.State
 	}{
 		"one long request": {order("sandbox:delay=2s a fox"), resources.Unknown, resources.Unknown},
-		"a task":           {poster("sandbox:delay=2s a poster"), resources.Submitted, resources.Saved},
-		"a download":       {order("sandbox:download a fox"), resources.Answered, resources.Answered},
+		"a task":           {poster("sandbox:delay=2s a poster"), resources.Polling, resources.Saved},
+		"a download":       {order("sandbox:download a fox"), resources.Answered, resources.FetchFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +76,7 @@ func TestDrain_NextProcessResumes(t *testing.T) {
 				require.NoError(t, err)
 				j := call.Jobs[0]
 				require.Eventually(t, func() bool {
-					return j.Stage().Phase == jobs.PhaseDownloading || tt.end != resources.Answered && r.sandbox.Accepted() == 1
+					return j.Stage().Phase == jobs.PhaseDownloading || tt.end != resources.FetchFailed && r.sandbox.Accepted() == 1
 				}, 5*time.Second, time.Millisecond)
 				if tt.end == resources.Saved {
 					require.Eventually(t, func() bool { return j.Image().TaskID != "" }, 5*time.Second, time.Millisecond)

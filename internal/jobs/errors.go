@@ -23,6 +23,8 @@ var ErrCallCancelled = errors.New("the call was cancelled")
 var (
 	// errPanic is the error of a job that panicked.
 	errPanic = errors.New("panic")
+	// errLeft reports that a job leaves its image to the next process.
+	errLeft = errors.New("left to the next process")
 	// errLeaseLost reports that another process took over an image because this
 	// one did not renew its lease.
 	errLeaseLost = errors.New("lease lost to another process")
@@ -35,6 +37,23 @@ var (
 	errEndedSubmitted = errors.New("its process ended while the request was in flight")
 	errEndedAnswered  = errors.New("its process ended before the image in the answer was saved")
 )
+
+// isOrphan reports whether err is one of these.
+func isOrphan(err error) bool {
+	return errors.Is(err, errEndedQueued) || errors.Is(err, errEndedSubmitted) || errors.Is(err, errEndedAnswered)
+}
+
+// unrecordedError reports that the file of an image is durable, but its row could
+// not be written.
+type unrecordedError struct {
+	image resources.Image // as it has to be recorded
+	err   error
+}
+
+func (e *unrecordedError) Error() string { return "saved, but not recorded: " + e.err.Error() }
+
+// Unwrap returns the error of the catalog.
+func (e *unrecordedError) Unwrap() error { return e.err }
 
 // KeyError reports why the configured API key cannot be used and what to do. It
 // matches ErrNoKey.

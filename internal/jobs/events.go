@@ -56,32 +56,62 @@ func (p *Pipeline) notify(s *subscriber, e Event) {
 	s.fn(e)
 }
 
-// watches counts the calls that watch an image of another process, so that the
-// image is reported once.
-type watches struct {
-	calls    int
-	reported bool // or will be, by the job that took the image over
+// publishChange publishes an image that another process has finished.
+func (p *Pipeline) publishChange(c resources.Change) {
+	if c.State.Working() {
+		p.mu.Lock()
+		p.published.remove(c.ID) // it is published again when it is done
+		p.mu.Unlock()
+		return
+	}
+	i, err := p.Library.Image(p.base, c.Owner, c.ID)
+	if err != nil { // removed, or to be read by whoever is told
+		i = resources.Image{ID: c.ID, Owner: c.Owner, State: c.State}
+	}
+	p.publishRemote(i)
 }
 
-func (p *Pipeline) beginWatch(id string) {
+// publishRemote publishes an image that another process has finished, once. An
+// image that this process works on is published by its job.
+func (p *Pipeline) publishRemote(i resources.Image) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.watching[id] == nil {
-		p.watching[id] = &watches{}
+	known := i.Working() || p.running[i.ID] != nil || p.published.has(i)
+	if !known {
+		p.published.add(i)
 	}
-	p.watching[id].calls++
+	p.mu.Unlock()
+	if !known {
+		p.publish(Event{Image: i, Remote: true})
+	}
 }
 
-// endWatch removes a watching call. It reports whether that call has to publish
-// the image. done is true if the image is done.
-func (p *Pipeline) endWatch(id string, done bool) (report bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.watching[id]
-	if w.calls--; w.calls == 0 {
-		delete(p.watching, id)
+// maxPublished is how many published images are remembered.
+const maxPublished = 1000
+
+// published holds the states in which images were published last.
+type published struct {
+	states map[string]resources.State // by image id
+	order  []string                   // ids, the oldest first
+}
+
+func (l *published) has(i resources.Image) bool { return l.states[i.ID] == i.State }
+
+func (l *published) add(i resources.Image) {
+	if i.Working() {
+		return
 	}
-	report = done && !w.reported
-	w.reported = w.reported || done
-	return report
+	if _, ok := l.states[i.ID]; !ok {
+		l.order = append(l.order, i.ID)
+	}
+	l.states[i.ID] = i.State
+	if len(l.order) > maxPublished {
+		delete(l.states, l.order[0])
+		l.order = l.order[1:]
+	}
+}
+
+func (l *published) remove(id string) {
+	if _, ok := l.states[id]; ok {
+		l.states[id] = ""
+	}
 }

@@ -64,18 +64,14 @@ func TestSubscribe_Remote(t *testing.T) {
 	inBubble(t, func(c *jobs.Config) { c.WatchInterval = time.Millisecond }, func(t *testing.T, r *rig) {
 		var seen recorder
 		r.Subscribe(seen.record)
-		reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{
-			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
-			Lease: resources.Lease{Process: "another", Until: time.Now().Add(time.Minute)},
-		})
-		require.NoError(t, err)
+		remote := r.submitted(t, resources.Lease{Process: "another", For: time.Minute})
 		var followers []*jobs.Job
 		for range 3 {
-			j, err := r.Follow(t.Context(), reserved.New[0], nil)
+			j, err := r.Follow(t.Context(), remote, nil)
 			require.NoError(t, err)
 			followers = append(followers, j)
 		}
-		saved, err := r.Library.Save(t.Context(), reserved.New[0], resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		saved, err := r.Library.Save(t.Context(), remote, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
 		require.NoError(t, err)
 		for _, j := range followers {
 			<-j.Done()
@@ -96,11 +92,7 @@ func TestSubscribe_TakenOver(t *testing.T) {
 		link := r.make(t, "a fox").UpstreamURL
 		var seen recorder
 		r.Subscribe(seen.record)
-		reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{
-			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
-		})
-		require.NoError(t, err)
-		i := reserved.New[0]
+		i := r.submitted(t, resources.Lease{})
 		r.sqlf(t, `UPDATE images SET lease_owner='another', lease_until_ms=%d WHERE id='%s'`, time.Now().Add(time.Minute).UnixMilli(), i.ID)
 		var followers []*jobs.Job
 		for range 3 {
@@ -109,7 +101,7 @@ func TestSubscribe_TakenOver(t *testing.T) {
 			followers = append(followers, j)
 		}
 		i.State, i.UpstreamURL = resources.Answered, link
-		require.NoError(t, r.Library.Record(t.Context(), i))
+		require.NoError(t, r.Catalog.Record(t.Context(), i, resources.Guard{}))
 		r.sqlf(t, `UPDATE images SET lease_until_ms=1 WHERE id='%s'`, i.ID)
 		for _, j := range followers {
 			<-j.Done()
@@ -144,7 +136,7 @@ func TestSubscribe_ChargedOnce(t *testing.T) {
 	r := newRig(t, nil)
 	r.Subscribe(func(e jobs.Event) { charged <- e.Image.Charged && !e.Resumed })
 	image := r.make(t, "sandbox:page*8")
-	require.Equal(t, resources.Answered, image.State)
+	require.Equal(t, resources.FetchFailed, image.State)
 	assert.True(t, <-charged)
 	for range 2 {
 		j, err := r.Follow(t.Context(), image, nil)

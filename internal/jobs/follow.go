@@ -2,17 +2,11 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"zai-image-mcp/resources"
 )
 
-// claimEveryN is the number of reads of a remote image between attempts to take
-// it over.
-const claimEveryN = 10
-
-// Follow returns a job for an image. If another process on the same library
+// Follow returns a job for an image. If another process on the same catalog
 // works on the image, the job watches it until ctx ends. If no process works on
 // it, Follow resumes it, free of charge. The job of an image that needs no work
 // is done.
@@ -30,33 +24,40 @@ func (p *Pipeline) Follow(ctx context.Context, i resources.Image, watch func(Sta
 	if err != nil {
 		return nil, err
 	}
-	if !i.Recoverable() || !p.addWork() {
+	if !i.State.Recoverable() || !p.addWork() {
 		return finished(i, watch), nil
 	}
 	defer p.work.Done()
-	if p.Client == nil && i.Failure != nil {
+	if p.Client == nil && !i.Working() {
 		return nil, p.noKey()
 	}
 	j, err := p.claim(ctx, i.ID, watch)
 	if j != nil || err != nil {
 		return j, err
 	}
-	if i, err = p.Library.Image(ctx, i.Owner, i.ID); err != nil { // it may have changed in the meantime
-		return nil, err
-	}
-	if !i.Working() {
-		return finished(i, watch), nil
-	}
-	j = p.newJob(i, watch)
-	p.beginWatch(i.ID)
-	p.work.Go(func() {
-		defer j.end()
-		j.enter(PhaseGenerating)
-		i := p.watchRemote(ctx, j)
-		j.finish(i)
-		if p.endWatch(i.ID, !i.Working()) {
-			p.publish(Event{Image: i, Remote: true})
+	p.startWatcher()
+	return p.followRemote(ctx, i, watch)
+}
+
+// followRemote returns a job that watches an image which another process works on.
+func (p *Pipeline) followRemote(ctx context.Context, i resources.Image, watch func(Stage)) (*Job, error) {
+	f := p.follow(i.ID) // before the image is read, so that no change is missed
+	current, err := p.Library.Image(ctx, i.Owner, i.ID)
+	if err != nil || !current.Working() {
+		p.unfollow(i.ID, f)
+		if err != nil {
+			return nil, err
 		}
+		return finished(current, watch), nil
+	}
+	j := p.newJob(current, watch)
+	p.work.Go(func() {
+		j.enter(PhaseGenerating)
+		i := p.watchRemote(ctx, j, f)
+		p.unfollow(i.ID, f)
+		j.set(i)
+		j.finish()
+		p.publishRemote(i)
 	})
 	return j, nil
 }
@@ -75,51 +76,6 @@ func (p *Pipeline) checkFile(ctx context.Context, i resources.Image) (resources.
 	return p.Library.Image(ctx, i.Owner, i.ID)
 }
 
-// watchRemote waits for an image that another process works on. It returns the
-// image when it is done, when ctx ends, when all callers have abandoned the
-// job, or when no more work is accepted.
-func (p *Pipeline) watchRemote(ctx context.Context, j *Job) resources.Image {
-	ticker := time.NewTicker(p.WatchInterval)
-	defer ticker.Stop()
-	i := j.Image()
-	for reads := 1; i.Working(); reads++ {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return i
-		case <-j.queueContext().Done():
-			return i
-		case <-p.rejecting:
-			return i
-		}
-		current, err := p.Library.Image(ctx, i.Owner, i.ID)
-		if errors.Is(err, resources.ErrNotFound) {
-			i.State, i.Failure = resources.Removed, Describe(err)
-			return i
-		}
-		if err != nil {
-			continue // the next read may succeed
-		}
-		if i = current; reads%claimEveryN != 0 {
-			continue
-		}
-		if claimed, err := p.claim(ctx, i.ID, nil); err == nil && claimed != nil {
-			return awaitJob(ctx, claimed)
-		}
-	}
-	return i
-}
-
-// awaitJob waits for a job of this process until ctx ends.
-func awaitJob(ctx context.Context, j *Job) resources.Image {
-	select {
-	case <-j.Done():
-	case <-ctx.Done():
-		j.Abandon()
-	}
-	return j.Image()
-}
-
 // claim returns the job of this process for an image. If there is none, it
 // takes the image over and resumes it. It returns nil if another process works
 // on the image or there is nothing to do.
@@ -130,11 +86,11 @@ func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Jo
 	if j := p.Find(id); j != nil && j.join(watch) {
 		return j, nil
 	}
-	i, ok, err := p.Library.ClaimOne(ctx, id, p.lease())
-	if err != nil || !ok {
+	list, err := p.Catalog.Claim(ctx, resources.Claim{Lease: p.lease(), ID: id})
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	j, started := p.resume(i, watch)
+	j, started := p.resume(list[0], watch)
 	if !started {
 		j.join(watch)
 	}

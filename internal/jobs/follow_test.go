@@ -20,7 +20,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	image := r.make(t, "sandbox:download")
-	assert.Equal(t, resources.Answered, image.State)
+	assert.Equal(t, resources.FetchFailed, image.State)
 	assert.EqualValues(t, "download", image.Failure.Kind)
 	assert.True(t, image.Charged)
 	assert.True(t, image.Failure.Retryable)
@@ -35,7 +35,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 		}
 	}
 	image.UpstreamURL = r.make(t, "a fox").UpstreamURL // a link that works
-	require.NoError(t, r.Library.Record(t.Context(), image))
+	require.NoError(t, r.Catalog.Record(t.Context(), image, resources.Guard{}))
 	j, err := r.Follow(t.Context(), image, nil)
 	require.NoError(t, err)
 	<-j.Done()
@@ -50,7 +50,7 @@ func TestFollow_OneJobPerImage(t *testing.T) {
 	r := newRig(t, nil)
 	good := r.make(t, "a fox").UpstreamURL
 	for round := range 5 {
-		lost := r.orphan(t, resources.Image{State: resources.Answered, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
+		lost := r.orphan(t, resources.Image{State: resources.FetchFailed, Prompt: "x", UpstreamURL: good, Failure: &resources.Failure{Kind: "download"}})
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		seen := map[*jobs.Job]bool{}

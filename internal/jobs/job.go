@@ -20,6 +20,9 @@ const (
 	PhaseDone        Phase = "done" // saved, failed, or left to another process
 )
 
+// unchanged is the phase of a step that does not change the phase.
+const unchanged Phase = ""
+
 // Stage is the phase of an image and the time at which it began.
 type Stage struct {
 	ID    string // of the image
@@ -34,9 +37,11 @@ type Job struct {
 	now    func() time.Time
 	base   context.Context //nolint:containedctx // for paid work: outlives the call and carries its trace
 	done   chan struct{}
-	ticket *ticket // nil if the job sends no request
+	client string // of the first caller
+	queue  *queue // nil if the job sends no request
 
-	submitted time.Time // before state Submitted was recorded; read only by the job's own goroutine
+	granted   chan struct{} // closed when the catalog has given the image a slot
+	submitted time.Time     // before state Submitted was recorded; read only by the job's own goroutine
 
 	mu       sync.Mutex
 	image    resources.Image
@@ -45,8 +50,31 @@ type Job struct {
 	wanted   int                // callers that have not abandoned the job
 	stopped  bool               // the program is shutting down
 	sent     bool               // the request may have been sent, so the job cannot be abandoned
-	queue    context.Context    //nolint:containedctx // for the wait for a slot; cancelled when the job is abandoned
-	leave    context.CancelFunc // cancels queue
+	patience context.Context    //nolint:containedctx // for the wait for a slot; cancelled when the job is abandoned
+	leave    context.CancelFunc // cancels patience
+}
+
+// newJob returns a job with one caller, who receives its stages. watch may be nil.
+func (p *Pipeline) newJob(i resources.Image, watch func(Stage)) *Job {
+	patience, leave := context.WithCancel(p.base)
+	j := &Job{
+		id: i.ID, image: i, patience: patience, leave: leave, base: p.base, done: make(chan struct{}), granted: make(chan struct{}),
+		now: p.Now, wanted: 1,
+	}
+	if watch != nil {
+		j.watchers = append(j.watchers, watch)
+	}
+	return j
+}
+
+// finished returns a job that is done, for an image that needs no work.
+func finished(i resources.Image, watch func(Stage)) *Job {
+	j := &Job{id: i.ID, now: func() time.Time { return i.CreatedAt }, done: make(chan struct{}), leave: func() {}, image: i}
+	if watch != nil {
+		j.watchers = append(j.watchers, watch)
+	}
+	j.finish()
+	return j
 }
 
 // ID returns the id of the image.
@@ -70,12 +98,13 @@ func (j *Job) Stage() Stage {
 	return j.stage
 }
 
-// Ahead returns how many images get a slot before this one.
+// Ahead returns how many images got a slot before this one when slots were last
+// given: 0 for the next image and for one that does not wait.
 func (j *Job) Ahead() int {
-	if j.ticket == nil {
+	if j.queue == nil {
 		return 0
 	}
-	return j.ticket.ahead()
+	return j.queue.ahead(j)
 }
 
 // join adds a caller. It returns false if the job was abandoned. watch receives
@@ -83,7 +112,7 @@ func (j *Job) Ahead() int {
 func (j *Job) join(watch func(Stage)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.abandoned() {
+	if j.unwanted() && !j.sent {
 		return false
 	}
 	j.wanted++
@@ -96,20 +125,9 @@ func (j *Job) join(watch func(Stage)) bool {
 	return true
 }
 
-// abandoned reports whether the job was given up before its request was sent.
-// The caller holds j.mu.
-func (j *Job) abandoned() bool { return j.unwanted() && !j.sent }
-
 // unwanted reports whether no more requests may be sent for the job. The caller
 // holds j.mu.
 func (j *Job) unwanted() bool { return j.wanted <= 0 || j.stopped }
-
-// isAbandoned is abandoned for callers that do not hold j.mu.
-func (j *Job) isAbandoned() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.abandoned()
-}
 
 // Abandon removes a caller. A job without callers is given up, unless its
 // request was sent: that is paid for, so the image is still downloaded and
@@ -119,6 +137,34 @@ func (j *Job) Abandon() {
 	defer j.mu.Unlock()
 	if j.wanted--; j.wanted <= 0 {
 		j.leave()
+	}
+}
+
+// giveUp abandons the job for all callers, unless its request was sent.
+func (j *Job) giveUp() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stopped = true
+	j.leave()
+}
+
+// grant records that the catalog has given the image a slot. since is the time
+// before that, or zero if the row must be checked before the request is sent.
+func (j *Job) grant(since time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.hasSlot() {
+		j.submitted = since
+		close(j.granted)
+	}
+}
+
+func (j *Job) hasSlot() bool {
+	select {
+	case <-j.granted:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -138,31 +184,16 @@ func (j *Job) unmarkSent() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sent = false
-	if j.queue.Err() != nil && !j.unwanted() {
-		j.queue, j.leave = context.WithCancel(j.base)
+	if j.patience.Err() != nil && !j.unwanted() {
+		j.patience, j.leave = context.WithCancel(j.base)
 	}
 }
 
-// giveUp abandons the job for all callers, unless its request was sent.
-func (j *Job) giveUp() {
+// waiting returns the context of the wait for a slot.
+func (j *Job) waiting() context.Context {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.stopped = true
-	j.leave()
-}
-
-// end releases the context of the wait for a slot.
-func (j *Job) end() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.leave()
-}
-
-// queueContext returns the context of the wait for a slot.
-func (j *Job) queueContext() context.Context {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.queue
+	return j.patience
 }
 
 // enter changes the phase and notifies the watchers.
@@ -183,18 +214,11 @@ func (j *Job) set(i resources.Image) {
 	j.image = i
 }
 
-func (j *Job) finish(i resources.Image) {
-	j.set(i)
+// finish ends the job.
+func (j *Job) finish() {
+	j.mu.Lock()
+	j.leave()
+	j.mu.Unlock()
 	j.enter(PhaseDone)
 	close(j.done)
-}
-
-// finished returns a job that is done, for an image that needs no work.
-func finished(i resources.Image, watch func(Stage)) *Job {
-	j := &Job{id: i.ID, now: func() time.Time { return i.CreatedAt }, done: make(chan struct{}), leave: func() {}, image: i}
-	if watch != nil {
-		j.watchers = append(j.watchers, watch)
-	}
-	j.finish(i)
-	return j
 }

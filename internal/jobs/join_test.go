@@ -139,7 +139,7 @@ func TestStart_RepeatedCallAfterCrash(t *testing.T) {
 	require.NoError(t, err)
 	<-call.Jobs[0].Done()
 	link := r.make(t, "another").UpstreamURL
-	r.sql(t, `UPDATE images SET upstream_url='`+link+`', failure='', lease_owner='dead', lease_until_ms=1 WHERE id='`+ids(call)[0]+`'`)
+	r.sql(t, `UPDATE images SET state='answered', upstream_url='`+link+`', failure='', lease_owner='dead', lease_until_ms=1 WHERE id='`+ids(call)[0]+`'`)
 	repeated, err := r.another(t, nil).Start(t.Context(), order("sandbox:download"), nil)
 	require.NoError(t, err)
 	assert.Equal(t, ids(call), ids(repeated))
@@ -160,7 +160,7 @@ func TestStart_JoinRacesWithAbandon(t *testing.T) {
 			var all sync.WaitGroup
 			all.Go(first.Abandon)
 			all.Go(func() {
-				call, err := r.Start(t.Context(), request, nil)
+				call, err := r.run(t.Context(), request)
 				if assert.NoError(t, err) {
 					wait(t, call)
 				}
@@ -254,7 +254,7 @@ func TestStart_JoinsPartlySentCall(t *testing.T) {
 			first.Abandon()
 			var made []string
 			for range 3 {
-				again, err := r.Start(t.Context(), request, nil)
+				again, err := r.run(t.Context(), request)
 				require.NoError(t, err)
 				require.Len(t, again.Jobs, 3)
 				wait(t, again)

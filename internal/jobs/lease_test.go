@@ -38,16 +38,12 @@ func TestLeases_AliveAndDead(t *testing.T) {
 		}
 		assert.EqualValues(t, 4, alive.sandbox.Posts())
 
-		reserved, err := other.Library.Reserve(t.Context(), resources.Reservation{
-			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x"}}, Count: 1,
-			Lease: resources.Lease{Process: "dead soon", Until: time.Now().Add(lease)},
-		})
-		require.NoError(t, err)
+		orphan := other.submitted(t, resources.Lease{Process: "dead soon", For: lease})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.RunRecovery(ctx)
 		started := time.Now()
-		require.Eventually(t, func() bool { return other.image(t, reserved.New[0].ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return other.image(t, orphan.ID).State == resources.Unknown }, 10*time.Second, 10*time.Millisecond)
 		assert.Greater(t, time.Since(started), lease/2, "not before its lease expires")
 	})
 }

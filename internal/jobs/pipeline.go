@@ -4,73 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
-
 	"zai-image-mcp/resources"
-	"zai-image-mcp/zai"
 )
-
-// Config configures a Pipeline.
-type Config struct {
-	Client        *zai.Client // nil without a usable API key
-	BadKey        *KeyError   // why the configured key is not usable, or nil
-	Library       *resources.Library
-	Process       string  // unique among the processes that share the library
-	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
-	BudgetUSD     float64 // per owner and UTC day; 0 for no limit
-	Sandbox       bool    // the client talks to the sandbox
-	Now           func() time.Time
-	Lease         time.Duration // time without renewal after which other processes take an image over; 30 s if zero
-	BusyPause     time.Duration // first pause after a rejection for too many requests in flight; 1 s if zero
-	WatchInterval time.Duration // between reads of an image that another process works on; 300 ms if zero
-	RecoveryDelay time.Duration // before the first recovery, and between the end of a lease and the next recovery; 1 s if zero
-	Log           *slog.Logger
-	Tracer        trace.Tracer // nil for no traces
-}
-
-const (
-	defaultLease         = 30 * time.Second
-	defaultBusyPause     = time.Second
-	defaultWatchInterval = 300 * time.Millisecond
-	defaultRecoveryDelay = time.Second // some hosts start the server only to probe it
-)
-
-// withDefaults returns the configuration with defaults in place of zeros.
-func (c Config) withDefaults() Config {
-	for _, d := range []struct {
-		value    *time.Duration
-		standard time.Duration
-	}{
-		{&c.Lease, defaultLease}, {&c.BusyPause, defaultBusyPause},
-		{&c.WatchInterval, defaultWatchInterval}, {&c.RecoveryDelay, defaultRecoveryDelay},
-	} {
-		if *d.value <= 0 {
-			*d.value = d.standard
-		}
-	}
-	if c.Tracer == nil {
-		c.Tracer = noop.NewTracerProvider().Tracer("")
-	}
-	return c
-}
-
-// limit returns how many requests for a model may be in flight.
-func (c Config) limit(model string) int {
-	if c.MaxConcurrent > 0 || c.Client == nil {
-		return c.MaxConcurrent
-	}
-	m, err := zai.FindModel(c.Client.Region(), model)
-	if err != nil {
-		return 1 // the client rejects the request before it is sent
-	}
-	return m.MaxConcurrent
-}
 
 // Pipeline generates, downloads and saves images. It is safe for concurrent
 // use.
@@ -82,19 +20,23 @@ type Pipeline struct {
 	base      context.Context //nolint:containedctx // for paid work, which outlives the calls
 	stop      context.CancelFunc
 	rejecting chan struct{} // closed when no more work is accepted
+	watchOnce sync.Once     // starts the watcher of the catalog
 
 	detach   func() // closes detached, once
 	detached chan struct{}
 
-	writing       sync.Mutex // held while a step is recorded; locked before mu
+	writing       [32]sync.Mutex // held while a step is recorded, by the last character of the image's id; locked before mu
 	mu            sync.Mutex
 	running       map[string]*Job            // by image id
 	pendingWrites map[string]resources.Image // images whose last step could not be written to the catalog
-	delivering    map[string]int             // number of open deliveries of an image
+	deliveries    *deliveries
 	subscribers   []*subscriber
-	watching      map[string]*watches // images of other processes that calls of this one wait for
-	work          sync.WaitGroup
+	following     map[string]map[*follower]bool // calls that wait for images of other processes, by image id
+	published     published
+	work          sync.WaitGroup // paid work
+	background    sync.WaitGroup // goroutines that end with the pipeline
 	closing       bool
+	stopped       bool
 }
 
 // How many images may wait for a slot of one model, per client and in total,
@@ -109,14 +51,15 @@ const (
 // New starts a pipeline. Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c.withDefaults(), downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
-		rejecting: make(chan struct{}), detached: make(chan struct{}), running: map[string]*Job{}, pendingWrites: map[string]resources.Image{},
-		delivering: map[string]int{}, watching: map[string]*watches{},
+		Config: c.withDefaults(), queues: newQueues(maxWaitingClient, maxWaiting),
+		downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
+		rejecting: make(chan struct{}), detached: make(chan struct{}),
+		running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, deliveries: newDeliveries(),
+		following: map[string]map[*follower]bool{}, published: published{states: map[string]resources.State{}},
 	}
-	p.queues = newQueues(p.limit, maxWaitingClient, maxWaiting)
 	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.base, p.stop = context.WithCancel(context.Background())
-	go p.keepLeases()
+	p.background.Go(p.keepLeases)
 	return p
 }
 
@@ -137,17 +80,6 @@ func (p *Pipeline) Detach() { p.detach() }
 // Detached returns a channel that is closed by Detach.
 func (p *Pipeline) Detached() <-chan struct{} { return p.detached }
 
-// wallClock returns the time without its monotonic reading: leases must expire
-// while the machine sleeps.
-func (p *Pipeline) wallClock() time.Time { return p.Now().Round(0) }
-
-// isAbandoned reports whether this process gave an image up before its request
-// was sent.
-func (p *Pipeline) isAbandoned(id string) bool {
-	j := p.Find(id)
-	return j != nil && j.isAbandoned()
-}
-
 func (p *Pipeline) isClosing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,45 +98,15 @@ func (p *Pipeline) addWork() bool {
 	return true
 }
 
-func (p *Pipeline) newJob(i resources.Image, watch func(Stage)) *Job {
-	queue, leave := context.WithCancel(p.base)
-	j := &Job{id: i.ID, image: i, queue: queue, leave: leave, base: p.base, done: make(chan struct{}), now: p.Now, wanted: 1}
-	if watch != nil {
-		j.watchers = append(j.watchers, watch)
-	}
-	return j
-}
-
-// spawn runs the work of a registered job in a goroutine and then ends the job.
-func (p *Pipeline) spawn(j *Job, work func() resources.Image) {
-	p.work.Go(func() { p.finish(j, p.recoverPanic(j, work)) })
-}
-
-// recoverPanic runs work and recovers from a panic, which must not end the
-// program with all other jobs. What may have been paid for stays charged.
-func (p *Pipeline) recoverPanic(j *Job, work func() resources.Image) (i resources.Image) {
-	defer func() {
-		if value := recover(); value != nil {
-			p.Log.Error("recovered a panic in a job", "id", j.id, "panic", value, "stack", string(debug.Stack()))
-			i = j.Image()
-			if i.State == resources.Submitted {
-				i.State = resources.Unknown
-			}
-			i.Failure = Describe(errPanic)
-			_ = p.record(i) // logged
-		}
-	}()
-	return work()
-}
-
-// finish ends a job and publishes its image.
-func (p *Pipeline) finish(j *Job, i resources.Image) {
+// inBackground runs f in a goroutine that Drain waits for after it has cancelled
+// p.base. It reports false, and does nothing, after that.
+func (p *Pipeline) inBackground(f func()) bool {
 	p.mu.Lock()
-	delete(p.running, j.id)
-	p.mu.Unlock()
-	j.end()
-	j.finish(i)
-	p.publish(Event{Image: i, Resumed: j.ticket == nil})
+	defer p.mu.Unlock()
+	if !p.stopped {
+		p.background.Go(f)
+	}
+	return !p.stopped
 }
 
 // StopAccepting rejects new work and gives up images whose requests were not
@@ -231,24 +133,35 @@ const drainTimeout = 3 * time.Second
 // could not be written to the catalog.
 func (p *Pipeline) Drain(ctx context.Context) error {
 	p.StopAccepting()
-	done := make(chan struct{})
-	go func() {
-		p.work.Wait()
-		close(done)
-	}()
+	worked := closedAfter(p.work.Wait)
 	var err error
 	select {
-	case <-done:
+	case <-worked:
 	case <-ctx.Done():
 		err = fmt.Errorf("paid work was cut off: %w", ctx.Err())
 	}
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
 	p.stop()
+	limit := time.NewTimer(drainTimeout)
+	defer limit.Stop()
 	select {
-	case <-done:
-	case <-time.After(drainTimeout):
+	case <-closedAfter(func() { p.work.Wait(); p.background.Wait() }):
+	case <-limit.C:
 	}
 	if pending := p.flushAllPending(); pending != nil {
 		err = errors.Join(err, fmt.Errorf("the last steps of paid work were not written to the catalog: %w", pending))
 	}
 	return err
+}
+
+// closedAfter returns a channel that is closed when wait returns.
+func closedAfter(wait func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		wait()
+		close(done)
+	}()
+	return done
 }

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -39,7 +40,7 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 			return j
 		}
 		first := order("sandbox:delay=300ms first")
-		first.Client = "greedy"
+		first.Client = "before"
 		_, err := r.start(t.Context(), first, nil)
 		require.NoError(t, err)
 		var list []*jobs.Job
@@ -58,7 +59,9 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 		assert.Equal(t, 8, r.Waiting())
 		list[1].Abandon() // the images behind it move up
 		<-list[1].Done()
-		assert.Equal(t, []int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
+		require.Eventually(t, func() bool {
+			return slices.Equal([]int{3, 5, 6}, []int{list[2].Ahead(), list[3].Ahead(), list[4].Ahead()})
+		}, 5*time.Second, time.Millisecond)
 		for _, j := range list {
 			<-j.Done()
 		}
@@ -67,66 +70,67 @@ func TestQueue_ClientsTakeTurns(t *testing.T) {
 	})
 }
 
-// Ahead is correct for every order in which tickets enter and leave the queue.
+// The numbers of images ahead are correct for every order in which images enter and
+// leave the queue of the catalog.
 func TestQueue_Ahead(t *testing.T) {
 	t.Parallel()
-	q := jobs.NewQueue(2, 1000, 1000)
-	var slots, waiting []*jobs.Ticket
+	r := newRig(t, nil)
+	lease, slots := resources.Lease{Process: r.Process, For: time.Hour}, resources.Slots{Key: "key", Limit: 2}
+	var inFlight, waiting []resources.Image
+	ahead := map[string]int{}
 	next := 0
 	random := func(n int) int { next = (next*1103515245 + 12345) & 0x7fffffff; return next / 8 % n }
-	for step := range 5000 {
+	end := func(i resources.Image) {
+		i.State, i.Charged = resources.Failed, false
+		require.NoError(t, r.Catalog.Record(t.Context(), i, resources.Guard{Lease: lease}))
+	}
+	for step := range 400 {
 		switch {
-		case random(3) == 0 && len(slots) > 0:
-			first := slices.IndexFunc(waiting, func(p *jobs.Ticket) bool { return p.Ahead() == 0 })
-			slots[0].Release()
-			slots[0].Release() // has no effect
-			slots = slots[1:]
-			if len(waiting) > 0 {
-				require.True(t, waiting[first].HasSlot(), "the ticket with none ahead is next")
-			}
+		case random(3) == 0 && len(inFlight) > 0:
+			end(inFlight[0])
+			inFlight = inFlight[1:]
 		case random(5) == 0 && len(waiting) > 0:
 			at := random(len(waiting))
-			waiting[at].Release()
-			waiting[at].Release() // has no effect
-			waiting = append(waiting[:at:at], waiting[at+1:]...)
+			end(waiting[at])
+			waiting = slices.Delete(waiting, at, at+1)
 		case len(waiting) < 30:
-			p, err := q.Enter(fmt.Sprint("client ", random(6)))
+			id, err := r.Library.NewID()
 			require.NoError(t, err)
-			waiting = append(waiting, p)
-		}
-		var still []*jobs.Ticket
-		for _, p := range waiting {
-			if p.HasSlot() {
-				slots = append(slots, p)
+			reserved, err := r.Catalog.Reserve(t.Context(), resources.Reservation{
+				Images: []resources.Image{{ID: id, CallID: id, Owner: fmt.Sprint("owner ", random(2)), Model: "m", Prompt: "x"}}, Count: 1,
+				Lease: lease, Slots: slots, Client: fmt.Sprint("client ", random(3)),
+			})
+			require.NoError(t, err)
+			if i := reserved.New[0]; i.State == resources.Queued {
+				waiting = append(waiting, i)
 			} else {
-				still = append(still, p)
+				inFlight = append(inFlight, i)
 			}
 		}
-		waiting = still
-		require.LessOrEqual(t, len(slots), 2, step)
-		require.Equal(t, len(waiting), q.Length(), step)
-		if order := numbers(waiting); len(waiting) > 0 {
-			require.Equal(t, order, counted(len(order)), "no two tickets have the same number")
-			require.Len(t, slots, 2, "no slot is free while a ticket waits")
+		before := ahead
+		grant, err := r.Catalog.Grant(t.Context(), "m", slots, lease)
+		require.NoError(t, err)
+		ahead = grant.Ahead
+		waiting = slices.DeleteFunc(waiting, func(i resources.Image) bool {
+			if !slices.Contains(grant.Granted, i.ID) {
+				return false
+			}
+			if n, known := before[i.ID]; known {
+				require.LessOrEqual(t, n, 1, "an image that gets a slot was among the next ones") // one may have left before it
+			}
+			inFlight = append(inFlight, i)
+			return true
+		})
+		require.LessOrEqual(t, len(inFlight), 2, step)
+		require.Len(t, ahead, len(waiting), step)
+		numbers := slices.Sorted(maps.Values(ahead))
+		for n, number := range numbers {
+			require.Equal(t, n, number, "no two images have the same number")
+		}
+		if len(waiting) > 0 {
+			require.Len(t, inFlight, 2, "no slot is free while an image waits")
 		}
 	}
-}
-
-// numbers returns the sorted positions of tickets.
-func numbers(waiting []*jobs.Ticket) (list []int) {
-	for _, p := range waiting {
-		list = append(list, p.Ahead())
-	}
-	slices.Sort(list)
-	return list
-}
-
-// counted returns the numbers from 0 to n-1.
-func counted(n int) (list []int) {
-	for i := range n {
-		list = append(list, i)
-	}
-	return list
 }
 
 // A client with too many waiting images gets ErrBusy, and other clients do not.

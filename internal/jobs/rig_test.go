@@ -84,6 +84,7 @@ func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
 	config := r.Config
 	config.Process = rand.Text()
 	config.Library = testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder, o.Now = r.folder, config.Now })
+	config.Catalog = config.Library.Catalog()
 	if change != nil {
 		change(&config)
 	}
@@ -104,6 +105,16 @@ func order(prompt string) jobs.Request {
 // tasks.
 func poster(prompt string) jobs.Request {
 	return jobs.Request{Owner: "local", Model: "glm-image", Prompt: prompt, Size: "512x512", Quality: "hd", PriceUSD: 0.015}
+}
+
+// run starts a call and waits for its images.
+func (r *rig) run(ctx context.Context, request jobs.Request) (*jobs.Call, error) {
+	return r.Run(ctx, request, nil, func(call *jobs.Call) error {
+		for _, j := range call.Jobs {
+			<-j.Done()
+		}
+		return nil
+	})
 }
 
 // start starts a call for one image and returns its job.
@@ -146,14 +157,29 @@ func (r *rig) image(t *testing.T, id string) resources.Image {
 // orphan writes an image to the catalog as a process that died left it.
 func (r *rig) orphan(t *testing.T, image resources.Image) resources.Image {
 	t.Helper()
-	if image.Owner == "" {
-		image.Owner = "local"
-	}
-	reserved, err := r.Library.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{image}, Count: 1})
+	id, err := r.Library.NewID()
 	require.NoError(t, err)
-	kept := reserved.New[0]
-	require.NoError(t, r.Library.Record(t.Context(), kept))
-	return kept
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	image.ID, image.CallID, image.Owner, image.CreatedAt, image.Charged = id, id, "local", now, true
+	added, err := r.Catalog.Insert(t.Context(), resources.Row{Image: image, UpdatedAt: now})
+	require.NoError(t, err)
+	require.Equal(t, 1, added)
+	return image
+}
+
+// submitted reserves an image whose request another process is about to send.
+func (r *rig) submitted(t *testing.T, lease resources.Lease) resources.Image {
+	t.Helper()
+	id, err := r.Library.NewID()
+	require.NoError(t, err)
+	reserved, err := r.Catalog.Reserve(t.Context(), resources.Reservation{
+		Images: []resources.Image{{ID: id, CallID: id, Owner: "local", Model: "cogview-4-250304", Prompt: "x", Size: "9x9"}}, Count: 1,
+		Lease: lease, Slots: resources.Slots{Key: r.Client.KeyID()},
+	})
+	require.NoError(t, err)
+	require.Len(t, reserved.New, 1)
+	require.Equal(t, resources.Submitted, reserved.New[0].State)
+	return reserved.New[0]
 }
 
 // ids returns the ids of the images of a call.

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,43 +13,33 @@ import (
 	"zai-image-mcp/zai"
 )
 
-// run generates and saves a reserved image and returns its final state. After
-// every step the catalog agrees with what was paid.
-//
-// A request that the service rejects because too many are in flight was not
-// accepted: the image becomes queued again. It keeps its slot, because a
-// request for the next image would be rejected too.
-func (p *Pipeline) run(j *Job) resources.Image {
-	defer j.ticket.release()
-	j.enter(PhaseQueued)
-	if j.Image().State == resources.Queued {
-		if i, ok := p.waitForSlot(j); !ok {
-			return i
-		}
+// run takes a reserved image to its end. After every step the catalog agrees with
+// what was paid.
+func (p *Pipeline) run(j *Job) error {
+	if err := p.waitForSlot(j); err != nil {
+		return err
 	}
-	for pause := p.BusyPause; ; pause = min(2*pause, p.maxPause()) {
-		response, err := p.generate(j)
-		if service, ok := errors.AsType[*zai.Error](err); ok && service.TooManyInFlight() && j.Image().TaskID == "" {
-			if i, ok := p.requeue(j, min(max(pause, service.RetryAfter), p.maxPause())); !ok {
-				return i
-			}
-			continue
-		}
-		j.ticket.release()
-		return p.handleResponse(j, response, err)
+	response, err := p.generate(j)
+	if err != nil {
+		return err
 	}
+	return p.fetch(j, response)
 }
 
-// waitForSlot waits for a slot and records that the request may be sent. If the
-// job was abandoned or the step cannot be recorded, ok is false and i is the
-// failed image.
-func (p *Pipeline) waitForSlot(j *Job) (i resources.Image, ok bool) {
-	queue := j.queueContext()
+// waitForSlot waits until the catalog has given the image a slot. Its row is then
+// "submitted".
+func (p *Pipeline) waitForSlot(j *Job) error {
+	defer j.queue.leave(j)
+	j.enter(PhaseQueued)
+	patience := j.waiting()
 	select {
-	case <-j.ticket.ready:
-		return p.submit(j)
-	case <-queue.Done():
-		return p.fail(j.Image(), queue.Err()), false
+	case <-j.granted:
+		i := j.Image()
+		i.State = resources.Submitted
+		j.set(i) // the catalog has written the row
+		return nil
+	case <-patience.Done():
+		return patience.Err()
 	}
 }
 
@@ -63,51 +52,58 @@ const maxBusyPauses = 30
 // slot during the pause and another rejection is free.
 func (p *Pipeline) maxPause() time.Duration { return maxBusyPauses * p.BusyPause }
 
-// requeue records that the image is queued again, and after the pause that its
-// request may be sent again. If the job was abandoned or a step cannot be
-// recorded, ok is false and i is the failed image.
-func (p *Pipeline) requeue(j *Job, pause time.Duration) (i resources.Image, ok bool) {
-	i = j.Image()
-	i.State = resources.Queued
-	if err := p.recordIf(i, resources.Submitted); err != nil {
-		return p.fail(i, err), false
+// generate sends the request until the service does not reject it because too
+// many are in flight, which costs nothing. Between the requests the image is
+// queued again. It keeps its slot, because a request for the next image would be
+// rejected too.
+func (p *Pipeline) generate(j *Job) (*zai.ImageResponse, error) {
+	for pause := p.BusyPause; ; pause = min(2*pause, p.maxPause()) {
+		response, err := p.request(j)
+		service, ok := errors.AsType[*zai.Error](err)
+		if !ok || !service.TooManyInFlight() || j.Image().State != resources.Submitted {
+			return response, err
+		}
+		if err := p.requeue(j, min(max(pause, service.RetryAfter), p.maxPause())); err != nil {
+			return nil, err
+		}
 	}
-	j.set(i)
+}
+
+// requeue records that the image is queued again, and after the pause that its
+// request may be sent again.
+func (p *Pipeline) requeue(j *Job, pause time.Duration) error {
 	j.unmarkSent()
-	j.enter(PhaseQueued)
-	p.Log.Info("delaying a request: too many are in flight", "id", i.ID, "model", i.Model, "pause", pause)
+	if err := p.step(j, PhaseQueued, p.ifState(resources.Submitted), to(resources.Queued)); err != nil {
+		return err
+	}
+	p.Log.Info("delaying a request: too many are in flight", "id", j.id, "model", j.Image().Model, "pause", pause)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	queue := j.queueContext()
+	patience := j.waiting()
 	select {
 	case <-timer.C:
-		return p.submit(j)
-	case <-queue.Done():
-		return p.fail(i, queue.Err()), false
+	case <-patience.Done():
+		return patience.Err()
 	}
+	j.submitted = p.wallClock()
+	return p.step(j, unchanged, p.ifState(resources.Queued), to(resources.Submitted))
 }
 
-// submit records that the request may be sent from now on.
-func (p *Pipeline) submit(j *Job) (i resources.Image, ok bool) {
-	i = j.Image()
-	i.State, j.submitted = resources.Submitted, p.wallClock()
-	if err := p.recordIf(i, resources.Queued); err != nil {
-		return p.fail(i, err), false
-	}
-	j.set(i)
-	return i, true
+// to returns a change of the state.
+func to(s resources.State) func(*resources.Image) {
+	return func(i *resources.Image) { i.State = s }
 }
 
-// generate sends the request, unless an image could not be saved now, the job
-// was abandoned, its lease was lost or the program is shutting down. After
-// that, giving up is no longer free.
-func (p *Pipeline) generate(j *Job) (*zai.ImageResponse, error) {
+// request sends the request, unless an image could not be saved now, the job was
+// abandoned, its lease was lost or the program is shutting down. After that,
+// giving up is no longer free.
+func (p *Pipeline) request(j *Job) (*zai.ImageResponse, error) {
 	i := j.Image()
-	if err := p.Library.Prepare(j.base, p.lease(), i.CreatedAt); err != nil {
+	if err := p.Library.Prepare(j.base, i.CreatedAt); err != nil {
 		return nil, err
 	}
 	if age := p.wallClock().Sub(j.submitted); age > p.Lease/2 { // the machine may have been suspended and the lease lost
-		if err := p.recordIf(i, resources.Submitted); err != nil {
+		if err := p.step(j, unchanged, p.ifState(resources.Submitted), to(resources.Submitted)); err != nil {
 			return nil, err
 		}
 	}
@@ -140,29 +136,22 @@ func (p *Pipeline) send(ctx context.Context, j *Job) (*zai.ImageResponse, error)
 	if task.Response != nil {
 		return task.Response, nil
 	}
-	i.TaskID, i.RequestID, i.LogID = task.ID, task.RequestID, task.LogID
-	_ = p.record(i) // a failure is logged; the id is still in memory
-	j.set(i)
+	// A failure is logged; the id is still in memory.
+	_ = p.step(j, unchanged, p.always(), func(i *resources.Image) {
+		i.State, i.TaskID, i.RequestID, i.LogID = resources.Polling, task.ID, task.RequestID, task.LogID
+	})
 	return p.Client.Await(ctx, task.ID)
 }
 
-// handleResponse downloads the image of a response, or records the error. If
-// this process is cut off while it polls a task, the image is left to the next
-// one.
-func (p *Pipeline) handleResponse(j *Job, response *zai.ImageResponse, err error) resources.Image {
-	i := j.Image()
-	if err != nil && i.TaskID != "" && p.base.Err() != nil {
-		return p.release(i)
-	}
-	if err != nil {
-		return p.fail(i, err)
-	}
-	i.State, i.Failure = resources.Answered, nil
-	i.UpstreamURL, i.RequestID, i.LogID = response.Data[0].URL, response.RequestID, response.LogID
-	i.ContentFilter = contentFilters(response.ContentFilter)
-	_ = p.record(i) // a failure is logged; the image is paid for, so it is downloaded anyway
-	j.set(i)
-	return p.fetch(j, response.Data[0])
+// fetch records that the image was generated and downloads it.
+func (p *Pipeline) fetch(j *Job, response *zai.ImageResponse) error {
+	// A failure is logged; the image is paid for, so it is downloaded anyway.
+	_ = p.step(j, PhaseDownloading, p.always(), func(i *resources.Image) {
+		i.State, i.Failure = resources.Answered, nil
+		i.UpstreamURL, i.RequestID, i.LogID = response.Data[0].URL, response.RequestID, response.LogID
+		i.ContentFilter = contentFilters(response.ContentFilter)
+	})
+	return p.download(j, response.Data[0])
 }
 
 // contentFilters converts the API's content filter results to the catalog's
@@ -174,25 +163,42 @@ func contentFilters(list []zai.ContentFilter) (converted []resources.ContentFilt
 	return converted
 }
 
-// fail records that no image was made. It releases the money unless the request
-// may have been billed.
-func (p *Pipeline) fail(i resources.Image, err error) resources.Image {
-	i.State, i.Charged = resources.Failed, false
-	if errors.Is(err, zai.KindOutcomeUnknown) {
-		i.State, i.Charged = resources.Unknown, true
+// downloadAttempts is how often a download is started if it is interrupted.
+const downloadAttempts = 3
+
+// download downloads and saves an image. It fails with an *unrecordedError if only
+// its row could not be written.
+func (p *Pipeline) download(j *Job, data zai.ImageData) error {
+	i := j.Image()
+	var err error
+	for range downloadAttempts {
+		var saved resources.Image
+		if saved, err = p.save(j.base, i, data); err == nil {
+			j.set(saved)                                                   // Save has written the row
+			p.Log.Info("saved an image", "id", i.ID, "bytes", saved.Bytes) // not its path, which contains words of the prompt
+			return nil
+		}
+		if saved.State == resources.Saved {
+			return &unrecordedError{saved, err}
+		}
+		var final *zai.Error
+		if p.base.Err() != nil || errors.As(err, &final) || errors.Is(err, resources.ErrStorage) || errors.Is(err, resources.ErrNotFound) {
+			break // the client retried already, or another download cannot help
+		}
 	}
-	if service, ok := errors.AsType[*zai.Error](err); ok {
-		i.ContentFilter = contentFilters(service.ContentFilter)
-		i.RequestID, i.LogID = cmp.Or(service.RequestID, i.RequestID), cmp.Or(service.LogID, i.LogID)
-		i.UpstreamAnswer = service.Answer
+	return err
+}
+
+func (p *Pipeline) save(ctx context.Context, i resources.Image, data zai.ImageData) (resources.Image, error) {
+	ctx, span := p.Tracer.Start(ctx, "zai image", trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	content, err := p.Client.Download(ctx, data)
+	if err != nil {
+		span.SetStatus(codes.Error, string(Describe(err).Kind))
+		return i, err
 	}
-	i.Failure = Describe(err)
-	p.Log.Warn("failed to generate an image", "id", i.ID, "kind", string(i.Failure.Kind), "state", string(i.State), "error", err)
-	if errors.Is(p.record(i), resources.ErrSettled) {
-		return p.reload(i)
-	}
-	if i.State == resources.Unknown && i.TaskID != "" {
-		p.park(i, nextTry(p.Now(), i.CreatedAt)) // the service may report the result later
-	}
-	return i
+	defer content.Close()
+	return p.Library.Save(context.WithoutCancel(ctx), i, resources.Content{
+		Reader: content, MIMEType: content.MIMEType, Extension: content.Extension, Width: content.Width, Height: content.Height,
+	})
 }

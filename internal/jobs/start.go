@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -28,6 +29,9 @@ type Request struct {
 	PriceUSD                             float64 // of each image
 }
 
+// images returns the number of requested images.
+func (r Request) images() int { return max(r.N, 1) }
+
 // Call is the result of a Request.
 type Call struct {
 	Jobs    []*Job // one per image
@@ -39,6 +43,64 @@ type Call struct {
 func (c *Call) Abandon() {
 	for _, j := range c.Jobs {
 		j.Abandon()
+	}
+}
+
+// lostRace reports whether the call joined an image that was then given up before
+// its request was sent.
+func (c *Call) lostRace() bool {
+	return slices.ContainsFunc(c.Jobs[:c.Joined], func(j *Job) bool {
+		i := j.Image()
+		return i.State == resources.Failed && !i.Charged && i.Failure != nil && i.Failure.Kind == resources.KindCancelled
+	})
+}
+
+// maxStarts is how often Run starts a call at most.
+const maxStarts = 5
+
+// Run starts a call and waits for it with wait. It starts the call over if an equal
+// call, here or in another process, gave up an image that this one had joined. A
+// call whose wait fails is over.
+func (p *Pipeline) Run(ctx context.Context, r Request, watch func(Stage), wait func(*Call) error) (*Call, error) {
+	call := &Call{}
+	own := map[string]bool{} // images of earlier starts, by id
+	for start := 1; ; start++ {
+		next, err := p.Start(ctx, r, watch)
+		if err != nil {
+			call.Abandon()
+			return nil, err
+		}
+		call.Abandon() // not before: next may have joined some of its images
+		call = next
+		call.disown(own)
+		if !call.lostRace() {
+			if err := wait(call); err != nil {
+				return nil, err
+			}
+		}
+		if !call.lostRace() || start == maxStarts || ctx.Err() != nil || p.isClosing() {
+			return call, nil
+		}
+		for _, j := range call.Jobs[call.Joined:] {
+			own[j.id] = true
+		}
+	}
+}
+
+// disown puts the images that an earlier start of the call made behind those that
+// it joined.
+func (c *Call) disown(own map[string]bool) {
+	slices.SortStableFunc(c.Jobs, func(a, b *Job) int {
+		switch {
+		case own[a.id] == own[b.id]:
+			return 0
+		case own[a.id]:
+			return 1
+		}
+		return -1
+	})
+	for c.Joined > 0 && own[c.Jobs[c.Joined-1].id] {
+		c.Joined--
 	}
 }
 
@@ -56,42 +118,34 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	}
 	defer p.work.Done()
 	_ = p.flushAllPending() // logged; an equal call has to find images as they are
-	for {
-		drafts, refused := p.draft(ctx, r, watch)
-		since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
-		reserved, err := p.reserve(ctx, r, drafts)
-		for _, j := range drafts[len(reserved.New):] {
-			p.discard(j)
-		}
-		if errors.Is(err, resources.ErrBudget) {
-			refused, err = p.budgetError(ctx, r), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		call := &Call{Joined: len(reserved.Joined)}
-		raced := false
-		for _, i := range reserved.Joined {
-			j, abandoned := p.join(ctx, i, watch)
-			raced = raced || abandoned
-			call.Jobs = append(call.Jobs, j)
-		}
-		for n, i := range reserved.New {
-			drafts[n].submitted = since
-			p.start(drafts[n], i)
-			call.Jobs = append(call.Jobs, drafts[n])
-		}
-		switch {
-		case raced && len(reserved.New) == 0 && ctx.Err() == nil && !p.isClosing():
-			call.Abandon() // an image was abandoned concurrently, so the call starts over
-			continue
-		case len(call.Jobs) == 0:
-			return nil, refused
-		case len(call.Jobs) < r.images():
-			call.Refused = refused
-		}
-		return call, nil
+	if err := p.Library.Prepare(ctx, p.Now()); err != nil {
+		return nil, err
 	}
+	drafts, refused := p.draft(ctx, r, watch)
+	since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
+	reserved, err := p.reserve(ctx, r, drafts)
+	for _, j := range drafts[len(reserved.New):] {
+		p.discard(j)
+	}
+	if errors.Is(err, resources.ErrBudget) {
+		refused, err = p.budgetError(ctx, r), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.startWatcher()
+	call := &Call{Joined: len(reserved.Joined)}
+	for _, i := range reserved.Joined {
+		call.Jobs = append(call.Jobs, p.join(ctx, i, watch))
+	}
+	call.Jobs = append(call.Jobs, p.launch(drafts[:len(reserved.New)], reserved.New, since)...)
+	switch {
+	case len(call.Jobs) == 0:
+		return nil, refused
+	case len(call.Jobs) < r.images():
+		call.Refused = refused
+	}
+	return call, nil
 }
 
 // noKey returns the error of a pipeline without a Client.
@@ -102,39 +156,31 @@ func (p *Pipeline) noKey() error {
 	return ErrNoKey
 }
 
-// images returns the number of requested images.
-func (r Request) images() int { return max(r.N, 1) }
-
-// draft returns jobs that have tickets but are not in the catalog yet. They are
-// registered first, so that an image of this process that is found in the
+// draft returns jobs that have places in the queue but are not in the catalog yet.
+// They are registered first, so that an image of this process that is found in the
 // catalog always has its job. The error reports why there are fewer jobs than
 // requested.
 func (p *Pipeline) draft(ctx context.Context, r Request, watch func(Stage)) (drafts []*Job, err error) {
 	for range r.images() {
-		ticket, err := p.queues.of(r.Model).enter(r.Client)
-		if err != nil {
-			return drafts, err
-		}
 		id, err := p.Library.NewID()
 		if err != nil {
-			ticket.release()
 			return drafts, err
 		}
 		callID := id // a call has the id of its first image
 		if len(drafts) > 0 {
 			callID = drafts[0].id
 		}
-		i := resources.Image{
+		j := p.newJob(resources.Image{
 			ID: id, CallID: callID, Owner: r.Owner, State: resources.Queued, Model: r.Model, Prompt: r.Prompt, Size: r.Size, Quality: r.Quality,
 			UserID: r.UserID, Sandbox: p.Sandbox, CostMicroUSD: microUSD(r.PriceUSD),
-		}
-		if ticket.hasSlot() {
-			i.State = resources.Submitted
-		}
-		j := p.newJob(i, watch)
-		j.ticket = ticket
+		}, watch)
+		j.client, j.queue = r.Client, p.queues.of(r.Model)
 		// The work stays in the trace of the call but outlives its context.
 		j.base = trace.ContextWithSpanContext(p.base, trace.SpanContextFromContext(ctx))
+		if err := j.queue.enter(j); err != nil {
+			j.leave()
+			return drafts, err
+		}
 		p.mu.Lock()
 		p.running[id] = j
 		p.mu.Unlock()
@@ -148,47 +194,67 @@ func (p *Pipeline) discard(j *Job) {
 	p.mu.Lock()
 	delete(p.running, j.id)
 	p.mu.Unlock()
-	j.ticket.release()
-	j.end()
+	j.queue.leave(j)
+	j.leave()
 }
 
 func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Outcome, error) {
 	reservation := resources.Reservation{
-		Count: r.images(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow,
-		Delivering: p.isDelivering, Abandoned: p.isAbandoned,
+		Count: r.images(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), Slots: p.slots(r.Model), Client: r.Client,
+		JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow,
 	}
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
 	}
-	return p.Library.Reserve(ctx, reservation)
+	return p.Catalog.Reserve(ctx, reservation)
 }
 
-// start starts the work on a reserved image.
-func (p *Pipeline) start(j *Job, i resources.Image) {
-	j.set(i)
-	if p.isClosing() {
-		j.giveUp()
+// launch starts the work on reserved images. since is the time before the
+// reservation.
+func (p *Pipeline) launch(list []*Job, images []resources.Image, since time.Time) []*Job {
+	if len(list) == 0 {
+		return nil
 	}
-	p.spawn(j, func() resources.Image { return p.run(j) })
+	queue := list[0].queue
+	for n, j := range list {
+		j.set(images[n])
+		if images[n].State == resources.Queued {
+			queue.wait(j)
+			continue
+		}
+		j.grant(since)
+		queue.leave(j)
+	}
+	if err := p.grant(queue); err != nil { // so that the first stage says how many images are ahead
+		p.Log.Warn("failed to ask for slots", "model", queue.model, "error", err)
+	}
+	p.dispatch(queue)
+	for _, j := range list {
+		if p.isClosing() {
+			j.giveUp()
+		}
+		p.spawn(j, p.run)
+	}
+	return list
 }
 
-// join returns the job of an image of an earlier equal call. abandoned reports
-// whether the job was given up concurrently; join then waits until it ends.
-func (p *Pipeline) join(ctx context.Context, i resources.Image, watch func(Stage)) (j *Job, abandoned bool) {
-	if j := p.Find(i.ID); j != nil && !j.join(watch) {
-		select {
-		case <-j.Done():
-		case <-ctx.Done():
+// join returns the job of an image of an earlier equal call. If the job was given
+// up, it has ended.
+func (p *Pipeline) join(ctx context.Context, i resources.Image, watch func(Stage)) *Job {
+	if j := p.Find(i.ID); j != nil {
+		if !j.join(watch) {
+			select {
+			case <-j.Done():
+			case <-ctx.Done():
+			}
 		}
-		return j, true
-	} else if j != nil {
-		return j, false
+		return j
 	}
 	j, err := p.Follow(ctx, i, watch)
 	if err != nil {
-		return finished(i, watch), false
+		return finished(i, watch)
 	}
-	return j, false
+	return j
 }
 
 // joinKey returns a hash that is the same for equal calls.

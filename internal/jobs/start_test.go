@@ -168,7 +168,7 @@ func TestStart_NoKey(t *testing.T) {
 	f := jobs.Describe(err)
 	assert.EqualValues(t, "no_api_key", f.Kind)
 	assert.Contains(t, f.Hint, "ZAI_API_KEY")
-	_, err = r.Follow(t.Context(), resources.Image{State: resources.Answered, UpstreamURL: "https://x.example/a.png", Failure: &resources.Failure{}}, nil)
+	_, err = r.Follow(t.Context(), resources.Image{State: resources.FetchFailed, UpstreamURL: "https://x.example/a.png", Failure: &resources.Failure{}}, nil)
 	require.ErrorIs(t, err, jobs.ErrNoKey)
 }
 
@@ -218,7 +218,7 @@ func TestStart_Tasks(t *testing.T) {
 		"sandbox:outcome_unknown": {resources.Unknown, 1, 1, true},
 		"sandbox:hangup":          {resources.Unknown, 1, 1, true},
 		"sandbox:task_failed":     {resources.Failed, 1, 1, false},
-		"sandbox:task_gone":       {resources.Unknown, 1, 1, true},
+		"sandbox:task_gone":       {resources.PollFailed, 1, 1, true},
 	}
 	for prompt, tt := range tests {
 		t.Run(prompt, func(t *testing.T) {

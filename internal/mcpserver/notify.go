@@ -38,8 +38,8 @@ func (s *Server) CloseSession(ctx context.Context, session server.ClientSession)
 	delete(s.sessions, session.SessionID())
 }
 
-// imageDone counts an image that this process made, and notifies its owner's
-// clients.
+// imageDone counts an image that this process made, and notifies the clients of its
+// owner on this replica, whichever process made it.
 func (s *Server) imageDone(e jobs.Event) {
 	if !e.Remote {
 		s.telemetry.ImageDone(e.Image, e.Resumed)

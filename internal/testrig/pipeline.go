@@ -14,6 +14,7 @@ import (
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/sqlite"
 )
 
 // LibraryOptions configure Library.
@@ -49,7 +50,8 @@ func NewLibrary(o LibraryOptions) *resources.Library {
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
-		Catalog:  o.Catalog, Now: o.Now, Random: o.Random, Log: o.Log,
+		Catalog:  sqlite.New(sqlite.Options{Path: o.Catalog, Now: o.Now, Log: o.Log}),
+		Now:      o.Now, Random: o.Random, Log: o.Log,
 	})
 }
 

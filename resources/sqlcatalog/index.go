@@ -1,0 +1,75 @@
+package sqlcatalog
+
+import (
+	"context"
+	"time"
+
+	"zai-image-mcp/resources"
+)
+
+// Page implements resources.Index.
+func (c *Catalog) Page(ctx context.Context, owner string, state resources.State, query, before string, limit int) ([]resources.Image, error) {
+	if before == "" {
+		before = "~" // greater than every id
+	}
+	if words := parseQuery(query); len(words) > 0 {
+		list, err := c.search(ctx, owner, words, before, limit, state)
+		return list, c.engine.Error("searching", err)
+	}
+	db, err := c.engine.DB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.query(ctx, db.Read, `SELECT `+imageColumns+` FROM images WHERE owner=? AND state=? AND id < ? ORDER BY id DESC LIMIT ?`,
+		owner, string(state), before, limit)
+	list, err := scanAll(rows, err, scanOneImage)
+	return list, c.engine.Error("listing", err)
+}
+
+// IDs implements resources.Index.
+func (c *Catalog) IDs(ctx context.Context, owner, prefix string, limit int) ([]string, error) {
+	db, err := c.engine.DB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.query(ctx, db.Read, `SELECT id FROM images WHERE owner=? AND state='saved' AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?`,
+		owner, prefix, prefix+"~", limit)
+	ids, err := scanAll(rows, err, scanValue[string])
+	return ids, c.engine.Error("completing", err)
+}
+
+// Spending implements resources.Index.
+func (c *Catalog) Spending(ctx context.Context, owner string, since time.Time) ([]resources.Spending, error) {
+	db, err := c.engine.DB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statement, arguments := `SELECT day, owner, model, sandbox, COUNT(*), CAST(SUM(cost_micro_usd) AS BIGINT) FROM images WHERE charged=TRUE AND day >= ?`, []any{utcDay(since)}
+	if owner != "" {
+		statement += ` AND owner=?`
+		arguments = append(arguments, owner)
+	}
+	rows, err := c.query(ctx, db.Read, statement+` GROUP BY day, owner, model, sandbox ORDER BY day DESC, owner, model, sandbox`, arguments...)
+	list, err := scanAll(rows, err, func(row scanner) (resources.Spending, error) {
+		var s resources.Spending
+		var sum int64
+		err := row.Scan(&s.Day, &s.Owner, &s.Model, &s.Sandbox, &s.Images, &sum)
+		s.CostUSD = float64(sum) / 1e6
+		return s, err
+	})
+	return list, c.engine.Error("summing", err)
+}
+
+// selectSpent sums the spending of an owner, in the sandbox or outside it, on the UTC
+// day that follows.
+const selectSpent = `SELECT CAST(COALESCE(SUM(cost_micro_usd), 0) AS BIGINT) FROM images WHERE owner=? AND sandbox=? AND charged=TRUE AND day=`
+
+// SpentToday implements resources.Index.
+func (c *Catalog) SpentToday(ctx context.Context, owner string, sandbox bool) (int64, error) {
+	q, err := c.lookup(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := scanValue[int64](c.queryRow(ctx, q, selectSpent+c.dialect.Day(":now"), owner, sandbox))
+	return sum, c.engine.Error("summing", err)
+}

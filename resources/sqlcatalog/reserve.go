@@ -1,0 +1,188 @@
+package sqlcatalog
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"zai-image-mcp/resources"
+)
+
+// joinAge is the maximum age of a call that can be joined.
+const joinAge = 24 * time.Hour
+
+// Reserve implements resources.Journal.
+func (c *Catalog) Reserve(ctx context.Context, r resources.Reservation) (resources.Outcome, error) {
+	if len(r.Images) == 0 {
+		return resources.Outcome{}, nil
+	}
+	c.engine.Hold(ctx, r.Lease.Process)
+	first := r.Images[0]
+	locks := []string{spendingLock(first.Owner, first.Sandbox)}
+	if r.Slots.Limit > 0 {
+		locks = append(locks, slotsLock(first.Model, r.Slots))
+	}
+	var (
+		outcome resources.Outcome
+		afford  bool
+	)
+	err := c.engine.Do(ctx, locks, func(tx Querier, now time.Time) (err error) {
+		outcome, afford, err = c.reserve(ctx, tx, r, now)
+		return err
+	})
+	switch {
+	case err != nil:
+		return resources.Outcome{}, c.engine.Error("reserving", err)
+	case !afford:
+		return outcome, resources.ErrBudget
+	}
+	return outcome, nil
+}
+
+// spendingLock is held while an owner's spending is summed and added to. Equal calls
+// have the same owner, so it also covers the joining of calls.
+func spendingLock(owner string, sandbox bool) string {
+	if sandbox {
+		return "sandbox spending " + owner
+	}
+	return "spending " + owner
+}
+
+// slotsLock is held while free slots of a model are counted and given away.
+func slotsLock(model string, slots resources.Slots) string { return "slots " + slots.Key + " " + model }
+
+// reserve writes the rows of a reservation in a transaction that holds its locks.
+// afford reports whether the budget covers all of them.
+func (c *Catalog) reserve(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) (outcome resources.Outcome, afford bool, err error) {
+	now = now.UTC().Truncate(time.Millisecond)
+	if r.JoinKey != "" {
+		if outcome.Joined, err = c.joinable(ctx, tx, r, now); err != nil {
+			return outcome, false, err
+		}
+	}
+	missing := slices.Clone(r.Images[:max(0, min(len(r.Images), r.Count-len(outcome.Joined)))])
+	if len(missing) == 0 {
+		return outcome, true, nil
+	}
+	n, err := c.affordable(ctx, tx, missing, r.Budget, now)
+	if err != nil {
+		return outcome, false, err
+	}
+	outcome.New = missing[:n]
+	o := origin{updated: now, joinKey: r.JoinKey, process: r.Lease.Process, client: r.Client, slotKey: r.Slots.Key}
+	if o.process != "" {
+		o.leaseUntil = now.Add(r.Lease.For)
+	}
+	for n := range outcome.New {
+		i := &outcome.New[n]
+		i.CreatedAt, i.Charged, i.State = now, true, resources.Queued
+		if r.Slots.Limit <= 0 {
+			i.State = resources.Submitted
+		}
+		if len(outcome.Joined) > 0 {
+			i.CallID = outcome.Joined[0].CallID
+		}
+		switch added, err := c.insert(ctx, tx, *i, o); {
+		case err != nil:
+			return outcome, false, err
+		case added == 0:
+			return outcome, false, errIDExists
+		}
+	}
+	if r.Slots.Limit > 0 && len(outcome.New) > 0 {
+		err = c.grantNew(ctx, tx, r, outcome.New, now)
+	}
+	return outcome, n == len(missing), err
+}
+
+var errIDExists = errors.New("an image with this id exists")
+
+// grantNew gives free slots to images that were just reserved, unless others waited
+// before them.
+func (c *Catalog) grantNew(ctx context.Context, tx Querier, r resources.Reservation, images []resources.Image, now time.Time) error {
+	q, err := c.readQueue(ctx, tx, images[0].Model, r.Slots, r.Lease.Process)
+	if err != nil {
+		return err
+	}
+	granted, err := c.grant(ctx, tx, q, r.Lease, now)
+	for n := range images {
+		if slices.Contains(granted, images[n].ID) {
+			images[n].State = resources.Submitted
+		}
+	}
+	return err
+}
+
+// joinable returns the images of the newest equal call that was not delivered and is
+// not being delivered: images in progress, and images that were or may have been paid
+// for. It leaves out images for which no request was accepted, because a new request
+// costs nothing extra, and images whose first failure is older than r.RejoinWindow,
+// because retrying them must not keep the caller from a new image.
+//
+// It includes an image that a dead process submitted: it may have been billed, so
+// the caller must be informed before paying again.
+func (c *Catalog) joinable(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) ([]resources.Image, error) {
+	unsaved := resources.StatesThat(func(s resources.State) bool { return s.Joinable() && s != resources.Saved })
+	since, nowMS := now.Add(-r.RejoinWindow).UnixMilli(), now.UnixMilli()
+	//nolint:gosec // the parts are constants
+	rows, err := c.query(ctx, tx, `SELECT call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms > ? AND delivering_until_ms <= ? AND (
+		state='saved' AND updated_ms > ?
+		OR (failed_ms=0 OR failed_ms > ?) AND (
+			`+stateIn(unsaved...)+` AND updated_ms > ?
+			OR `+stateIn(resources.StatesThat(resources.State.Working)...)+` AND lease_owner <> '' AND lease_until_ms > ?)) ORDER BY id DESC LIMIT 1`,
+		r.JoinKey, now.Add(-joinAge).UnixMilli(), nowMS, since, since, since, nowMS)
+	calls, err := scanAll(rows, err, scanValue[string])
+	if err != nil || len(calls) == 0 {
+		return nil, err
+	}
+	//nolint:gosec // the parts are constants
+	rows, err = c.query(ctx, tx, `SELECT `+imageColumns+` FROM images WHERE call_id=? AND join_key=? AND state NOT IN ('failed', 'removed') ORDER BY id`,
+		calls[0], r.JoinKey)
+	return scanAll(rows, err, scanOneImage)
+}
+
+// affordable returns how many of the images the remaining budget covers.
+func (c *Catalog) affordable(ctx context.Context, tx Querier, images []resources.Image, budget int64, now time.Time) (int, error) {
+	if budget <= 0 {
+		return len(images), nil
+	}
+	sum, err := scanValue[int64](c.queryRow(ctx, tx, selectSpent+`?`, images[0].Owner, images[0].Sandbox, utcDay(now)))
+	if err != nil {
+		return 0, err
+	}
+	for n, i := range images {
+		if sum += i.CostMicroUSD; i.CostMicroUSD > 0 && sum > budget {
+			return n, nil
+		}
+	}
+	return len(images), nil
+}
+
+// BeginDelivery implements resources.Journal.
+func (c *Catalog) BeginDelivery(ctx context.Context, lease resources.Lease, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := c.write(ctx, `UPDATE images SET delivering_by=?, delivering_until_ms=:now + ? WHERE `+c.dialect.In("id"),
+		lease.Process, lease.For.Milliseconds(), c.dialect.List(ids))
+	return c.engine.Error("delivering", err)
+}
+
+// EndDelivery implements resources.Journal.
+func (c *Catalog) EndDelivery(ctx context.Context, process string, ids []string, delivered bool) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	err := c.engine.Do(ctx, nil, func(tx Querier, now time.Time) error {
+		if delivered {
+			if _, err := c.exec(ctx, tx, `UPDATE images SET delivered_ms=? WHERE `+c.dialect.In("id")+` AND delivered_ms=0`, now.UnixMilli(), c.dialect.List(ids)); err != nil {
+				return err
+			}
+		}
+		_, err := c.exec(ctx, tx, `UPDATE images SET delivering_by='', delivering_until_ms=0 WHERE `+c.dialect.In("id")+` AND delivering_by=?`,
+			c.dialect.List(ids), process)
+		return err
+	})
+	return c.engine.Error("delivering", err)
+}

@@ -1,0 +1,132 @@
+package sqlcatalog
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode"
+
+	"zai-image-mcp/resources"
+)
+
+// words are those of a search: each must occur in the prompt, in any order and case,
+// possibly as part of another word. They are folded (see Fold).
+type words []string
+
+// parseQuery splits a text at white space and trims punctuation from its words.
+func parseQuery(text string) (list words) {
+	for field := range strings.FieldsSeq(Fold(text)) {
+		word := strings.TrimFunc(field, unicode.IsPunct)
+		if word == "" {
+			word = field
+		}
+		list = append(list, word)
+	}
+	return list
+}
+
+// matches reports whether every word occurs in a prompt.
+func (w words) matches(prompt string) bool {
+	prompt = Fold(prompt)
+	for _, word := range w {
+		if !strings.Contains(prompt, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// Fold maps letters that differ only in case to one of them, in every script (Unicode
+// simple case folding).
+func Fold(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII {
+			return unicode.ToLower(r)
+		}
+		folded := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			folded = min(folded, next)
+		}
+		if folded < unicode.MaxASCII {
+			return unicode.ToLower(folded)
+		}
+		return folded
+	}, text)
+}
+
+// recentImages is the number of the newest images that a search reads before it uses
+// the index. Common words usually occur in them, and the index would return every
+// image with such a word.
+const recentImages = 1000
+
+// search returns a page of the matching images, newest first. It limits the number
+// of concurrent searches, so that lists do not wait for connections.
+func (c *Catalog) search(ctx context.Context, owner string, w words, before string, limit int, state resources.State) ([]resources.Image, error) {
+	select {
+	case c.searchSlots <- struct{}{}:
+		defer func() { <-c.searchSlots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	db, err := c.engine.DB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.find(ctx, db.Read, owner, w, before, limit, state)
+	if err != nil {
+		return nil, err
+	}
+	var list []resources.Image
+	for _, id := range found {
+		switch row, err := c.Row(ctx, id); {
+		case err == nil && row.State == state:
+			list = append(list, row.Image)
+		case err != nil && !errors.Is(err, resources.ErrNotFound): // a missing image was removed meanwhile
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// find returns the ids of the matching images, newest first. It reads pages of growing
+// size, because some databases send a whole result even if its reader stops.
+func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, before string, limit int, state resources.State) (found []string, err error) {
+	statement := `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id < ?`
+	var further []any
+	for page := 0; ; page++ {
+		size := recentImages << (2 * max(page-1, 0)) // 1000, 1000, 4000, 16000, …
+		arguments := append(append([]any{owner, string(state), before}, further...), size)
+		matching, read, last, err := c.filter(ctx, q, w, limit-len(found), statement+` ORDER BY id DESC LIMIT ?`, arguments...)
+		if err != nil {
+			return nil, err
+		}
+		if found = append(found, matching...); len(found) >= limit || read < size {
+			return found, nil
+		}
+		if condition, argument := c.dialect.Candidates(w); condition != "" && further == nil {
+			statement += ` AND ` + condition
+			further = []any{argument}
+		}
+		before = last
+	}
+}
+
+// filter reads rows of id and prompt until limit of them match. It returns the ids
+// of the matching rows, the number of rows read, and the id of the last row read.
+func (c *Catalog) filter(ctx context.Context, q Querier, w words, limit int, statement string, arguments ...any) (found []string, read int, last string, err error) {
+	rows, err := c.query(ctx, q, statement, arguments...)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	defer rows.Close()
+	for len(found) < limit && rows.Next() {
+		var prompt string
+		if err := rows.Scan(&last, &prompt); err != nil {
+			return nil, 0, "", err
+		}
+		if read++; w.matches(prompt) {
+			found = append(found, last)
+		}
+	}
+	return found, read, last, rows.Err()
+}
