@@ -1,0 +1,40 @@
+package postgres
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// WithoutLocks makes transactions take no advisory locks.
+func (c *Catalog) WithoutLocks() { c.db.unlocked = true }
+
+// StatementTimeout replaces the time limit of statements.
+func StatementTimeout(c *Catalog, limit time.Duration) {
+	replacePool(c, limit)
+}
+
+// Newest returns the version of the schema.
+func Newest() int {
+	steps, err := loadMigrations()
+	if err != nil {
+		panic(err)
+	}
+	return steps[len(steps)-1].version
+}
+
+// NewTraced returns a catalog that reports the notices of the server.
+func NewTraced(url string, notice func(text string)) (*Catalog, error) {
+	c, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		c.db.address.config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n.Message) }
+		replacePool(c, time.Minute)
+	}
+	return c, err
+}
+
+func replacePool(c *Catalog, limit time.Duration) {
+	_ = c.db.pool.Close()
+	c.db.pool = newPool(c.db.address, limit)
+}

@@ -1,0 +1,173 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/resources"
+)
+
+// A transaction whose COMMIT was lost is repeated only if the server did not get it.
+func TestCatalog_LostCommit(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]fault{"the server did not get it": beforeCommit, "the answer was lost": afterCommit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t, testrig.Postgres(t))
+			c := open(t, p.URL)
+			require.NoError(t, c.Ready(t.Context()))
+
+			p.arm(f)
+			outcome, err := reserve(t.Context(), c, image("ann", "x"), 25_000)
+			require.NoError(t, err)
+			require.Len(t, outcome.New, 1)
+			require.Equal(t, 1, p.faults(), "control: the connection was cut")
+			spent, err := c.SpentToday(t.Context(), "ann", false)
+			require.NoError(t, err)
+			assert.Equal(t, int64(10_000), spent, "reserved once")
+
+			i := outcome.New[0]
+			i.State, i.UpstreamURL = resources.Answered, "https://example.com"
+			p.arm(f)
+			require.NoError(t, c.Record(t.Context(), i, resources.Guard{From: resources.Submitted, Lease: lease("one")}))
+			assert.Equal(t, 2, p.faults(), "control: the connection was cut")
+			row, err := c.Row(t.Context(), i.ID)
+			require.NoError(t, err)
+			assert.Equal(t, resources.Answered, row.State)
+		})
+	}
+}
+
+const (
+	owners      = 8
+	perOwner    = 40     // reservations that an owner tries to get
+	ownerBudget = 205000 // in 1e-6 US dollars, for 20 images
+)
+
+// reserveAll makes concurrent reservations for several owners through two catalogs. It
+// returns the acknowledged images by owner.
+func reserveAll(t *testing.T, catalogs [2]resources.Catalog, begun *atomic.Int64) map[string][]string {
+	t.Helper()
+	var (
+		mu    sync.Mutex
+		all   sync.WaitGroup
+		saved = map[string][]string{}
+	)
+	for o := range owners {
+		owner := fmt.Sprintf("owner%d", o)
+		for n := range perOwner {
+			all.Go(func() {
+				for {
+					begun.Add(1)
+					outcome, err := reserve(t.Context(), catalogs[n%2], image(owner, "x"), ownerBudget)
+					switch {
+					case err == nil:
+						mu.Lock()
+						saved[owner] = append(saved[owner], outcome.New[0].ID)
+						mu.Unlock()
+						return
+					case errors.Is(err, resources.ErrBudget):
+						return
+					case !assert.ErrorIs(t, err, resources.ErrStorage):
+						return
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	return saved
+}
+
+// checkSpending checks that the owners spent what was acknowledged, and returns how many
+// spent more than their budget.
+func checkSpending(t *testing.T, c resources.Catalog, acknowledged map[string][]string) (overspent int) {
+	t.Helper()
+	for owner, ids := range acknowledged {
+		spent, err := c.SpentToday(t.Context(), owner, false)
+		require.NoError(t, err)
+		if spent > ownerBudget {
+			overspent++
+		}
+		for _, id := range ids {
+			row, err := c.Row(t.Context(), id)
+			require.NoError(t, err, "an acknowledged image is missing")
+			assert.Equal(t, owner, row.Owner)
+		}
+		assert.LessOrEqual(t, int64(len(ids))*10_000, spent)
+	}
+	assert.Len(t, acknowledged, owners)
+	return overspent
+}
+
+// No owner overspends and no reservation is lost while connections are cut and the
+// server crashes.
+func TestCatalog_ReserveDuringFaults(t *testing.T) {
+	t.Parallel()
+	server := testrig.StartPostgres(t)
+	p := newProxy(t, server.URL)
+	a, b := open(t, p.URL), open(t, p.URL)
+	require.NoError(t, a.Ready(t.Context()))
+	var begun atomic.Int64
+	done := make(chan struct{})
+	var faults sync.WaitGroup
+	faults.Go(func() {
+		for round := 1; ; round++ {
+			seen := begun.Load()
+			for begun.Load() < seen+20 { // in the middle of reservations
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Millisecond):
+				}
+			}
+			if p.cut(); round%4 == 0 && round <= 12 {
+				server.Crash()
+			}
+		}
+	})
+	acknowledged := reserveAll(t, [2]resources.Catalog{a, b}, &begun)
+	close(done)
+	faults.Wait()
+	assert.Zero(t, checkSpending(t, a, acknowledged), "owners that overspent")
+	for owner, ids := range acknowledged {
+		spent, err := a.SpentToday(t.Context(), owner, false)
+		require.NoError(t, err)
+		assert.Equal(t, int64(200_000), spent, "the budget was used up")
+		assert.LessOrEqual(t, len(ids), 20)
+	}
+	t.Logf("%d reservations begun", begun.Load())
+}
+
+// Control: without the advisory lock, concurrent reservations overspend.
+func TestCatalog_ReserveWithoutLocks(t *testing.T) {
+	t.Parallel()
+	url := testrig.Postgres(t)
+	a, b := open(t, url), open(t, url)
+	a.WithoutLocks()
+	b.WithoutLocks()
+	require.NoError(t, a.Ready(t.Context()))
+	var begun atomic.Int64
+	acknowledged := reserveAll(t, [2]resources.Catalog{a, b}, &begun)
+	assert.Positive(t, checkSpending(t, a, acknowledged), "owners that overspent")
+}
+
+func TestCatalog_ReserveConcurrently(t *testing.T) {
+	t.Parallel()
+	url := testrig.Postgres(t)
+	a, b := open(t, url), open(t, url)
+	var begun atomic.Int64
+	acknowledged := reserveAll(t, [2]resources.Catalog{a, b}, &begun)
+	assert.Zero(t, checkSpending(t, a, acknowledged), "owners that overspent")
+	for _, ids := range acknowledged {
+		assert.Len(t, ids, 20)
+	}
+}
