@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -18,6 +19,9 @@ const (
 	idleTime           = 5 * time.Minute
 	// lifetime spreads connections over servers again after a failover.
 	lifetime = 30 * time.Minute
+	// openTimeout limits the upgrade of the schema, which can wait for another process
+	// that upgrades it. Large indexes take time.
+	openTimeout = 10 * time.Minute
 )
 
 // database is a pool of connections that is opened, and whose schema is upgraded, at
@@ -28,6 +32,8 @@ type database struct {
 	pool    *sql.DB
 
 	unlocked bool // leaves out the advisory locks
+
+	opening singleflight.Group
 
 	mu     sync.Mutex
 	ready  bool // the schema is that of this program, or a compatible one
@@ -49,21 +55,35 @@ func newPool(a address, limit time.Duration) *sql.DB {
 	return pool
 }
 
-// open returns the pool after the schema was checked and upgraded.
+// open returns the pool after the schema was checked and upgraded. Concurrent calls share
+// one attempt, so that they do not wait for a server that is away one after the other.
 func (d *database) open(ctx context.Context) (*sql.DB, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
+	ready, closed := d.ready, d.closed
+	d.mu.Unlock()
+	switch {
+	case closed:
 		return nil, d.Error("opening", errClosed)
-	}
-	if d.ready {
+	case ready:
 		return d.pool, nil
 	}
-	if err := migrate(ctx, d.pool, d.log); err != nil {
-		return nil, d.Error("opening", err)
+	attempt := d.opening.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), openTimeout, errTimeout)
+		defer cancel()
+		if err := timedOut(ctx, d.migrate(ctx)); err != nil {
+			return nil, err
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ready = true
+		return nil, nil //nolint:nilnil // the pool is known
+	})
+	select {
+	case result := <-attempt:
+		return d.pool, d.Error("opening", result.Err)
+	case <-ctx.Done():
+		return nil, d.Error("opening", ctx.Err())
 	}
-	d.ready = true
-	return d.pool, nil
 }
 
 func (d *database) close() error {

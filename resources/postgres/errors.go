@@ -172,7 +172,7 @@ func isRepeatable(err error) bool {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return isRolledBack(err) || server.Code == "57P01" || server.Code == "57P02" || strings.HasPrefix(server.Code, "08") // the server stopped
 	}
-	return isDisconnect(err)
+	return isDisconnect(err) && !isTimeout(err)
 }
 
 // isUncertain reports whether a COMMIT that failed with err may have taken effect.

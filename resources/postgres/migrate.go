@@ -64,18 +64,25 @@ type schema struct{ version, reader int }
 // migrate upgrades the schema of the database. Each step is a transaction, and
 // processes that migrate at the same time wait for each other. migrate fails if the
 // schema needs a newer program, but not if the schema is only newer.
-func migrate(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
+func (d *database) migrate(ctx context.Context) error {
 	steps, err := loadMigrations()
 	if err != nil {
 		return err
 	}
 	newest := steps[len(steps)-1].version
-	current, err := readSchema(ctx, pool)
-	for err == nil && current.version < newest {
-		current, err = migrateOnce(ctx, pool, steps, log)
-	}
+	current, err := readSchema(ctx, d.pool)
 	if err != nil {
 		return err
+	}
+	if current.version < newest {
+		pool := newPool(d.address, openTimeout) // a step can take longer than other statements
+		defer pool.Close()
+		for err == nil && current.version < newest {
+			current, err = migrateOnce(ctx, pool, steps, d.log)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if current.reader > newest {
 		return fmt.Errorf("%w (its schema needs version %d, this program supports %d)", errNewer, current.reader, newest)

@@ -21,6 +21,8 @@ const (
 	maxAttempts = 6 // of a transaction; the pauses between them add up to 0.6 s on average
 	firstPause  = 20 * time.Millisecond
 
+	// transactionTimeout limits a transaction, including the wait for a connection.
+	transactionTimeout = 30 * time.Second
 	// lockTimeout limits the wait for another transaction.
 	lockTimeout = 10 * time.Second
 	// idleTimeout ends the transaction of a process that was suspended or cut off, so
@@ -68,9 +70,11 @@ func wait(ctx context.Context, pause *time.Duration) bool {
 // attempt may succeed.
 func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func(tx sqlcatalog.Querier, now time.Time) error) (again bool, err error) {
 	// The transaction does not end with ctx, which would leave the outcome of COMMIT open.
-	tx, err := pool.BeginTx(context.WithoutCancel(ctx), nil)
+	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), transactionTimeout, errTimeout)
+	defer cancel()
+	tx, err := pool.BeginTx(limited, nil)
 	if err != nil {
-		return isRepeatable(err), err
+		return isRepeatable(err), timedOut(limited, err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	transaction, now, err := d.lock(ctx, tx, locks)
