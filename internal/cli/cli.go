@@ -132,7 +132,7 @@ func (p *program) exitStatus(err error) int {
 	case errors.Is(err, errProblems):
 		return 3
 	case !errors.Is(err, errFailed):
-		fmt.Fprintf(p.Stderr, "%s: %s\n", programName, plaintext.Text(err.Error()))
+		fmt.Fprintf(p.Stderr, "%s: %s\n", programName, plaintext.Text(withHint(err, "\n").Error()))
 	}
 	return 1
 }

@@ -27,7 +27,11 @@ func TestRun_ExitStatus(t *testing.T) {
 		{"base URL", []string{"ZAI_API_KEY=k"}, []string{"--base-url", "ftp://x"}, 2, []string{"--base-url", "https://"}},
 		{"base URL without key", nil, []string{"--base-url", "nonsense"}, 2, []string{"--base-url"}},
 		{"bucket", nil, []string{"--store", "s3://bucket"}, 2, []string{"only local files"}},
-		{"database", nil, []string{"--catalog", "postgres://x"}, 2, []string{"only local files"}},
+		{"other database", nil, []string{"--catalog", "mysql://ann:s3cret@x/y"}, 2, []string{"--catalog mysql://…", "PostgreSQL"}},
+		{"password in a flag", nil, []string{"--catalog", "postgres://ann:s3cret@x/y"}, 2, []string{"contains a password", "ZAI_IMAGE_CATALOG_FILE"}},
+		{"password as parameter of a flag", nil, []string{"--catalog", "postgres://x/y?password=s3cret"}, 2, []string{"contains a password"}},
+		{"invalid URL", []string{"ZAI_IMAGE_CATALOG=postgres://ann:s3cret/@x:y/z"}, nil, 2, []string{"percent codes", "ZAI_IMAGE_CATALOG"}},
+		{"missing catalog file", []string{"ZAI_IMAGE_CATALOG_FILE=/does/not/exist"}, nil, 2, []string{"ZAI_IMAGE_CATALOG_FILE", "/does/not/exist"}},
 		{"key file", []string{"ZAI_API_KEY_FILE=/does/not/exist"}, []string{"generate", "a fox"}, 1, []string{"ZAI_API_KEY_FILE", "/does/not/exist", "(kind: no_api_key)"}},
 		{"images alone", nil, []string{"images"}, 2, []string{"images", "--help"}},
 		{"budget NaN", nil, []string{"--daily-budget", "NaN"}, 2, []string{"--daily-budget"}},
@@ -50,6 +54,7 @@ func TestRun_ExitStatus(t *testing.T) {
 			for _, want := range tt.want {
 				assert.Contains(t, errs, want)
 			}
+			assert.NotContains(t, errs, "s3cret")
 			if tt.exit == 2 {
 				assert.Len(t, strings.Split(strings.TrimSpace(errs), "\n"), 2, "one line for the problem, one for what to do: %s", errs)
 			}

@@ -133,7 +133,7 @@ func checkCatalog(ctx context.Context, library *resources.Library) (string, erro
 	}
 	report, err := library.Check(ctx, false, nil)
 	if err != nil {
-		return "", err
+		return "", withHint(err, ". ")
 	}
 	if n := len(report.Problems); n > 0 {
 		return "", fmt.Errorf("%d problems with %d images; run zai-image-mcp images check", n, report.Images)
@@ -155,11 +155,14 @@ func (c *doctorCommand) warnings(p *program, library *resources.Library, hosts [
 	if proxy := proxyFor(cmp.Or(c.BaseURL, region.BaseURL())); proxy != "" {
 		list = append(list, warning{"proxy", proxyWarning(proxy)})
 	}
-	catalog, err := c.Catalog.absolute()
+	catalog, err := p.catalogLocation(c.Catalog)
 	if err != nil {
 		return nil, err
 	}
-	catalogs := []string{cmp.Or(catalog, filepath.Join(library.StoreName(), catalogName))}
+	var catalogs []string // that are files
+	if !isDatabase(catalog) {
+		catalogs = []string{cmp.Or(catalog, filepath.Join(library.StoreName(), catalogName))}
+	}
 	for _, h := range hosts {
 		if folder, catalog := h.library(p.Home); folder != "" || catalog != "" {
 			catalogs = append(catalogs, cmp.Or(catalog, filepath.Join(folder, catalogName)))

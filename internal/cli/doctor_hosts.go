@@ -153,7 +153,10 @@ func (h configuredHost) checkLibrary(ctx context.Context, home string, log *slog
 	if folder == "" {
 		return ""
 	}
-	library := newLibrary(folder, catalog, log)
+	library, err := newLibrary(folder, catalog, log)
+	if err != nil {
+		return err.Error()
+	}
 	defer library.Close()
 	if err := library.Writable(ctx); err != nil {
 		return fmt.Sprintf("cannot write to its folder %s: %v", folder, err)

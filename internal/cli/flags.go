@@ -22,7 +22,7 @@ type logFlags struct {
 // libraryFlags name the image library.
 type libraryFlags struct {
 	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
-	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder)." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
+	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder) or PostgreSQL database, as postgres://user@host/database. Set a URL with a password in the variable, or name a file that contains it in ZAI_IMAGE_CATALOG_FILE." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
 }
 
 // upstreamFlags configure how images are generated.
@@ -134,7 +134,7 @@ func expandHome(name, home string) string {
 // because hosts start servers in any folder, often the user's project.
 func warnOfRelative(log *slog.Logger, c libraryFlags) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
-		if full, err := path.absolute(); err == nil && path != "" && !filepath.IsAbs(string(path)) {
+		if full, err := path.absolute(); err == nil && path != "" && !filepath.IsAbs(string(path)) && !isURL(string(path)) {
 			log.Warn("resolved a relative path against the folder that the host started the server in", "flag", flag, "given", string(path), "path", full)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"zai-image-mcp/internal/auth"
@@ -19,7 +18,6 @@ import (
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
-	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -28,10 +26,6 @@ import (
 // localOwner is the owner of all images except those generated over HTTP with
 // authentication.
 const localOwner = auth.LocalOwner
-
-// catalogName is the name of the catalog's file in the library's folder. --catalog
-// can name another file.
-const catalogName = ".catalog.db"
 
 // log returns the logger that the flags configure. It writes to stderr and
 // removes the API key from messages.
@@ -52,34 +46,36 @@ func (p *program) logAt(least slog.Level) *slog.Logger {
 // The caller must close the library.
 func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
-		if strings.Contains(string(path), "://") {
-			return nil, &usageError{fmt.Sprintf("%s %s: only local files are supported", flag, path), "Name a folder with --store and a file with --catalog."}
-		}
 		if path.hasVariable() {
 			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
 		}
 	}
+	if isURL(string(c.Store)) {
+		return nil, &usageError{fmt.Sprintf("--store %s: only local files are supported", c.Store), "Name a folder with --store."}
+	}
 	dir, err := c.Store.absolute()
-	catalog, catalogErr := c.Catalog.absolute()
-	if err := errors.Join(err, catalogErr); err != nil {
+	if err != nil {
 		return nil, &usageError{"--store: " + err.Error(), "Name an absolute folder."}
 	}
-	if dir == "" {
-		dir = filepath.Join(p.Pictures, "zai-images")
+	catalog, err := p.catalogLocation(c.Catalog)
+	if err != nil {
+		return nil, err
 	}
-	return newLibrary(dir, catalog, log), nil
+	return newLibrary(cmp.Or(dir, filepath.Join(p.Pictures, "zai-images")), catalog, log)
 }
 
-// newLibrary returns the library in a folder. If catalog is "", the catalog is in
-// the folder too.
-func newLibrary(dir, catalog string, log *slog.Logger) *resources.Library {
-	catalog = cmp.Or(catalog, filepath.Join(dir, catalogName))
+// newLibrary returns the library in a folder. catalog is a file, the URL of a database,
+// or "" for a file in the folder.
+func newLibrary(dir, catalog string, log *slog.Logger) (*resources.Library, error) {
+	opened, err := newCatalog(cmp.Or(catalog, filepath.Join(dir, catalogName)), log)
+	if err != nil {
+		return nil, err
+	}
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
-		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".previews"), Now: time.Now}),
-		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: time.Now, Log: log}),
-		Now:      time.Now, Random: rand.Reader, Log: log,
-	})
+		Previews: folder.New(folder.Options{Dir: previewFolder(dir, catalog), Now: time.Now}),
+		Catalog:  opened, Now: time.Now, Random: rand.Reader, Log: log,
+	}), nil
 }
 
 // client returns a client of the API, nil if no key is set. It returns a

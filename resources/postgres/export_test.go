@@ -12,7 +12,7 @@ func (c *Catalog) WithoutLocks() { c.db.unlocked = true }
 
 // StatementTimeout replaces the time limit of statements.
 func StatementTimeout(c *Catalog, limit time.Duration) {
-	c.db.pool = newPool(c.db.address, limit)
+	replacePool(c, limit)
 }
 
 // Newest returns the version of the schema.
@@ -29,7 +29,12 @@ func NewTraced(url string, notice func(text string)) (*Catalog, error) {
 	c, err := New(Options{URL: url, Log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		c.db.address.config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n.Message) }
-		c.db.pool = newPool(c.db.address, time.Minute)
+		replacePool(c, time.Minute)
 	}
 	return c, err
+}
+
+func replacePool(c *Catalog, limit time.Duration) {
+	_ = c.db.pool.Close()
+	c.db.pool = newPool(c.db.address, limit)
 }

@@ -18,11 +18,8 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		return nil, after, err
 	}
 	if after == "" {
-		last, err := scanValue[int64](c.queryRow(ctx, q, `SELECT COALESCE(MAX(changed), 0) FROM images`))
-		if err != nil {
-			return nil, after, c.engine.Error("reading changes", err)
-		}
-		return nil, cursor(last, "~"), nil // "~" is greater than every id
+		last, err := c.lastChange(ctx, q)
+		return nil, cursor(last, "~"), err // "~" is greater than every id
 	}
 	var (
 		position int64
@@ -53,7 +50,22 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		}
 		after = cursor(r.position, r.ID)
 	}
+	if len(list) == 0 {
+		// After a backup was restored, the cursor may be beyond the end.
+		last, err := c.lastChange(ctx, q)
+		if err != nil {
+			return nil, after, err
+		}
+		if last < position {
+			after = cursor(last, "~")
+		}
+	}
 	return changes, after, nil
+}
+
+func (c *Catalog) lastChange(ctx context.Context, q Querier) (int64, error) {
+	last, err := scanValue[int64](c.queryRow(ctx, q, `SELECT COALESCE(MAX(changed), 0) FROM images`))
+	return last, c.engine.Error("reading changes", err)
 }
 
 func cursor(position int64, id string) resources.Cursor {
