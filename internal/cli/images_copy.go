@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
@@ -30,7 +32,7 @@ func (c *imagesCopyCommand) Run(ctx context.Context, p *program, images *imagesC
 		return err
 	}
 	defer from.Close()
-	to, err := p.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, log)
+	to, err := c.target(p, log)
 	if err != nil {
 		return err
 	}
@@ -61,6 +63,24 @@ func (c *imagesCopyCommand) Run(ctx context.Context, p *program, images *imagesC
 		return errProblems
 	}
 	return nil
+}
+
+// target returns the library to copy to. It is set like the library of other commands,
+// by flags and variables with TO in their names.
+func (c *imagesCopyCommand) target(p *program, log *slog.Logger) (*resources.Library, error) {
+	target := *p
+	target.Env = func(name string) string {
+		if setting, ok := strings.CutPrefix(name, "ZAI_IMAGE_"); ok {
+			name = "ZAI_IMAGE_TO_" + setting
+		}
+		return p.Env(name)
+	}
+	library, err := target.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, log)
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		names := strings.NewReplacer("--store", "--to-store", "--catalog", "--to-catalog", "ZAI_IMAGE_", "ZAI_IMAGE_TO_")
+		return nil, &usageError{names.Replace(usage.problem), names.Replace(usage.hint)}
+	}
+	return library, err
 }
 
 // printCopyReport prints a line for each file that could not be copied and for each
