@@ -15,19 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/auth"
+	"zai-image-mcp/internal/testrig"
 )
 
 const (
 	aliceToken = "alice-0123456789abcdef"
 	bobToken   = "bob-0123456789abcdef"
 )
-
-func tokensFile(t testing.TB, lines ...string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
-	return path
-}
 
 // A token file is read line by line; its errors name the line and no token.
 func TestLoadTokenFile(t *testing.T) {
@@ -45,7 +39,7 @@ func TestLoadTokenFile(t *testing.T) {
 		"../x:" + aliceToken:           "line 1",
 		strings.Repeat("#\n", 600_000): "1 MiB",
 	} {
-		path := tokensFile(t, text)
+		path := testrig.TokenFile(t, text)
 		_, err := auth.LoadTokenFile(path)
 		if problem == "" {
 			require.NoError(t, err)
@@ -54,7 +48,7 @@ func TestLoadTokenFile(t *testing.T) {
 		require.ErrorContains(t, err, problem)
 		assert.NotContains(t, err.Error(), aliceToken)
 	}
-	path := tokensFile(t, "alice:"+aliceToken)
+	path := testrig.TokenFile(t, "alice:"+aliceToken)
 	for _, mode := range []os.FileMode{0o640, 0o604, 0o660} {
 		require.NoError(t, os.Chmod(path, mode))
 		_, err := auth.LoadTokenFile(path)
@@ -86,7 +80,7 @@ func TestLoadTokenFile_Lines(t *testing.T) {
 		"control character": {"alice:" + aliceToken + "\x00", "white space"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := tokensFile(t, tt.text)
+			file := testrig.TokenFile(t, tt.text)
 			if tt.problem != "" {
 				_, err := auth.LoadTokenFile(file)
 				require.ErrorContains(t, err, tt.problem)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/cli"
 )
 
 func TestEnv_EmptySettingsAreUnset(t *testing.T) {
@@ -60,7 +62,7 @@ func TestEnv_BlankBundleFields(t *testing.T) {
 			Config struct{ Env map[string]string } `json:"mcp_config"`
 		}
 	}
-	require.NoError(t, json.Unmarshal(readRepository(t, "packaging/manifest.json"), &manifest))
+	require.NoError(t, json.Unmarshal(cli.ReadFile(t, "packaging/manifest.json"), &manifest))
 	require.NotEmpty(t, manifest.Server.Config.Env)
 	for _, blank := range []string{"", "null", "undefined", "placeholder"} {
 		t.Run(blank, func(t *testing.T) {

@@ -5,4 +5,5 @@ const Version = version
 var (
 	MirroredBy = mirroredBy
 	ExpandHome = expandHome
+	ReadFile   = readFile
 )

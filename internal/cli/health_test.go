@@ -4,26 +4,25 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
 // The health check of a container has no arguments, only the environment of the
 // server.
 func TestHealth_EnvironmentOfTheServer(t *testing.T) {
 	t.Parallel()
-	tokens := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(tokens, []byte("somebody:a-token-of-more-than-thirty-two-bytes\n"), 0o600))
+	tokens := testrig.TokenFile(t, "somebody:a-token-of-more-than-thirty-two-bytes")
 	for _, listen := range []string{"0.0.0.0:0", "127.0.0.1:0"} {
 		env := []string{"ZAI_IMAGE_TRANSPORT=http", "ZAI_IMAGE_AUTH_TOKENS=" + tokens, "ZAI_IMAGE_STORE=" + t.TempDir(), "ZAI_IMAGE_LOG_FORMAT=json"}
 		log, stop := start(t, newProcess(t, t.TempDir(), append(env, "ZAI_IMAGE_LISTEN="+listen, "ZAI_IMAGE_PUBLIC_URL=https://pictures.example")), "--sandbox")
-		_, port, err := net.SplitHostPort(listening(t, log))
+		_, port, err := net.SplitHostPort(testrig.Listening(t, log))
 		require.NoError(t, err)
 		check := slices.Concat(env, []string{"ZAI_IMAGE_LISTEN=" + strings.TrimSuffix(listen, "0") + port})
 		out, errs, exit := run(t, check, "health")

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -116,30 +115,6 @@ func start(t testing.TB, p cli.Process, args ...string) (log io.Reader, stop fun
 		}
 	})
 	return read, stop
-}
-
-// listening reads a server's log until the server listens, and returns the
-// address. The rest of the log is discarded.
-func listening(t testing.TB, log io.Reader) (address string) {
-	t.Helper()
-	var line struct{ Msg, Address string }
-	for d := json.NewDecoder(log); line.Msg != "listening"; {
-		require.NoError(t, d.Decode(&line))
-	}
-	go io.Copy(io.Discard, log)
-	return line.Address
-}
-
-// readRepository reads a file of the repository by its absolute path: with a
-// relative path the go command would look for the file in the package's folder,
-// and reuse old test results after the file has changed.
-func readRepository(t testing.TB, name string) []byte {
-	t.Helper()
-	root, err := os.Getwd() // see TestMain
-	require.NoError(t, err)
-	raw, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
-	require.NoError(t, err)
-	return raw
 }
 
 // isEmpty asserts that a folder is empty.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/cli"
+	"zai-image-mcp/internal/testrig"
 )
 
 // In a container, the path of the folder differs from that on the host's machine.
@@ -51,7 +53,7 @@ func TestServe_StoreShownAs(t *testing.T) {
 // The folder of the container image is not a path on the host's machine, so results
 // omit it.
 func TestDockerfile_HidesPaths(t *testing.T) {
-	assert.Contains(t, string(readRepository(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
+	assert.Contains(t, string(cli.ReadFile(t, "packaging/Dockerfile")), "ZAI_IMAGE_STORE=/pictures ZAI_IMAGE_STORE_SHOWN_AS=none")
 }
 
 // Progress notifications must precede the result with a pause: a client may process
@@ -62,13 +64,12 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 	// The delay gives every stage the time to be reported.
 	for _, prompt := range []string{"sandbox:delay=200ms a fox", "sandbox:delay=200ms sandbox:content_blocked"} {
 		out := ask(t, []string{"ZAI_IMAGE_SANDBOX=1", "ZAI_IMAGE_STORE=" + t.TempDir()},
-			`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
-			`{"jsonrpc":"2.0","method":"notifications/initialized"}`, fmt.Sprintf(
+			testrig.Initialize, testrig.Initialized, fmt.Sprintf(
 				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":%q,"n":2,"size":"512x512"},"_meta":{"progressToken":"p"}}}`, prompt))
 		last, ended := -1.0, false
 		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
 			var message struct {
-				ID     int
+				ID     json.RawMessage
 				Method string
 				Params struct {
 					Progress, Total float64
@@ -76,7 +77,7 @@ func TestServe_ProgressEndsBeforeTheResult(t *testing.T) {
 				}
 			}
 			require.NoError(t, d.Decode(&message))
-			ended = ended || message.ID == 1
+			ended = ended || string(message.ID) == "1"
 			if message.Method == "notifications/progress" {
 				assert.False(t, ended, "no notification after the result")
 				assert.Greater(t, message.Params.Progress, last, message.Params.Message)
@@ -96,11 +97,10 @@ func TestServe_TokenFileWindowsEncodings(t *testing.T) {
 	for name, text := range map[string]string{"UTF-8 with BOM": "\ufeffname:" + token + "\r\n", "UTF-16": utf16} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file := filepath.Join(t.TempDir(), "tokens")
-			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			file := testrig.TokenFile(t, text)
 			log, stop := start(t, newProcess(t, t.TempDir(), []string{"ZAI_IMAGE_LOG_FORMAT=json"}),
 				"--sandbox", "--transport", "http", "--listen", "127.0.0.1:0", "--auth-tokens", file)
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listening(t, log)+"/metrics", http.NoBody)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+testrig.Listening(t, log)+"/metrics", http.NoBody)
 			require.NoError(t, err)
 			request.Header.Set("Authorization", "Bearer "+token)
 			response, err := http.DefaultClient.Do(request)

@@ -35,12 +35,7 @@ type Host struct {
 func hosts() []Host {
 	return []Host{
 		{Name: "claude-desktop", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: claudeDesktopFile},
-		{Name: "claude-code", servers: []string{"mcpServers"}, env: "env", entry: typedStdio, file: func(m Machine) string {
-			if dir := m.Env("CLAUDE_CONFIG_DIR"); dir != "" {
-				return filepath.Join(dir, ".claude.json")
-			}
-			return filepath.Join(m.Home, ".claude.json")
-		}},
+		{Name: "claude-code", servers: []string{"mcpServers"}, env: "env", entry: typedStdio, file: inFolder("CLAUDE_CONFIG_DIR", "", ".claude.json")},
 		{Name: "vscode", servers: []string{"servers"}, env: "env", entry: vscode, inputs: true, file: func(m Machine) string {
 			return appData(m, "Code", "User", "mcp.json")
 		}},

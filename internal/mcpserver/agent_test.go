@@ -130,7 +130,7 @@ func startAPI(t *testing.T) (*recorder, []string) {
 // The same client over HTTP: with its token, in both transports.
 func TestAgent_OverHTTP(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil, "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
+	s := serve(t, nil, "--auth-tokens", testrig.TokenFile(t, "alice:"+aliceToken))
 	client := &http.Client{Transport: withToken{s.client.Transport}}
 	for name, transport := range map[string]sdk.Transport{
 		"streamable": &sdk.StreamableClientTransport{Endpoint: s.base + "/mcp", HTTPClient: client},

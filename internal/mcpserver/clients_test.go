@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"zai-image-mcp/internal/mcpserver"
+	"zai-image-mcp/internal/testrig"
 )
 
 // The URL decides what a host gets, else the flag, else the host's name.
 func TestQuirks_Structured(t *testing.T) {
 	t.Parallel()
 	hello := func(name string) string {
-		return strings.Replace(initialize, `"name":"t"`, fmt.Sprintf(`"name":%q`, name), 1)
+		return strings.Replace(testrig.Initialize, `"name":"t"`, fmt.Sprintf(`"name":%q`, name), 1)
 	}
 	for _, tt := range []struct {
 		name, query string
@@ -40,13 +41,13 @@ func TestQuirks_Structured(t *testing.T) {
 			r := newWebRig(t, webOptions{config: func(c *settings) { c.Structured = tt.flag }})
 			response := r.do(t, http.MethodPost, "/mcp"+tt.query, hello(tt.name))
 			named := []string{"Mcp-Session-Id", response.Header.Get("Mcp-Session-Id")}
-			r.ask(t, http.MethodPost, "/mcp"+tt.query, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, named...)
+			r.ask(t, http.MethodPost, "/mcp"+tt.query, testrig.Initialized, named...)
 			_, list := r.ask(t, http.MethodPost, "/mcp"+tt.query, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, named...)
 			_, result := r.ask(t, http.MethodPost, "/mcp"+tt.query, call(2, "generate_image", `{"prompt":"a fox","size":"512x512"}`), named...)
 			s := r.openSSEAt(t, "/sse"+tt.query)
 			s.send(t, hello(tt.name))
 			s.answer(t)
-			s.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			s.send(t, testrig.Initialized)
 			s.send(t, call(3, "generate_image", `{"prompt":"an owl","size":"512x512"}`))
 			overSSE := string(s.answer(t).Result)
 			assert.Equal(t, tt.structured, strings.Contains(list, `"outputSchema"`))
@@ -58,7 +59,7 @@ func TestQuirks_Structured(t *testing.T) {
 	}
 	r := newWebRig(t, webOptions{})
 	for query, choices := range map[string]string{"?inline=large": "preview, full or none", "?structured=maybe": "auto, always or never"} {
-		status, text := r.ask(t, http.MethodPost, "/mcp"+query, initialize)
+		status, text := r.ask(t, http.MethodPost, "/mcp"+query, testrig.Initialize)
 		assert.Equal(t, http.StatusBadRequest, status)
 		assert.Contains(t, text, choices)
 	}
@@ -119,23 +120,23 @@ func TestQuirks_ResourceLinks(t *testing.T) {
 	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			hello := strings.Replace(initialize, "2025-11-25", version, 1)
-			const initialized, ask = `{"jsonrpc":"2.0","method":"notifications/initialized"}`, `{"prompt":"a fox","size":"512x512"}`
+			hello := strings.Replace(testrig.Initialize, "2025-11-25", version, 1)
+			const ask = `{"prompt":"a fox","size":"512x512"}`
 			lines := newRig(t, inOrder)
 			lines.start(t)
 			lines.send(t, hello)
 			assert.Contains(t, string(lines.answer(t).Result), version)
-			lines.send(t, initialized)
+			lines.send(t, testrig.Initialized)
 			lines.send(t, call(1, "generate_image", ask))
 			results := map[string]string{"stdio": string(lines.answer(t).Result)}
 			r := newWebRig(t, webOptions{})
 			named := []string{"Mcp-Session-Id", r.do(t, http.MethodPost, "/mcp", hello).Header.Get("Mcp-Session-Id")}
-			r.ask(t, http.MethodPost, "/mcp", initialized, named...)
+			r.ask(t, http.MethodPost, "/mcp", testrig.Initialized, named...)
 			_, results["streamable"] = r.ask(t, http.MethodPost, "/mcp", call(1, "generate_image", ask), named...)
 			s := r.openSSE(t)
 			s.send(t, hello)
 			s.answer(t)
-			s.send(t, initialized)
+			s.send(t, testrig.Initialized)
 			s.send(t, call(1, "generate_image", ask))
 			results["sse"] = string(s.answer(t).Result)
 			for transport, result := range results {

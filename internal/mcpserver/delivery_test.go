@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/telemetry"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
 )
@@ -152,9 +153,9 @@ func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
 	}
 	answers := bufio.NewScanner(hostReads)
 	answers.Buffer(nil, 8<<20)
-	say(initialize)
+	say(testrig.Initialize)
 	require.True(t, answers.Scan())
-	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	say(testrig.Initialized)
 	say(generate(1, "a fox")) // its progress is not read, and its response waits behind that
 	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=call") }, 5*time.Second, time.Millisecond)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -54,10 +54,10 @@ func TestStreamable_Bodies(t *testing.T) {
 			response.Body.Close()
 		}
 		for _, mediaType := range []string{"text/plain", "", "application/jsonx", "application/json, text/plain"} {
-			status, _ = r.ask(t, "POST", path, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, append([]string{"Content-Type", mediaType}, named...)...)
+			status, _ = r.ask(t, "POST", path, testrig.Ping, append([]string{"Content-Type", mediaType}, named...)...)
 			assert.Equal(t, http.StatusUnsupportedMediaType, status, mediaType)
 		}
-		status, _ = r.ask(t, "POST", path, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, append([]string{"Content-Encoding", "gzip"}, named...)...)
+		status, _ = r.ask(t, "POST", path, testrig.Ping, append([]string{"Content-Encoding", "gzip"}, named...)...)
 		assert.Equal(t, http.StatusUnsupportedMediaType, status)
 	}
 	// A body that comes slowly is cut off, in all its parts.
@@ -79,7 +79,7 @@ func TestStreamable_Bodies(t *testing.T) {
 	all.Wait()
 	// The time for a body is not that of the connection: later requests on it work.
 	for range 2 {
-		status, _ := r.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+		status, _ := r.ask(t, "POST", "/mcp", testrig.Ping, named...)
 		assert.Equal(t, 200, status)
 		time.Sleep(300 * time.Millisecond) // past the deadline of the body
 	}
@@ -106,19 +106,12 @@ const (
 	bobToken   = "bob-0123456789abcdef"
 )
 
-func tokensFile(t testing.TB, lines ...string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
-	return path
-}
-
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
 // Without a right token nothing happens, on any route.
 func TestTokens_Wrong(t *testing.T) {
 	t.Parallel()
-	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken)}})
+	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)}})
 	rounds := 20
 	if os.Getenv("ZAI_TEST_FULL") != "" {
 		rounds = 1000
@@ -141,8 +134,8 @@ func TestTokens_Wrong(t *testing.T) {
 		}
 	}
 	routes := []struct{ method, path, body string }{
-		{"POST", "/mcp", initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
-		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
+		{"POST", "/mcp", testrig.Initialize}, {"POST", "/mcp", statelessCall(1, "generate_image", `{"prompt":"x"}`)}, {"GET", "/mcp", ""}, {"DELETE", "/mcp", ""},
+		{"GET", "/sse", ""}, {"POST", "/message?sessionId=x", testrig.Initialize}, {"GET", "/images/01m7wnsdj83vthhjy68qfe1hke.png", ""},
 		{"GET", "/readyz", ""}, {"GET", "/metrics", ""}, {"GET", "/nothing", ""},
 	}
 	for range rounds {
@@ -167,7 +160,7 @@ func TestTokens_Wrong(t *testing.T) {
 // A changed file takes effect at once, and ends what its removed tokens opened.
 func TestTokens_Reload(t *testing.T) {
 	t.Parallel()
-	file := tokensFile(t, "alice:"+aliceToken)
+	file := testrig.TokenFile(t, "alice:"+aliceToken)
 	reload := make(chan os.Signal, 1)
 	r := newWebRig(t, webOptions{address: web.ListenConfig{AuthTokens: file}, web: func(c *web.Config) { c.Reload = reload }})
 	status := func(token string) int {

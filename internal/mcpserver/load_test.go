@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
 // memory reads a figure of a process in bytes, like VmRSS or VmHWM.
@@ -24,7 +26,7 @@ func memory(t testing.TB, pid int, name string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skip("no /proc here: memory is not measured")
+		t.Skip("NOT TESTED: memory is not measured without /proc")
 	}
 	for line := range strings.Lines(string(status)) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
@@ -72,7 +74,7 @@ func TestLoad_Floods(t *testing.T) {
 				return
 			case <-time.After(10 * time.Millisecond):
 				began := time.Now()
-				status, _ := s.ask(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+				status, _ := s.ask(t, "POST", "/mcp", testrig.Ping, named...)
 				assert.Equal(t, 200, status)
 				took = append(took, time.Since(began))
 			}
@@ -126,7 +128,7 @@ func TestLoad_Floods(t *testing.T) {
 			}
 		}
 	})
-	padded := strings.Replace(initialize, `"name":"t"`, `"name":"`+strings.Repeat("t", 150<<10)+`"`, 1)
+	padded := strings.Replace(testrig.Initialize, `"name":"t"`, `"name":"`+strings.Repeat("t", 150<<10)+`"`, 1)
 	for range 4 {
 		all.Go(func() {
 			for range 5000 / scale {
@@ -175,7 +177,7 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 		named := r.session(t)
 		stream := r.do(t, "GET", "/mcp", "", named...)
 		s := r.openSSE(t)
-		s.send(t, initialize)
+		s.send(t, testrig.Initialize)
 		s.answer(t)
 		subscription := r.do(t, "POST", "/mcp", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"notifications":{"resourcesListChanged":true}}}`, statelessMeta),
 			statelessHeaders("subscriptions/listen", "")...)
@@ -197,7 +199,7 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 func TestLoad_ManyKeys(t *testing.T) {
 	needsLoad(t)
 	s := serve(t, nil)
-	body := manyKeys(100_000)
+	body := testrig.ManyKeys(100_000)
 	var all sync.WaitGroup
 	for range 32 {
 		all.Go(func() {

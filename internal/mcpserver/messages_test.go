@@ -15,18 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
-
-// manyKeys is a request with so many keys, and its id at the end.
-func manyKeys(n int) string {
-	var b strings.Builder
-	b.WriteString(`{"jsonrpc":"2.0","method":"ping","params":{"k":0`)
-	for i := range n - 1 {
-		fmt.Fprintf(&b, `,"%d":0`, i)
-	}
-	return b.String() + `},"id":"many"}`
-}
 
 // exchanges returns, for each transport, a function that sends one message and
 // returns its response.
@@ -74,13 +65,13 @@ func exchanges(t *testing.T) map[string]func(t *testing.T, line string) message 
 func TestMessages_ManyKeys(t *testing.T) {
 	t.Parallel()
 	for name, exchange := range exchanges(t) {
-		m := exchange(t, manyKeys(100_000))
+		m := exchange(t, testrig.ManyKeys(100_000))
 		require.NotNil(t, m.Error, name)
 		assert.Equal(t, -32600, m.Error.Code, name)
 		assert.Contains(t, m.Error.Message, "more than 10000 keys and values", name)
 		assert.Equal(t, `"many"`, string(m.ID), name)
 		if name != "stateless" { // there is no ping
-			assert.Nil(t, exchange(t, manyKeys(4000)).Error, name)
+			assert.Nil(t, exchange(t, testrig.ManyKeys(4000)).Error, name)
 		}
 	}
 }
@@ -170,11 +161,11 @@ func TestStdio_SignalWithoutReader(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"no JSON":         {`garbage`},
 		"batch":           {`[]`},
-		"handshake":       {initialize},
+		"handshake":       {testrig.Initialize},
 		"id in use":       {call(1, "wait", "{}"), call(1, "wait", "{}")},
 		"many bad":        {`garbage`, `garbage`, `garbage`, `garbage`},
 		"bad, then good":  {`garbage`, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
-		"too many values": {manyKeys(20_000)},
+		"too many values": {testrig.ManyKeys(20_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -42,15 +43,15 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 func TestOwners_Isolation(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		config:  func(c *settings) { c.Jobs.BudgetUSD = 0.025 },
 	})
 	alice := r.streamable(t, false, bearer(aliceToken)...)
 	id, link := madeBy(t, alice, "alice's secret garden")
 	quiet := r.openSSE(t, bearer(bobToken)...)
-	quiet.send(t, initialize)
+	quiet.send(t, testrig.Initialize)
 	quiet.answer(t)
-	quiet.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	quiet.send(t, testrig.Initialized)
 	quiet.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"zai-image://images/%s"}}`, id))
 	quiet.answer(t)
 
@@ -98,12 +99,12 @@ func TestOwners_Isolation(t *testing.T) {
 	// A session is its owner's alone.
 	mine := r.session(t, bearer(aliceToken)...)
 	for _, method := range []string{"POST", "GET", "DELETE"} {
-		body := map[string]string{"POST": `{"jsonrpc":"2.0","id":1,"method":"ping"}`}[method]
+		body := map[string]string{"POST": testrig.Ping}[method]
 		status, _ := r.ask(t, method, "/mcp", body, append(mine[:2:2], bearer(bobToken)...)...)
 		assert.Equal(t, 404, status, method)
 	}
 	stream := r.openSSE(t, bearer(aliceToken)...)
-	status, _ := r.ask(t, "POST", stream.endpoint, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, bearer(bobToken)...)
+	status, _ := r.ask(t, "POST", stream.endpoint, testrig.Ping, bearer(bobToken)...)
 	assert.Equal(t, 404, status)
 
 	// Each has a budget of its own, and is notified only of its own images.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
 // A host may start the program only to probe it; that must leave no trace.
@@ -37,23 +39,23 @@ func TestProgram_EndOfInput(t *testing.T) {
 	api, env := startAPI(t)
 	c := program(t, env)
 	var in strings.Builder
-	fmt.Fprintln(&in, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
-	fmt.Fprintln(&in, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	fmt.Fprintln(&in, testrig.Initialize)
+	fmt.Fprintln(&in, testrig.Initialized)
 	for id := 1; id <= 8; id++ {
 		fmt.Fprintf(&in, `{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=100ms %d","size":"512x512"}}}`+"\n", id, id)
 	}
 	c.Stdin = strings.NewReader(in.String())
 	out, err := c.Output()
 	require.NoError(t, err)
-	answers := map[float64]bool{}
+	answers := map[string]bool{}
 	for line := range strings.Lines(string(out)) {
 		var message struct {
-			ID     *float64
+			ID     json.RawMessage
 			Result struct{ IsError bool }
 		}
 		require.NoError(t, json.Unmarshal([]byte(line), &message), line)
 		if message.ID != nil {
-			answers[*message.ID] = true
+			answers[string(message.ID)] = true
 			assert.False(t, message.Result.IsError, line)
 		}
 	}
@@ -138,7 +140,7 @@ func TestProgram_SIGTERMSendsNothingNew(t *testing.T) {
 	out := &safeBuffer{}
 	c.Stdout = out
 	require.NoError(t, c.Start())
-	_, err = io.WriteString(in, initialize+"\n"+`{"jsonrpc":"2.0","method":"notifications/initialized"}`+"\n")
+	_, err = io.WriteString(in, testrig.Initialize+"\n"+testrig.Initialized+"\n")
 	require.NoError(t, err)
 	for id := range 5 {
 		_, err = io.WriteString(in, generate(id, fmt.Sprint("sandbox:delay=1h ", id))+"\n")

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -27,7 +28,7 @@ import (
 func TestQuota_Owners(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
 		web:     func(c *web.Config) { c.Limits.Sessions, c.Limits.Streams = 8, 8 },
 	})
 	release := make(chan struct{})
@@ -40,7 +41,7 @@ func TestQuota_Owners(t *testing.T) {
 	for _, named := range [][]string{first, second} {
 		require.Equal(t, 200, r.do(t, http.MethodGet, "/mcp", "", named...).StatusCode)
 	}
-	status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, bearer(aliceToken)...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, bearer(aliceToken)...)
 	assert.Equal(t, http.StatusServiceUnavailable, status, "a quarter of the sessions, all in use")
 	bob := r.session(t, bearer(bobToken)...)
 

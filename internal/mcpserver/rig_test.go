@@ -147,9 +147,9 @@ func (r *rig) answer(t *testing.T) message {
 func (r *rig) handshake(t *testing.T) {
 	t.Helper()
 	r.start(t)
-	r.send(t, `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+	r.send(t, testrig.Initialize)
 	require.Nil(t, r.answer(t).Error)
-	r.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	r.send(t, testrig.Initialized)
 }
 
 const statelessMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}`

@@ -20,7 +20,7 @@ import (
 // ping uses a session and returns the status of the answer.
 func (r *webRig) ping(t testing.TB, named []string) int {
 	t.Helper()
-	status, _ := r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, named...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Ping, named...)
 	return status
 }
 
@@ -41,7 +41,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	}
 	last := r.session(t)
 	streams := []*http.Response{r.do(t, http.MethodGet, "/mcp", "", first...), r.do(t, http.MethodGet, "/mcp", "", last...)}
-	response := r.do(t, http.MethodPost, "/mcp", initialize)
+	response := r.do(t, http.MethodPost, "/mcp", testrig.Initialize)
 	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode, "all are in use")
 	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status, "requests that need no session are served")
 	streams[0].Body.Close()
 	assert.Eventually(t, func() bool {
-		status, _ := r.ask(t, http.MethodPost, "/mcp", initialize)
+		status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize)
 		return status == http.StatusOK
 	}, 10*time.Second, 10*time.Millisecond, "the first is idle now")
 	assert.Equal(t, http.StatusOK, r.ping(t, last))
@@ -69,7 +69,7 @@ func TestSessions_OwnersMakeRoom(t *testing.T) {
 		lines = append(lines, owner+":"+owner+"-0123456789abcdef")
 	}
 	r := newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: tokensFile(t, lines...)},
+		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, lines...)},
 		web:     func(c *web.Config) { c.Limits.Sessions = 8 }, // two for each
 	})
 	opened := map[string][][]string{}

@@ -164,7 +164,7 @@ func TestProgram_Exposure(t *testing.T) {
 		assert.Contains(t, string(out), "--auth-tokens")
 		assert.NotContains(t, string(out), "msg=listening")
 	}
-	s := serve(t, nil, "--listen", "0.0.0.0:0", "--auth-tokens", tokensFile(t, "alice:"+aliceToken))
+	s := serve(t, nil, "--listen", "0.0.0.0:0", "--auth-tokens", testrig.TokenFile(t, "alice:"+aliceToken))
 	s.base = strings.Replace(s.base, "[::]", "127.0.0.1", 1)
 	status, _ := s.ask(t, "GET", "/readyz", "", bearer(aliceToken)...)
 	assert.Equal(t, 200, status)

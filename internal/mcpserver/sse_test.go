@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/internal/web"
 )
@@ -36,18 +37,18 @@ func TestSSE_Status(t *testing.T) {
 		assert.Contains(t, text, `"jsonrpc":"2.0"`)
 	}
 	for path, status := range map[string]int{"/message": 404, "/message?sessionId=x": 404} {
-		got, _ := r.ask(t, "POST", path, initialize)
+		got, _ := r.ask(t, "POST", path, testrig.Initialize)
 		assert.Equal(t, status, got, path)
 	}
-	got, _ := r.ask(t, "POST", "/sse", initialize)
+	got, _ := r.ask(t, "POST", "/sse", testrig.Initialize)
 	assert.Equal(t, 405, got, "clients detect the older transport by this status")
 	got, _ = r.ask(t, "GET", s.endpoint, "")
 	assert.Equal(t, 405, got)
-	s.send(t, initialize)
+	s.send(t, testrig.Initialize)
 	assert.Equal(t, `"hello"`, string(s.answer(t).ID))
 	s.close()
 	assert.Eventually(t, func() bool {
-		got, _ := r.ask(t, "POST", s.endpoint, initialize)
+		got, _ := r.ask(t, "POST", s.endpoint, testrig.Initialize)
 		return got == 404
 	}, 5*time.Second, 10*time.Millisecond, "an ended stream is no session")
 }

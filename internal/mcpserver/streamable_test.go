@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -76,27 +77,26 @@ func TestStreamable_Status(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{})
 	named := r.session(t)
-	const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 	for name, tt := range map[string]struct {
 		method, body string
 		headers      []string
 		status       int
 	}{
-		"ping":                      {"POST", ping, named, 200},
-		"no session":                {"POST", ping, nil, 400},
-		"unknown session":           {"POST", ping, []string{"Mcp-Session-Id", "mcp-session-00000000-0000-0000-0000-000000000000"}, 404},
+		"ping":                      {"POST", testrig.Ping, named, 200},
+		"no session":                {"POST", testrig.Ping, nil, 400},
+		"unknown session":           {"POST", testrig.Ping, []string{"Mcp-Session-Id", "mcp-session-00000000-0000-0000-0000-000000000000"}, 404},
 		"stream without session":    {"GET", "", nil, 400},
 		"stream of unknown session": {"GET", "", []string{"Mcp-Session-Id", "x"}, 404},
 		"end of unknown session":    {"DELETE", "", []string{"Mcp-Session-Id", "x"}, 404},
 		"stream that is not wanted": {"GET", "", append([]string{"Accept", "application/json"}, named...), 406},
-		"unknown protocol version":  {"POST", ping, append([]string{"Mcp-Protocol-Version", "1999-01-01"}, named...), 400},
+		"unknown protocol version":  {"POST", testrig.Ping, append([]string{"Mcp-Protocol-Version", "1999-01-01"}, named...), 400},
 		"notification":              {"POST", `{"jsonrpc":"2.0","method":"notifications/x"}`, named, 202},
 		"answer to nothing":         {"POST", `{"jsonrpc":"2.0","id":1,"result":{}}`, named, 202},
 		"no JSON":                   {"POST", `{`, named, 400},
 		"blanks":                    {"POST", `  `, named, 400},
-		"batch":                     {"POST", `[` + ping + `]`, named, 400},
+		"batch":                     {"POST", `[` + testrig.Ping + `]`, named, 400},
 		"odd id":                    {"POST", `{"jsonrpc":"2.0","id":{},"method":"ping"}`, named, 400},
-		"PUT":                       {"PUT", ping, named, 405},
+		"PUT":                       {"PUT", testrig.Ping, named, 405},
 		"HEAD":                      {"HEAD", "", named, 405},
 		"stateless stream":          {"GET", "", append([]string{"Mcp-Protocol-Version", "2026-07-28"}, named...), 405},
 		"stateless end":             {"DELETE", "", append([]string{"Mcp-Protocol-Version", "2026-07-28"}, named...), 405},
@@ -110,7 +110,7 @@ func TestStreamable_Status(t *testing.T) {
 	assert.Equal(t, 404, status)
 	status, _ = r.ask(t, "DELETE", "/mcp", "", named...)
 	assert.Equal(t, http.StatusNoContent, status)
-	status, _ = r.ask(t, "POST", "/mcp", ping, named...)
+	status, _ = r.ask(t, "POST", "/mcp", testrig.Ping, named...)
 	assert.Equal(t, 404, status, "an ended session is unknown")
 }
 
@@ -253,7 +253,7 @@ func TestStreamable_Heartbeat(t *testing.T) {
 	assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
 	list := messages(t, response)
 	assert.Contains(t, string(list[0].Result), "saved")
-	response = r.do(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, append([]string{"Accept", "text/event-stream"}, named...)...)
+	response = r.do(t, "POST", "/mcp", testrig.Ping, append([]string{"Accept", "text/event-stream"}, named...)...)
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 }
 

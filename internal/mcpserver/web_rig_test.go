@@ -132,17 +132,15 @@ func (r *webRig) ask(t testing.TB, method, path, body string, headers ...string)
 	return response.StatusCode, string(text)
 }
 
-const initialize = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
-
 // session opens a session and returns the header that names it.
 func (r *webRig) session(t testing.TB, headers ...string) []string {
 	t.Helper()
-	response := r.do(t, http.MethodPost, "/mcp", initialize, headers...)
+	response := r.do(t, http.MethodPost, "/mcp", testrig.Initialize, headers...)
 	defer response.Body.Close()
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	named := append([]string{"Mcp-Session-Id", response.Header.Get("Mcp-Session-Id")}, headers...)
 	require.NotEmpty(t, named[1])
-	status, _ := r.ask(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, named...)
+	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialized, named...)
 	require.Equal(t, http.StatusAccepted, status)
 	return named
 }
@@ -324,9 +322,9 @@ func (r *webRig) sse(t *testing.T, isStateless bool, headers ...string) wire {
 	t.Helper()
 	s := r.openSSE(t, headers...)
 	if !isStateless {
-		s.send(t, initialize)
+		s.send(t, testrig.Initialize)
 		s.answer(t)
-		s.send(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+		s.send(t, testrig.Initialized)
 	}
 	id := 0
 	return wireFunc(func(t *testing.T, method, params string) message {

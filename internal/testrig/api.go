@@ -36,20 +36,15 @@ type APIOptions struct {
 	// Wrap returns the handler to serve; next is the sandbox. If it is nil, the
 	// sandbox is served.
 	Wrap func(next http.Handler) http.Handler
-	// Client holds further options of the client. They override those of
-	// NewClient.
-	Client []zai.Option
 }
 
 // API starts a sandbox and returns it with a client. The functions change the
-// options; nil ones are skipped.
+// options.
 func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 	t.Helper()
 	o := APIOptions{Sandbox: sandbox.Options{MaxConcurrent: sandbox.Unlimited}}
 	for _, f := range configure {
-		if f != nil {
-			f(&o)
-		}
+		f(&o)
 	}
 	s := &Service{Sandbox: sandbox.New(o.Sandbox)}
 	var handler http.Handler = s.Sandbox
@@ -59,7 +54,7 @@ func API(t testing.TB, configure ...func(*APIOptions)) *Service {
 	s.Server = httptest.NewServer(s.count(handler))
 	t.Cleanup(s.Server.Close)
 	t.Cleanup(s.Close)
-	s.Client = s.NewClient(t, o.Client...)
+	s.Client = s.NewClient(t)
 	return s
 }
 

@@ -2,12 +2,31 @@ package testrig
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
 )
+
+// Messages of a client.
+const (
+	Initialize  = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+	Initialized = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
+	Ping        = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+)
+
+// ManyKeys returns a request with n keys in its params, and with its id at the end.
+func ManyKeys(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"jsonrpc":"2.0","method":"ping","params":{"k":0`)
+	for i := range n - 1 {
+		fmt.Fprintf(&b, `,"%d":0`, i)
+	}
+	return b.String() + `},"id":"many"}`
+}
 
 // Message is a JSON-RPC message of the server.
 type Message struct {

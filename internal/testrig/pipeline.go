@@ -24,55 +24,44 @@ type LibraryOptions struct {
 	Log     *slog.Logger
 }
 
-// Library returns a new library, unless the options name a folder. The functions change the
-// options; nil ones are skipped.
+// Library returns a new library, unless the options name a folder. The functions change
+// the options.
 func Library(t testing.TB, configure ...func(*LibraryOptions)) *resources.Library {
 	t.Helper()
 	o := LibraryOptions{Folder: t.TempDir(), Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}
 	for _, f := range configure {
-		if f != nil {
-			f(&o)
-		}
+		f(&o)
 	}
 	library := NewLibrary(t, o)
 	t.Cleanup(func() { assert.NoError(t, library.Close()) })
 	return library
 }
 
-// Rig is a pipeline with its service and its library.
+// Rig is a pipeline with its service.
 type Rig struct {
 	*jobs.Pipeline
-	API     *Service
-	Library *resources.Library
-	Folder  string // of the library, "" if Options.Library was set
+	API *Service
 }
 
-// Options configure Pipeline. With the zero value it starts a service and a
-// library of its own.
+// Options configure Pipeline.
 type Options struct {
-	API     *Service             // nil: API(t)
-	Library *resources.Library   // nil: Library(t)
-	Jobs    func(c *jobs.Config) // changes the configuration; may be nil
-	Log     *slog.Logger         // of the pipeline, and of the library if it is nil; nil: no log
+	API  *Service             // nil: API(t)
+	Jobs func(c *jobs.Config) // changes the configuration; may be nil
 }
 
-// Pipeline starts a pipeline without a budget limit that has at most 5 requests
-// of a model in flight. At the end of the test it waits for the work of the
-// pipeline.
+// Pipeline starts a pipeline on a library of its own, without a budget limit and
+// with at most 5 requests of a model in flight. At the end of the test it waits for
+// the work of the pipeline.
 func Pipeline(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{API: o.API, Library: o.Library}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	r := &Rig{API: o.API}
 	if r.API == nil {
 		r.API = API(t)
 	}
-	if r.Library == nil {
-		r.Folder = t.TempDir()
-		r.Library = Library(t, func(l *LibraryOptions) { l.Folder, l.Log = r.Folder, o.Log })
+	c := jobs.Config{
+		Client: r.API.Client, Library: Library(t), Process: rand.Text(), MaxConcurrent: 5,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
-	c := jobs.Config{Client: r.API.Client, Library: r.Library, Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: o.Log}
 	if o.Jobs != nil {
 		o.Jobs(&c)
 	}

@@ -2,32 +2,20 @@ package transport_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/transport"
 )
-
-const initialize = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
-
-// manyKeys is a request with so many keys, and its id at the end.
-func manyKeys(n int) string {
-	var b strings.Builder
-	b.WriteString(`{"jsonrpc":"2.0","method":"ping","params":{"k":0`)
-	for i := range n - 1 {
-		fmt.Fprintf(&b, `,"%d":0`, i)
-	}
-	return b.String() + `},"id":"many"}`
-}
 
 // The cost of a message that is refused for its size does not grow with it.
 func TestParseMessage_AllocatesNothingPerKey(t *testing.T) {
 	for name, line := range map[string]string{
-		"keys in params":  manyKeys(100_000),
+		"keys in params":  testrig.ManyKeys(100_000),
 		"keys at the top": `{"jsonrpc":"2.0"` + strings.Repeat(`,"abc":0`, 100_000) + `}`,
 		"values":          `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[0` + strings.Repeat(",0", 100_000) + `]}}`,
 		"batch":           `[` + strings.Repeat(`{},`, 100_000) + `{}]`,
@@ -52,7 +40,7 @@ func parse(text []byte) error {
 // them, and what they let through is a JSON object.
 func FuzzParseMessage(f *testing.F) {
 	for _, seed := range []string{
-		initialize, `{}`, `[]`, `{"id":1}`, ` {"method" : "ping" , "id" : "a\"b" } `, `{"method":"x","\u0069d":5}`, `{"a":{"id":1},"b":["id",{"id":2}],"method":"x","id":3}`,
+		testrig.Initialize, `{}`, `[]`, `{"id":1}`, ` {"method" : "ping" , "id" : "a\"b" } `, `{"method":"x","\u0069d":5}`, `{"a":{"id":1},"b":["id",{"id":2}],"method":"x","id":3}`,
 		`{"id":1,"id":2,"method":"x"}`, `{"method":"\u0070ing","id":-1.5e3,"params":{"_meta":[]}}`, `{"x":"\\","method":"y","id":"\\\""}`,
 	} {
 		f.Add(seed)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -23,7 +24,7 @@ func TestGuard_AttackMatrix(t *testing.T) {
 		t.Run(listen, func(t *testing.T) {
 			address := web.ListenConfig{Listen: listen, PublicURL: "https://images.example.com", AllowOrigins: []string{"https://app.example.com"}}
 			if listen != "127.0.0.1:0" {
-				address.AuthTokens = tokensFile(t, "alice:"+aliceToken)
+				address.AuthTokens = testrig.TokenFile(t, "alice:"+aliceToken)
 			}
 			r := newRig(t, address)
 			attackMatrix(t, r)
@@ -142,7 +143,7 @@ func TestGuard_Names(t *testing.T) {
 			if tt.origin != "" {
 				headers = append(headers, "Origin", tt.origin)
 			}
-			status, text := r.ask(t, http.MethodPost, "/mcp", initialize, headers...)
+			status, text := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, headers...)
 			assert.Equal(t, tt.want, status, text)
 		})
 	}
@@ -172,6 +173,6 @@ func TestGuard_HealthChecks(t *testing.T) {
 	response := r.do(t, http.MethodGet, "/healthz", "", "Origin", "https://evil.example")
 	assert.Equal(t, 200, response.StatusCode)
 	assert.Empty(t, response.Header.Get("Access-Control-Allow-Origin"), "no page can read it")
-	status, _ := r.ask(t, http.MethodPost, "/healthz", initialize, "Host", "evil.example")
+	status, _ := r.ask(t, http.MethodPost, "/healthz", testrig.Initialize, "Host", "evil.example")
 	assert.Equal(t, 403, status)
 }

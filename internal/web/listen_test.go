@@ -7,12 +7,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
 // Listen opens only what the settings allow, and names the wrong setting.
 func TestListen(t *testing.T) {
-	tokens := tokensFile(t, "alice:"+aliceToken)
+	tokens := testrig.TokenFile(t, "alice:"+aliceToken)
 	for _, tt := range []struct {
 		address web.ListenConfig
 		setting string

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/web"
 )
 
@@ -18,7 +19,7 @@ func TestCORS(t *testing.T) {
 	assert.Equal(t, page, response.Header.Get("Access-Control-Allow-Origin"))
 	assert.Contains(t, response.Header.Get("Access-Control-Allow-Headers"), "Mcp-Session-Id")
 	assert.Contains(t, response.Header.Get("Access-Control-Allow-Methods"), "DELETE")
-	response = r.do(t, "POST", "/mcp", initialize, "Origin", page)
+	response = r.do(t, "POST", "/mcp", testrig.Initialize, "Origin", page)
 	assert.Equal(t, 200, response.StatusCode)
 	assert.Equal(t, page, response.Header.Get("Access-Control-Allow-Origin"))
 	assert.Contains(t, response.Header.Get("Access-Control-Expose-Headers"), "Mcp-Session-Id")
@@ -27,9 +28,9 @@ func TestCORS(t *testing.T) {
 
 // The path does not bypass the tokens.
 func TestRoutes_PathOfThePublicURLNeedsTokens(t *testing.T) {
-	r := newRig(t, web.ListenConfig{PublicURL: "https://x.example/zai", AuthTokens: tokensFile(t, "alice:"+aliceToken)})
+	r := newRig(t, web.ListenConfig{PublicURL: "https://x.example/zai", AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)})
 	for _, path := range []string{"/zai/mcp", "/mcp/", "/zai/metrics", "/zai/images/01m7wnsdj83vthhjy68qfe1hke.png", "/zai/nothing"} {
-		status, _ := r.ask(t, http.MethodPost, path, initialize)
+		status, _ := r.ask(t, http.MethodPost, path, testrig.Initialize)
 		assert.Equal(t, http.StatusUnauthorized, status, path)
 	}
 }
@@ -38,7 +39,7 @@ func TestRoutes_PathOfThePublicURLNeedsTokens(t *testing.T) {
 func TestRoutes_ContentEncoding(t *testing.T) {
 	r := newRig(t, web.ListenConfig{})
 	for encoding, want := range map[string]int{"identity": 200, "Identity": 200, "gzip": 415, "identity, gzip": 415} {
-		status, _ := r.ask(t, http.MethodPost, "/mcp", initialize, "Content-Encoding", encoding)
+		status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, "Content-Encoding", encoding)
 		assert.Equal(t, want, status, encoding)
 	}
 }

@@ -54,18 +54,6 @@ func run(t *testing.T, env []string, args ...string) (stdout, stderr string, exi
 	return out.String(), errs.String(), c.ProcessState.ExitCode()
 }
 
-// listening reads a server's log until the server listens, and returns the
-// address. The rest of the log is discarded.
-func listening(t *testing.T, log io.Reader) string {
-	t.Helper()
-	var line struct{ Msg, Address string }
-	for d := json.NewDecoder(log); line.Msg != "listening"; {
-		require.NoError(t, d.Decode(&line))
-	}
-	go io.Copy(io.Discard, log)
-	return line.Address
-}
-
 // buildWith builds the program with an additional file in package main, and
 // returns its path. The file is in testdata, with the suffix .txt.
 func buildWith(t *testing.T, file string) string {
@@ -97,7 +85,7 @@ func TestStreams_StrayPrintGoesToStderr(t *testing.T) {
 	errs, err := c.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n")
+	_, err = io.WriteString(in, testrig.Ping+"\n")
 	require.NoError(t, err)
 	messages := bufio.NewReader(out)
 	line, err := messages.ReadString('\n')

@@ -108,7 +108,7 @@ func TestHangUp_OverHTTPWithoutTokens(t *testing.T) {
 			log, err := c.StderrPipe()
 			require.NoError(t, err)
 			require.NoError(t, c.Start())
-			host, err := client.NewStreamableHttpClient("http://" + listening(t, log) + "/mcp")
+			host, err := client.NewStreamableHttpClient("http://" + testrig.Listening(t, log) + "/mcp")
 			require.NoError(t, err)
 			require.NoError(t, host.Start(t.Context()))
 			_, err = host.Initialize(t.Context(), mcp.InitializeRequest{Params: mcp.InitializeParams{ProtocolVersion: mcp.LATEST_LEGACY_PROTOCOL_VERSION}})
@@ -143,7 +143,7 @@ func TestHangUp_ReloadsTokens(t *testing.T) {
 	log, err := c.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	address := listening(t, log)
+	address := testrig.Listening(t, log)
 	status := func(token string) int {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/readyz", http.NoBody)
 		require.NoError(t, err)
