@@ -93,10 +93,10 @@ func (p *program) printCopyReport(r resources.CopyReport) {
 	fmt.Fprintf(p.Stdout, "%d images, %d of them new and %d brought up to date; %d files of %.1f MB copied.\n",
 		r.Images, r.Added, r.Updated, r.Files, float64(r.Bytes)/1e6)
 	if n := len(r.Problems); n > 0 {
-		fmt.Fprintf(p.Stdout, "%d files could not be copied; their entries were. images repair downloads them again if their links are known.\n", n)
+		fmt.Fprintf(p.Stdout, "Files that could not be copied: %d. Their entries were; images repair downloads them again if their links are known.\n", n)
 	}
 	if n := len(r.Working); n > 0 {
-		fmt.Fprintf(p.Stdout, "%d images were left out, because a server works on them. Run the command again when they are done or the server is stopped.\n", n)
+		fmt.Fprintf(p.Stdout, "Images that were left out because a server works on them: %d. Run the command again when they are done or the server is stopped.\n", n)
 	}
 	if !r.KeepLink {
 		fmt.Fprintln(p.Stdout, "The target had images before and keeps its own key for download links: links to the copied images are no longer valid.")
