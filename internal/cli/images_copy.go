@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
@@ -30,7 +32,7 @@ func (c *imagesCopyCommand) Run(ctx context.Context, p *program, images *imagesC
 		return err
 	}
 	defer from.Close()
-	to, err := p.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, log)
+	to, err := c.target(p, log)
 	if err != nil {
 		return err
 	}
@@ -63,6 +65,24 @@ func (c *imagesCopyCommand) Run(ctx context.Context, p *program, images *imagesC
 	return nil
 }
 
+// target returns the library to copy to. It is set like the library of other commands,
+// by flags and variables with TO in their names.
+func (c *imagesCopyCommand) target(p *program, log *slog.Logger) (*resources.Library, error) {
+	target := *p
+	target.Env = func(name string) string {
+		if setting, ok := strings.CutPrefix(name, "ZAI_IMAGE_"); ok {
+			name = "ZAI_IMAGE_TO_" + setting
+		}
+		return p.Env(name)
+	}
+	library, err := target.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, log)
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		names := strings.NewReplacer("--store", "--to-store", "--catalog", "--to-catalog", "ZAI_IMAGE_", "ZAI_IMAGE_TO_")
+		return nil, &usageError{names.Replace(usage.problem), names.Replace(usage.hint)}
+	}
+	return library, err
+}
+
 // printCopyReport prints a line for each file that could not be copied and for each
 // image that was left out, and the counts.
 func (p *program) printCopyReport(r resources.CopyReport) {
@@ -73,10 +93,10 @@ func (p *program) printCopyReport(r resources.CopyReport) {
 	fmt.Fprintf(p.Stdout, "%d images, %d of them new and %d brought up to date; %d files of %.1f MB copied.\n",
 		r.Images, r.Added, r.Updated, r.Files, float64(r.Bytes)/1e6)
 	if n := len(r.Problems); n > 0 {
-		fmt.Fprintf(p.Stdout, "%d files could not be copied; their entries were. images repair downloads them again if their links are known.\n", n)
+		fmt.Fprintf(p.Stdout, "Files that could not be copied: %d. Their entries were; images repair downloads them again if their links are known.\n", n)
 	}
 	if n := len(r.Working); n > 0 {
-		fmt.Fprintf(p.Stdout, "%d images were left out, because a server works on them. Run the command again when they are done or the server is stopped.\n", n)
+		fmt.Fprintf(p.Stdout, "Images that were left out because a server works on them: %d. Run the command again when they are done or the server is stopped.\n", n)
 	}
 	if !r.KeepLink {
 		fmt.Fprintln(p.Stdout, "The target had images before and keeps its own key for download links: links to the copied images are no longer valid.")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +42,7 @@ type host struct {
 
 func connect(t *testing.T, folder string, env []string, args ...string) *host {
 	t.Helper()
-	c := program(t, env, append([]string{"--store", folder}, args...)...)
+	c := program(t, slices.Concat(env, []string{"ZAI_IMAGE_STORE=" + folder}), args...)
 	log := &safeBuffer{}
 	c.Stderr = log
 	return connectTo(t, &sdk.CommandTransport{Command: c}, log)
@@ -199,9 +198,11 @@ func TestAgent_Images(t *testing.T) {
 		original := h.read(t, i.URI)
 		assert.Equal(t, i.MIMEType, original.MIMEType)
 		assert.True(t, api.files[string(original.Blob)], "the bytes that the API served")
-		onDisk, err := os.ReadFile(i.Path)
-		require.NoError(t, err)
-		assert.Equal(t, onDisk, original.Blob)
+		if !testrig.Remote() {
+			onDisk, err := os.ReadFile(i.Path)
+			require.NoError(t, err)
+			assert.Equal(t, onDisk, original.Blob)
+		}
 		preview := h.read(t, i.PreviewURI)
 		assert.Equal(t, "image/jpeg", preview.MIMEType)
 		assert.True(t, bytes.HasPrefix(preview.Blob, []byte("\xff\xd8\xff")))
@@ -368,15 +369,17 @@ func TestLoad_HugeImagesFitIntoAMessage(t *testing.T) {
 // returns their ids.
 func fillCatalog(t testing.TB, folder string, n int) (ids []string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(folder, ".catalog.db"))
-	require.NoError(t, err)
-	defer db.Close()
-	_, err = db.Exec(`INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
-		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		SELECT printf('00%024d', i), '', 'local', 'saved', i, i, '2026-01-01', 'm', 'image number ' || i, '1024x1024', 'hd', 10000, 1 FROM n`, n)
-	require.NoError(t, err)
-	for i := range n {
+	catalog := testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder = folder }).Catalog()
+	rows := make([]resources.Row, n)
+	for i := range rows {
 		ids = append(ids, fmt.Sprintf("00%024d", i+1))
+		rows[i].Image = resources.Image{
+			ID: ids[i], Owner: "local", State: resources.Saved, CreatedAt: time.UnixMilli(int64(i)), Model: "m", Prompt: fmt.Sprint("image number ", i),
+			Size: "1024x1024", Quality: "hd", CostMicroUSD: 10_000, Charged: true,
+		}
 	}
+	added, err := catalog.Insert(t.Context(), rows...)
+	require.NoError(t, err)
+	require.Equal(t, n, added)
 	return ids
 }

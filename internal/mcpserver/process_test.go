@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -104,9 +103,12 @@ func TestProgram_HostDies(t *testing.T) {
 	require.NoError(t, in.Close())
 	api.Close() // ends the delay
 	require.NoError(t, c.Wait(), "exit status 0")
-	saved, err := filepath.Glob(filepath.Join(folder, "*", "*", "*", "*.png"))
+	library := testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder = folder })
+	saved, _, err := library.List(t.Context(), "local", "", "", 10)
 	require.NoError(t, err)
-	assert.Len(t, saved, 1)
+	require.Len(t, saved, 1)
+	_, err = library.Read(t.Context(), saved[0])
+	require.NoError(t, err)
 }
 
 // What does not end within the grace period is cut off.
