@@ -115,6 +115,9 @@ func TestEvents_OtherReplica(t *testing.T) {
 		f := newFleet(t, 2, newPlace(t), u)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
+		for _, r := range f.replicas { // from now on, both know that there is a catalog
+			require.Equal(t, "saved", r.generate(ctx, "alice", cogview, "made by "+r.address).status)
+		}
 		changes := f.replicas[1].listen(ctx, t, "alice", `"resourcesListChanged":true`)
 		var worst time.Duration
 		for n := range 5 {

@@ -11,6 +11,7 @@ package replicas
 
 import (
 	"crypto/rand"
+	"flag"
 	"log/slog"
 	"net/url"
 	"os"
@@ -31,7 +32,13 @@ import (
 	"zai-image-mcp/resources/sqlite"
 )
 
+// TestMain runs more tests at a time than there are processors, because most of them wait
+// for leases and retries most of the time.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "24"); err != nil {
+		panic(err)
+	}
 	status := m.Run()
 	testrig.RemoveProgram()
 	os.Exit(status)
@@ -164,6 +171,17 @@ func unfinished(t testing.TB, l *resources.Library) int {
 	n, err := l.Catalog().Count(t.Context(), resources.StatesThat(resources.State.Recoverable)...)
 	require.NoError(t, err)
 	return n
+}
+
+// logUnfinished logs the images that may still be saved.
+func (p *place) logUnfinished(t *testing.T) {
+	t.Helper()
+	rows, err := p.library(t).Catalog().Scan(t.Context(), "", resources.StatesThat(resources.State.Recoverable)...)
+	require.NoError(t, err)
+	for _, row := range rows {
+		t.Logf("unfinished: %s %s, reserved %v ago, changed %v ago, lease for %v, alive %v: %s", row.ID, row.State, time.Since(row.CreatedAt).Round(time.Second),
+			time.Since(row.UpdatedAt).Round(time.Second), time.Until(row.LeaseUntil).Round(time.Second), row.LeaseAlive, row.Prompt)
+	}
 }
 
 // checkClean runs images check with --read-data on a place, which must find no problem.
