@@ -75,9 +75,9 @@ func StartPostgres(t testing.TB) *PostgresServer {
 	if os.Getenv(PostgresVariable) == "" {
 		t.Skip("NOT TESTED: " + PostgresVariable + " is not set")
 	}
-	dir, err := os.MkdirTemp("", "zai-postgres-")
+	dir, err := os.MkdirTemp("", "zai-postgres-") //nolint:usetesting // another user cannot enter t.TempDir
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) // another user enters it
+	require.NoError(t, os.Chmod(dir, 0o755))
 	s := &PostgresServer{t: t, dir: dir}
 	t.Cleanup(func() {
 		s.run("stop")

@@ -104,11 +104,12 @@ func (b *Bucket) Delete(ctx context.Context, name string) error {
 
 // Quarantine implements resources.Store. The service copies the object.
 func (b *Bucket) Quarantine(ctx context.Context, name string) error {
-	if _, err := b.Stat(ctx, name); err != nil {
+	info, err := b.Stat(ctx, name)
+	if err != nil {
 		return err
 	}
 	to := path.Join(resources.Quarantined, randomText()+"-"+path.Base(name))
-	err := b.request(ctx, maxBytes, func(ctx context.Context, c client) error {
+	err = b.request(ctx, info.Size, func(ctx context.Context, c client) error {
 		return c.copy(ctx, b.address.Bucket, b.key(name), b.key(to))
 	})
 	if err != nil {

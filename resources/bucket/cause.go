@@ -125,7 +125,7 @@ func causeOf(err error) *cause {
 // answerProblem classifies an answer of the service.
 func answerProblem(e minio.ErrorResponse) problem {
 	switch e.Code {
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "InvalidClientTokenId":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken", "InvalidClientTokenId", "XAdminUserNotFound":
 		return badCredentials
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
 		return expired
@@ -150,15 +150,13 @@ func answerProblem(e minio.ErrorResponse) problem {
 		return overloaded
 	}
 	switch status := e.StatusCode; {
-	case status == http.StatusNotFound:
-		return noObject
 	case status == http.StatusForbidden, status == http.StatusUnauthorized:
 		return denied
 	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect:
 		return otherRegion
 	case status == http.StatusPreconditionFailed:
 		return conditionFailed
-	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+	case status == http.StatusRequestTimeout, status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
 		return overloaded
 	}
 	return other

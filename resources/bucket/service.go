@@ -130,7 +130,7 @@ const (
 // the content that f transfers, for its time limit. The error is a StorageError, a
 // *cause if the caller handles it, or that of ctx.
 func (b *Bucket) request(ctx context.Context, size int64, f func(context.Context, client) error) error {
-	limit := b.timeout + time.Duration(size/slowest)*time.Second
+	limit := b.timeout + time.Duration(size)*time.Second/slowest
 	backoff := firstBackoff
 	for n := 1; ; n++ {
 		err := b.once(ctx, limit, f)

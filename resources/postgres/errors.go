@@ -155,8 +155,7 @@ func isDisconnect(err error) bool {
 // isRolledBack reports whether a statement had no effect for a reason that another
 // attempt may not meet.
 func isRolledBack(err error) bool {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch server.Code {
 		case "40001", "40P01", "57P03": // serialization, deadlock; the server is starting
 			return true
@@ -170,8 +169,7 @@ func isRolledBack(err error) bool {
 // isRepeatable reports whether a transaction that was not committed ended for a reason
 // that another attempt may not meet.
 func isRepeatable(err error) bool {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return isRolledBack(err) || server.Code == "57P01" || server.Code == "57P02" || strings.HasPrefix(server.Code, "08") // the server stopped
 	}
 	return isDisconnect(err)
@@ -179,8 +177,7 @@ func isRepeatable(err error) bool {
 
 // isUncertain reports whether a COMMIT that failed with err may have taken effect.
 func isUncertain(err error) bool {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Severity != "ERROR" // the server ended the connection meanwhile
 	}
 	return !errors.Is(err, pgx.ErrTxCommitRollback)

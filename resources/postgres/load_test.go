@@ -101,8 +101,9 @@ func TestStatements_UseIndexes(t *testing.T) {
 func wasteful(plan string) string {
 	for line := range strings.Lines(plan) {
 		var removed int
-		if at := strings.Index(line, "Rows Removed by"); at >= 0 {
-			_, _ = fmt.Sscanf(line[strings.Index(line, ": ")+2:], "%d", &removed)
+		if _, number, found := strings.Cut(line, "Rows Removed by"); found {
+			_, number, _ = strings.Cut(number, ": ")
+			_, _ = fmt.Sscan(number, &removed)
 		}
 		if strings.Contains(line, "Seq Scan on image") || removed > 1000 {
 			return line

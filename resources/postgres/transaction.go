@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"zai-image-mcp/resources/sqlcatalog"
@@ -105,7 +106,7 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 // a circle. The next statement sees what the previous owner of a lock committed,
 // because each statement has its own snapshot (READ COMMITTED).
 func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transaction string, now time.Time, err error) {
-	statement := `SELECT set_config('lock_timeout', $1, TRUE), set_config('idle_in_transaction_session_timeout', $2, TRUE)`
+	expressions := []string{`set_config('lock_timeout', $1, TRUE)`, `set_config('idle_in_transaction_session_timeout', $2, TRUE)`}
 	arguments := []any{milliseconds(lockTimeout), milliseconds(idleTimeout)}
 	numbers := make([]int64, 0, len(locks))
 	for _, name := range locks {
@@ -117,15 +118,17 @@ func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transa
 	}
 	for _, number := range slices.Compact(numbers) {
 		arguments = append(arguments, number)
-		statement += fmt.Sprintf(`, pg_advisory_xact_lock($%d)::text`, len(arguments))
+		expressions = append(expressions, fmt.Sprintf(`pg_advisory_xact_lock($%d)::text`, len(arguments)))
 	}
 	targets := make([]any, len(arguments), len(arguments)+2)
 	for n := range targets {
 		targets[n] = new(sql.RawBytes)
 	}
 	// The expressions are evaluated from left to right, so the time is read last.
+	expressions = append(expressions, `pg_current_xact_id()::text`, clock)
 	var ms int64
-	rows, err := tx.QueryContext(ctx, statement+`, pg_current_xact_id()::text, `+clock, arguments...)
+	//nolint:gosec // the expressions are constants
+	rows, err := tx.QueryContext(ctx, `SELECT `+strings.Join(expressions, ", "), arguments...)
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -165,5 +168,5 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // chance only make transactions wait for each other.
 func lockNumber(name string) int64 {
 	sum := sha256.Sum256([]byte("zai-image-mcp\x00" + name))
-	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // every number is as good
+	return int64(binary.BigEndian.Uint64(sum[:]))
 }
