@@ -131,7 +131,7 @@ func BreakCatalog(t testing.TB, dir string, states ...resources.State) {
 			BEGIN RAISE EXCEPTION 'disk I/O error' USING ERRCODE = 'io_error'; END $$;
 			CREATE TRIGGER broken BEFORE UPDATE ON images FOR EACH ROW WHEN (` + condition + `) EXECUTE FUNCTION broken()`
 	}
-	_, err := SQL(t, dir).Exec(statement)
+	_, err := SQL(t, dir).ExecContext(t.Context(), statement)
 	require.NoError(t, err)
 }
 
@@ -142,7 +142,7 @@ func RepairCatalog(t testing.TB, dir string) {
 	if Remote() {
 		statement += ` ON images`
 	}
-	_, err := SQL(t, dir).Exec(statement)
+	_, err := SQL(t, dir).ExecContext(t.Context(), statement)
 	require.NoError(t, err)
 }
 
