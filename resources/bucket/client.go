@@ -56,7 +56,7 @@ func (c client) copy(ctx context.Context, bucket, from, to string) error {
 
 // stat describes an object.
 func (c client) stat(ctx context.Context, bucket, key string) (object, error) {
-	info, err := c.Client.StatObject(ctx, bucket, key, minio.StatObjectOptions{Checksum: true})
+	info, err := c.StatObject(ctx, bucket, key, minio.StatObjectOptions{Checksum: true})
 	if err != nil {
 		return object{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -116,9 +117,7 @@ func resetAnswer(n int) fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		whole := httptest.NewRecorder()
 		next.ServeHTTP(whole, r)
-		for name, values := range whole.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), whole.Header())
 		w.WriteHeader(whole.Code)
 		_, _ = w.Write(whole.Body.Bytes()[:min(n, whole.Body.Len())])
 		_ = http.NewResponseController(w).Flush()
@@ -152,9 +151,7 @@ func alterRequest(w http.ResponseWriter, r *http.Request, next http.Handler) {
 func alterAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	whole := httptest.NewRecorder()
 	next.ServeHTTP(whole, r)
-	for name, values := range whole.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), whole.Header())
 	w.WriteHeader(whole.Code)
 	_, _ = w.Write(flipped(whole.Body.Bytes()))
 }

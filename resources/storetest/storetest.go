@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -255,7 +256,7 @@ func testReadWhileReplaced(t *testing.T, s resources.Store) {
 	require.NoError(t, s.Delete(t.Context(), nameOf(1)))
 	put(t, s, nameOf(1), randomBytes(9<<20))
 	rest, err := io.ReadAll(f)
-	assert.True(t, bytes.HasPrefix(first, append(head, rest...)), "no byte of another content")
+	assert.True(t, bytes.HasPrefix(first, slices.Concat(head, rest)), "no byte of another content")
 	if err != nil {
 		require.ErrorIs(t, err, resources.ErrCorrupt)
 		require.NotContains(t, err.Error(), words)
