@@ -71,14 +71,17 @@ func (c *Catalog) Row(ctx context.Context, id string) (resources.Row, error) {
 	if err != nil {
 		return resources.Row{}, err
 	}
-	statement, arguments := c.dialect.bind(selectRow, []any{id})
-	// A query by key is too short to be worth cancelling, and some drivers start a
-	// goroutine for each context that can be cancelled.
 	var row *sql.Row
-	if db.ByID != nil {
-		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), arguments...)
-	} else {
-		row = db.Lookup.QueryRowContext(ctx, statement, arguments...)
+	switch {
+	case db.ByID == nil:
+		row = c.queryRow(ctx, db.Lookup, selectRow, id)
+	case c.dialect.Now != "":
+		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), id)
+	default:
+		// A query by key is too short to be worth cancelling, and some drivers start a
+		// goroutine for each context that can be cancelled. The time is the first
+		// placeholder of selectRow.
+		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), c.dialect.Clock().UnixMilli(), id)
 	}
 	found, err := scanRow(row)
 	return found, c.engine.Error("reading row", err)
