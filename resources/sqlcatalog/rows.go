@@ -22,11 +22,13 @@ func scanImage(row scanner, further ...any) (resources.Image, error) {
 		created         int64
 		filter, failure string
 	)
-	err := row.Scan(append([]any{
+	targets := make([]any, 0, 27+5) // of an Image and of a Row
+	targets = append(targets,
 		&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
 		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.TaskID, &i.RequestID, &i.LogID, &filter,
 		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.UpstreamAnswer, &i.Delivered,
-	}, further...)...)
+	)
+	err := row.Scan(append(targets, further...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return resources.Image{}, resources.ErrNotFound
 	}
