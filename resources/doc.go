@@ -1,19 +1,27 @@
-// Package resources is the image library: image files in a folder, their catalog in
-// SQLite, small previews, signed download links, and the MCP resources through
-// which agents read them.
+// Package resources is the image library: image files in a Store, their rows in a
+// Catalog, small previews, signed download links, and the MCP resources through which
+// agents read them.
+//
+// Packages sqlite and postgres implement Catalog, and packages folder and bucket
+// implement Store. On a laptop the library is a folder with an SQLite file in it. Any
+// number of equal servers can share a library in a bucket and a Postgres database.
+//
+// # The life of an image
+//
+// State is the stage that an image has reached. File state.go lists the states, how
+// they follow each other, and what follows from them. The statements of the catalogs
+// take their lists of states from there.
 //
 // # Order of writes
 //
 // The row of an image is written before the image is paid for, so that no cost is
-// lost in a crash. Each step is durable, that is, flushed to disk, before the next
-// one begins:
+// lost in a crash. Each step is durable before the next one begins:
 //
 //  1. Reserve checks the budget and writes the row (queued or submitted) before
 //     the image is requested from the API.
 //  2. Record writes the row (answered, with the link) before the image is
 //     downloaded.
-//  3. Save writes the file to a temporary name, flushes it, renames it and
-//     flushes the folder; then it writes the row (saved, with size and hash).
+//  3. Save writes the file, and then the row (saved, with size and hash).
 //
 // A row in state Saved therefore always has its file, and after a crash the catalog
 // lists every image that may have been paid for, with the link or task id for
@@ -22,12 +30,12 @@
 //
 // # Several processes
 //
-// Any number of processes on one machine may use a library at once. Reserve is one
-// transaction, so budgets and the joining of equal calls are exact across
-// processes. A process holds leases on the rows that it works on, and renews them;
-// Claim and ClaimOne take over rows whose lease has expired or whose process has
-// died. Each process locks a file (liveness.go), which is unlocked as soon as the
-// process ends.
+// Any number of processes may use a library at once: those of one machine if its
+// catalog is a file, those of any machine otherwise. Reserve is one transaction, so
+// budgets, the joining of equal calls and the requests in flight for the API key are
+// exact across processes. A process holds leases on the rows that it works on, and
+// renews them; Claim takes over rows whose lease has expired or whose process has
+// died. A delivery that a process has begun is recorded in the row with its own lease.
 //
 // # Files on disk
 //
@@ -37,14 +45,14 @@
 //	.processes/                                 one lock file per running process
 //	.damaged/                                   files that Repair moved aside
 //
-// Options.Catalog can place the catalog elsewhere; .previews and .processes are in
-// the catalog's folder.
+// The catalog can be elsewhere; .previews and .processes are in its folder. A bucket
+// has the same names.
 //
 // # Access
 //
 // Methods with an owner parameter return only that owner's images, and are for
-// serving requests. Reserve, Claim, Renew, Park, Record, Save, Missing and
-// ConfirmDelivery are for the pipeline that generates images. Check, Repair, Reindex,
-// SweepPreviews, and Spending with an empty owner, work on the images of all owners
-// and are for commands that the machine's user runs.
+// serving requests. Reserve, Record, Save, Missing and the methods of Journal are for
+// the pipeline that generates images. Check, Repair, Reindex, SweepPreviews, and
+// Spending with an empty owner, work on the images of all owners and are for commands
+// that the machine's user runs.
 package resources

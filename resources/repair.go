@@ -136,7 +136,7 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 // returns how many it deleted.
 func (l *Library) SweepPreviews(ctx context.Context) (deleted int, err error) {
 	if l.previews.Present(ctx) != nil {
-		return 0, nil // there are no previews yet
+		return 0, nil //nolint:nilerr // there are no previews yet
 	}
 	found, err := l.previews.Walk(ctx)
 	if err != nil {

@@ -80,8 +80,6 @@ var (
 	ErrReadOnly = errors.New("it is read-only")
 )
 
-func folderError(path string, err error) error { return &StorageError{"folder", path, err} }
-
 // MissingFile returns the error of a Store for a file that does not exist.
 func MissingFile(name string) error {
 	return fmt.Errorf("%w: %s is missing: %w", ErrCorrupt, RedactName(name), fs.ErrNotExist)

@@ -85,7 +85,9 @@ func testClaimConcurrent(t *testing.T, open func() resources.Catalog) {
 		all.Go(func() {
 			for {
 				list, err := other.Claim(context.Background(), resources.Claim{Lease: alive(process), Limit: 3})
-				assert.NoError(t, err)
+				if err != nil {
+					t.Error(err)
+				}
 				if len(list) == 0 {
 					return
 				}

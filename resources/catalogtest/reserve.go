@@ -124,7 +124,9 @@ func testReserveBudgetConcurrent(t *testing.T, open func() resources.Catalog) {
 			if err == nil && spent+r.Images[0].CostMicroUSD <= 10_000 {
 				_, err = c.Reserve(context.Background(), r)
 			}
-			assert.NoError(t, err)
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	all.Wait()
@@ -147,7 +149,9 @@ func testJoinConcurrent(t *testing.T, open func() resources.Catalog) {
 		for range each {
 			all.Go(func() {
 				outcome, err := c.Reserve(context.Background(), equal("k", alive(one)))
-				assert.NoError(t, err)
+				if err != nil {
+					t.Error(err)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				created = append(created, ids(outcome.New)...)

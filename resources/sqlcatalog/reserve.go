@@ -125,7 +125,6 @@ func (c *Catalog) grantNew(ctx context.Context, tx Querier, r resources.Reservat
 func (c *Catalog) joinable(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) ([]resources.Image, error) {
 	unsaved := resources.StatesThat(func(s resources.State) bool { return s.Joinable() && s != resources.Saved })
 	since, nowMS := now.Add(-r.RejoinWindow).UnixMilli(), now.UnixMilli()
-	//nolint:gosec // the parts are constants
 	rows, err := c.query(ctx, tx, `SELECT call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms > ? AND delivering_until_ms <= ? AND (
 		state='saved' AND updated_ms > ?
 		OR (failed_ms=0 OR failed_ms > ?) AND (
@@ -136,7 +135,6 @@ func (c *Catalog) joinable(ctx context.Context, tx Querier, r resources.Reservat
 	if err != nil || len(calls) == 0 {
 		return nil, err
 	}
-	//nolint:gosec // the parts are constants
 	rows, err = c.query(ctx, tx, `SELECT `+imageColumns+` FROM images WHERE call_id=? AND join_key=? AND state NOT IN ('failed', 'removed') ORDER BY id`,
 		calls[0], r.JoinKey)
 	return scanAll(rows, err, scanOneImage)

@@ -103,7 +103,6 @@ func (c *Catalog) insert(ctx context.Context, q Querier, i resources.Image, o or
 		i.Width, i.Height, i.Bytes, i.SHA256, failureJSON(i.Failure), i.UpstreamAnswer,
 		unixMilli(o.updated), unixMilli(o.failed), unixMilli(o.delivered), o.process, unixMilli(o.leaseUntil), o.joinKey, o.process, o.client, o.slotKey,
 	}
-	//nolint:gosec // the parts are constants
 	return c.exec(ctx, q, `INSERT INTO images (`+insertColumns+`) VALUES (`+place(len(arguments))+`, `+c.dialect.NextChange+`) ON CONFLICT (id) DO NOTHING`, arguments...)
 }
 

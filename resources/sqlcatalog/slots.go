@@ -41,7 +41,6 @@ func (c *Catalog) readQueue(ctx context.Context, q Querier, model string, slots 
 		state       resources.State
 		slot, alive bool
 	}
-	//nolint:gosec // the parts are constants
 	rows, err := c.query(ctx, q, `SELECT id, owner, client, lease_owner, state, slot, lease_until_ms > :now FROM images WHERE slot_key=? AND model=? AND `+
 		stateIn(resources.StatesThat(holdsSlot)...), slots.Key, model)
 	list, err := scanAll(rows, err, func(s scanner) (r row, err error) {
@@ -53,7 +52,7 @@ func (c *Catalog) readQueue(ctx context.Context, q Querier, model string, slots 
 	}
 	for _, r := range list {
 		switch {
-		case r.slot && (r.state.InFlight() || r.alive):
+		case r.state.InFlight() || r.slot && r.alive:
 			result.used++
 		case r.state == resources.Queued && !r.slot && (r.alive || r.process == process):
 			result.waiting = append(result.waiting, r.queuedImage)
@@ -185,7 +184,6 @@ func (c *Catalog) grant(ctx context.Context, tx Querier, q *queue, lease resourc
 	if lease.Process != "" {
 		until = now.Add(lease.For).UnixMilli()
 	}
-	//nolint:gosec // the parts are constants
 	rows, err := c.query(ctx, tx, `UPDATE images SET state='submitted', slot=TRUE, updated_ms=?, updated_by=?, lease_until_ms=?, changed=`+c.dialect.NextChange+`
 		WHERE `+c.dialect.In("id")+` AND state='queued' AND lease_owner=? RETURNING id`,
 		now.UnixMilli(), lease.Process, until, c.dialect.List(ids), lease.Process)

@@ -156,7 +156,7 @@ func (c *Catalog) Watch(ctx context.Context, changed func()) error {
 		now := version
 		if err := db.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&now); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // the end of ctx is no error
+				return nil
 			}
 			return c.storageError("watching the catalog", err)
 		}

@@ -51,6 +51,7 @@ func (l *liveness) hold(process string, now time.Time) error {
 	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
 		return nil
 	}
+	//nolint:gosec // other users of the library look for the lock files here
 	if err := os.Mkdir(l.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return resources.WithoutPath(err)
 	}
