@@ -150,6 +150,9 @@ func (l *Library) checkFile(ctx context.Context, i Image, readData bool) (*Probl
 	if errors.Is(findErr, ErrNotFound) || findErr == nil && current.Path != i.Path {
 		return nil, nil //nolint:nilnil // the image was removed, or its file moved
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	problem := Problem{Kind: Unreadable, ID: i.ID, Path: i.Path, Detail: err.Error()}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -139,6 +139,11 @@ func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, er
 // never guessed from the content. If w is an io.ReaderFrom, as that of net/http is,
 // the kernel sends files (sendfile).
 func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
+	if !preview {
+		if redirected, err := d.redirect(w, r, i); redirected || err != nil {
+			return err
+		}
+	}
 	var (
 		content  io.ReadSeeker
 		size     = i.Bytes
@@ -162,18 +167,63 @@ func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, previ
 		defer file.Close()
 		content = file
 	}
-	disposition := "inline"
-	if r.URL.Query().Get("download") == "1" {
-		disposition = "attachment"
-	}
 	h := w.Header()
 	h.Set("Content-Type", mimeType)
-	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": name}))
+	h.Set("Content-Disposition", disposition(presentation(r), name))
 	h.Set("ETag", `"`+etag+`"`)
-	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds())))
+	h.Set("Cache-Control", d.cacheControl())
 	limit := time.Minute + time.Duration(size/minBytesPerSecond)*time.Second
 	// An error means that w does not support deadlines; that of net/http does.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
 	http.ServeContent(w, r, "", i.CreatedAt, content)
 	return nil
+}
+
+// presentation returns how a browser shows the image of a request.
+func presentation(r *http.Request) string {
+	if r.URL.Query().Get("download") == "1" {
+		return "attachment"
+	}
+	return "inline"
+}
+
+// disposition returns a Content-Disposition.
+func disposition(presentation, name string) string {
+	return mime.FormatMediaType(presentation, map[string]string{"filename": name})
+}
+
+func (d *Downloads) cacheControl() string {
+	return fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds()))
+}
+
+// redirectLifetime is how long the target of a redirect is valid.
+const redirectLifetime = 5 * time.Minute
+
+// redirect redirects a request to the store, if the library does so. The content does
+// not pass through this program, so its hash is not computed here: redirect compares
+// the size, and the SHA-256 that the service computed when it received the object. A
+// service that does not report one is trusted to return what it received.
+func (d *Downloads) redirect(w http.ResponseWriter, r *http.Request, i Image) (bool, error) {
+	library := d.Links.library
+	store, ok := library.store.(Presigner)
+	if !ok || !library.redirect {
+		return false, nil
+	}
+	info, err := library.store.Stat(r.Context(), i.Path)
+	if err != nil {
+		return false, err
+	}
+	if info.Size != i.Bytes || info.SHA256 != "" && info.SHA256 != i.SHA256 {
+		return false, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
+	}
+	link, err := store.Presign(r.Context(), i.Path, Presign{
+		Lifetime: redirectLifetime, ContentType: i.MIMEType, CacheControl: d.cacheControl(),
+		ContentDisposition: disposition(presentation(r), path.Base(i.Path)),
+	})
+	if err != nil {
+		return false, err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, link, http.StatusFound)
+	return true, nil
 }

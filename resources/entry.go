@@ -62,12 +62,18 @@ func (i Image) Status() Status {
 type Locator struct {
 	Path   bool   // callers share this machine's file system
 	Folder string // the library's folder as callers see it; "" if it has the same path
-	Links  *Links // for downloads over HTTP; nil without them
+	Links  Linker // makes download links; nil without them
+}
+
+// Linker makes links to saved images.
+type Linker interface {
+	// URL returns a new link to a saved image and the time at which it expires.
+	URL(ctx context.Context, i Image) (link string, expires time.Time, err error)
 }
 
 // path returns the path of an image's file as callers see it, "" if it has none.
 func (o Locator) path(l *Library, i Image) string {
-	if o.Folder == "" || i.Path == "" {
+	if o.Folder == "" || i.Path == "" || l.Path(i) == "" {
 		return l.Path(i)
 	}
 	name, separator := i.Path, "/"

@@ -25,6 +25,9 @@ type Options struct {
 	Now      func() time.Time // clock
 	Random   io.Reader        // for ids; must be safe for concurrent use
 	Log      *slog.Logger
+	// Redirect makes Downloads redirect requests to presigned links, if Store is a
+	// Presigner whose service clients can connect to.
+	Redirect bool
 }
 
 // Library is a store of images, their catalog and their previews. It is safe for
@@ -34,6 +37,7 @@ type Library struct {
 	store        Store // image files
 	previews     Store
 	catalog      Catalog
+	redirect     bool
 	now          func() time.Time
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
@@ -52,6 +56,7 @@ func New(o Options) *Library {
 		store:        o.Store,
 		previews:     o.Previews,
 		catalog:      o.Catalog,
+		redirect:     o.Redirect,
 		now:          o.Now,
 		log:          o.Log,
 		decodeMemory: semaphore.NewWeighted(decodeBytes),
@@ -107,6 +112,9 @@ type Content struct {
 func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
 	sha, size, err := l.store.Put(ctx, name, c)
+	if errors.Is(err, ErrExists) {
+		return l.resolveExisting(ctx, i, name, err)
+	}
 	if err != nil {
 		return i, err
 	}
@@ -118,6 +126,21 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 		return l.resolveSettled(ctx, i)
 	}
 	return i, err
+}
+
+// resolveExisting handles a file that was not saved because another one has its name.
+// If the catalog refers to that one, it returns the image in the catalog. Otherwise a
+// process died between the writes of a file and its row: it moves the file aside and
+// returns err, so that a later attempt succeeds.
+func (l *Library) resolveExisting(ctx context.Context, i Image, name string, err error) (Image, error) {
+	current, findErr := l.Image(ctx, i.Owner, i.ID)
+	switch {
+	case findErr != nil:
+		return i, findErr
+	case current.State == Saved && current.Path == name:
+		return current, nil
+	}
+	return i, errors.Join(err, l.store.Quarantine(ctx, name))
 }
 
 // resolveSettled handles an image that was removed or saved by another process

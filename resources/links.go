@@ -88,3 +88,30 @@ func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	l.key = key
 	return key, nil
 }
+
+// PresignedLinks makes links to the images in a store that is a Presigner. A link can
+// be used without this program.
+type PresignedLinks struct {
+	library  *Library
+	store    Presigner
+	lifetime time.Duration
+}
+
+// NewPresignedLinks returns PresignedLinks to the images of a library, or nil if its
+// store is no Presigner. Each link is valid for lifetime.
+func NewPresignedLinks(library *Library, lifetime time.Duration) *PresignedLinks {
+	store, ok := library.store.(Presigner)
+	if !ok {
+		return nil
+	}
+	return &PresignedLinks{library, store, lifetime}
+}
+
+// URL implements Linker.
+func (l *PresignedLinks) URL(ctx context.Context, i Image) (link string, expires time.Time, err error) {
+	expires = l.library.now().UTC().Add(l.lifetime).Truncate(time.Second)
+	link, err = l.store.Presign(ctx, i.Path, Presign{
+		Lifetime: l.lifetime, ContentType: i.MIMEType, ContentDisposition: disposition("inline", path.Base(i.Path)),
+	})
+	return link, expires, err
+}

@@ -53,7 +53,8 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if err != nil || problem == nil || problem.Kind == Unreadable {
 		return false, err
 	}
-	if problem.Kind == Missing {
+	// Nobody moves the objects of a bucket by accident, and listing them takes long.
+	if problem.Kind == Missing && l.store.Path("") != "" {
 		if moved, err := l.findMoved(ctx, i); err != nil || moved {
 			return moved, err
 		}

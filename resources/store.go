@@ -15,11 +15,12 @@ import (
 // contain the words of a prompt, which are part of the names.
 type Store interface {
 	// Put writes a file atomically: its name refers to the whole content or to what
-	// it referred to before. When Put returns, the file survives a power cut. Put
-	// returns the SHA-256 of the content in hex and its size. Errors of r are
-	// returned unchanged.
+	// it referred to before. If another file has the name, Put replaces it, or fails
+	// with ErrExists. When Put returns, the file survives a power cut. Put returns
+	// the SHA-256 of the content in hex and its size. Errors of r are returned
+	// unchanged.
 	Put(ctx context.Context, name string, r io.Reader) (sha string, size int64, err error)
-	// Open opens a file for reading from its beginning.
+	// Open opens a file for reading from its beginning. ctx ends its reads too.
 	Open(ctx context.Context, name string) (File, error)
 	// Stat describes a file.
 	Stat(ctx context.Context, name string) (FileInfo, error)
@@ -71,6 +72,7 @@ type File interface {
 type FileInfo struct {
 	Size    int64
 	Version string // changes when the content may have changed
+	SHA256  string // of the content in hex, "" if the store does not know it
 }
 
 // Listing is the result of Store.Walk.

@@ -26,7 +26,7 @@ func TestRun_ExitStatus(t *testing.T) {
 		{"model of the other region", nil, []string{"--model", "cogview-3-flash"}, 2, []string{"only in region china"}},
 		{"base URL", []string{"ZAI_API_KEY=k"}, []string{"--base-url", "ftp://x"}, 2, []string{"--base-url", "https://"}},
 		{"base URL without key", nil, []string{"--base-url", "nonsense"}, 2, []string{"--base-url"}},
-		{"bucket", nil, []string{"--store", "s3://bucket"}, 2, []string{"only local files"}},
+		{"bucket", nil, []string{"--store", "s3://bucket"}, 2, []string{"a bucket cannot contain the catalog"}},
 		{"other database", nil, []string{"--catalog", "mysql://ann:s3cret@x/y"}, 2, []string{"--catalog mysql://…", "PostgreSQL"}},
 		{"password in a flag", nil, []string{"--catalog", "postgres://ann:s3cret@x/y"}, 2, []string{"contains a password", "ZAI_IMAGE_CATALOG_FILE"}},
 		{"password as parameter of a flag", nil, []string{"--catalog", "postgres://x/y?password=s3cret"}, 2, []string{"contains a password"}},

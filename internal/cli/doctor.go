@@ -42,7 +42,7 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 		run  func() (result string, err error)
 	}{
 		{"key", func() (string, error) { return c.checkKey(ctx, p, log, hosts) }},
-		{"folder", func() (string, error) { return checkStore(ctx, library) }},
+		{storeWord(c.Store), func() (string, error) { return checkStore(ctx, library) }},
 		{"catalog", func() (string, error) { return checkCatalog(ctx, library) }},
 		{"hosts", func() (string, error) { return p.checkHosts(ctx, hosts, log) }},
 	} {
@@ -120,9 +120,17 @@ func explain(err error, client *zai.Client) error {
 	return err
 }
 
+// storeWord returns what a store is called.
+func storeWord(store filePath) string {
+	if isBucket(string(store)) {
+		return "bucket"
+	}
+	return "folder"
+}
+
 func checkStore(ctx context.Context, library *resources.Library) (string, error) {
 	if err := library.Writable(ctx); err != nil {
-		return "", err
+		return "", withHint(err, ". ")
 	}
 	return "images can be written to " + library.StoreName(), nil
 }

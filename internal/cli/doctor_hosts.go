@@ -120,7 +120,7 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 	var good, bad []string
 	for _, h := range hosts {
 		if h.problem == "" {
-			h.problem = h.checkLibrary(ctx, p.Home, log)
+			h.problem = p.checkHostLibrary(ctx, h, log)
 		}
 		if h.key != "" && h.problem == "" {
 			h.problem = p.checkHostKey(ctx, h, log)
@@ -141,10 +141,10 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 	return "", errors.New(strings.Join(bad, "; "))
 }
 
-// checkLibrary returns the reason why a host's server cannot save images in its
+// checkHostLibrary returns the reason why a host's server cannot save images in its
 // folder, or "" if it can.
-func (h configuredHost) checkLibrary(ctx context.Context, home string, log *slog.Logger) string {
-	folder, catalog := h.library(home)
+func (p *program) checkHostLibrary(ctx context.Context, h configuredHost, log *slog.Logger) string {
+	folder, catalog := h.library(p.Home)
 	for _, path := range []string{folder, catalog} {
 		if path != "" && !filepath.IsAbs(path) {
 			return fmt.Sprintf("keeps its images at the relative path %s, a different place for each folder that the host starts it in; use an absolute path", path)
@@ -153,7 +153,7 @@ func (h configuredHost) checkLibrary(ctx context.Context, home string, log *slog
 	if folder == "" {
 		return ""
 	}
-	library, err := newLibrary(folder, catalog, log)
+	library, err := p.newLibrary(folder, catalog, log)
 	if err != nil {
 		return err.Error()
 	}

@@ -21,7 +21,7 @@ type logFlags struct {
 
 // libraryFlags name the image library.
 type libraryFlags struct {
-	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images)." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
+	Store   filePath `help:"Folder for images (default: the user's pictures folder + zai-images), or S3 bucket, as s3://bucket/prefix?endpoint=URL&region=NAME&path_style=true. Credentials are read like those of the AWS tools." env:"ZAI_IMAGE_STORE" placeholder:"FOLDER"`
 	Catalog filePath `help:"SQLite file (default: .catalog.db in the folder) or PostgreSQL database, as postgres://user@host/database. Set a URL with a password in the variable, or name a file that contains it in ZAI_IMAGE_CATALOG_FILE." env:"ZAI_IMAGE_CATALOG" placeholder:"FILE"`
 }
 

@@ -73,7 +73,7 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.printImages(result, output)
+	return p.printImages(context.WithoutCancel(ctx), library, result, output)
 }
 
 // output returns the absolute path for the copy, toStdout, or "" for no copy. It
@@ -125,7 +125,7 @@ func (c *generateCommand) arguments() map[string]any {
 
 // printImages prints a result and writes the copies. Unless every image was saved
 // and copied, it prints the reason and returns errFailed.
-func (p *program) printImages(result *mcp.CallToolResult, output string) error {
+func (p *program) printImages(ctx context.Context, library *resources.Library, result *mcp.CallToolResult, output string) error {
 	text := firstText(result)
 	if result.IsError {
 		fmt.Fprintln(p.Stderr, text)
@@ -141,19 +141,23 @@ func (p *program) printImages(result *mcp.CallToolResult, output string) error {
 			failed = true
 			continue
 		}
-		path, lines := image.Path, p.Stdout
+		saved, err := library.Image(ctx, localOwner, image.ID)
+		if err != nil {
+			return err
+		}
+		path, lines := location(library, saved), p.Stdout
 		switch output {
 		case "":
 		case toStdout:
 			lines = p.Stderr
-			err = writeFile(p.Stdout, image.Path)
+			err = writeFile(ctx, p.Stdout, library, saved)
 		default:
 			path = numbered(output, i, len(images))
-			err = copyFile(path, image.Path)
+			err = copyFile(ctx, path, library, saved)
 		}
 		if err != nil {
 			fmt.Fprintf(p.Stderr, "failed to write the copy for -o: %v\n", err)
-			path, failed, err = image.Path, true, nil
+			path, failed = location(library, saved), true
 		}
 		fmt.Fprintf(lines, "%s\n%s\n", path, image.URI)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,7 +18,7 @@ type imagesCommand struct {
 
 	List    imagesListCommand    `cmd:"" help:"List images, newest first."`
 	Show    imagesShowCommand    `cmd:"" help:"Print all details of an image as JSON."`
-	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file."`
+	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file, or its address in a bucket."`
 	Rm      imagesRmCommand      `cmd:"" help:"Delete images with their files; their cost still counts."`
 	Spend   imagesSpendCommand   `cmd:"" help:"Print what was spent, by day, owner and model."`
 	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
@@ -36,7 +37,13 @@ func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	if c.Store != "" && library.StorePresent(ctx) != nil {
+	if c.Store == "" {
+		return library, nil
+	}
+	if err := library.StorePresent(ctx); err != nil {
+		if isBucket(string(c.Store)) {
+			return nil, withHint(errors.Join(err, library.Close()), ". ")
+		}
 		return nil, &usageError{
 			"--store: there is no folder " + library.StoreName(),
 			"Name the library with --store (ZAI_IMAGE_STORE) and --catalog (ZAI_IMAGE_CATALOG); the first image creates a new one.",

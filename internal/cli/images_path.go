@@ -11,7 +11,7 @@ type imagesPathCommand struct {
 	ID string `arg:"" help:"Id or zai-image:// URI."`
 }
 
-// Run prints the path of an image's file.
+// Run prints the path of an image's file, or its address in a bucket.
 func (c *imagesPathCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
@@ -25,6 +25,6 @@ func (c *imagesPathCommand) Run(ctx context.Context, p *program, images *imagesC
 	if image.State != resources.Saved {
 		return fmt.Errorf("%s is not saved but %s", image.ID, image.Status())
 	}
-	_, err = fmt.Fprintln(p.Stdout, library.Path(image))
+	_, err = fmt.Fprintln(p.Stdout, location(library, image))
 	return err
 }

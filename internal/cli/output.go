@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 
 	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/resources"
 )
 
 // printJSON writes a value as JSON, with unsafe characters escaped for terminals.
@@ -54,18 +56,18 @@ func checkWritable(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// copyFile copies a file of the library to a path, overwriting any file there.
-func copyFile(to, from string) error {
+// copyFile copies an image of the library to a path, overwriting any file there.
+func copyFile(ctx context.Context, to string, library *resources.Library, image resources.Image) error {
 	target, err := os.Create(to) //nolint:gosec // the user chooses the path
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeFile(target, from), target.Close())
+	return errors.Join(writeFile(ctx, target, library, image), target.Close())
 }
 
-// writeFile copies a file of the library to a writer.
-func writeFile(to io.Writer, from string) error {
-	source, err := os.Open(from) //nolint:gosec // the path comes from the library
+// writeFile copies an image of the library to a writer.
+func writeFile(ctx context.Context, to io.Writer, library *resources.Library, image resources.Image) error {
+	source, err := library.Open(ctx, image)
 	if err != nil {
 		return err
 	}

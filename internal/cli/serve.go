@@ -11,6 +11,7 @@ import (
 	"zai-image-mcp/internal/mcpserver"
 	"zai-image-mcp/internal/web"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/bucket"
 	"zai-image-mcp/tools"
 )
 
@@ -51,6 +52,12 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 func (c *serveCommand) serveStdio(ctx context.Context, p *program, settings serverSettings, library *resources.Library, log *slog.Logger) error {
 	settings.maxMessage = limit.StdioMaxAnswer
 	settings.locator = resources.Locator{Path: c.StoreShownAs != "none", Folder: c.StoreShownAs}
+	if links := resources.NewPresignedLinks(library, c.LinkLifetime); links != nil {
+		if c.LinkLifetime <= 0 || c.LinkLifetime > bucket.MaxLifetime {
+			return &usageError{"--link-lifetime must be positive and at most 168h with a bucket", seeHelp}
+		}
+		settings.locator = resources.Locator{Links: links}
+	}
 	s, err := p.newServer(ctx, settings, library, log)
 	if err != nil {
 		return err

@@ -17,7 +17,6 @@ import (
 	"zai-image-mcp/internal/telemetry"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
-	"zai-image-mcp/resources/folder"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -50,31 +49,31 @@ func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library,
 			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
 		}
 	}
-	if isURL(string(c.Store)) {
-		return nil, &usageError{fmt.Sprintf("--store %s: only local files are supported", c.Store), "Name a folder with --store."}
-	}
-	dir, err := c.Store.absolute()
+	store, err := p.storeLocation(c.Store)
 	if err != nil {
-		return nil, &usageError{"--store: " + err.Error(), "Name an absolute folder."}
+		return nil, err
 	}
 	catalog, err := p.catalogLocation(c.Catalog)
 	if err != nil {
 		return nil, err
 	}
-	return newLibrary(cmp.Or(dir, filepath.Join(p.Pictures, "zai-images")), catalog, log)
+	return p.newLibrary(store, catalog, log)
 }
 
-// newLibrary returns the library in a folder. catalog is a file, the URL of a database,
-// or "" for a file in the folder.
-func newLibrary(dir, catalog string, log *slog.Logger) (*resources.Library, error) {
-	opened, err := newCatalog(cmp.Or(catalog, filepath.Join(dir, catalogName)), log)
+// newLibrary returns the library at a location: a folder or the URL of a bucket. catalog
+// is a file, the URL of a database, or "" for a file in the folder.
+func (p *program) newLibrary(location, catalog string, log *slog.Logger) (*resources.Library, error) {
+	files, err := p.newStores(location, catalog)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := newCatalog(cmp.Or(catalog, filepath.Join(location, catalogName)), log)
 	if err != nil {
 		return nil, err
 	}
 	return resources.New(resources.Options{
-		Store:    folder.New(folder.Options{Dir: dir, Durable: true, Now: time.Now}),
-		Previews: folder.New(folder.Options{Dir: previewFolder(dir, catalog), Now: time.Now}),
-		Catalog:  opened, Now: time.Now, Random: rand.Reader, Log: log,
+		Store: files.images, Previews: files.previews, Redirect: files.redirect,
+		Catalog: opened, Now: time.Now, Random: rand.Reader, Log: log,
 	}), nil
 }
 
