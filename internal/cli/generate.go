@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,7 +74,7 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.printImages(result, output)
+	return p.printImages(context.WithoutCancel(ctx), library, result, output)
 }
 
 // output returns the absolute path for the copy, toStdout, or "" for no copy. It
@@ -125,7 +126,7 @@ func (c *generateCommand) arguments() map[string]any {
 
 // printImages prints a result and writes the copies. Unless every image was saved
 // and copied, it prints the reason and returns errFailed.
-func (p *program) printImages(result *mcp.CallToolResult, output string) error {
+func (p *program) printImages(ctx context.Context, library *resources.Library, result *mcp.CallToolResult, output string) error {
 	text := firstText(result)
 	if result.IsError {
 		fmt.Fprintln(p.Stderr, text)
@@ -141,19 +142,20 @@ func (p *program) printImages(result *mcp.CallToolResult, output string) error {
 			failed = true
 			continue
 		}
-		path, lines := image.Path, p.Stdout
+		place := cmp.Or(image.Path, image.DownloadURL) // of the image in the store
+		path, lines := place, p.Stdout
 		switch output {
 		case "":
 		case toStdout:
 			lines = p.Stderr
-			err = writeFile(p.Stdout, image.Path)
+			err = writeImage(ctx, p.Stdout, library, image.ID)
 		default:
 			path = numbered(output, i, len(images))
-			err = copyFile(path, image.Path)
+			err = copyImage(ctx, path, library, image.ID)
 		}
 		if err != nil {
 			fmt.Fprintf(p.Stderr, "failed to write the copy for -o: %v\n", err)
-			path, failed, err = image.Path, true, nil
+			path, failed, err = place, true, nil
 		}
 		fmt.Fprintf(lines, "%s\n%s\n", path, image.URI)
 	}

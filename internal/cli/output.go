@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 
 	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/resources"
 )
 
 // printJSON writes a value as JSON, with unsafe characters escaped for terminals.
@@ -54,18 +56,22 @@ func checkWritable(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// copyFile copies a file of the library to a path, overwriting any file there.
-func copyFile(to, from string) error {
+// copyImage copies a saved image to a path, overwriting any file there.
+func copyImage(ctx context.Context, to string, library *resources.Library, id string) error {
 	target, err := os.Create(to) //nolint:gosec // the user chooses the path
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeFile(target, from), target.Close())
+	return errors.Join(writeImage(ctx, target, library, id), target.Close())
 }
 
-// writeFile copies a file of the library to a writer.
-func writeFile(to io.Writer, from string) error {
-	source, err := os.Open(from) //nolint:gosec // the path comes from the library
+// writeImage copies a saved image to a writer.
+func writeImage(ctx context.Context, to io.Writer, library *resources.Library, id string) error {
+	image, err := library.Image(ctx, localOwner, id)
+	if err != nil {
+		return err
+	}
+	source, err := library.Open(ctx, image)
 	if err != nil {
 		return err
 	}
