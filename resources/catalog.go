@@ -49,13 +49,13 @@ type Journal interface {
 	Grant(ctx context.Context, model string, slots Slots, lease Lease) (Grant, error)
 	// Record writes the state and the results of an image. It fails with ErrSettled
 	// if the row cannot change to the state (State.CanBecome) or does not meet the
-	// guard. A row that has left the states Queued, Submitted and Polling loses its
-	// slot. Record adds a missing row: the catalog was replaced while the image was
+	// guard. A row that leaves the states Queued, Submitted and Polling no longer holds
+	// a slot. Record adds a missing row: the catalog was replaced while the image was
 	// being made.
 	Record(ctx context.Context, i Image, guard Guard) error
 	// Claim leases recoverable images that no live process works on, the oldest
 	// first. Their failure is cleared, and PollFailed becomes Polling, FetchFailed
-	// becomes Answered. An image that becomes or is Polling gets a slot, even beyond
+	// becomes Answered. An image that becomes or is Polling takes a slot, even beyond
 	// the limit, because its task is in flight. The time of the row's last result,
 	// Row.UpdatedAt, does not change.
 	Claim(ctx context.Context, c Claim) ([]Image, error)

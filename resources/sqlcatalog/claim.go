@@ -49,7 +49,6 @@ func (c *Catalog) claim(ctx context.Context, claim resources.Claim) ([]resources
 	// The statement repeats the condition, because another process may have claimed the
 	// rows since.
 	statement := `UPDATE images SET lease_owner=?, lease_until_ms=:now + ?, failure='', updated_by=?,
-		slot=CASE WHEN state IN ('polling', 'poll_failed') THEN TRUE ELSE slot END,
 		state=CASE state WHEN 'poll_failed' THEN 'polling' WHEN 'fetch_failed' THEN 'answered' ELSE state END,
 		changed=` + c.dialect.NextChange + ` WHERE ` + c.dialect.In("id") + ` AND ` + due + ` RETURNING ` + imageColumns
 	arguments = append([]any{claim.Lease.Process, claim.Lease.For.Milliseconds(), claim.Lease.Process, c.dialect.List(ids)}, arguments...)

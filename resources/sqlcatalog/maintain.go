@@ -76,7 +76,7 @@ func (c *Catalog) Reset(ctx context.Context, id, path string, retry, lost resour
 
 // GiveUp implements resources.Maintenance.
 func (c *Catalog) GiveUp(ctx context.Context, id string, f resources.Failure) error {
-	_, err := c.write(ctx, `UPDATE images SET state='failed', charged=FALSE, slot=FALSE, failure=?, lease_owner='', lease_until_ms=0, `+c.touched()+`
+	_, err := c.write(ctx, `UPDATE images SET state='failed', charged=FALSE, failure=?, lease_owner='', lease_until_ms=0, `+c.touched()+`
 		WHERE id=? AND sandbox=TRUE AND `+stateIn(resources.StatesThat(resources.State.Working)...)+` AND lease_until_ms <= :now`, toJSON(f), id)
 	return c.engine.Error("writing row "+id, err)
 }
@@ -87,7 +87,7 @@ func (c *Catalog) Remove(ctx context.Context, owner, id string) (path string, er
 	err = c.engine.Do(ctx, nil, func(tx Querier, _ time.Time) error {
 		// The update comes first: it locks the row, so that the name read below is that
 		// of the file that the row referred to.
-		n, err := c.exec(ctx, tx, `UPDATE images SET state='removed', slot=FALSE, prompt='', upstream_url='', upstream_answer='', `+c.touched()+`
+		n, err := c.exec(ctx, tx, `UPDATE images SET state='removed', prompt='', upstream_url='', upstream_answer='', `+c.touched()+`
 			WHERE id=? AND owner=?`, id, owner)
 		if err == nil && n == 0 {
 			err = resources.ErrNotFound

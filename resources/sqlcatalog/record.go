@@ -52,9 +52,6 @@ func (c *Catalog) update(ctx context.Context, i resources.Image, guard resources
 		string(i.State), guard.Lease.Process, i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, filterJSON(i),
 		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, failure, i.UpstreamAnswer, failure,
 	}
-	if !holdsSlot(i.State) {
-		statement += `, slot=FALSE`
-	}
 	if guard.From != "" {
 		statement += `, lease_until_ms=:now + ?`
 		arguments = append(arguments, guard.Lease.For.Milliseconds())
@@ -76,5 +73,5 @@ func (c *Catalog) exists(ctx context.Context, q Querier, id string) (bool, error
 	return scanValue[bool](c.queryRow(ctx, q, `SELECT EXISTS (SELECT 1 FROM images WHERE id=?)`, id))
 }
 
-// holdsSlot reports whether an image in a state keeps its slot.
+// holdsSlot reports whether an image in a state keeps the slot that it was given.
 func holdsSlot(s resources.State) bool { return s == resources.Queued || s.InFlight() }

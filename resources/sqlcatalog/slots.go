@@ -52,7 +52,7 @@ func (c *Catalog) readQueue(ctx context.Context, q Querier, model string, slots 
 	}
 	for _, r := range list {
 		switch {
-		case r.slot && (r.state.InFlight() || r.alive):
+		case r.state.InFlight() || r.slot && r.alive:
 			result.used++
 		case r.state == resources.Queued && !r.slot && (r.alive || r.process == process):
 			result.waiting = append(result.waiting, r.queuedImage)

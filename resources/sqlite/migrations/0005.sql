@@ -7,7 +7,7 @@ UPDATE images SET state='fetch_failed' WHERE state='answered' AND failure<>'';
 UPDATE images SET state='poll_failed' WHERE state='unknown' AND task_id<>'';
 UPDATE images SET state='lost' WHERE state='failed' AND charged=1;
 
-ALTER TABLE images ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;                -- 1 while the image holds a slot
+ALTER TABLE images ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;                -- 1 if it was given a slot
 ALTER TABLE images ADD COLUMN slot_key TEXT NOT NULL DEFAULT '';              -- the API key, without revealing it
 ALTER TABLE images ADD COLUMN client TEXT NOT NULL DEFAULT '';                -- takes turns with the owner's other clients
 ALTER TABLE images ADD COLUMN delivering_until_ms INTEGER NOT NULL DEFAULT 0; -- end of an open delivery
