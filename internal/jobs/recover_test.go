@@ -144,3 +144,19 @@ func TestRecover_UnknownTask(t *testing.T) {
 		assert.Equal(t, resources.Saved, r.image(t, id).State)
 	})
 }
+
+// A process that loses an image which it has just taken over does not decide what
+// becomes of it.
+func TestRecover_TakenOverAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	left := r.orphan(t, resources.Image{State: resources.Submitted, Prompt: "left"})
+	r.sqlf(t, `CREATE TRIGGER third AFTER UPDATE OF lease_owner ON images WHEN NEW.lease_owner='%s' BEGIN
+		UPDATE images SET lease_owner='third', lease_until_ms=%d WHERE id=NEW.id; END`, r.Process, time.Now().Add(time.Minute).UnixMilli())
+	list, err := r.Recover(t.Context(), false)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	<-list[0].Done()
+	assert.True(t, list[0].Image().Working())
+	assert.Equal(t, resources.Submitted, r.image(t, left.ID).State)
+}

@@ -175,9 +175,9 @@ func (q *queue) move(list []*Job, ahead map[string]int) {
 	}
 }
 
-// dispatch starts the dispatcher of a queue unless it runs or no job waits. It asks for slots when
-// some may have become free, and from time to time because the lease of another
-// process may end. It ends when no job waits.
+// dispatch starts the dispatcher of a queue unless it runs or no job waits. It asks
+// for slots when some may have become free, and from time to time because the lease
+// of another process may end. It ends when no job waits.
 func (p *Pipeline) dispatch(q *queue) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

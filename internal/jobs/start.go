@@ -215,20 +215,21 @@ func (p *Pipeline) launch(list []*Job, images []resources.Image, since time.Time
 	if len(list) == 0 {
 		return nil
 	}
-	queue := list[0].queue
+	queue, waits := list[0].queue, false
 	for n, j := range list {
 		j.set(images[n])
 		if images[n].State == resources.Queued {
 			queue.wait(j)
+			waits = true
 			continue
 		}
 		j.grant(since)
 		queue.leave(j)
 	}
-	if err := p.grant(queue); err != nil { // so that the first stage says how many images are ahead
-		p.Log.Warn("failed to ask for slots", "model", queue.model, "error", err)
+	if waits { // the first stage says how many images are ahead
+		_ = p.grant(queue) // the dispatcher repeats it, and logs its error
+		p.dispatch(queue)
 	}
-	p.dispatch(queue)
 	for _, j := range list {
 		if p.isClosing() {
 			j.giveUp()
