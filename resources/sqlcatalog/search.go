@@ -90,21 +90,26 @@ func (c *Catalog) search(ctx context.Context, owner string, w words, before stri
 
 // find returns the ids of the matching images, newest first. It reads pages of growing
 // size, because some databases send a whole result even if its reader stops.
+//
+// After the first page it starts from the index of words, if there is one, and not from
+// that of the owner's images: few images match, because few of the newest ones did.
 func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, before string, limit int, state resources.State) (found []string, err error) {
-	statement := `SELECT id, prompt FROM images WHERE owner=? AND state=? AND id < ?`
-	var further []any
+	const candidates = `SELECT id, prompt FROM images WHERE `
+	condition, argument := c.dialect.Candidates(w)
+	statement, further := candidates+`owner=? AND state=? AND id < ? ORDER BY id DESC LIMIT ?`, []any{}
 	for page := 0; ; page++ {
 		size := recentImages << (2 * max(page-1, 0)) // 1000, 1000, 4000, 16000, …
 		arguments := append(append([]any{owner, string(state), before}, further...), size)
-		matching, read, last, err := c.filter(ctx, q, w, limit-len(found), statement+` ORDER BY id DESC LIMIT ?`, arguments...)
+		matching, read, last, err := c.filter(ctx, q, w, limit-len(found), statement, arguments...)
 		if err != nil {
 			return nil, err
 		}
 		if found = append(found, matching...); len(found) >= limit || read < size {
 			return found, nil
 		}
-		if condition, argument := c.dialect.Candidates(w); condition != "" && further == nil {
-			statement += ` AND ` + condition
+		if condition != "" {
+			owner, state, id := c.dialect.NoIndex("owner"), c.dialect.NoIndex("state"), c.dialect.NoIndex("id")
+			statement = candidates + owner + `=? AND ` + state + `=? AND ` + id + ` < ? AND ` + condition + ` ORDER BY ` + id + ` DESC LIMIT ?`
 			further = []any{argument}
 		}
 		before = last
