@@ -157,6 +157,24 @@ func serve(t *testing.T, c *sqlite.Catalog) {
 	require.NoError(t, err)
 }
 
+// A search for a word that the newest images do not contain starts from the index of
+// words. Starting from the owner's images, it would read all of them.
+func TestStatements_SearchForRareWord(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	r := newRecorder(t)
+	c := open(t, folder, func(o *sqlite.Options) { o.Driver = r.name })
+	save(t, c, "a heron")
+	fill(t, folder, 1000)
+	found, err := c.Page(t.Context(), "local", resources.Saved, "heron", "", 10)
+	require.NoError(t, err)
+	assert.Len(t, found, 1)
+	statement := slices.IndexFunc(slices.Sorted(maps.Keys(r.statements)), func(s string) bool { return strings.Contains(s, "MATCH") })
+	require.GreaterOrEqual(t, statement, 0, "the index is used")
+	plan := explain(t, openSQLite(t, folder), slices.Sorted(maps.Keys(r.statements))[statement])
+	assert.NotContains(t, strings.Join(plan, "\n"), "images_by_owner")
+}
+
 // explain returns the steps of the query plan of a statement.
 func explain(t *testing.T, db *sql.DB, statement string) (steps []string) {
 	t.Helper()
