@@ -22,11 +22,13 @@ func scanImage(row scanner, further ...any) (resources.Image, error) {
 		created         int64
 		filter, failure string
 	)
-	err := row.Scan(append([]any{
+	targets := make([]any, 0, 27+5) // of an Image and of a Row
+	targets = append(targets,
 		&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
 		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.TaskID, &i.RequestID, &i.LogID, &filter,
 		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.UpstreamAnswer, &i.Delivered,
-	}, further...)...)
+	)
+	err := row.Scan(append(targets, further...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return resources.Image{}, resources.ErrNotFound
 	}
@@ -71,14 +73,17 @@ func (c *Catalog) Row(ctx context.Context, id string) (resources.Row, error) {
 	if err != nil {
 		return resources.Row{}, err
 	}
-	statement, arguments := c.dialect.bind(selectRow, []any{id})
-	// A query by key is too short to be worth cancelling, and some drivers start a
-	// goroutine for each context that can be cancelled.
 	var row *sql.Row
-	if db.ByID != nil {
-		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), arguments...)
-	} else {
-		row = db.Lookup.QueryRowContext(ctx, statement, arguments...)
+	switch {
+	case db.ByID == nil:
+		row = c.queryRow(ctx, db.Lookup, selectRow, id)
+	case c.dialect.Now != "":
+		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), id)
+	default:
+		// A query by key is too short to be worth cancelling, and some drivers start a
+		// goroutine for each context that can be cancelled. The time is the first
+		// placeholder of selectRow.
+		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), c.dialect.Clock().UnixMilli(), id)
 	}
 	found, err := scanRow(row)
 	return found, c.engine.Error("reading row", err)
