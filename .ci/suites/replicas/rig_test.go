@@ -32,11 +32,11 @@ import (
 	"zai-image-mcp/resources/sqlite"
 )
 
-// TestMain runs more tests at a time than there are processors, because most of them wait
-// for leases and retries most of the time.
+// TestMain runs more tests at a time than there are processors, because those that are
+// parallel wait for leases and retries most of the time.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
 	status := m.Run()
