@@ -199,11 +199,11 @@ func TestBudget_Kills(t *testing.T) {
 		// Images whose replica was killed are finished by others. Those that were never
 		// requested are not charged, so that more calls fit into the budget.
 		l := p.library(t)
-		require.Eventually(t, func() bool { return unfinished(t, l) == 0 }, 90*time.Second, 200*time.Millisecond)
+		settle(t, l, 90*time.Second)
 		c.run(ctx, t, 8)
-		require.Eventually(t, func() bool { return unfinished(t, l) == 0 }, 30*time.Second, 50*time.Millisecond)
+		settle(t, l, 30*time.Second)
 		t.Logf("%d kills", kills)
 		unsent := c.checkBudget(t)
-		assert.EqualValues(t, budgeted, int(u.Accepted())+unsent)
+		assert.Equal(t, budgeted, int(u.Accepted())+unsent)
 	})
 }

@@ -206,8 +206,7 @@ type outcome struct {
 }
 
 func outcomeOf(result testrig.ToolResult, err error) outcome {
-	var refused *protocolError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*protocolError](err); ok {
 		return outcome{kind: fmt.Sprintf("error %d", refused.code), err: err}
 	}
 	if err != nil {
