@@ -44,6 +44,9 @@ func TestCopy_Interrupted(t *testing.T) {
 			to := newCopyLibrary(t, target, localCatalog(t)).Library
 			files := 0
 
+			other := savedImages(t, source)[3]
+			put(t, copyLibrary{to, target.Store}, other.Path, bytes.Repeat([]byte("x"), int(other.Bytes))) // is replaced
+
 			full := errors.New("the disk is full")
 			target.stopAfter(stops[0], func() error { return full })
 			report, err := resources.Copy(t.Context(), source, to, nil)
@@ -87,6 +90,8 @@ func TestCopy_ToPostgresAndS3(t *testing.T) {
 	require.NoError(t, err)
 	source, target := newCopySource(t).Library, &stoppingStore{Store: store}
 	middle := newCopyLibrary(t, target, catalog).Library
+	other := savedImages(t, source)[3]
+	put(t, copyLibrary{middle, store}, other.Path, bytes.Repeat([]byte("x"), int(other.Bytes))) // is replaced
 	for _, files := range []int64{5, 20} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		target.stopAfter(files, func() error {
