@@ -43,6 +43,7 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"SlotsConcurrent":         testSlotsConcurrent,
 		"SlotsInTurn":             testSlotsInTurn,
 		"SlotsOfOtherProcesses":   testSlotsOfOtherProcesses,
+		"SlotsOfWaitingImages":    testSlotsOfWaitingImages,
 		"SlotsKept":               testSlotsKept,
 		"SlotsOfClaimedTasks":     testSlotsOfClaimedTasks,
 		"Changes":                 testChanges,

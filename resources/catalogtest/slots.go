@@ -125,6 +125,24 @@ func testSlotsConcurrent(t *testing.T, open func() resources.Catalog) {
 	assert.Equal(t, int64(processes*each), done.Load())
 }
 
+// A reservation leaves free slots to images that wait, also those of its own process: only
+// Grant reports which of them got one.
+func testSlotsOfWaitingImages(t *testing.T, open func() resources.Catalog) {
+	c := open()
+	lease := alive(one)
+	first, second := reserveCall(t, c, limited(1, lease)), reserveCall(t, c, limited(1, lease))
+	require.Equal(t, resources.Submitted, first.State)
+	require.Equal(t, resources.Queued, second.State)
+	first.State = resources.Answered
+	require.NoError(t, c.Record(t.Context(), first, resources.Guard{From: resources.Submitted, Lease: lease}))
+	third := reserveCall(t, c, limited(1, lease))
+	assert.Equal(t, resources.Queued, third.State)
+	row, err := c.Row(t.Context(), second.ID)
+	require.NoError(t, err)
+	assert.Equal(t, resources.Queued, row.State)
+	assert.Equal(t, []string{second.ID}, grant(t, c, 1, lease).Granted)
+}
+
 // Owners take turns, and so do the clients of an owner; a client's images keep their
 // order.
 func testSlotsInTurn(t *testing.T, open func() resources.Catalog) {

@@ -99,13 +99,16 @@ func (c *Catalog) reserve(ctx context.Context, tx Querier, r resources.Reservati
 var errIDExists = errors.New("an image with this id exists")
 
 // grantNew gives free slots to images that were just reserved, unless others waited
-// before them.
+// before them. Those of this process, too, wait for Grant, which reports what they get.
 func (c *Catalog) grantNew(ctx context.Context, tx Querier, r resources.Reservation, images []resources.Image, now time.Time) error {
 	q, err := c.readQueue(ctx, tx, images[0].Model, r.Slots, r.Lease.Process)
 	if err != nil {
 		return err
 	}
-	granted, err := c.grant(ctx, tx, q, r.Lease, now)
+	isNew := func(id string) bool {
+		return slices.ContainsFunc(images, func(i resources.Image) bool { return i.ID == id })
+	}
+	granted, err := c.grant(ctx, tx, q, slices.DeleteFunc(q.grantable(), func(i queuedImage) bool { return !isNew(i.id) }), r.Lease, now)
 	for n := range images {
 		if slices.Contains(granted, images[n].ID) {
 			images[n].State = resources.Submitted

@@ -136,7 +136,7 @@ func (c *Catalog) Grant(ctx context.Context, model string, slots resources.Slots
 	if len(q.grantable()) > 0 {
 		err = c.engine.Do(ctx, []string{slotsLock(model, slots)}, func(tx Querier, now time.Time) (err error) {
 			if q, err = c.readQueue(ctx, tx, model, slots, lease.Process); err == nil {
-				granted, err = c.grant(ctx, tx, q, lease, now)
+				granted, err = c.grant(ctx, tx, q, q.grantable(), lease, now)
 			}
 			return err
 		})
@@ -158,15 +158,15 @@ func (c *Catalog) Grant(ctx context.Context, model string, slots resources.Slots
 	return result, nil
 }
 
-// grant gives slots to the grantable images in a transaction that is alone with the
-// slots, and returns their ids.
-func (c *Catalog) grant(ctx context.Context, tx Querier, q *queue, lease resources.Lease, now time.Time) ([]string, error) {
+// grant gives slots to grantable images in a transaction that is alone with the slots,
+// and returns their ids.
+func (c *Catalog) grant(ctx context.Context, tx Querier, q *queue, images []queuedImage, lease resources.Lease, now time.Time) ([]string, error) {
 	var ids []string
 	turn := now.UnixMilli()
 	for _, at := range q.turns {
 		turn = max(turn, at)
 	}
-	for _, i := range q.grantable() {
+	for _, i := range images {
 		ids = append(ids, i.id)
 		turn++
 		if _, err := c.exec(ctx, tx, `INSERT INTO turns (slot_key, model, owner, client, turn) VALUES (?, ?, ?, ?, ?)
