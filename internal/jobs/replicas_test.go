@@ -232,6 +232,30 @@ func TestReplicas_AbandonedElsewhere(t *testing.T) {
 	})
 }
 
+// A call that waits for an image of another process takes it over, with its task and
+// its slot, when that process ends.
+func TestReplicas_Takeover(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		other := r.another(t, nil)
+		call, err := r.Start(t.Context(), poster("sandbox:delay=30s a poster"), nil)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return call.Jobs[0].Image().State == resources.Polling }, 5*time.Second, time.Millisecond)
+		joined, err := other.Start(t.Context(), poster("sandbox:delay=30s a poster"), nil)
+		require.NoError(t, err)
+		assert.Equal(t, ids(call), ids(joined))
+		next, err := other.Start(t.Context(), poster("next"), nil)
+		require.NoError(t, err)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Error(t, r.Drain(ended))
+		wait(t, joined)
+		wait(t, next)
+		assert.EqualValues(t, 2, r.sandbox.Posts())
+		assert.Equal(t, 1, r.sandbox.MostInFlight("glm-image"), "the task keeps its slot")
+	})
+}
+
 // Run gives up after a few starts.
 func TestRun_GivesUp(t *testing.T) {
 	t.Parallel()
