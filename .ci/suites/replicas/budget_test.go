@@ -53,17 +53,10 @@ func (c *crowd) run(ctx context.Context, t *testing.T, n int) {
 // call repeats a call until it has a result, and reports whether to make others.
 func (c *crowd) call(ctx context.Context, t *testing.T, replica int, prompt string) (more bool) {
 	t.Helper()
-	start := time.Now()
 	var said []string
-	defer func() {
-		if took := time.Since(start); took > 30*time.Second {
-			t.Logf("%s took %v: %v", prompt, took.Round(time.Second), said)
-		}
-	}()
 	for ctx.Err() == nil {
-		began := time.Now()
 		o := c.fleet.insist(ctx, replica, c.owner, cogview, prompt)
-		said = append(said, fmt.Sprintf("%s %s after %v", o.id, o.said(), time.Since(began).Round(time.Millisecond)))
+		said = append(said, o.said())
 		switch {
 		case o.status == "saved":
 			c.mu.Lock()
@@ -81,7 +74,7 @@ func (c *crowd) call(ctx context.Context, t *testing.T, replica int, prompt stri
 			return false
 		}
 	}
-	assert.Fail(t, "a call has no outcome", prompt)
+	assert.Fail(t, "a call has no outcome", "%s: %v", prompt, said)
 	return false
 }
 
@@ -156,6 +149,7 @@ func TestBudget(t *testing.T) {
 // The budget stays exact, and nothing is lost or paid twice, while replicas are killed
 // and Postgres restarts.
 func TestBudget_Kills(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, newPlace func(*testing.T) *place) {
 		t.Parallel()
 		var restart func()
@@ -199,18 +193,17 @@ func TestBudget_Kills(t *testing.T) {
 			}
 		})
 		c.run(ctx, t, 4*callersOfEach)
-		p.logUnfinished(t)
 		spent.Store(true)
 		chaos.Wait()
 
 		// Images whose replica was killed are finished by others. Those that were never
 		// requested are not charged, so that more calls fit into the budget.
 		l := p.library(t)
-		require.Eventually(t, func() bool { return unfinished(t, l) == 0 }, 90*time.Second, 200*time.Millisecond)
+		settle(t, l, 90*time.Second)
 		c.run(ctx, t, 8)
-		require.Eventually(t, func() bool { return unfinished(t, l) == 0 }, 30*time.Second, 50*time.Millisecond)
+		settle(t, l, 30*time.Second)
 		t.Logf("%d kills", kills)
 		unsent := c.checkBudget(t)
-		assert.EqualValues(t, budgeted, int(u.Accepted())+unsent)
+		assert.Equal(t, budgeted, int(u.Accepted())+unsent)
 	})
 }

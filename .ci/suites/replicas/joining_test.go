@@ -47,6 +47,7 @@ func TestJoin_EqualCalls(t *testing.T) {
 // A call that is repeated on another replica, after its replica was killed, returns the
 // same image.
 func TestJoin_ReplicaKilled(t *testing.T) {
+	t.Parallel()
 	overBoth(t, func(t *testing.T, newPlace func(*testing.T) *place) {
 		t.Parallel()
 		for name, tt := range map[string]struct {
@@ -86,10 +87,7 @@ func TestJoin_ReplicaKilled(t *testing.T) {
 				f.replicas[0].kill()
 				killed := time.Now()
 				assert.Equal(t, "connection", (<-ended).kind)
-				o := f.replicas[1].generate(ctx, "alice", tt.model, tt.prompt)
-				for o.status == "working" {
-					o = outcomeOf(f.replicas[1].call(ctx, "alice", "get_image", fmt.Sprintf(`{"id":%q}`, o.id)))
-				}
+				o := f.replicas[1].finish(ctx, "alice", f.replicas[1].generate(ctx, "alice", tt.model, tt.prompt))
 				t.Logf("after %.1f s the second replica answers: %s", time.Since(killed).Seconds(), o.said())
 				if tt.unknown {
 					assert.Equal(t, "outcome_unknown", o.kind, "%v", o.err)

@@ -183,6 +183,14 @@ func (r *replica) generate(ctx context.Context, owner, model, prompt string) out
 	return outcomeOf(r.call(ctx, owner, "generate_image", fmt.Sprintf(`{"prompt":%q,"model":%q,"size":"512x512"}`, prompt, model)))
 }
 
+// finish waits for an image in progress with get_image.
+func (r *replica) finish(ctx context.Context, owner string, o outcome) outcome {
+	for o.status == "working" && ctx.Err() == nil {
+		o = outcomeOf(r.call(ctx, owner, "get_image", fmt.Sprintf(`{"id":%q}`, o.id)))
+	}
+	return o
+}
+
 const (
 	cogview = "cogview-4-250304"
 	glm     = "glm-image"
@@ -198,8 +206,7 @@ type outcome struct {
 }
 
 func outcomeOf(result testrig.ToolResult, err error) outcome {
-	var refused *protocolError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*protocolError](err); ok {
 		return outcome{kind: fmt.Sprintf("error %d", refused.code), err: err}
 	}
 	if err != nil {

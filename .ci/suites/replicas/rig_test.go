@@ -32,11 +32,11 @@ import (
 	"zai-image-mcp/resources/sqlite"
 )
 
-// TestMain runs more tests at a time than there are processors, because most of them wait
-// for leases and retries most of the time.
+// TestMain runs more tests at a time than there are processors, because those that are
+// parallel wait for leases and retries most of the time.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
 	status := m.Run()
@@ -165,23 +165,30 @@ func images(t testing.TB, l *resources.Library, owner string) map[string][]resou
 	return list
 }
 
-// unfinished returns the number of images of all owners that may still be saved.
-func unfinished(t testing.TB, l *resources.Library) int {
+// settle waits until no image of any owner may still be saved, and returns how long that
+// took.
+func settle(t *testing.T, l *resources.Library, longest time.Duration) time.Duration {
 	t.Helper()
-	n, err := l.Catalog().Count(t.Context(), resources.StatesThat(resources.State.Recoverable)...)
-	require.NoError(t, err)
-	return n
-}
-
-// logUnfinished logs the images that may still be saved.
-func (p *place) logUnfinished(t *testing.T) {
-	t.Helper()
-	rows, err := p.library(t).Catalog().Scan(t.Context(), "", resources.StatesThat(resources.State.Recoverable)...)
+	recoverable := resources.StatesThat(resources.State.Recoverable)
+	start := time.Now()
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		n, err := l.Catalog().Count(t.Context(), recoverable...)
+		require.NoError(t, err)
+		if n == 0 {
+			return time.Since(start)
+		}
+		if time.Since(start) > longest {
+			break
+		}
+	}
+	rows, err := l.Catalog().Scan(t.Context(), "", recoverable...)
 	require.NoError(t, err)
 	for _, row := range rows {
-		t.Logf("unfinished: %s %s, reserved %v ago, changed %v ago, lease for %v, alive %v: %s", row.ID, row.State, time.Since(row.CreatedAt).Round(time.Second),
-			time.Since(row.UpdatedAt).Round(time.Second), time.Until(row.LeaseUntil).Round(time.Second), row.LeaseAlive, row.Prompt)
+		t.Logf("%s %s of %s, changed %v ago, leased for %v, by a live process: %v", row.ID, row.State, row.Prompt,
+			time.Since(row.UpdatedAt).Round(time.Second), time.Until(row.LeaseUntil).Round(time.Second), row.LeaseAlive)
 	}
+	require.Fail(t, "images are left unfinished")
+	return 0
 }
 
 // checkClean runs images check with --read-data on a place, which must find no problem.

@@ -85,13 +85,10 @@ func stdio(ctx context.Context, t *testing.T, env []string, n int, call func(n i
 	t.Helper()
 	c := testrig.Command(t, env, "--daily-budget", "0", "--wait", "100s")
 	in, err := c.StdinPipe()
-	if !assert.NoError(t, err) {
-		return nil
-	}
+	require.NoError(t, err)
 	out, err := c.StdoutPipe()
-	if !assert.NoError(t, err) || !assert.NoError(t, c.Start()) {
-		return nil
-	}
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
 	stop := context.AfterFunc(ctx, func() { _ = c.Process.Kill() })
 	defer stop()
 	fmt.Fprintln(in, testrig.Initialize+"\n"+testrig.Initialized)
