@@ -57,3 +57,31 @@ func TestCatalog_Life(t *testing.T) {
 	require.NoError(t, c.Writable(ctx))
 	require.NoError(t, c.Ping(ctx))
 }
+
+// Times come from the database: a replica whose clock is wrong reserves on the same day
+// and cannot take an image whose lease has not ended there.
+func TestCatalog_DatabaseClock(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	a, b := open(t, database), open(t, database)
+	ctx := t.Context()
+	var now time.Time
+	require.NoError(t, connect(t, database).QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now))
+	for n, skew := range []time.Duration{-48 * time.Hour, 48 * time.Hour} {
+		i := image("ann", "x")
+		i.CreatedAt = now.Add(skew)
+		outcome, err := reserve(ctx, []resources.Catalog{a, b}[n], i, 20_000)
+		require.NoError(t, err)
+		assert.WithinDuration(t, now, outcome.New[0].CreatedAt, time.Hour)
+	}
+	_, err := reserve(ctx, a, image("ann", "x"), 20_000)
+	require.ErrorIs(t, err, resources.ErrBudget, "both were reserved on the same day")
+	claimed, err := b.Claim(ctx, resources.Claim{Lease: lease("two"), Limit: 10, Early: true})
+	require.NoError(t, err)
+	assert.Empty(t, claimed)
+	// The clock of the database moves on; those of the replicas do not matter.
+	testrig.PostgresExec(t, database, `UPDATE images SET lease_until_ms=lease_until_ms - 61000`)
+	claimed, err = b.Claim(ctx, resources.Claim{Lease: lease("two"), Limit: 10})
+	require.NoError(t, err)
+	assert.Len(t, claimed, 2)
+}
