@@ -2,8 +2,8 @@ package resources
 
 import "slices"
 
-// State is the stage that an image has reached. The table in transitions lists how
-// states follow each other.
+// State is the stage that an image has reached. Method next lists how states follow each
+// other.
 type State string
 
 // The states in their usual order.
@@ -21,24 +21,33 @@ const (
 	Removed     State = "removed"      // deleted by the user; the row keeps its cost
 )
 
-// transitions returns the states that each state can change to. Steps can be left
-// out: a process whose writes fail for a while records only its latest step. A state
-// that is not listed cannot change. Every state can change to itself, except Saved
-// and Removed, which only maintenance changes.
-func transitions() map[State][]State {
-	return map[State][]State{
-		Queued:      {Submitted, Failed, Removed},
-		Submitted:   {Queued, Polling, PollFailed, Answered, FetchFailed, Saved, Failed, Unknown, Lost, Removed},
-		Polling:     {PollFailed, Answered, FetchFailed, Saved, Failed, Lost, Removed},
-		PollFailed:  {Polling, Answered, FetchFailed, Saved, Failed, Lost, Removed},
-		Answered:    {FetchFailed, Saved, Lost, Removed},
-		FetchFailed: {Answered, Saved, Lost, Removed},
-		Saved:       {FetchFailed, Lost, Removed}, // its file is missing or damaged
-		// A process that was suspended may continue after another one gave its image up.
-		Failed:  {Polling, PollFailed, Answered, FetchFailed, Saved, Lost, Removed},
-		Unknown: {Polling, PollFailed, Answered, FetchFailed, Saved, Failed, Lost, Removed},
-		Lost:    {Saved, Removed}, // likewise, or its file was found
+// next returns the states that s can change to, apart from itself. Steps can be left
+// out: a process whose writes fail for a while records only its latest step.
+func (s State) next() []State {
+	switch s {
+	case Queued:
+		return []State{Submitted, Failed, Removed}
+	case Submitted:
+		return []State{Queued, Polling, PollFailed, Answered, FetchFailed, Saved, Failed, Unknown, Lost, Removed}
+	case Polling:
+		return []State{PollFailed, Answered, FetchFailed, Saved, Failed, Lost, Removed}
+	case PollFailed:
+		return []State{Polling, Answered, FetchFailed, Saved, Failed, Lost, Removed}
+	case Answered:
+		return []State{FetchFailed, Saved, Lost, Removed}
+	case FetchFailed:
+		return []State{Answered, Saved, Lost, Removed}
+	case Saved: // its file is missing or damaged
+		return []State{FetchFailed, Lost, Removed}
+	case Failed: // a process that was suspended continues after another one gave its image up
+		return []State{Polling, PollFailed, Answered, FetchFailed, Saved, Lost, Removed}
+	case Unknown: // likewise
+		return []State{Polling, PollFailed, Answered, FetchFailed, Saved, Failed, Lost, Removed}
+	case Lost: // likewise, or its file was found
+		return []State{Saved, Removed}
+	case Removed:
 	}
+	return nil
 }
 
 // States returns all states in their usual order.
@@ -72,7 +81,8 @@ func (s State) Joinable() bool { return s != Queued && s != Failed && s != Lost 
 // Final reports whether no process works on the image any more.
 func (s State) Final() bool { return !s.Recoverable() }
 
-// CanBecome reports whether an image in state s can change to the state to.
+// CanBecome reports whether an image in state s can change to the state to. Every state
+// can change to itself, which only changes details, except Saved and Removed.
 func (s State) CanBecome(to State) bool {
-	return s == to && s != Saved && s != Removed || slices.Contains(transitions()[s], to)
+	return s == to && s != Saved && s != Removed || slices.Contains(s.next(), to)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"sync"
 	"time"
 
 	"zai-image-mcp/resources"
@@ -78,6 +79,10 @@ type Catalog struct {
 	engine  Engine
 	dialect Dialect
 	log     *slog.Logger
+	text    statements
+
+	mu    sync.RWMutex
+	bound map[string]bound // statements in the dialect, by their text
 
 	searchSlots chan struct{} // limits concurrent searches
 }
@@ -88,5 +93,9 @@ const MaxSearches = 2
 
 // New returns the catalog of an engine.
 func New(engine Engine, log *slog.Logger) *Catalog {
-	return &Catalog{engine: engine, dialect: engine.Dialect(), log: log, searchSlots: make(chan struct{}, MaxSearches)}
+	dialect := engine.Dialect()
+	return &Catalog{
+		engine: engine, dialect: dialect, log: log, text: newStatements(dialect),
+		bound: map[string]bound{}, searchSlots: make(chan struct{}, MaxSearches),
+	}
 }

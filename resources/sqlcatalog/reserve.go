@@ -126,13 +126,8 @@ func (c *Catalog) grantNew(ctx context.Context, tx Querier, r resources.Reservat
 // It includes an image that a dead process submitted: it may have been billed, so
 // the caller must be informed before paying again.
 func (c *Catalog) joinable(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) ([]resources.Image, error) {
-	unsaved := resources.StatesThat(func(s resources.State) bool { return s.Joinable() && s != resources.Saved })
 	since, nowMS := now.Add(-r.RejoinWindow).UnixMilli(), now.UnixMilli()
-	rows, err := c.query(ctx, tx, `SELECT call_id FROM images WHERE delivered_ms=0 AND join_key=? AND created_ms > ? AND delivering_until_ms <= ? AND (
-		state='saved' AND updated_ms > ?
-		OR (failed_ms=0 OR failed_ms > ?) AND (
-			`+stateIn(unsaved...)+` AND updated_ms > ?
-			OR `+stateIn(resources.StatesThat(resources.State.Working)...)+` AND lease_owner <> '' AND lease_until_ms > ?)) ORDER BY id DESC LIMIT 1`,
+	rows, err := c.query(ctx, tx, c.text.joinable,
 		r.JoinKey, now.Add(-joinAge).UnixMilli(), nowMS, since, since, since, nowMS)
 	calls, err := scanAll(rows, err, scanValue[string])
 	if err != nil || len(calls) == 0 {

@@ -37,8 +37,12 @@ func scanImage(row scanner, further ...any) (resources.Image, error) {
 	}
 	i.CreatedAt = time.UnixMilli(created).UTC()
 	// An image with unreadable details is more useful than an error.
-	_ = json.Unmarshal([]byte(filter), &i.ContentFilter)
-	_ = json.Unmarshal([]byte(failure), &i.Failure)
+	if filter != "" {
+		_ = json.Unmarshal([]byte(filter), &i.ContentFilter)
+	}
+	if failure != "" {
+		_ = json.Unmarshal([]byte(failure), &i.Failure)
+	}
 	return i, nil
 }
 
@@ -63,7 +67,7 @@ const selectRow = `SELECT ` + rowColumns + ` FROM images WHERE id=?`
 
 // RowStatement returns the statement that DB.ByID prepares.
 func (c *Catalog) RowStatement() string {
-	statement, _ := c.dialect.bind(selectRow, []any{""})
+	statement, _ := c.bind(selectRow, []any{""})
 	return statement
 }
 
@@ -73,17 +77,14 @@ func (c *Catalog) Row(ctx context.Context, id string) (resources.Row, error) {
 	if err != nil {
 		return resources.Row{}, err
 	}
+	statement, arguments := c.bind(selectRow, []any{id})
 	var row *sql.Row
-	switch {
-	case db.ByID == nil:
-		row = c.queryRow(ctx, db.Lookup, selectRow, id)
-	case c.dialect.Now != "":
-		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), id)
-	default:
+	if db.ByID == nil {
+		row = db.Lookup.QueryRowContext(ctx, statement, arguments...)
+	} else {
 		// A query by key is too short to be worth cancelling, and some drivers start a
-		// goroutine for each context that can be cancelled. The time is the first
-		// placeholder of selectRow.
-		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), c.dialect.Clock().UnixMilli(), id)
+		// goroutine for each context that can be cancelled.
+		row = db.ByID.QueryRowContext(context.WithoutCancel(ctx), arguments...)
 	}
 	found, err := scanRow(row)
 	return found, c.engine.Error("reading row", err)
@@ -108,7 +109,7 @@ func (c *Catalog) insert(ctx context.Context, q Querier, i resources.Image, o or
 		i.Width, i.Height, i.Bytes, i.SHA256, failureJSON(i.Failure), i.UpstreamAnswer,
 		unixMilli(o.updated), unixMilli(o.failed), unixMilli(o.delivered), o.process, unixMilli(o.leaseUntil), o.joinKey, o.process, o.client, o.slotKey,
 	}
-	return c.exec(ctx, q, `INSERT INTO images (`+insertColumns+`) VALUES (`+place(len(arguments))+`, `+c.dialect.NextChange+`) ON CONFLICT (id) DO NOTHING`, arguments...)
+	return c.exec(ctx, q, c.text.insert, arguments...)
 }
 
 // failureJSON returns a failure in the catalog's format, "" for nil.

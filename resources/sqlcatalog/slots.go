@@ -41,8 +41,7 @@ func (c *Catalog) readQueue(ctx context.Context, q Querier, model string, slots 
 		state       resources.State
 		slot, alive bool
 	}
-	rows, err := c.query(ctx, q, `SELECT id, owner, client, lease_owner, state, slot, lease_until_ms > :now FROM images WHERE slot_key=? AND model=? AND `+
-		stateIn(resources.StatesThat(holdsSlot)...), slots.Key, model)
+	rows, err := c.query(ctx, q, c.text.queue, slots.Key, model)
 	list, err := scanAll(rows, err, func(s scanner) (r row, err error) {
 		err = s.Scan(&r.id, &r.client.owner, &r.client.name, &r.process, &r.state, &r.slot, &r.alive)
 		return r, err
@@ -184,8 +183,7 @@ func (c *Catalog) grant(ctx context.Context, tx Querier, q *queue, images []queu
 	if lease.Process != "" {
 		until = now.Add(lease.For).UnixMilli()
 	}
-	rows, err := c.query(ctx, tx, `UPDATE images SET state='submitted', slot=TRUE, updated_ms=?, updated_by=?, lease_until_ms=?, changed=`+c.dialect.NextChange+`
-		WHERE `+c.dialect.In("id")+` AND state='queued' AND lease_owner=? RETURNING id`,
+	rows, err := c.query(ctx, tx, c.text.grant,
 		now.UnixMilli(), lease.Process, until, c.dialect.List(ids), lease.Process)
 	return scanAll(rows, err, scanValue[string])
 }

@@ -3,47 +3,79 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
 	"zai-image-mcp/resources"
 )
 
-// bind returns a statement in the database's dialect, with its arguments.
-func (d Dialect) bind(statement string, arguments []any) (string, []any) {
-	var (
-		text  strings.Builder
-		bound = make([]any, 0, len(arguments)+2)
-	)
-	text.Grow(len(statement) + len(statement)/8)
-	for {
+// bound is a statement in the database's dialect.
+type bound struct {
+	text string
+	now  []int // positions of the current time among the arguments
+}
+
+// bind returns a statement in the database's dialect.
+func (d Dialect) bind(statement string) (b bound) {
+	var text strings.Builder
+	arguments := 0
+	for statement != "" {
 		at := strings.IndexAny(statement, "?:")
 		if at < 0 {
-			text.WriteString(statement)
-			return text.String(), append(bound, arguments...)
+			at = len(statement)
 		}
 		text.WriteString(statement[:at])
-		rest, isNow := strings.CutPrefix(statement[at:], ":now")
+		statement = statement[at:]
+		rest, isNow := strings.CutPrefix(statement, ":now")
 		switch {
+		case statement == "":
 		case isNow && d.Now != "":
 			text.WriteString(d.Now)
-		case isNow:
-			bound = append(bound, d.Clock().UnixMilli())
-			text.WriteString(d.Placeholder(len(bound)))
-		case statement[at] == '?' && len(arguments) > 0:
-			bound, arguments = append(bound, arguments[0]), arguments[1:]
-			text.WriteString(d.Placeholder(len(bound)))
-			rest = statement[at+1:]
+			statement = rest
+		case isNow || statement[0] == '?':
+			if isNow {
+				b.now = append(b.now, arguments)
+			} else {
+				rest = statement[1:]
+			}
+			arguments++
+			text.WriteString(d.Placeholder(arguments))
+			statement = rest
 		default:
-			text.WriteByte(statement[at])
-			rest = statement[at+1:]
+			text.WriteByte(statement[0])
+			statement = statement[1:]
 		}
-		statement = rest
 	}
+	b.text = text.String()
+	return b
+}
+
+// bind returns a statement in the database's dialect, with its arguments. Each text is
+// translated once: there are about a hundred.
+func (c *Catalog) bind(statement string, arguments []any) (string, []any) {
+	c.mu.RLock()
+	b, ok := c.bound[statement]
+	c.mu.RUnlock()
+	if !ok {
+		b = c.dialect.bind(statement)
+		c.mu.Lock()
+		c.bound[statement] = b
+		c.mu.Unlock()
+	}
+	if len(b.now) == 0 {
+		return b.text, arguments
+	}
+	var now any = c.dialect.Clock().UnixMilli()
+	all := append(make([]any, 0, len(arguments)+len(b.now)), arguments...)
+	for _, at := range b.now {
+		all = slices.Insert(all, at, now)
+	}
+	return b.text, all
 }
 
 func (c *Catalog) exec(ctx context.Context, q Querier, statement string, arguments ...any) (changed int64, err error) {
-	statement, arguments = c.dialect.bind(statement, arguments)
+	statement, arguments = c.bind(statement, arguments)
 	result, err := q.ExecContext(ctx, statement, arguments...)
 	if err != nil {
 		return 0, err
@@ -52,12 +84,12 @@ func (c *Catalog) exec(ctx context.Context, q Querier, statement string, argumen
 }
 
 func (c *Catalog) query(ctx context.Context, q Querier, statement string, arguments ...any) (*sql.Rows, error) {
-	statement, arguments = c.dialect.bind(statement, arguments)
+	statement, arguments = c.bind(statement, arguments)
 	return q.QueryContext(ctx, statement, arguments...)
 }
 
 func (c *Catalog) queryRow(ctx context.Context, q Querier, statement string, arguments ...any) *sql.Row {
-	statement, arguments = c.dialect.bind(statement, arguments)
+	statement, arguments = c.bind(statement, arguments)
 	return q.QueryRowContext(ctx, statement, arguments...)
 }
 
