@@ -1,11 +1,11 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -162,8 +162,8 @@ func serve(t testing.TB, c resources.Catalog) {
 	require.NoError(t, c.Ping(ctx))
 }
 
-// TestLoad reports the times of both databases with a million images.
-func TestLoad(t *testing.T) {
+// The times of both databases with a million images.
+func TestLoad_Million(t *testing.T) {
 	requireLoad(t)
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	lite := sqlite.New(sqlite.Options{Path: path, Now: time.Now, Log: discard()})
@@ -186,18 +186,21 @@ func TestLoad(t *testing.T) {
 		name string
 		c    resources.Catalog
 	}{{"SQLite", lite}, {"PostgreSQL", pg}} {
-		page := func(query, before string) func() {
-			return func() {
-				_, err := engine.c.Page(t.Context(), "ann", resources.Saved, query, before, 20)
-				require.NoError(t, err)
+		page := func(query, before string) func(context.Context) error {
+			return func(ctx context.Context) error {
+				_, err := engine.c.Page(ctx, "ann", resources.Saved, query, before, 20)
+				return err
 			}
 		}
 		for _, operation := range []struct {
 			name  string
 			times int
-			run   func()
+			run   func(context.Context) error
 		}{
-			{"look up", 1000, func() { _, err := engine.c.Row(t.Context(), fmt.Sprintf("%026d", million/2)); require.NoError(t, err) }},
+			{"look up", 1000, func(ctx context.Context) error {
+				_, err := engine.c.Row(ctx, fmt.Sprintf("%026d", million/2))
+				return err
+			}},
 			{"list the newest 20", 300, page("", "")},
 			{"list 20 in the middle", 300, page("", fmt.Sprintf("%026d", million/2))},
 			{"search a common word", 50, page("fox", "")},
@@ -206,48 +209,8 @@ func TestLoad(t *testing.T) {
 			{"search an absent word", 50, page("absentword", "")},
 			{"search two characters that are absent", 3, page("zq", "")},
 		} {
-			times := measure(operation.times, 1, operation.run)
+			times := measure(t, operation.times, 1, operation.run)
 			t.Logf("%-10s  %-38s median %9v  p99 %9v", engine.name, operation.name, times.median, times.p99)
 		}
-		for _, callers := range []int{1, 16, 64} {
-			times := measure(2000, callers, func() {
-				_, err := engine.c.Reserve(t.Context(), resources.Reservation{
-					Images: []resources.Image{image(fmt.Sprint("owner", time.Now().UnixNano()%100), "a fox in the evening light")}, Count: 1, Budget: 1e12, Lease: lease("one"),
-				})
-				require.NoError(t, err)
-			})
-			t.Logf("%-10s  reservations of %2d callers: %6.0f/s, median %9v  p99 %9v", engine.name, callers, times.rate, times.median, times.p99)
-		}
 	}
-}
-
-type times struct {
-	median, p99 time.Duration
-	rate        float64 // per second
-}
-
-// measure runs an operation several times, a number of them at once.
-func measure(n, callers int, run func()) times {
-	var (
-		mu   sync.Mutex
-		list []time.Duration
-		all  sync.WaitGroup
-	)
-	begun := time.Now()
-	for range callers {
-		all.Go(func() {
-			for range n / callers {
-				start := time.Now()
-				run()
-				taken := time.Since(start)
-				mu.Lock()
-				list = append(list, taken)
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	rate := float64(len(list)) / time.Since(begun).Seconds()
-	slices.Sort(list)
-	return times{list[len(list)/2].Round(time.Microsecond), list[len(list)*99/100].Round(time.Microsecond), rate}
 }
