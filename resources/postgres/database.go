@@ -30,8 +30,9 @@ type database struct {
 	address address
 	log     *slog.Logger
 	pool    *sql.DB
+	local   localLocks
 
-	unlocked bool // leaves out the advisory locks
+	unlocked bool // leaves out the locks of transactions
 
 	opening singleflight.Group
 

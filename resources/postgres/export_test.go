@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// WithoutLocks makes transactions take no advisory locks.
+// WithoutLocks makes transactions take no locks.
 func (c *Catalog) WithoutLocks() { c.db.unlocked = true }
 
 // StatementTimeout replaces the time limit of statements.

@@ -15,8 +15,80 @@ import (
 
 	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/postgres"
 	"zai-image-mcp/resources/sqlite"
 )
+
+// blockOwner starts a reservation of ann, which holds her lock until the end of release.
+func blockOwner(t *testing.T, c *postgres.Catalog, database string) (release func()) {
+	t.Helper()
+	require.NoError(t, c.Ready(t.Context()))
+	i := image("ann", "x")
+	blocker, watcher := connect(t, database), connect(t, database)
+	_, err := blocker.Exec(t.Context(), `BEGIN`)
+	require.NoError(t, err)
+	_, err = blocker.Exec(t.Context(), `INSERT INTO images (id, call_id, owner, state, created_ms, updated_ms, day, model, prompt, size, quality, cost_micro_usd, charged)
+		VALUES ($1, '', '', '', 0, 0, '', '', '', '', '', 0, FALSE)`, i.ID)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() {
+		_, err := reserve(t.Context(), c, i, 0)
+		ended <- err
+	}()
+	require.Eventually(t, func() bool {
+		var blocked int
+		err := watcher.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname=current_database() AND wait_event='transactionid'`).Scan(&blocked)
+		return err == nil && blocked == 1
+	}, 9*time.Second, 5*time.Millisecond, "the reservation waits for the row with its id")
+	return func() {
+		_, err := blocker.Exec(t.Context(), `ROLLBACK`)
+		require.NoError(t, err)
+		require.NoError(t, <-ended, "it did not wait until the limit of the server")
+	}
+}
+
+// Transactions that wait for an owner's lock leave the connections to those of others.
+func TestCatalog_WaitingTransactions(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	c := open(t, database)
+	release := blockOwner(t, c, database)
+	var all sync.WaitGroup
+	for range 30 { // more than there are connections
+		all.Go(func() {
+			_, err := reserve(t.Context(), c, image("ann", "x"), 0)
+			assert.NoError(t, err)
+		})
+	}
+	for range 30 {
+		save(t, c, "bob", "x")
+	}
+	release()
+	all.Wait()
+}
+
+// A transaction that waits for a lock ends with its context.
+func TestCatalog_WaitingTransactionCanceled(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	c := open(t, database)
+	release := blockOwner(t, c, database)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	for range 30 { // more than there are connections
+		go func() {
+			_, err := reserve(ctx, c, image("ann", "x"), 0)
+			ended <- err
+		}()
+	}
+	cancel()
+	for range 30 {
+		require.ErrorIs(t, <-ended, context.Canceled)
+	}
+	release()
+	_, err := reserve(t.Context(), c, image("ann", "x"), 0)
+	require.NoError(t, err, "the locks are free again")
+}
 
 // Reservations of both databases, in one process. They are durable only if the server
 // flushes its files.

@@ -21,7 +21,8 @@ const (
 	maxAttempts = 6 // of a transaction; the pauses between them add up to 0.6 s on average
 	firstPause  = 20 * time.Millisecond
 
-	// transactionTimeout limits a transaction, including the wait for a connection.
+	// transactionTimeout limits a transaction, including the wait for local locks and for
+	// a connection.
 	transactionTimeout = 30 * time.Second
 	// lockTimeout limits the wait for another transaction.
 	lockTimeout = 10 * time.Second
@@ -42,6 +43,9 @@ func (d *database) Do(ctx context.Context, locks []string, f func(tx sqlcatalog.
 	pool, err := d.open(ctx)
 	if err != nil {
 		return err
+	}
+	if d.unlocked { // a control of the tests
+		locks = nil
 	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
@@ -72,9 +76,16 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 	// The transaction does not end with ctx, which would leave the outcome of COMMIT open.
 	limited, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), transactionTimeout, errTimeout)
 	defer cancel()
-	tx, err := pool.BeginTx(limited, nil)
+	stop := context.AfterFunc(ctx, cancel) // until it begins
+	unlock, err := d.local.lock(limited, locks)
 	if err != nil {
-		return isRepeatable(err), timedOut(limited, err)
+		return false, cmp.Or(ctx.Err(), timedOut(limited, err))
+	}
+	defer unlock()
+	tx, err := pool.BeginTx(limited, nil)
+	stop()
+	if err != nil {
+		return isRepeatable(err), cmp.Or(ctx.Err(), timedOut(limited, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	transaction, now, err := d.lock(ctx, tx, locks)
@@ -85,9 +96,9 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 		err = ctx.Err()
 	}
 	if err != nil {
-		return isRepeatable(err), err
+		return isRepeatable(err), timedOut(limited, err)
 	}
-	err = tx.Commit()
+	err = timedOut(limited, tx.Commit())
 	if err == nil {
 		return false, nil
 	}
@@ -117,9 +128,6 @@ func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transa
 		numbers = append(numbers, lockNumber(name))
 	}
 	slices.Sort(numbers)
-	if d.unlocked { // a control of the tests
-		numbers = nil
-	}
 	for _, number := range slices.Compact(numbers) {
 		arguments = append(arguments, number)
 		expressions = append(expressions, fmt.Sprintf(`pg_advisory_xact_lock($%d)::text`, len(arguments)))
