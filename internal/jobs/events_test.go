@@ -71,7 +71,7 @@ func TestSubscribe_Remote(t *testing.T) {
 			require.NoError(t, err)
 			followers = append(followers, j)
 		}
-		saved, err := r.Library.Save(t.Context(), remote, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		saved, err := r.Library.Save(t.Context(), remote, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9}, "another")
 		require.NoError(t, err)
 		for _, j := range followers {
 			<-j.Done()

@@ -200,5 +200,5 @@ func (p *Pipeline) save(ctx context.Context, i resources.Image, data zai.ImageDa
 	defer content.Close()
 	return p.Library.Save(context.WithoutCancel(ctx), i, resources.Content{
 		Reader: content, MIMEType: content.MIMEType, Extension: content.Extension, Width: content.Width, Height: content.Height,
-	})
+	}, p.Process)
 }
