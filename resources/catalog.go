@@ -78,9 +78,9 @@ type Journal interface {
 	// first and at most a few hundred, and the cursor for the next call. A change may
 	// be returned twice. The zero cursor returns no changes, only the current end.
 	Changes(ctx context.Context, process string, after Cursor) ([]Change, Cursor, error)
-	// Watch calls changed after other processes may have changed rows, until ctx ends
-	// or the connection is lost. It may call changed without cause and may miss a
-	// change, so callers also read Changes from time to time.
+	// Watch calls changed soon after its start, and within a few seconds, mostly at
+	// once, after another process has changed rows. It returns when ctx ends or the
+	// connection is lost. It may call changed without cause.
 	Watch(ctx context.Context, changed func()) error
 }
 

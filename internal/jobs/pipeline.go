@@ -14,6 +14,7 @@ import (
 // use.
 type Pipeline struct {
 	Config
+	catalog   resources.Catalog // of the library
 	queues    *queues
 	downloads chan struct{}   // slots for downloads of resumed images
 	polls     chan struct{}   // slots for polling tasks of resumed images
@@ -32,9 +33,8 @@ type Pipeline struct {
 	deliveries    *deliveries
 	subscribers   []*subscriber
 	following     map[string]map[*follower]bool // calls that wait for images of other processes, by image id
-	published     published
-	work          sync.WaitGroup // paid work
-	background    sync.WaitGroup // goroutines that end with the pipeline
+	work          sync.WaitGroup                // paid work
+	background    sync.WaitGroup                // goroutines that end with the pipeline
 	closing       bool
 	stopped       bool
 }
@@ -51,11 +51,11 @@ const (
 // New starts a pipeline. Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c.withDefaults(), queues: newQueues(maxWaitingClient, maxWaiting),
+		Config: c.withDefaults(), catalog: c.Library.Catalog(), queues: newQueues(maxWaitingClient, maxWaiting),
 		downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
 		rejecting: make(chan struct{}), detached: make(chan struct{}),
 		running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, deliveries: newDeliveries(),
-		following: map[string]map[*follower]bool{}, published: published{states: map[string]resources.State{}},
+		following: map[string]map[*follower]bool{},
 	}
 	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.base, p.stop = context.WithCancel(context.Background())

@@ -296,11 +296,11 @@ func TestReplicas_Events(t *testing.T) {
 		var here, there recorder
 		r.Subscribe(here.record)
 		other.Subscribe(there.record)
-		_, err := other.Recover(t.Context(), false) // uses the catalog
-		require.NoError(t, err)
+		r.Watch()
+		other.Watch()
 		time.Sleep(time.Second)
 		saved, failed := r.make(t, "a fox"), r.make(t, "sandbox:no_balance")
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute) // in which they are not reported again
 		var heard []string
 		for _, e := range there.all() {
 			assert.True(t, e.Remote)
@@ -309,7 +309,7 @@ func TestReplicas_Events(t *testing.T) {
 		assert.Equal(t, []string{fmt.Sprint(saved.ID, " saved"), fmt.Sprint(failed.ID, " failed")}, heard)
 		assert.Len(t, here.all(), 2)
 		for _, e := range here.all() {
-			assert.False(t, e.Remote, "a process does not hear of its own images as those of others")
+			assert.False(t, e.Remote, "a process hears of its own images as such, and once")
 		}
 	})
 }

@@ -206,7 +206,7 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
 	}
-	return p.Catalog.Reserve(ctx, reservation)
+	return p.catalog.Reserve(ctx, reservation)
 }
 
 // launch starts the work on reserved images. since is the time before the

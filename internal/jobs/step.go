@@ -66,7 +66,7 @@ func (p *Pipeline) writeLock(id string) *sync.Mutex {
 
 // write is record without the log, for callers that hold the write lock.
 func (p *Pipeline) write(i resources.Image, guard resources.Guard) error {
-	err := p.Catalog.Record(context.WithoutCancel(p.base), i, guard)
+	err := p.catalog.Record(context.WithoutCancel(p.base), i, guard)
 	if guard.From != "" {
 		return err
 	}
