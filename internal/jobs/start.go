@@ -117,6 +117,9 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
+	if err := p.cancelReservations(); err != nil {
+		return nil, err // an equal call must not join them
+	}
 	_ = p.flushAllPending() // an equal call has to find images as they are; an error was logged before
 	if err := p.Library.Prepare(ctx, p.Now()); err != nil {
 		return nil, err
@@ -131,6 +134,7 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		refused, err = p.budgetError(ctx, r), nil
 	}
 	if err != nil {
+		p.cancelLater(drafts)
 		return nil, err
 	}
 	p.Watch()
