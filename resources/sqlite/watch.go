@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"time"
 )
 
@@ -13,6 +14,10 @@ const (
 	quietPolls = 50
 	// quietFactor is how much less often.
 	quietFactor = 5
+	// queryEvery is how many polls look only at the size and the time of the files,
+	// plus one. That is cheap, but misses a commit that changes neither: the time is
+	// coarse, or updated late.
+	queryEvery = 10
 )
 
 // Watch implements resources.Journal. It polls the file, less often after it has not
@@ -53,13 +58,37 @@ type watched struct {
 	db      *sql.DB
 	query   *sql.Stmt
 	version int64
+	look    look
+	polls   int
+}
+
+// look is what a poll sees of the file and its journal without opening them.
+type look struct {
+	size, journalSize int64
+	time, journalTime time.Time
+}
+
+func (c *Catalog) lookAt() (l look) {
+	if info, err := os.Stat(c.path); err == nil {
+		l.size, l.time = info.Size(), info.ModTime()
+	}
+	if info, err := os.Stat(c.path + "-wal"); err == nil {
+		l.journalSize, l.journalTime = info.Size(), info.ModTime()
+	}
+	return l
 }
 
 // poll reports whether the file may have changed since the last poll. It reads the
 // version of the file's data, which every commit of another connection changes.
 func (c *Catalog) poll(ctx context.Context, w *watched) (found bool, err error) {
-	if !c.Exists() {
+	before := w.look
+	w.look = c.lookAt()
+	w.polls++
+	switch {
+	case w.look == look{}:
 		return false, nil // watching creates no file
+	case w.look == before && w.polls%queryEvery != 0:
+		return false, nil
 	}
 	current, err := c.open(ctx)
 	if err != nil {
@@ -89,5 +118,5 @@ func (w *watched) close() {
 	if w.file != nil {
 		_, _ = w.query.Close(), w.db.Close() // they only read
 	}
-	*w = watched{}
+	w.file, w.query, w.db = nil, nil, nil
 }
