@@ -55,9 +55,10 @@ type Journal interface {
 	Record(ctx context.Context, i Image, guard Guard) error
 	// Claim leases recoverable images that no live process works on, the oldest
 	// first. Their failure is cleared, and PollFailed becomes Polling, FetchFailed
-	// becomes Answered. An image that becomes or is Polling takes a slot, even beyond
-	// the limit, because its task is in flight. The time of the row's last result,
-	// Row.UpdatedAt, does not change.
+	// becomes Answered. A Queued image of another process leaves the queue, because only
+	// that process could send its request. An image that becomes or is Polling takes a
+	// slot, even beyond the limit, because its task is in flight. The time of the row's
+	// last result, Row.UpdatedAt, does not change.
 	Claim(ctx context.Context, c Claim) ([]Image, error)
 	// Renew extends the leases of the process on these rows, and those of its open
 	// deliveries.
