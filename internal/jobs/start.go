@@ -137,7 +137,6 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		p.cancelLater(drafts)
 		return nil, err
 	}
-	p.Watch()
 	call := &Call{Joined: len(reserved.Joined)}
 	for _, i := range reserved.Joined {
 		call.Jobs = append(call.Jobs, p.join(ctx, i, watch))

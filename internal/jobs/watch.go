@@ -10,8 +10,8 @@ import (
 
 // Watch makes the pipeline report the images that other processes finish from now on
 // (Event.Remote), until the pipeline ends. It opens the catalog and polls it from then
-// on, so a process in which nobody waits for images does not call it. Start and Follow
-// call it. Later calls have no effect.
+// on, so it is called only if clients want to hear of images, or a call waits for an
+// image of another process. Later calls have no effect.
 func (p *Pipeline) Watch() {
 	p.watchOnce.Do(func() {
 		_, cursor, err := p.catalog.Changes(p.base, p.Process, "")
@@ -27,25 +27,25 @@ func (p *Pipeline) Watch() {
 func (p *Pipeline) watchChanges(cursor resources.Cursor) {
 	signal := make(chan struct{}, 1)
 	p.inBackground(func() { p.keepWatching(signal) })
-	ticker := time.NewTicker(p.WatchInterval)
-	defer ticker.Stop()
-	failing := cursor == ""
+	var retry <-chan time.Time // after a failure
 	for {
 		select {
 		case <-signal:
-		case <-ticker.C:
-			p.wakeAllFollowers() // a process may have died, which changes nothing in the catalog
-			if !failing {
-				continue
-			}
+		case <-retry:
 		case <-p.base.Done():
 			return
 		}
 		next, err := p.readChanges(cursor)
-		if err != nil && !failing && p.base.Err() == nil {
+		switch {
+		case err == nil:
+			retry = nil
+		case retry == nil && p.base.Err() == nil:
 			p.Log.Warn("failed to read the changes of other processes", "error", err)
+			fallthrough
+		default:
+			retry = time.After(p.WatchInterval)
 		}
-		cursor, failing = next, err != nil
+		cursor = next
 	}
 }
 
@@ -73,7 +73,9 @@ func (p *Pipeline) keepWatching(signal chan<- struct{}) {
 		if time.Since(began) > maxWatchPause {
 			pause = minWatchPause
 		}
-		p.Log.Warn("failed to watch the catalog", "pause", pause, "error", err)
+		if pause == minWatchPause {
+			p.Log.Warn("failed to watch the catalog", "error", err)
+		}
 		select {
 		case <-time.After(pause):
 		case <-p.base.Done():
@@ -137,20 +139,7 @@ func (p *Pipeline) unfollow(id string, f *follower) {
 func (p *Pipeline) wakeFollowers(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	wakeEach(p.following[id])
-}
-
-// wakeAllFollowers makes the followers of all images look at them.
-func (p *Pipeline) wakeAllFollowers() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, list := range p.following {
-		wakeEach(list)
-	}
-}
-
-func wakeEach(list map[*follower]bool) {
-	for f := range list {
+	for f := range p.following[id] {
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -163,10 +152,13 @@ func wakeEach(list map[*follower]bool) {
 // job, or when no more work is accepted. It takes the image over if its process
 // has died.
 func (p *Pipeline) watchRemote(ctx context.Context, j *Job, f *follower) resources.Image {
+	ticker := time.NewTicker(p.WatchInterval)
+	defer ticker.Stop()
 	i := j.Image()
 	for i.Working() {
 		select {
 		case <-f.wake:
+		case <-ticker.C: // its process may have died, which changes nothing in the catalog
 		case <-ctx.Done():
 			return i
 		case <-j.waiting().Done():
