@@ -9,25 +9,24 @@ import (
 )
 
 const (
-	// quietPolls is the number of polls without a change after which Watch polls
-	// less often.
-	quietPolls = 50
-	// quietFactor is how much less often.
-	quietFactor = 5
-	// queryEvery is how many polls look only at the size and the time of the files,
-	// plus one. That is cheap, but misses a commit that changes neither: the time is
-	// coarse, or updated late.
-	queryEvery = 10
+	// Watch waits for a fiftieth of the time since the last change, but at most 25
+	// times as long as at first. Work in progress keeps it fast, because leases are
+	// renewed every few seconds.
+	quietFraction, maxPauses = 50, 25
+	// queryAfter is how long polls look only at the sizes and the times of the files.
+	// That is cheap, but misses a commit that changes neither: some file systems
+	// update the time late.
+	queryAfter = 2 * time.Second
 )
 
-// Watch implements resources.Journal. It polls the file, less often after it has not
+// Watch implements resources.Journal. It polls the file, less often if it has not
 // changed for a while. It also reports the changes of this process.
 func (c *Catalog) Watch(ctx context.Context, changed func()) error {
 	timer := time.NewTimer(c.watch)
 	defer timer.Stop()
 	var w watched
 	defer w.close()
-	for quiet := 1; ; quiet++ {
+	for last := time.Now(); ; {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -41,14 +40,10 @@ func (c *Catalog) Watch(ctx context.Context, changed func()) error {
 			return c.storageError("watching the catalog", err)
 		}
 		if found {
-			quiet = 0
+			last = time.Now()
 			changed()
 		}
-		pause := c.watch
-		if quiet >= quietPolls {
-			pause *= quietFactor
-		}
-		timer.Reset(pause)
+		timer.Reset(min(max(time.Since(last)/quietFraction, c.watch), maxPauses*c.watch))
 	}
 }
 
@@ -59,7 +54,7 @@ type watched struct {
 	query   *sql.Stmt
 	version int64
 	look    look
-	polls   int
+	queried time.Time
 }
 
 // look is what a poll sees of the file and its journal without opening them.
@@ -83,13 +78,13 @@ func (c *Catalog) lookAt() (l look) {
 func (c *Catalog) poll(ctx context.Context, w *watched) (found bool, err error) {
 	before := w.look
 	w.look = c.lookAt()
-	w.polls++
 	switch {
 	case w.look == look{}:
 		return false, nil // watching creates no file
-	case w.look == before && w.polls%queryEvery != 0:
+	case w.look == before && time.Since(w.queried) < queryAfter:
 		return false, nil
 	}
+	w.queried = time.Now()
 	current, err := c.open(ctx)
 	if err != nil {
 		return false, err
