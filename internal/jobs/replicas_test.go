@@ -66,7 +66,8 @@ func TestReplicas_SlotsAreShared(t *testing.T) {
 	}
 }
 
-// Owners take turns, whichever process their calls are in.
+// Owners take turns, whichever process their calls are in and however many clients they
+// have.
 func TestReplicas_OwnersTakeTurns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -76,7 +77,7 @@ func TestReplicas_OwnersTakeTurns(t *testing.T) {
 		var calls []*jobs.Call
 		start := func(r *rig, owner string, n int) {
 			request := order(fmt.Sprintf("sandbox:delay=50ms %d", n))
-			request.Owner = owner
+			request.Owner, request.Client = owner, fmt.Sprint("client ", n%2)
 			call, err := r.Start(t.Context(), request, func(s jobs.Stage) {
 				if s.Phase == jobs.PhaseGenerating {
 					mu.Lock()
