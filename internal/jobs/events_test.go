@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -144,4 +145,32 @@ func TestSubscribe_ChargedOnce(t *testing.T) {
 		<-j.Done()
 		assert.False(t, <-charged)
 	}
+}
+
+// A process hears once of each image that another one finished, soon after, also if
+// it does not wait for it.
+func TestReplicas_Events(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		other := r.another(t, nil)
+		r.make(t, "before")
+		var here, there recorder
+		r.Subscribe(here.record)
+		other.Subscribe(there.record)
+		r.Watch()
+		other.Watch()
+		time.Sleep(time.Second)
+		saved, failed := r.make(t, "a fox"), r.make(t, "sandbox:no_balance")
+		time.Sleep(time.Minute) // in which they are not reported again
+		var heard []string
+		for _, e := range there.all() {
+			assert.True(t, e.Remote)
+			heard = append(heard, fmt.Sprint(e.Image.ID, " ", e.Image.State))
+		}
+		assert.Equal(t, []string{fmt.Sprint(saved.ID, " saved"), fmt.Sprint(failed.ID, " failed")}, heard)
+		assert.Len(t, here.all(), 2)
+		for _, e := range here.all() {
+			assert.False(t, e.Remote, "a process hears of its own images as such, and once")
+		}
+	})
 }
