@@ -224,12 +224,12 @@ func failuresText(table map[string]row) string {
 	var b strings.Builder
 	b.WriteString(`# What happens when Postgres or S3 is away
 
-Each row is a call of ` + "`generate_image`" + ` during which a server fails at one step. The servers wait at
-most 3 s before they return the id of an image in progress (` + "`--wait 3s`" + `), and they have made an image
-before: whether S3 can be written is checked once a minute. The outage ends when the caller has an
-answer; a failover takes only a moment. *Requests* are those that were sent to Z.AI until then.
-*Afterwards* is what happens to the image without any further call, and *the call again* is what a
-caller gets who then repeats the call: never a second payment.
+Each row is a call of ` + "`generate_image`" + ` during which a server fails at one step. The replicas wait
+at most 3 s before they return the id of an image in progress (` + "`--wait 3s`" + `). They have made an image
+before the outage, because whether S3 can be written is checked at most once a minute. The outage
+ends when the caller has an answer; a failover takes only a moment. *Requests* are those that were
+sent to Z.AI until then. *Afterwards* is what happens to the image without any further call, and
+*the call again* is what a caller gets who then repeats the call: there is no second payment.
 
 This page is written by a test: ` + "`go test ./.ci/suites/replicas -run Failures -update`" + `.
 

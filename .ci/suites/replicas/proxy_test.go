@@ -33,6 +33,7 @@ type proxy struct {
 	changed sync.Cond // faults or closed
 	faults  faults
 	accept  net.Listener // nil while connections are refused
+	ended   chan bool    // closed when accept is closed and no connection reaches it
 	pairs   map[*pair]bool
 	hook    func() // called once, before data of a client with marker is forwarded
 	marker  string
@@ -76,10 +77,12 @@ func (p *proxy) listen(address string) error {
 	if err != nil {
 		return err
 	}
+	ended := make(chan bool)
 	p.mu.Lock()
-	p.address, p.accept = l.Addr().String(), l
+	p.address, p.accept, p.ended = l.Addr().String(), l, ended
 	p.mu.Unlock()
 	go func() {
+		defer close(ended)
 		for {
 			client, err := l.Accept()
 			if err != nil {
@@ -102,13 +105,16 @@ func (p *proxy) set(f faults) {
 			pair.reset()
 		}
 	}
-	refusing, address, closed := p.accept == nil, p.address, p.closed
+	refusing, address, closed, ended := p.accept == nil, p.address, p.closed, p.ended
 	if f.Refuse && !refusing {
 		_ = p.accept.Close()
 		p.accept = nil
 	}
 	p.changed.Broadcast()
 	p.mu.Unlock()
+	if f.Refuse {
+		<-ended // the socket is open until Accept returns
+	}
 	if !f.Refuse && refusing && !closed {
 		for p.listen(address) != nil { // the port may be in use for a moment
 			time.Sleep(10 * time.Millisecond)
@@ -240,8 +246,7 @@ func TestProxy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	t.Cleanup(server.Close)
 	p := newProxy(t, strings.TrimPrefix(server.URL, "http://"))
-	client := &http.Client{Transport: &http.Transport{}}
-	t.Cleanup(client.CloseIdleConnections)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // the proxy resets idle connections
 	echo := func(body string) (int, string, error) {
 		response, err := client.Post("http://"+p.address, "text/plain", strings.NewReader(body))
 		if err != nil {
@@ -272,7 +277,6 @@ func TestProxy(t *testing.T) {
 	status, _, err := echo("hello")
 	require.NoError(t, err)
 	assert.Equal(t, 503, status)
-	client.CloseIdleConnections()
 	works()
 	p.set(faults{Stall: true})
 	answered := make(chan string, 1)
