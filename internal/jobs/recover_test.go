@@ -129,7 +129,7 @@ func TestRecover_UnknownTask(t *testing.T) {
 		list, err := r.Recover(t.Context(), false)
 		require.NoError(t, err)
 		assert.Empty(t, list, "the next poll is not due")
-		next, ok, err := r.Catalog.NextClaim(t.Context(), resources.Lease{Process: "another"})
+		next, ok, err := r.Library.Catalog().NextClaim(t.Context(), resources.Lease{Process: "another"})
 		require.NoError(t, err)
 		require.True(t, ok)
 		assert.InDelta(t, time.Minute, next, float64(10*time.Second))
