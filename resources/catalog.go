@@ -55,9 +55,10 @@ type Journal interface {
 	Record(ctx context.Context, i Image, guard Guard) error
 	// Claim leases recoverable images that no live process works on, the oldest
 	// first. Their failure is cleared, and PollFailed becomes Polling, FetchFailed
-	// becomes Answered. An image that becomes or is Polling takes a slot, even beyond
-	// the limit, because its task is in flight. The time of the row's last result,
-	// Row.UpdatedAt, does not change.
+	// becomes Answered. A Queued image of another process leaves the queue, because only
+	// that process could send its request. An image that becomes or is Polling takes a
+	// slot, even beyond the limit, because its task is in flight. The time of the row's
+	// last result, Row.UpdatedAt, does not change.
 	Claim(ctx context.Context, c Claim) ([]Image, error)
 	// Renew extends the leases of the process on these rows, and those of its open
 	// deliveries.
@@ -78,9 +79,9 @@ type Journal interface {
 	// first and at most a few hundred, and the cursor for the next call. A change may
 	// be returned twice. The zero cursor returns no changes, only the current end.
 	Changes(ctx context.Context, process string, after Cursor) ([]Change, Cursor, error)
-	// Watch calls changed after other processes may have changed rows, until ctx ends
-	// or the connection is lost. It may call changed without cause and may miss a
-	// change, so callers also read Changes from time to time.
+	// Watch calls changed soon after its start, and within a few seconds, mostly at
+	// once, after another process has changed rows. It returns when ctx ends or the
+	// connection is lost. It may call changed without cause.
 	Watch(ctx context.Context, changed func()) error
 }
 

@@ -115,7 +115,7 @@ func TestCheck_DuringWrites(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				i, err := other.Save(context.Background(), reserved.New[0], resources.Content{Reader: bytes.NewReader(tiny(t, n)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3})
+				i, err := other.Save(context.Background(), reserved.New[0], resources.Content{Reader: bytes.NewReader(tiny(t, n)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3}, "")
 				if err == nil && n%2 == 0 {
 					err = other.Remove(context.Background(), "local", i.ID)
 				}

@@ -210,7 +210,7 @@ func TestCopy_SourceInUse(t *testing.T) {
 	// The image is saved, one with a failed download is saved, one is removed, and one
 	// that was removed in the target stays removed.
 	save := func(i resources.Image) {
-		_, err := source.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(content(i)), MIMEType: "image/png", Extension: ".png"})
+		_, err := source.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(content(i)), MIMEType: "image/png", Extension: ".png"}, "")
 		require.NoError(t, err)
 	}
 	save(working)

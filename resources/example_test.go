@@ -52,7 +52,7 @@ func ExampleLibrary() {
 		return
 	}
 	content := resources.Content{Reader: &file, MIMEType: "image/png", Extension: ".png", Width: 64, Height: 48}
-	if _, err := library.Save(ctx, outcome.New[0], content); err != nil {
+	if _, err := library.Save(ctx, outcome.New[0], content, ""); err != nil {
 		fmt.Println(err)
 		return
 	}

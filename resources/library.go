@@ -106,10 +106,12 @@ type Content struct {
 }
 
 // Save durably writes the file and then the row, so that a row in state Saved
-// always has its file. Errors of the content's reader are returned unchanged. Save
-// fails with ErrNotFound if the image was removed meanwhile; errors of the store
-// or the catalog match ErrStorage.
-func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
+// always has its file. process is the process that saves the image (see
+// Guard.Lease). Errors of the content's reader are returned unchanged. Save fails
+// with ErrNotFound if the image was removed meanwhile; errors of the store or the
+// catalog match ErrStorage.
+func (l *Library) Save(ctx context.Context, i Image, c Content, process string) (Image, error) {
+	writer := Guard{Lease: Lease{Process: process}}
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
 	sha, size, err := l.store.Put(ctx, name, c)
 	if errors.Is(err, ErrExists) {
@@ -121,9 +123,9 @@ func (l *Library) Save(ctx context.Context, i Image, c Content) (Image, error) {
 	i.State, i.Failure = Saved, nil
 	i.Path, i.MIMEType, i.SHA256, i.Bytes = name, c.MIMEType, sha, size
 	i.Width, i.Height = c.Width, c.Height
-	err = l.Record(ctx, i)
+	err = l.catalog.Record(ctx, i, writer)
 	if errors.Is(err, ErrSettled) {
-		return l.resolveSettled(ctx, i)
+		return l.resolveSettled(ctx, i, writer)
 	}
 	return i, err
 }
@@ -146,13 +148,13 @@ func (l *Library) resolveExisting(ctx context.Context, i Image, name string, err
 // resolveSettled handles an image that was removed or saved by another process
 // while this one was saving it. It deletes the new file unless the catalog refers
 // to it, and returns the image in the catalog.
-func (l *Library) resolveSettled(ctx context.Context, i Image) (Image, error) {
+func (l *Library) resolveSettled(ctx context.Context, i Image, writer Guard) (Image, error) {
 	current, err := l.Image(ctx, i.Owner, i.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return i, errors.Join(err, l.store.Delete(ctx, i.Path))
 	case err == nil && current.State != Saved: // the other process's file went missing: use this one
-		return i, l.Record(ctx, i)
+		return i, l.catalog.Record(ctx, i, writer)
 	case err == nil && current.Path != i.Path:
 		return current, l.store.Delete(ctx, i.Path)
 	default: // the catalog refers to the file, or could not be read

@@ -102,7 +102,7 @@ func TestLibrary_SymbolicLinks(t *testing.T) {
 	folder := t.TempDir()
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(folder, time.Now().UTC().Format("2006"))))
 	l = open(t, folder)
-	_, err = l.Save(t.Context(), resources.Image{ID: i.ID, CreatedAt: time.Now(), Prompt: "x"}, resources.Content{Reader: strings.NewReader("x"), Extension: ".png"})
+	_, err = l.Save(t.Context(), resources.Image{ID: i.ID, CreatedAt: time.Now(), Prompt: "x"}, resources.Content{Reader: strings.NewReader("x"), Extension: ".png"}, "")
 	require.ErrorIs(t, err, resources.ErrStorage)
 	left, err := os.ReadDir(elsewhere)
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func TestSave_ReaderError(t *testing.T) {
 	broken := errors.New("connection lost")
 	i, err := l.Save(t.Context(), reserve(t, l, "x"), resources.Content{
 		Reader: io.MultiReader(strings.NewReader("half"), readError{broken}), MIMEType: "image/png", Extension: ".png",
-	})
+	}, "")
 	require.ErrorIs(t, err, broken)
 	require.NotErrorIs(t, err, resources.ErrStorage, "it is not an error of the disk")
 	assert.NotEqual(t, resources.Saved, i.State)
@@ -230,7 +230,7 @@ func TestRemove_DuringSave(t *testing.T) {
 		require.NoError(t, l.Record(t.Context(), i))
 		var both sync.WaitGroup
 		both.Go(func() {
-			_, err := other.Save(context.Background(), i, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png"})
+			_, err := other.Save(context.Background(), i, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png"}, "")
 			if err != nil {
 				assert.ErrorIs(t, err, resources.ErrNotFound)
 			}
@@ -267,7 +267,7 @@ func TestSave_ResetByOtherProcess(t *testing.T) {
 	content := func(extension string) resources.Content {
 		return resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: extension, Width: 4, Height: 3}
 	}
-	saved, err := other.Save(t.Context(), i, content(".jpg"))
+	saved, err := other.Save(t.Context(), i, content(".jpg"), "")
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(other.Path(saved)))
 	var (
@@ -281,7 +281,7 @@ func TestSave_ResetByOtherProcess(t *testing.T) {
 		})}
 	}})
 	defer l.Close()
-	got, err := l.Save(t.Context(), i, content(".png"))
+	got, err := l.Save(t.Context(), i, content(".png"), "")
 	require.NoError(t, err)
 	require.NoError(t, repairErr)
 	assert.Contains(t, done, "lost")

@@ -65,7 +65,7 @@ func TestLimits_FormatsSameAsClient(t *testing.T) {
 			l := open(t, folder)
 			i, err := l.Save(t.Context(), reserve(t, l, "x"), resources.Content{
 				Reader: bytes.NewReader(file), MIMEType: content.MIMEType, Extension: content.Extension, Width: content.Width, Height: content.Height,
-			})
+			}, "")
 			require.NoError(t, err)
 			_, err = l.Preview(t.Context(), i)
 			require.NoError(t, err)

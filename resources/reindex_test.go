@@ -33,7 +33,7 @@ func TestReindex_CatalogLost(t *testing.T) {
 		require.NoError(t, write(&b, image.NewGray(image.Rect(0, 0, 40, 30))))
 		i, err := first.Save(t.Context(), reserve(t, first, "A fox, 狐狸"), resources.Content{
 			Reader: &b, MIMEType: map[string]string{".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}[extension], Extension: extension, Width: 40, Height: 30,
-		})
+		}, "")
 		require.NoError(t, err)
 		want[i.ID] = i
 	}

@@ -22,7 +22,7 @@ func TestRepair(t *testing.T) {
 		i := reserve(t, l, prompt)
 		i.State, i.UpstreamURL = resources.Answered, "https://x.example/"+prompt
 		require.NoError(t, l.Record(t.Context(), i))
-		i, err := l.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(tiny(t, len(prompt))), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3})
+		i, err := l.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(tiny(t, len(prompt))), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3}, "")
 		require.NoError(t, err)
 		return i
 	}
@@ -126,7 +126,7 @@ func TestMissing_MovedFile(t *testing.T) {
 		moved, changed := reserve(t, l, "moved"), reserve(t, l, "changed")
 		for _, i := range []*resources.Image{&moved, &changed} {
 			i.State, i.UpstreamURL = resources.Answered, link
-			saved, err := l.Save(t.Context(), *i, resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3})
+			saved, err := l.Save(t.Context(), *i, resources.Content{Reader: bytes.NewReader(tiny(t, 1)), MIMEType: "image/png", Extension: ".png", Width: 4, Height: 3}, "")
 			require.NoError(t, err)
 			*i = saved
 			require.NoError(t, os.Rename(l.Path(saved), filepath.Join(elsewhere, filepath.Base(saved.Path))))

@@ -102,7 +102,7 @@ func save(t testing.TB, l *resources.Library, prompt string, file []byte) resour
 	t.Helper()
 	i, err := l.Save(context.Background(), reserve(t, l, prompt), resources.Content{
 		Reader: bytes.NewReader(file), MIMEType: "image/png", Extension: ".png", Width: 40, Height: 30,
-	})
+	}, "")
 	require.NoError(t, err)
 	return i
 }
@@ -122,7 +122,7 @@ func saveFile(t testing.TB, l *resources.Library, mime, extension string, file [
 	t.Helper()
 	i, err := l.Save(t.Context(), reserve(t, l, "x"), resources.Content{
 		Reader: bytes.NewReader(file), MIMEType: mime, Extension: extension, Width: width, Height: height,
-	})
+	}, "")
 	require.NoError(t, err)
 	return i
 }

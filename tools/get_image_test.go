@@ -27,7 +27,7 @@ func TestGet_RemoteImage(t *testing.T) {
 		require.NoError(t, err)
 		remote := reserved.New[0]
 		time.AfterFunc(200*time.Millisecond, func() {
-			_, err := r.library.Save(context.Background(), remote, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+			_, err := r.library.Save(context.Background(), remote, resources.Content{Reader: strings.NewReader("no image"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9}, "another")
 			assert.NoError(t, err)
 		})
 		result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, remote.ID))

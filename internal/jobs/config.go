@@ -16,16 +16,15 @@ type Config struct {
 	Client        *zai.Client // nil without a usable API key
 	BadKey        *KeyError   // why the configured key is not usable, or nil
 	Library       *resources.Library
-	Catalog       resources.Catalog // nil for that of the library
-	Process       string            // unique among the processes that share the catalog
-	MaxConcurrent int               // requests in flight per model; 0 for the limits of the model table
-	BudgetUSD     float64           // per owner and UTC day; 0 for no limit
-	Sandbox       bool              // the client talks to the sandbox
+	Process       string  // unique among the processes that share the catalog
+	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
+	BudgetUSD     float64 // per owner and UTC day; 0 for no limit
+	Sandbox       bool    // the client talks to the sandbox
 	Now           func() time.Time
 	Lease         time.Duration // time without renewal after which other processes take an image over; 30 s if zero
 	BusyPause     time.Duration // first pause after a rejection for too many requests in flight; 1 s if zero
 	GrantInterval time.Duration // between requests for slots while images wait for one; 300 ms if zero
-	WatchInterval time.Duration // between reads of the catalog's changes if no change is signalled; 3 s if zero
+	WatchInterval time.Duration // after which a call looks at an image of another process that has not changed; 3 s if zero
 	RecoveryDelay time.Duration // before the first recovery, and between the end of a lease and the next recovery; 1 s if zero
 	Log           *slog.Logger
 	Tracer        trace.Tracer // nil for no traces
@@ -51,9 +50,6 @@ func (c Config) withDefaults() Config {
 		if *d.value <= 0 {
 			*d.value = d.standard
 		}
-	}
-	if c.Catalog == nil {
-		c.Catalog = c.Library.Catalog()
 	}
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider().Tracer("")

@@ -74,7 +74,7 @@ func (d *Delivery) Cancel() {
 	ctx, cancel := deliveryContext()
 	defer cancel()
 	if last := p.deliveries.cancel(ids); len(last) > 0 {
-		if err := p.Catalog.EndDelivery(ctx, p.Process, last, false); err != nil {
+		if err := p.catalog.EndDelivery(ctx, p.Process, last, false); err != nil {
 			p.Log.Error("failed to record a cancelled delivery", "error", err)
 		}
 		p.markDelivering(p.deliveries.open(last)) // those whose next delivery began meanwhile
@@ -108,7 +108,7 @@ func (p *Pipeline) markDelivering(ids []string) {
 	}
 	ctx, cancel := deliveryContext()
 	defer cancel()
-	if err := p.Catalog.BeginDelivery(ctx, p.lease(), ids); err != nil {
+	if err := p.catalog.BeginDelivery(ctx, p.lease(), ids); err != nil {
 		p.Log.Error("failed to mark images as being delivered", "error", err)
 	}
 }
@@ -121,7 +121,7 @@ func (p *Pipeline) flushDeliveries() error {
 	}
 	ctx, cancel := deliveryContext()
 	defer cancel()
-	if err := p.Catalog.EndDelivery(ctx, p.Process, ids, true); err != nil {
+	if err := p.catalog.EndDelivery(ctx, p.Process, ids, true); err != nil {
 		return err
 	}
 	p.deliveries.recorded(ids)

@@ -29,6 +29,7 @@ func descriptions() []description {
 		{context.Canceled, resources.KindCancelled, notSent, resources.HintNotCharged},
 		{context.DeadlineExceeded, resources.KindCancelled, notSent, resources.HintNotCharged},
 		{errLeaseLost, resources.KindCancelled, "This program was suspended for so long that another one took the image over.", resources.HintNotCharged},
+		{errUnanswered, resources.KindCancelled, "The catalog failed before the request for this image was sent.", resources.HintNotCharged},
 		{errEndedQueued, resources.KindCancelled, "The program ended before the request for this image was sent.", resources.HintNotCharged},
 		{errEndedSubmitted, resources.KindOutcomeUnknown, maybeBilled, notSentAgain},
 		{errEndedAnswered, resources.KindOutcomeUnknown, maybeBilled, notSentAgain},

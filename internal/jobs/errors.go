@@ -23,6 +23,8 @@ var ErrCallCancelled = errors.New("the call was cancelled")
 var (
 	// errPanic is the error of a job that panicked.
 	errPanic = errors.New("panic")
+	// errUnanswered reports that the catalog did not answer a reservation.
+	errUnanswered = errors.New("the catalog did not answer the reservation")
 	// errLeft reports that a job leaves its image to the next process.
 	errLeft = errors.New("left to the next process")
 	// errLeaseLost reports that another process took over an image because this

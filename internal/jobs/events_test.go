@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -71,13 +72,13 @@ func TestSubscribe_Remote(t *testing.T) {
 			require.NoError(t, err)
 			followers = append(followers, j)
 		}
-		saved, err := r.Library.Save(t.Context(), remote, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9})
+		saved, err := r.Library.Save(t.Context(), remote, resources.Content{Reader: strings.NewReader("x"), MIMEType: "image/png", Extension: ".png", Width: 9, Height: 9}, "another")
 		require.NoError(t, err)
 		for _, j := range followers {
 			<-j.Done()
 			assert.Equal(t, resources.Saved, j.Image().State)
 		}
-		require.NoError(t, r.Drain(t.Context()))
+		time.Sleep(time.Minute) // in which the image is not reported again
 		require.Len(t, seen.all(), 1)
 		assert.Equal(t, saved.ID, seen.all()[0].Image.ID)
 		assert.True(t, seen.all()[0].Remote)
@@ -101,7 +102,7 @@ func TestSubscribe_TakenOver(t *testing.T) {
 			followers = append(followers, j)
 		}
 		i.State, i.UpstreamURL = resources.Answered, link
-		require.NoError(t, r.Catalog.Record(t.Context(), i, resources.Guard{}))
+		require.NoError(t, r.Library.Catalog().Record(t.Context(), i, resources.Guard{}))
 		r.sqlf(t, `UPDATE images SET lease_until_ms=1 WHERE id='%s'`, i.ID)
 		for _, j := range followers {
 			<-j.Done()
@@ -144,4 +145,32 @@ func TestSubscribe_ChargedOnce(t *testing.T) {
 		<-j.Done()
 		assert.False(t, <-charged)
 	}
+}
+
+// A process hears once of each image that another one finished, soon after, also if
+// it does not wait for it.
+func TestReplicas_Events(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, r *rig) {
+		other := r.another(t, nil)
+		r.make(t, "before")
+		var here, there recorder
+		r.Subscribe(here.record)
+		other.Subscribe(there.record)
+		r.Watch()
+		other.Watch()
+		time.Sleep(time.Second)
+		saved, failed := r.make(t, "a fox"), r.make(t, "sandbox:no_balance")
+		time.Sleep(time.Minute) // in which they are not reported again
+		var heard []string
+		for _, e := range there.all() {
+			assert.True(t, e.Remote)
+			heard = append(heard, fmt.Sprint(e.Image.ID, " ", e.Image.State))
+		}
+		assert.Equal(t, []string{fmt.Sprint(saved.ID, " saved"), fmt.Sprint(failed.ID, " failed")}, heard)
+		assert.Len(t, here.all(), 2)
+		for _, e := range here.all() {
+			assert.False(t, e.Remote, "a process hears of its own images as such, and once")
+		}
+	})
 }

@@ -56,8 +56,7 @@ func (p *Pipeline) followRemote(ctx context.Context, i resources.Image, watch fu
 		i := p.watchRemote(ctx, j, f)
 		p.unfollow(i.ID, f)
 		j.set(i)
-		j.finish()
-		p.publishRemote(i)
+		j.finish() // the watcher publishes the image
 	})
 	return j, nil
 }
@@ -83,10 +82,16 @@ func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Jo
 	if p.Client == nil {
 		return nil, nil //nolint:nilnil // nothing can be downloaded
 	}
+	// A claim also takes an image that a job of this process works on. That job must not
+	// record its last step and end before resume finds it, or the image would be
+	// downloaded again.
+	lock := p.writeLock(id)
+	lock.Lock()
+	defer lock.Unlock()
 	if j := p.Find(id); j != nil && j.join(watch) {
 		return j, nil
 	}
-	list, err := p.Catalog.Claim(ctx, resources.Claim{Lease: p.lease(), ID: id})
+	list, err := p.catalog.Claim(ctx, resources.Claim{Lease: p.lease(), ID: id})
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestFollow_FetchesAgain(t *testing.T) {
 		}
 	}
 	image.UpstreamURL = r.make(t, "a fox").UpstreamURL // a link that works
-	require.NoError(t, r.Catalog.Record(t.Context(), image, resources.Guard{}))
+	require.NoError(t, r.Library.Catalog().Record(t.Context(), image, resources.Guard{}))
 	j, err := r.Follow(t.Context(), image, nil)
 	require.NoError(t, err)
 	<-j.Done()

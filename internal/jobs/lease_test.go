@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,19 +83,34 @@ func TestLeases_TakenOverWhileAlive(t *testing.T) {
 }
 
 // A process that was suspended right before it sends a request first checks
-// that it still holds the lease on the image.
+// that it still holds the lease on the image, also if its clock was set back.
 func TestLeases_SuspendedBeforeSend(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(c *jobs.Config) { c.Lease = 400 * time.Millisecond }, func(t *testing.T, r *rig) {
-		r.make(t, "a fox")
-		call, err := r.Start(t.Context(), order("an owl"), func(s jobs.Stage) {
-			if s.Phase == jobs.PhaseQueued {
-				time.Sleep(300 * time.Millisecond)
-				r.sql(t, `UPDATE images SET state='unknown' WHERE prompt='an owl'`)
+	for name, sleep := range map[string]func(setBack *atomic.Bool){
+		"suspended":      func(*atomic.Bool) { time.Sleep(300 * time.Millisecond) },
+		"clock set back": func(setBack *atomic.Bool) { setBack.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var setBack atomic.Bool
+			now := func() time.Time {
+				if setBack.Load() {
+					return time.Now().Add(-time.Hour)
+				}
+				return time.Now()
 			}
+			inBubble(t, func(c *jobs.Config) { c.Lease, c.Now = 400*time.Millisecond, now }, func(t *testing.T, r *rig) {
+				r.make(t, "a fox")
+				call, err := r.Start(t.Context(), order("an owl"), func(s jobs.Stage) {
+					if s.Phase == jobs.PhaseQueued {
+						sleep(&setBack)
+						r.sql(t, `UPDATE images SET state='unknown' WHERE prompt='an owl'`)
+					}
+				})
+				require.NoError(t, err)
+				<-call.Jobs[0].Done()
+				assert.EqualValues(t, 1, r.sandbox.Posts())
+			})
 		})
-		require.NoError(t, err)
-		<-call.Jobs[0].Done()
-		assert.EqualValues(t, 1, r.sandbox.Posts())
-	})
+	}
 }

@@ -14,6 +14,7 @@ import (
 // use.
 type Pipeline struct {
 	Config
+	catalog   resources.Catalog // of the library
 	queues    *queues
 	downloads chan struct{}   // slots for downloads of resumed images
 	polls     chan struct{}   // slots for polling tasks of resumed images
@@ -25,18 +26,18 @@ type Pipeline struct {
 	detach   func() // closes detached, once
 	detached chan struct{}
 
-	writing       [32]sync.Mutex // held while a step is recorded, by the last character of the image's id; locked before mu
-	mu            sync.Mutex
-	running       map[string]*Job            // by image id
-	pendingWrites map[string]resources.Image // images whose last step could not be written to the catalog
-	deliveries    *deliveries
-	subscribers   []*subscriber
-	following     map[string]map[*follower]bool // calls that wait for images of other processes, by image id
-	published     published
-	work          sync.WaitGroup // paid work
-	background    sync.WaitGroup // goroutines that end with the pipeline
-	closing       bool
-	stopped       bool
+	writing            [32]sync.Mutex // held while a step is recorded, by the last character of the image's id; locked before mu
+	mu                 sync.Mutex
+	running            map[string]*Job            // by image id
+	pendingWrites      map[string]resources.Image // images whose last step could not be written to the catalog
+	failedReservations map[string]time.Time       // when they failed, by image id
+	deliveries         *deliveries
+	subscribers        []*subscriber
+	following          map[string]map[*follower]bool // calls that wait for images of other processes, by image id
+	work               sync.WaitGroup                // paid work
+	background         sync.WaitGroup                // goroutines that end with the pipeline
+	closing            bool
+	stopped            bool
 }
 
 // How many images may wait for a slot of one model, per client and in total,
@@ -51,11 +52,11 @@ const (
 // New starts a pipeline. Drain ends it.
 func New(c Config) *Pipeline {
 	p := &Pipeline{
-		Config: c.withDefaults(), queues: newQueues(maxWaitingClient, maxWaiting),
+		Config: c.withDefaults(), catalog: c.Library.Catalog(), queues: newQueues(maxWaitingClient, maxWaiting),
 		downloads: make(chan struct{}, maxDownloads), polls: make(chan struct{}, maxPolls),
 		rejecting: make(chan struct{}), detached: make(chan struct{}),
-		running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, deliveries: newDeliveries(),
-		following: map[string]map[*follower]bool{}, published: published{states: map[string]resources.State{}},
+		running: map[string]*Job{}, pendingWrites: map[string]resources.Image{}, failedReservations: map[string]time.Time{}, deliveries: newDeliveries(),
+		following: map[string]map[*follower]bool{},
 	}
 	p.detach = sync.OnceFunc(func() { close(p.detached) })
 	p.base, p.stop = context.WithCancel(context.Background())

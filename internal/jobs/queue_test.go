@@ -82,7 +82,7 @@ func TestQueue_Ahead(t *testing.T) {
 	random := func(n int) int { next = (next*1103515245 + 12345) & 0x7fffffff; return next / 8 % n }
 	end := func(i resources.Image) {
 		i.State, i.Charged = resources.Failed, false
-		require.NoError(t, r.Catalog.Record(t.Context(), i, resources.Guard{Lease: lease}))
+		require.NoError(t, r.Library.Catalog().Record(t.Context(), i, resources.Guard{Lease: lease}))
 	}
 	for step := range 400 {
 		switch {
@@ -96,7 +96,7 @@ func TestQueue_Ahead(t *testing.T) {
 		case len(waiting) < 30:
 			id, err := r.Library.NewID()
 			require.NoError(t, err)
-			reserved, err := r.Catalog.Reserve(t.Context(), resources.Reservation{
+			reserved, err := r.Library.Catalog().Reserve(t.Context(), resources.Reservation{
 				Images: []resources.Image{{ID: id, CallID: id, Owner: fmt.Sprint("owner ", random(2)), Model: "m", Prompt: "x"}}, Count: 1,
 				Lease: lease, Slots: slots, Client: fmt.Sprint("client ", random(3)),
 			})
@@ -108,7 +108,7 @@ func TestQueue_Ahead(t *testing.T) {
 			}
 		}
 		before := ahead
-		grant, err := r.Catalog.Grant(t.Context(), "m", slots, lease)
+		grant, err := r.Library.Catalog().Grant(t.Context(), "m", slots, lease)
 		require.NoError(t, err)
 		ahead = grant.Ahead
 		waiting = slices.DeleteFunc(waiting, func(i resources.Image) bool {

@@ -150,12 +150,12 @@ func TestRecord_StaleWriter(t *testing.T) {
 	r.sql(t, `UPDATE images SET lease_owner='taker', lease_until_ms=9999999999999`)
 	stale := image
 	image.State, image.UpstreamURL = resources.Answered, "https://x.example/a.png"
-	require.NoError(t, r.Catalog.Record(t.Context(), image, resources.Guard{}))
+	require.NoError(t, r.Library.Catalog().Record(t.Context(), image, resources.Guard{}))
 	stale.State, stale.Failure = resources.Unknown, &resources.Failure{Kind: "outcome_unknown"}
-	require.ErrorIs(t, r.Catalog.Record(t.Context(), stale, resources.Guard{From: resources.Submitted, Lease: resources.Lease{Process: "taker"}}), resources.ErrSettled)
-	require.ErrorIs(t, r.Catalog.Record(t.Context(), stale, resources.Guard{}), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.Catalog().Record(t.Context(), stale, resources.Guard{From: resources.Submitted, Lease: resources.Lease{Process: "taker"}}), resources.ErrSettled)
+	require.ErrorIs(t, r.Library.Catalog().Record(t.Context(), stale, resources.Guard{}), resources.ErrSettled)
 	assert.Equal(t, "https://x.example/a.png", r.image(t, image.ID).UpstreamURL, "the link is kept")
 	other := r.orphan(t, resources.Image{State: resources.Queued})
 	other.State = resources.Submitted
-	require.ErrorIs(t, r.Catalog.Record(t.Context(), other, resources.Guard{From: resources.Queued, Lease: resources.Lease{Process: r.Process}}), resources.ErrSettled, "the image is not leased by this process")
+	require.ErrorIs(t, r.Library.Catalog().Record(t.Context(), other, resources.Guard{From: resources.Queued, Lease: resources.Lease{Process: r.Process}}), resources.ErrSettled, "the image is not leased by this process")
 }

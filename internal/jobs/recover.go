@@ -31,7 +31,7 @@ func (p *Pipeline) keepLeases() {
 		images := slices.Collect(maps.Keys(p.running))
 		p.mu.Unlock()
 		if deliveries := p.deliveries.all(); len(images)+len(deliveries) > 0 {
-			if err := p.Catalog.Renew(p.base, p.lease(), images, deliveries); err != nil && p.base.Err() == nil {
+			if err := p.catalog.Renew(p.base, p.lease(), images, deliveries); err != nil && p.base.Err() == nil {
 				p.Log.Error("failed to renew leases", "error", err)
 			}
 		}
@@ -59,11 +59,11 @@ func (p *Pipeline) RunRecovery(ctx context.Context) {
 
 // recoverOnce resumes images and returns how long to wait before the next call.
 func (p *Pipeline) recoverOnce(ctx context.Context) (wait time.Duration) {
-	if !p.Catalog.Exists() {
-		return min(recoveryInterval, p.WatchInterval) // clients of this process may wait for the first image
+	if !p.catalog.Exists() {
+		return recoveryInterval
 	}
 	_, err := p.Recover(ctx, false)
-	next, ok, nextErr := p.Catalog.NextClaim(ctx, p.lease())
+	next, ok, nextErr := p.catalog.NextClaim(ctx, p.lease())
 	if err = errors.Join(err, nextErr); err != nil {
 		if ctx.Err() == nil {
 			p.Log.Warn("failed to recover images", "error", err)
@@ -88,11 +88,10 @@ func (p *Pipeline) Recover(ctx context.Context, early bool) ([]*Job, error) {
 	if err := p.flushAllPending(); err != nil {
 		return nil, err
 	}
-	images, err := p.Catalog.Claim(ctx, resources.Claim{Lease: p.lease(), Limit: maxClaim, Early: early})
+	images, err := p.catalog.Claim(ctx, resources.Claim{Lease: p.lease(), Limit: maxClaim, Early: early})
 	if err != nil {
 		return nil, err
 	}
-	p.Watch()
 	var all []*Job
 	for _, i := range images {
 		// After a suspension, this process may find images that it works on.

@@ -66,7 +66,8 @@ func TestReplicas_SlotsAreShared(t *testing.T) {
 	}
 }
 
-// Owners take turns, whichever process their calls are in.
+// Owners take turns, whichever process their calls are in and however many clients they
+// have.
 func TestReplicas_OwnersTakeTurns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
@@ -76,7 +77,7 @@ func TestReplicas_OwnersTakeTurns(t *testing.T) {
 		var calls []*jobs.Call
 		start := func(r *rig, owner string, n int) {
 			request := order(fmt.Sprintf("sandbox:delay=50ms %d", n))
-			request.Owner = owner
+			request.Owner, request.Client = owner, fmt.Sprint("client ", n%2)
 			call, err := r.Start(t.Context(), request, func(s jobs.Stage) {
 				if s.Phase == jobs.PhaseGenerating {
 					mu.Lock()
@@ -253,64 +254,6 @@ func TestReplicas_Takeover(t *testing.T) {
 		wait(t, next)
 		assert.EqualValues(t, 2, r.sandbox.Posts())
 		assert.Equal(t, 1, r.sandbox.MostInFlight("glm-image"), "the task keeps its slot")
-	})
-}
-
-// Run gives up after a few starts.
-func TestRun_GivesUp(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
-		other := r.another(t, nil)
-		slow, err := r.Start(t.Context(), order("sandbox:delay=5s first"), nil)
-		require.NoError(t, err)
-		starts := 0
-		var abandoned *jobs.Call
-		contend := func() {
-			abandoned, err = r.Start(t.Context(), order("contended"), nil)
-			require.NoError(t, err)
-		}
-		contend()
-		call, err := other.Run(t.Context(), order("contended"), nil, func(call *jobs.Call) error {
-			starts++
-			abandoned.Abandon()
-			<-call.Jobs[0].Done()
-			contend()
-			return nil
-		})
-		require.NoError(t, err)
-		assert.Equal(t, 5, starts)
-		assert.EqualValues(t, "cancelled", call.Jobs[0].Image().Failure.Kind)
-		abandoned.Abandon()
-		wait(t, slow)
-		assert.EqualValues(t, 1, r.sandbox.Posts())
-	})
-}
-
-// A process hears once of each image that another one finished, soon after, also if
-// it does not wait for it.
-func TestReplicas_Events(t *testing.T) {
-	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, r *rig) {
-		other := r.another(t, nil)
-		r.make(t, "before")
-		var here, there recorder
-		r.Subscribe(here.record)
-		other.Subscribe(there.record)
-		_, err := other.Recover(t.Context(), false) // uses the catalog
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		saved, failed := r.make(t, "a fox"), r.make(t, "sandbox:no_balance")
-		time.Sleep(time.Second)
-		var heard []string
-		for _, e := range there.all() {
-			assert.True(t, e.Remote)
-			heard = append(heard, fmt.Sprint(e.Image.ID, " ", e.Image.State))
-		}
-		assert.Equal(t, []string{fmt.Sprint(saved.ID, " saved"), fmt.Sprint(failed.ID, " failed")}, heard)
-		assert.Len(t, here.all(), 2)
-		for _, e := range here.all() {
-			assert.False(t, e.Remote, "a process does not hear of its own images as those of others")
-		}
 	})
 }
 

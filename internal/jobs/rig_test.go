@@ -39,7 +39,7 @@ type rig struct {
 func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
 	w := testrig.Pipeline(t, testrig.Options{Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Library.StoreName()}
+	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Folder}
 }
 
 // newServiceRig returns a rig whose sandbox has the given options and is behind
@@ -48,7 +48,7 @@ func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http
 	t.Helper()
 	api := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox, a.Wrap = o, wrap })
 	w := testrig.Pipeline(t, testrig.Options{API: api, Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Library.StoreName()}
+	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Folder}
 }
 
 // inBubble runs a test in a synctest bubble, where delays and leases take no
@@ -84,7 +84,6 @@ func (r *rig) another(t *testing.T, change func(*jobs.Config)) *rig {
 	config := r.Config
 	config.Process = rand.Text()
 	config.Library = testrig.Library(t, func(o *testrig.LibraryOptions) { o.Folder, o.Now = r.folder, config.Now })
-	config.Catalog = config.Library.Catalog()
 	if change != nil {
 		change(&config)
 	}
@@ -161,7 +160,7 @@ func (r *rig) orphan(t *testing.T, image resources.Image) resources.Image {
 	require.NoError(t, err)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	image.ID, image.CallID, image.Owner, image.CreatedAt, image.Charged = id, id, "local", now, true
-	added, err := r.Catalog.Insert(t.Context(), resources.Row{Image: image, UpdatedAt: now})
+	added, err := r.Library.Catalog().Insert(t.Context(), resources.Row{Image: image, UpdatedAt: now})
 	require.NoError(t, err)
 	require.Equal(t, 1, added)
 	return image
@@ -172,7 +171,7 @@ func (r *rig) submitted(t *testing.T, lease resources.Lease) resources.Image {
 	t.Helper()
 	id, err := r.Library.NewID()
 	require.NoError(t, err)
-	reserved, err := r.Catalog.Reserve(t.Context(), resources.Reservation{
+	reserved, err := r.Library.Catalog().Reserve(t.Context(), resources.Reservation{
 		Images: []resources.Image{{ID: id, CallID: id, Owner: "local", Model: "cogview-4-250304", Prompt: "x", Size: "9x9"}}, Count: 1,
 		Lease: lease, Slots: resources.Slots{Key: r.Client.KeyID()},
 	})

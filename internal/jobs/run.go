@@ -102,7 +102,7 @@ func (p *Pipeline) request(j *Job) (*zai.ImageResponse, error) {
 	if err := p.Library.Prepare(j.base, i.CreatedAt); err != nil {
 		return nil, err
 	}
-	if age := p.wallClock().Sub(j.submitted); age > p.Lease/2 { // the machine may have been suspended and the lease lost
+	if age := p.wallClock().Sub(j.submitted); age < 0 || age > p.Lease/2 { // the machine may have been suspended and the lease lost
 		if err := p.step(j, unchanged, p.ifState(resources.Submitted), to(resources.Submitted)); err != nil {
 			return nil, err
 		}
@@ -200,5 +200,5 @@ func (p *Pipeline) save(ctx context.Context, i resources.Image, data zai.ImageDa
 	defer content.Close()
 	return p.Library.Save(context.WithoutCancel(ctx), i, resources.Content{
 		Reader: content, MIMEType: content.MIMEType, Extension: content.Extension, Width: content.Width, Height: content.Height,
-	})
+	}, p.Process)
 }

@@ -108,3 +108,33 @@ func TestAbandon_OneOfTwoCallers(t *testing.T) {
 		assert.EqualValues(t, 2, r.sandbox.Posts())
 	})
 }
+
+// Run gives up after a few starts.
+func TestRun_GivesUp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(c *jobs.Config) { c.MaxConcurrent = 1 }, func(t *testing.T, r *rig) {
+		other := r.another(t, nil)
+		slow, err := r.Start(t.Context(), order("sandbox:delay=5s first"), nil)
+		require.NoError(t, err)
+		starts := 0
+		var abandoned *jobs.Call
+		contend := func() {
+			abandoned, err = r.Start(t.Context(), order("contended"), nil)
+			require.NoError(t, err)
+		}
+		contend()
+		call, err := other.Run(t.Context(), order("contended"), nil, func(call *jobs.Call) error {
+			starts++
+			abandoned.Abandon()
+			<-call.Jobs[0].Done()
+			contend()
+			return nil
+		})
+		require.NoError(t, err)
+		assert.Equal(t, 5, starts)
+		assert.EqualValues(t, "cancelled", call.Jobs[0].Image().Failure.Kind)
+		abandoned.Abandon()
+		wait(t, slow)
+		assert.EqualValues(t, 1, r.sandbox.Posts())
+	})
+}

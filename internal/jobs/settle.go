@@ -14,8 +14,8 @@ import (
 // spawn runs the work of a registered job in a goroutine and then ends the job.
 func (p *Pipeline) spawn(j *Job, work func(*Job) error) {
 	p.work.Go(func() {
-		p.settle(j, p.recoverPanic(j, work))
-		p.finish(j)
+		lost := p.settle(j, p.recoverPanic(j, work))
+		p.finish(j, lost)
 	})
 }
 
@@ -31,33 +31,36 @@ func (p *Pipeline) recoverPanic(j *Job, work func(*Job) error) (err error) {
 	return work(j)
 }
 
-// finish ends a job and publishes its image.
-func (p *Pipeline) finish(j *Job) {
+// finish ends a job and publishes its image, unless the job lost it: then the watcher
+// publishes it.
+func (p *Pipeline) finish(j *Job, lost bool) {
 	i := j.Image()
 	p.mu.Lock()
 	delete(p.running, j.id)
-	p.published.add(i)
 	p.mu.Unlock()
 	j.finish()
 	p.wakeFollowers(j.id)
-	p.publish(Event{Image: i, Resumed: j.queue == nil})
+	if !lost {
+		p.publish(Event{Image: i, Resumed: j.queue == nil})
+	}
 }
 
 // settle is the only place that decides what the error of a job becomes: the state,
 // the charge and the failure of its image, whether other processes may try again,
-// and when. A nil error changes nothing.
-func (p *Pipeline) settle(j *Job, err error) {
+// and when. A nil error changes nothing. lost reports that the job had resumed the
+// image and another process has continued it.
+func (p *Pipeline) settle(j *Job, err error) (lost bool) {
 	i := j.Image()
 	switch {
 	case err == nil:
-		return
+		return false
 	case i.State == resources.Answered && errors.Is(err, resources.ErrNotFound): // the user removed it meanwhile
 		i.State, i.Failure = resources.Removed, Describe(err)
 		j.set(i)
-		return
+		return false
 	case errors.Is(err, errLeft) || p.base.Err() != nil && canContinue(i):
 		p.park(i, 0) // the next process resumes it
-		return
+		return false
 	}
 	guard := p.always()
 	if isOrphan(err) {
@@ -68,7 +71,7 @@ func (p *Pipeline) settle(j *Job, err error) {
 	switch {
 	case errors.Is(written, errLeaseLost), errors.Is(written, resources.ErrSettled):
 		j.set(p.reload(i))
-		return
+		return errors.Is(written, errLeaseLost)
 	case written != nil && guard.From != "":
 		j.set(settled(i, err))
 	}
@@ -80,6 +83,7 @@ func (p *Pipeline) settle(j *Job, err error) {
 	if i.State.Recoverable() {
 		p.park(i, nextTry(p.Now().Sub(i.CreatedAt)))
 	}
+	return false
 }
 
 // canContinue reports whether another process can finish the image free of charge.
@@ -142,7 +146,7 @@ func (p *Pipeline) logFailure(i resources.Image, err error) {
 
 // park ends the lease of an image. Any process may claim it after the wait.
 func (p *Pipeline) park(i resources.Image, wait time.Duration) {
-	if err := p.Catalog.Park(context.WithoutCancel(p.base), i.ID, p.Process, wait); err != nil {
+	if err := p.catalog.Park(context.WithoutCancel(p.base), i.ID, p.Process, wait); err != nil {
 		p.Log.Error("failed to release an image", "id", i.ID, "error", err)
 	}
 }

@@ -145,7 +145,7 @@ func (p *Pipeline) grant(q *queue) error {
 		return nil
 	}
 	since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
-	grant, err := p.Catalog.Grant(p.base, q.model, p.slots(q.model), p.lease())
+	grant, err := p.catalog.Grant(p.base, q.model, p.slots(q.model), p.lease())
 	if err != nil {
 		return err
 	}

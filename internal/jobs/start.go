@@ -117,6 +117,9 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		return nil, ErrClosing
 	}
 	defer p.work.Done()
+	if err := p.cancelReservations(); err != nil {
+		return nil, err // an equal call must not join them
+	}
 	_ = p.flushAllPending() // an equal call has to find images as they are; an error was logged before
 	if err := p.Library.Prepare(ctx, p.Now()); err != nil {
 		return nil, err
@@ -131,9 +134,9 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 		refused, err = p.budgetError(ctx, r), nil
 	}
 	if err != nil {
+		p.cancelLater(drafts)
 		return nil, err
 	}
-	p.Watch()
 	call := &Call{Joined: len(reserved.Joined)}
 	for _, i := range reserved.Joined {
 		call.Jobs = append(call.Jobs, p.join(ctx, i, watch))
@@ -206,7 +209,7 @@ func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resou
 	for _, j := range drafts {
 		reservation.Images = append(reservation.Images, j.Image())
 	}
-	return p.Catalog.Reserve(ctx, reservation)
+	return p.catalog.Reserve(ctx, reservation)
 }
 
 // launch starts the work on reserved images. since is the time before the

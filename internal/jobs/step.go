@@ -41,10 +41,7 @@ func holdsSlot(s resources.State) bool { return s == resources.Queued || s.InFli
 // record writes an image to the catalog, even during shutdown. An image that
 // cannot be written is kept and written later, unless it has a guard.
 func (p *Pipeline) record(i resources.Image, guard resources.Guard) error {
-	lock := p.writeLock(i.ID)
-	lock.Lock()
-	err := p.write(i, guard)
-	lock.Unlock()
+	err := p.lockedWrite(i, guard)
 	switch {
 	case errors.Is(err, resources.ErrSettled) && guard.From != "":
 		return errLeaseLost
@@ -52,6 +49,13 @@ func (p *Pipeline) record(i resources.Image, guard resources.Guard) error {
 		p.Log.Error("failed to record a step", "id", i.ID, "state", string(i.State), "link", i.UpstreamURL, "error", err)
 	}
 	return err
+}
+
+func (p *Pipeline) lockedWrite(i resources.Image, guard resources.Guard) error {
+	lock := p.writeLock(i.ID)
+	lock.Lock()
+	defer lock.Unlock() // also after a panic, which does not end the program
+	return p.write(i, guard)
 }
 
 // writeLock returns the lock that the writes of an image share with those of some
@@ -66,7 +70,7 @@ func (p *Pipeline) writeLock(id string) *sync.Mutex {
 
 // write is record without the log, for callers that hold the write lock.
 func (p *Pipeline) write(i resources.Image, guard resources.Guard) error {
-	err := p.Catalog.Record(context.WithoutCancel(p.base), i, guard)
+	err := p.catalog.Record(context.WithoutCancel(p.base), i, guard)
 	if guard.From != "" {
 		return err
 	}
@@ -122,9 +126,12 @@ func (p *Pipeline) flushPending(id string) error {
 	return nil
 }
 
-// flushAllPending does so for all images, and records deliveries that could not be
-// recorded before. It stops at the first error.
+// flushAllPending does so for all images, cancels reservations that had seemed to fail,
+// and records deliveries that could not be recorded before. It stops at the first error.
 func (p *Pipeline) flushAllPending() error {
+	if err := p.cancelReservations(); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	ids := slices.Collect(maps.Keys(p.pendingWrites))
 	p.mu.Unlock()

@@ -9,11 +9,12 @@ import (
 )
 
 // Watch makes the pipeline report the images that other processes finish from now on
-// (Event.Remote). It opens the catalog, so a process that nobody uses does not call
-// it. Start, Follow and Recover call it. Later calls have no effect.
+// (Event.Remote), until the pipeline ends. It opens the catalog and polls it from then
+// on, so it is called only if clients want to hear of images, or a call waits for an
+// image of another process. Later calls have no effect.
 func (p *Pipeline) Watch() {
 	p.watchOnce.Do(func() {
-		_, cursor, err := p.Catalog.Changes(p.base, p.Process, "")
+		_, cursor, err := p.catalog.Changes(p.base, p.Process, "")
 		if err != nil && p.base.Err() == nil {
 			p.Log.Warn("failed to read the changes of other processes", "error", err)
 		}
@@ -22,34 +23,36 @@ func (p *Pipeline) Watch() {
 }
 
 // watchChanges reads the changes of other processes after a cursor when the catalog
-// signals one, and every WatchInterval in case that a signal was missed. It does so
-// until the pipeline ends.
+// signals one. It does so until the pipeline ends.
 func (p *Pipeline) watchChanges(cursor resources.Cursor) {
 	signal := make(chan struct{}, 1)
 	p.inBackground(func() { p.keepWatching(signal) })
-	ticker := time.NewTicker(p.WatchInterval)
-	defer ticker.Stop()
-	failing := false
+	var retry <-chan time.Time // after a failure
 	for {
-		next, err := p.readChanges(cursor)
-		if err != nil && !failing && p.base.Err() == nil {
-			p.Log.Warn("failed to read the changes of other processes", "error", err)
-		}
-		cursor, failing = next, err != nil
 		select {
 		case <-signal:
-		case <-ticker.C:
-			p.wakeAllFollowers() // a process may have died, which changes nothing in the catalog
+		case <-retry:
 		case <-p.base.Done():
 			return
 		}
+		next, err := p.readChanges(cursor)
+		switch {
+		case err == nil:
+			retry = nil
+		case retry == nil && p.base.Err() == nil:
+			p.Log.Warn("failed to read the changes of other processes", "error", err)
+			fallthrough
+		default:
+			retry = time.After(p.WatchInterval)
+		}
+		cursor = next
 	}
 }
 
 // The pauses before the catalog is watched again after its connection was lost.
 const (
 	minWatchPause = 250 * time.Millisecond
-	maxWatchPause = 15 * time.Second
+	maxWatchPause = 5 * time.Second
 )
 
 // keepWatching sends a signal when other processes may have changed the catalog. It
@@ -63,14 +66,16 @@ func (p *Pipeline) keepWatching(signal chan<- struct{}) {
 	}
 	for pause := minWatchPause; ; pause = min(2*pause, maxWatchPause) {
 		began := time.Now()
-		err := p.Catalog.Watch(p.base, changed)
+		err := p.catalog.Watch(p.base, changed)
 		if p.base.Err() != nil {
 			return
 		}
 		if time.Since(began) > maxWatchPause {
 			pause = minWatchPause
 		}
-		p.Log.Warn("failed to watch the catalog", "pause", pause, "error", err)
+		if pause == minWatchPause {
+			p.Log.Warn("failed to watch the catalog", "error", err)
+		}
 		select {
 		case <-time.After(pause):
 		case <-p.base.Done():
@@ -84,7 +89,7 @@ func (p *Pipeline) keepWatching(signal chan<- struct{}) {
 // catalog cannot be read, it returns the cursor up to which it did.
 func (p *Pipeline) readChanges(cursor resources.Cursor) (resources.Cursor, error) {
 	for {
-		changes, next, err := p.Catalog.Changes(p.base, p.Process, cursor)
+		changes, next, err := p.catalog.Changes(p.base, p.Process, cursor)
 		if err != nil {
 			return cursor, err
 		}
@@ -134,20 +139,7 @@ func (p *Pipeline) unfollow(id string, f *follower) {
 func (p *Pipeline) wakeFollowers(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	wakeEach(p.following[id])
-}
-
-// wakeAllFollowers makes the followers of all images look at them.
-func (p *Pipeline) wakeAllFollowers() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, list := range p.following {
-		wakeEach(list)
-	}
-}
-
-func wakeEach(list map[*follower]bool) {
-	for f := range list {
+	for f := range p.following[id] {
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -160,10 +152,13 @@ func wakeEach(list map[*follower]bool) {
 // job, or when no more work is accepted. It takes the image over if its process
 // has died.
 func (p *Pipeline) watchRemote(ctx context.Context, j *Job, f *follower) resources.Image {
+	ticker := time.NewTicker(p.WatchInterval)
+	defer ticker.Stop()
 	i := j.Image()
 	for i.Working() {
 		select {
 		case <-f.wake:
+		case <-ticker.C: // its process may have died, which changes nothing in the catalog
 		case <-ctx.Done():
 			return i
 		case <-j.waiting().Done():

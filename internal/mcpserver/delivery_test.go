@@ -187,6 +187,7 @@ func TestRun_ResumesLeftImages(t *testing.T) {
 			})
 			require.NoError(t, err)
 			*image, *library = reserved.New[0], c.Library
+			c.Jobs.RecoveryDelay = time.Millisecond
 		}
 	}
 	for name, start := range map[string]func(t *testing.T, config func(*settings)){

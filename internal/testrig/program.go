@@ -2,11 +2,13 @@ package testrig
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +22,23 @@ import (
 // are left that the options do not ignore, and deletes the program that Program
 // built.
 func Main(m *testing.M, options ...goleak.Option) {
+	runMoreTestsAtOnce()
 	goleak.VerifyTestMain(m, append(options, goleak.Cleanup(func(status int) {
 		RemoveProgram()
 		os.Exit(status)
 	}))...)
+}
+
+// runMoreTestsAtOnce makes more tests run in parallel than there are processors, unless
+// a flag says how many: the tests mostly wait for processes, timers and disks.
+func runMoreTestsAtOnce() {
+	const name, factor = "test.parallel", 4
+	flag.Parse()
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	if !set {
+		_ = flag.Set(name, strconv.Itoa(factor*runtime.GOMAXPROCS(0))) // it is a valid number
+	}
 }
 
 // Program returns the path of the program. The first call in a process builds

@@ -63,7 +63,7 @@ func reserve(t testing.TB, l *resources.Library) resources.Image {
 
 func save(t testing.TB, l *resources.Library, i resources.Image, file []byte) (resources.Image, error) {
 	t.Helper()
-	return l.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(file), MIMEType: "image/png", Extension: ".png", Width: 200, Height: 100})
+	return l.Save(t.Context(), i, resources.Content{Reader: bytes.NewReader(file), MIMEType: "image/png", Extension: ".png", Width: 200, Height: 100}, "")
 }
 
 // An image in a bucket is read, previewed, checked and removed like one in a folder.

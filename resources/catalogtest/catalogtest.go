@@ -45,6 +45,7 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"SlotsOfOtherProcesses":   testSlotsOfOtherProcesses,
 		"SlotsOfWaitingImages":    testSlotsOfWaitingImages,
 		"SlotsKept":               testSlotsKept,
+		"SlotsOfClaimedImages":    testSlotsOfClaimedImages,
 		"SlotsOfClaimedTasks":     testSlotsOfClaimedTasks,
 		"Changes":                 testChanges,
 		"ChangesPages":            testChangesPages,

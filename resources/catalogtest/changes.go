@@ -81,6 +81,10 @@ func testChangesPages(t *testing.T, open func() resources.Catalog) {
 	require.Len(t, claim(t, c, resources.Claim{Lease: alive(one)}), len(rows))
 	states, _ = changes(t, c, two, cursor)
 	assert.Len(t, states, len(rows))
+	i := reserve(t, open(), alive(two))
+	list, _, err := c.Changes(t.Context(), one, cursor)
+	require.NoError(t, err)
+	assert.Equal(t, []resources.Change{{ID: i.ID, Owner: i.Owner, State: i.State}}, list, "many changes of its own do not hide those of others")
 }
 
 // Watch calls back after another process has changed a row, and returns when its

@@ -143,6 +143,20 @@ func testSlotsOfWaitingImages(t *testing.T, open func() resources.Catalog) {
 	assert.Equal(t, []string{second.ID}, grant(t, c, 1, lease).Granted)
 }
 
+// A queued image leaves the queue when another process claims it, which sends no request
+// for it.
+func testSlotsOfClaimedImages(t *testing.T, open func() resources.Catalog) {
+	c := open()
+	reserveCall(t, c, limited(1, alive(one)))
+	second := reserveCall(t, c, limited(1, dead(two)))
+	require.Equal(t, resources.Queued, second.State)
+	require.Len(t, claim(t, c, resources.Claim{Lease: alive(one), ID: second.ID}), 1)
+	g := grant(t, c, 2, alive(one))
+	assert.Empty(t, g.Granted)
+	assert.Empty(t, g.Ahead)
+	assert.Equal(t, resources.Queued, row(t, c, second.ID).State)
+}
+
 // Owners take turns, and so do the clients of an owner; a client's images keep their
 // order.
 func testSlotsInTurn(t *testing.T, open func() resources.Catalog) {

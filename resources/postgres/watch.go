@@ -8,6 +8,9 @@ import (
 )
 
 const (
+	// unheard is the longest time after which a change is reported for which no
+	// notification came: a pooler may have dropped it.
+	unheard = 3 * time.Second
 	// silence is how long a connection that listens may be silent before it is tested: a
 	// connection that was cut off without a word would never report anything.
 	silence = 30 * time.Second
@@ -15,9 +18,9 @@ const (
 	testTimeout = 5 * time.Second
 )
 
-// Watch implements resources.Journal. It listens on a connection of its own. It returns
-// nil when ctx ends. Callers read Changes after every call of changed, and once after
-// each start of Watch.
+// Watch implements resources.Journal. It listens on a connection of its own, and also
+// reports a possible change every few seconds, in case that a notification is lost. It
+// returns nil when ctx ends.
 func (c *Catalog) Watch(ctx context.Context, changed func()) error {
 	if _, err := c.db.open(ctx); err != nil {
 		return err
@@ -36,28 +39,31 @@ func (c *Catalog) Watch(ctx context.Context, changed func()) error {
 	}
 	changed() // something may have changed before LISTEN
 	for {
-		err := c.listen(ctx, conn)
-		switch {
-		case ctx.Err() != nil:
+		err := c.listen(ctx, conn, changed)
+		if ctx.Err() != nil {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return c.db.Error("listening", err)
 		}
 		changed()
 	}
 }
 
-// listen waits for a notification. Every notification of a silent connection, and the
-// first of several, is reported; the payload is not needed, because callers read all
-// changes.
-func (c *Catalog) listen(ctx context.Context, conn *pgx.Conn) error {
-	for {
-		waiting, cancel := context.WithTimeout(ctx, silence)
+// listen waits for a notification, whose payload is not needed, because callers read
+// all changes. Meanwhile it tests the silent connection.
+func (c *Catalog) listen(ctx context.Context, conn *pgx.Conn, changed func()) error {
+	for tested := time.Now(); ; {
+		waiting, cancel := context.WithTimeout(ctx, unheard)
 		_, err := conn.WaitForNotification(waiting)
 		silent := waiting.Err() != nil
 		cancel()
 		if err == nil || ctx.Err() != nil || !silent {
 			return err
+		}
+		changed()
+		if time.Since(tested) < silence {
+			continue
 		}
 		testing, cancel := context.WithTimeoutCause(ctx, testTimeout, errTimeout)
 		err = timedOut(testing, conn.Ping(testing))
@@ -65,5 +71,6 @@ func (c *Catalog) listen(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
+		tested = time.Now()
 	}
 }

@@ -24,33 +24,26 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 	var (
 		position int64
 		id       string
+		changes  []resources.Change
 	)
 	if _, err := fmt.Sscanf(string(after), "%d %s", &position, &id); err != nil {
 		return nil, after, fmt.Errorf("%w: not a cursor of changes: %w", resources.ErrStorage, err)
 	}
-	type row struct {
-		resources.Change
-		position int64
-		by       string
-	}
-	// A statement that changes many rows gives all of them one position.
-	rows, err := c.query(ctx, q, `SELECT id, owner, state, changed, updated_by FROM images WHERE changed >= ? AND (changed > ? OR id > ?) ORDER BY changed, id LIMIT ?`,
-		position, position, id, maxChanges)
-	list, err := scanAll(rows, err, func(s scanner) (r row, err error) {
-		err = s.Scan(&r.ID, &r.Owner, &r.State, &r.position, &r.by)
-		return r, err
-	})
-	if err != nil {
-		return nil, after, c.engine.Error("reading changes", err)
-	}
-	var changes []resources.Change
-	for _, r := range list {
-		if r.by != process {
-			changes = append(changes, r.Change)
+	for full := true; full && len(changes) == 0; { // a page may have only changes of the process
+		page, err := c.changesPage(ctx, q, position, id)
+		if err != nil {
+			return nil, after, err
 		}
-		after = cursor(r.position, r.ID)
+		for _, r := range page {
+			if r.by != process {
+				changes = append(changes, r.Change)
+			}
+			position, id = r.position, r.ID
+			after = cursor(position, id)
+		}
+		full = len(page) == maxChanges
 	}
-	if len(list) == 0 {
+	if len(changes) == 0 {
 		// After a backup was restored, the cursor may be beyond the end.
 		last, err := c.lastChange(ctx, q)
 		if err != nil {
@@ -61,6 +54,25 @@ func (c *Catalog) Changes(ctx context.Context, process string, after resources.C
 		}
 	}
 	return changes, after, nil
+}
+
+// changed is a row of a page of changes.
+type changed struct {
+	resources.Change
+	position int64
+	by       string // the process
+}
+
+// changesPage reads the rows after a position. A statement that changes many rows gives
+// all of them one position.
+func (c *Catalog) changesPage(ctx context.Context, q Querier, position int64, id string) ([]changed, error) {
+	rows, err := c.query(ctx, q, `SELECT id, owner, state, changed, updated_by FROM images WHERE changed >= ? AND (changed > ? OR id > ?) ORDER BY changed, id LIMIT ?`,
+		position, position, id, maxChanges)
+	list, err := scanAll(rows, err, func(s scanner) (r changed, err error) {
+		err = s.Scan(&r.ID, &r.Owner, &r.State, &r.position, &r.by)
+		return r, err
+	})
+	return list, c.engine.Error("reading changes", err)
 }
 
 func (c *Catalog) lastChange(ctx context.Context, q Querier) (int64, error) {

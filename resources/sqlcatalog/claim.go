@@ -46,12 +46,13 @@ func (c *Catalog) claim(ctx context.Context, claim resources.Claim) ([]resources
 		}
 	}
 	c.engine.Hold(ctx, claim.Lease.Process)
+	// A queued image of another process leaves the queue: its request is never sent.
 	// The statement repeats the condition, because another process may have claimed the
 	// rows since.
-	statement := `UPDATE images SET lease_owner=?, lease_until_ms=:now + ?, failure='', updated_by=?,
+	statement := `UPDATE images SET slot_key=CASE WHEN state='queued' AND lease_owner<>? THEN '' ELSE slot_key END, lease_owner=?, lease_until_ms=:now + ?, failure='', updated_by=?,
 		state=CASE state WHEN 'poll_failed' THEN 'polling' WHEN 'fetch_failed' THEN 'answered' ELSE state END,
 		changed=` + c.dialect.NextChange + ` WHERE ` + c.dialect.In("id") + ` AND ` + due + ` RETURNING ` + imageColumns
-	arguments = append([]any{claim.Lease.Process, claim.Lease.For.Milliseconds(), claim.Lease.Process, c.dialect.List(ids)}, arguments...)
+	arguments = append([]any{claim.Lease.Process, claim.Lease.Process, claim.Lease.For.Milliseconds(), claim.Lease.Process, c.dialect.List(ids)}, arguments...)
 	var list []resources.Image
 	err = c.engine.Write(ctx, func(q Querier) error {
 		rows, err := c.query(ctx, q, statement, arguments...)

@@ -4,7 +4,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -22,7 +21,7 @@ type Options struct {
 	Path string           // of the file; its folder also gets the folder .processes
 	Now  func() time.Time // clock of leases and UTC days
 	Log  *slog.Logger
-	// Watch is how often Watch looks for changes; 200 ms if zero.
+	// Watch is the shortest time between two looks of Watch for changes; 200 ms if zero.
 	Watch time.Duration
 	// NetworkFileSystem replaces the function of that name; nil keeps it.
 	NetworkFileSystem func(dir string) (kind string, network bool)
@@ -114,57 +113,6 @@ func (c *Catalog) Verify(ctx context.Context) (defect string, err error) {
 		defect = ""
 	}
 	return defect, c.storageError("checking the catalog", err)
-}
-
-// Watch implements resources.Journal. It reads the version of the file's data, which
-// every commit of another connection changes, also those of this process.
-func (c *Catalog) Watch(ctx context.Context, changed func()) error {
-	ticker := time.NewTicker(c.watch)
-	defer ticker.Stop()
-	var (
-		opened  *handles
-		db      *sql.DB
-		version int64
-	)
-	defer func() {
-		if db != nil {
-			_ = db.Close() // it only read
-		}
-	}()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-		if !c.Exists() {
-			continue // watching creates no file
-		}
-		current, err := c.open(ctx)
-		if err != nil {
-			return err
-		}
-		if current != opened { // the first time, and after the file was replaced
-			if db != nil {
-				_ = db.Close() // it only read
-			}
-			if db, err = c.connect(current.readOnly, 1); err != nil {
-				return c.storageError("watching the catalog", err)
-			}
-			opened, version = current, -1
-		}
-		now := version
-		if err := db.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&now); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return c.storageError("watching the catalog", err)
-		}
-		if now != version {
-			version = now
-			changed()
-		}
-	}
 }
 
 // Close closes the file and releases the lock of the process.
