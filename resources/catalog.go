@@ -48,8 +48,8 @@ type Journal interface {
 	// changes its own images: they become Submitted and their leases are renewed.
 	Grant(ctx context.Context, model string, slots Slots, lease Lease) (Grant, error)
 	// Record writes the state and the results of an image. It fails with ErrSettled
-	// if the row cannot change to the state (State.CanBecome) or does not meet the
-	// guard. A row that leaves the states Queued, Submitted and Polling no longer holds
+	// if the row cannot change to the state (State.CanBecome), has a link and would
+	// become Unknown, or does not meet the guard. A row that leaves the states Queued, Submitted and Polling no longer holds
 	// a slot. Record adds a missing row: the catalog was replaced while the image was
 	// being made.
 	Record(ctx context.Context, i Image, guard Guard) error

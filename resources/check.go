@@ -26,7 +26,7 @@ const (
 	Moved          ProblemKind = "moved"       // the file of a saved image is elsewhere in the folder
 	Orphan         ProblemKind = "orphan"      // a file that is not in the catalog
 	StaleFile      ProblemKind = "leftover"    // a partial file, or the file of a removed image
-	Unsaved        ProblemKind = "unsaved"     // paid for, but the download failed
+	Unsaved        ProblemKind = "unsaved"     // paid for, but the download failed or the answer could not be saved
 	Orphaned       ProblemKind = "left_behind" // its process died, and no other has taken it over yet
 	CatalogDamaged ProblemKind = "catalog"     // the catalog's file is damaged
 )
@@ -206,10 +206,10 @@ func (l *Library) checkOrphans(ctx context.Context, files map[string]string, rep
 	return nil
 }
 
-// checkUnsaved reports images that were paid for but not saved, and images whose
+// checkUnsaved reports images that were paid for but never saved, and images whose
 // process died. It counts images in progress and those with an unknown outcome.
 func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
-	unsaved := StatesThat(func(s State) bool { return s.Recoverable() || s == Unknown })
+	unsaved := StatesThat(func(s State) bool { return s.Recoverable() || s == Unknown || s == Lost })
 	for after := ""; ; {
 		page, err := l.catalog.Scan(ctx, after, unsaved...)
 		if err != nil || len(page) == 0 {
@@ -222,7 +222,9 @@ func (l *Library) checkUnsaved(ctx context.Context, report *Report) error {
 				// It cost nothing, and its sandbox has ended.
 			case i.Status() == StatusUnknown:
 				report.Unknown++
-			case i.State == FetchFailed:
+			case i.State == Lost && i.SHA256 != "":
+				// It was saved once. Repair gave up its damaged or missing file.
+			case i.State == FetchFailed || i.State == Lost:
 				report.Problems = append(report.Problems, Problem{Kind: Unsaved, ID: i.ID, Detail: i.message()})
 			case !i.LeaseAlive:
 				report.Problems = append(report.Problems, Problem{Kind: Orphaned, ID: i.ID, Detail: "its process ended in state " + string(i.State)})

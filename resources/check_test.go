@@ -169,6 +169,35 @@ func TestCheck_FolderMissing(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist, "checking creates nothing")
 }
 
+// Check reports images that were paid for and never saved, and counts those that may have
+// been paid for. An image that repair gave up is no problem any more.
+func TestCheck_Unsaved(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	insert := func(state resources.State, change func(*resources.Image)) string {
+		id, err := l.NewID()
+		require.NoError(t, err)
+		i := resources.Image{ID: id, Owner: "local", State: state, CreatedAt: time.Now(), Failure: &resources.Failure{Message: "the disk is full"}}
+		if change != nil {
+			change(&i)
+		}
+		_, err = l.Catalog().Insert(t.Context(), resources.Row{Image: i})
+		require.NoError(t, err)
+		return id
+	}
+	want := []string{insert(resources.FetchFailed, func(i *resources.Image) { i.UpstreamURL = "https://images.example/x.png" }), insert(resources.Lost, nil)}
+	insert(resources.Lost, func(i *resources.Image) { i.Sandbox = true })
+	insert(resources.Lost, func(i *resources.Image) { i.SHA256 = "00" })
+	insert(resources.Unknown, nil)
+	insert(resources.PollFailed, nil)
+	insert(resources.Failed, nil)
+	report, err := l.Check(t.Context(), false, nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[resources.ProblemKind][]string{resources.Unsaved: want}, found(report))
+	assert.Equal(t, "the disk is full", report.Problems[1].Detail)
+	assert.Equal(t, []int{0, 2}, []int{report.Working, report.Unknown})
+}
+
 // A file that was moved within the folder is one problem, not two.
 func TestCheck_MovedFile(t *testing.T) {
 	t.Parallel()

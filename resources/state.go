@@ -33,8 +33,8 @@ func (s State) next() []State {
 		return []State{PollFailed, Answered, FetchFailed, Saved, Failed, Lost, Removed}
 	case PollFailed:
 		return []State{Polling, Answered, FetchFailed, Saved, Failed, Lost, Removed}
-	case Answered:
-		return []State{FetchFailed, Saved, Lost, Removed}
+	case Answered: // Unknown if its process died and the answer had no link
+		return []State{FetchFailed, Saved, Unknown, Lost, Removed}
 	case FetchFailed:
 		return []State{Answered, Saved, Lost, Removed}
 	case Saved: // its file is missing or damaged

@@ -34,7 +34,7 @@ func TestRecover_States(t *testing.T) {
 		"polling":                {resources.Image{State: resources.Polling, TaskID: task.ID}, resources.Saved, true, ""},
 		"the task failed":        {resources.Image{State: resources.Polling, TaskID: failed.ID}, resources.Failed, false, "content_blocked"},
 		"answered":               {resources.Image{State: resources.Answered, UpstreamURL: link}, resources.Saved, true, ""},
-		"answered, without link": {resources.Image{State: resources.Answered}, resources.Lost, true, "outcome_unknown"},
+		"answered, without link": {resources.Image{State: resources.Answered}, resources.Unknown, true, "outcome_unknown"},
 		"could not be fetched":   {resources.Image{State: resources.FetchFailed, UpstreamURL: link, Failure: &resources.Failure{Kind: "download"}}, resources.Saved, true, ""},
 		"unknown":                {resources.Image{State: resources.Unknown, Failure: &resources.Failure{Kind: "outcome_unknown"}}, resources.Unknown, true, "outcome_unknown"},
 	}
@@ -61,6 +61,7 @@ func TestRecover_States(t *testing.T) {
 		}
 		require.NotNil(t, image.Failure, name)
 		assert.EqualValues(t, tt.kind, image.Failure.Kind, name)
+		assert.Equal(t, tt.kind == "outcome_unknown", image.Status() == resources.StatusUnknown, name)
 	}
 	assert.Equal(t, posts, r.sandbox.Posts(), "recovery is free")
 	again, err := r.Recover(t.Context(), false)

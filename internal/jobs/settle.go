@@ -98,6 +98,9 @@ func settled(i resources.Image, err error) resources.Image {
 	case i.State == resources.Answered && i.UpstreamURL != "":
 		i.State = resources.FetchFailed
 		return i
+	case i.State == resources.Answered && isOrphan(err):
+		i.State = resources.Unknown // an equal call is told so before it pays again
+		return i
 	case i.State == resources.Answered:
 		i.State = resources.Lost
 		return i

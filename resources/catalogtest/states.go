@@ -100,6 +100,11 @@ func testTransitions(t *testing.T, open func() resources.Catalog) {
 			assert.Equal(t, []any{from, ""}, []any{got.State, got.RequestID}, "%s -> %s", from, to)
 		}
 	}
+	i := insert(t, c, func(r *resources.Row) { r.State, r.UpstreamURL = resources.Answered, "https://images.example/x.png" })
+	late := i
+	late.State, late.UpstreamURL = resources.Unknown, ""
+	require.ErrorIs(t, c.Record(t.Context(), late, resources.Guard{}), resources.ErrSettled, "the image can be downloaded")
+	assert.Equal(t, i, row(t, c, i.ID).Image)
 }
 
 // Record writes every column that changes while an image is being made, and nothing
@@ -108,7 +113,7 @@ func testRecord(t *testing.T, open func() resources.Catalog) {
 	c := open()
 	before := reserve(t, c, alive(one))
 	i := before
-	i.State, i.Charged = resources.Unknown, false
+	i.State, i.Charged = resources.FetchFailed, false
 	i.UpstreamURL, i.TaskID, i.RequestID, i.LogID = "https://images.example/x.png", "task", "request", "log"
 	i.ContentFilter = []resources.ContentFilter{{Role: "user", Level: 2}}
 	i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256 = "a.png", "image/png", 3, 2, 1<<40, "00ff"

@@ -31,13 +31,17 @@ func newStatements(d Dialect) statements {
 		grant: `UPDATE images SET state='submitted', slot=TRUE, updated_ms=?, updated_by=?, lease_until_ms=?, changed=` + d.NextChange + `
 			WHERE ` + d.In("id") + ` AND state='queued' AND lease_owner=? RETURNING id`,
 	}
-	// After the lease of a queued image has ended, others may have been given its slot.
 	for _, to := range resources.States() {
+		allowed := stateIn(resources.StatesThat(func(from resources.State) bool { return from.CanBecome(to) })...)
+		if to == resources.Unknown {
+			allowed += ` AND upstream_url=''`
+		}
+		// After the lease of a queued image has ended, others may have been given its slot.
 		all.record[to] = `UPDATE images SET state=?, updated_ms=:now, updated_by=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
 			content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?, upstream_answer=?,
 			failed_ms=CASE WHEN failed_ms=0 AND ?<>'' THEN :now ELSE failed_ms END,
 			lease_until_ms=CASE WHEN ?='' THEN lease_until_ms ELSE :now + ? END, changed=` + d.NextChange + `
-			WHERE id=? AND ` + stateIn(resources.StatesThat(func(from resources.State) bool { return from.CanBecome(to) })...) + `
+			WHERE id=? AND ` + allowed + `
 			AND (?='' OR state=? AND lease_owner=? AND (state <> 'queued' OR NOT slot OR lease_until_ms > :now))`
 	}
 	return all
