@@ -213,13 +213,19 @@ func testSlotsInTurn(t *testing.T, open func() resources.Catalog) {
 func testSlotsOfOtherProcesses(t *testing.T, open func() resources.Catalog) {
 	c := open()
 	first := reserveCall(t, c, limited(1, alive(one)))
-	other := reserveCall(t, c, limited(1, alive(two)))
-	mine := reserveCall(t, c, limited(1, alive(one)))
+	reserveOther := limited(1, alive(two))
+	reserveOther.Client = "another client"
+	other := reserveCall(t, c, reserveOther)
+	reserveMine := limited(1, alive(one))
+	reserveMine.Client = "a third client"
+	mine := reserveCall(t, c, reserveMine)
 	first.State = resources.Answered
 	record(t, c, first)
-	g := grant(t, c, 1, alive(one))
-	assert.Empty(t, g.Granted, "the other image is first")
-	assert.Equal(t, map[string]int{mine.ID: 1}, g.Ahead)
+	for range 2 {
+		g := grant(t, c, 1, alive(one))
+		assert.Empty(t, g.Granted, "the other image is first, and its client keeps its turn")
+		assert.Equal(t, map[string]int{mine.ID: 1}, g.Ahead)
+	}
 	assert.Equal(t, resources.Queued, reserveCall(t, c, limited(1, alive(three))).State, "a new image does not pass those that wait")
 	require.NoError(t, c.Renew(t.Context(), dead(two), []string{other.ID}, nil))
 	assert.Equal(t, []string{mine.ID}, grant(t, c, 1, alive(one)).Granted, "the other process is dead")
