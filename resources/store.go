@@ -49,7 +49,9 @@ type Store interface {
 // Presigner is a Store that can make links to its files which anyone can use until
 // they expire.
 type Presigner interface {
-	Presign(ctx context.Context, name string, p Presign) (url string, err error)
+	// Presign returns a link and the time at which it expires, which is earlier than
+	// requested if the store's credentials expire before.
+	Presign(ctx context.Context, name string, p Presign) (url string, expires time.Time, err error)
 }
 
 // Presign describes a presigned link: how long it is valid, and the headers that the
