@@ -61,6 +61,10 @@ type Presign struct {
 	ContentType, ContentDisposition, CacheControl string
 }
 
+// filesAtOnce is the number of files that are checked or copied at a time. With a store
+// on a network, most of the time is spent waiting for responses.
+const filesAtOnce = 8
+
 // Quarantined is the folder of files that differ from what was saved.
 const Quarantined = ".damaged"
 
