@@ -23,7 +23,7 @@ const (
 	Missing        ProblemKind = "missing"     // the file of a saved image does not exist
 	Damaged        ProblemKind = "damaged"     // the file of a saved image differs from what was saved
 	Unreadable     ProblemKind = "unreadable"  // this user may not read a file or folder
-	Moved          ProblemKind = "moved"       // the file of a saved image is elsewhere in the folder
+	Moved          ProblemKind = "moved"       // the file of a saved image has another name in the store
 	Orphan         ProblemKind = "orphan"      // a file that is not in the catalog
 	StaleFile      ProblemKind = "leftover"    // a partial file, or the file of a removed image
 	Unsaved        ProblemKind = "unsaved"     // paid for, but the download failed or the answer could not be saved
@@ -35,7 +35,7 @@ const (
 type Problem struct {
 	Kind   ProblemKind `json:"kind"`
 	ID     string      `json:"id,omitempty"`
-	Path   string      `json:"path,omitempty"` // relative to the folder
+	Path   string      `json:"path,omitempty"` // name in the store
 	Detail string      `json:"detail"`
 }
 
@@ -48,7 +48,7 @@ type Report struct {
 	Problems []Problem `json:"problems"`
 }
 
-// Check compares the catalog with the folder. It reports saved images whose file is
+// Check compares the catalog with the store. It reports saved images whose file is
 // missing or differs from the recorded size or, if readData is set, from the
 // recorded hash; files that are not in the catalog; and images whose process died.
 // Check repairs nothing, and servers may generate images meanwhile. It fails if it
@@ -96,7 +96,7 @@ func (l *Library) checkSaved(ctx context.Context, readData bool, files map[strin
 		done atomic.Int64
 	)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(max(filesAtOnce, runtime.GOMAXPROCS(0)))
 	for after := ""; ; {
 		page, err := l.catalog.Scan(ctx, after, Saved)
 		if err != nil || len(page) == 0 {

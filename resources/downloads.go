@@ -216,7 +216,7 @@ func (d *Downloads) redirect(w http.ResponseWriter, r *http.Request, i Image) (b
 	if info.Size != i.Bytes || info.SHA256 != "" && info.SHA256 != i.SHA256 {
 		return false, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
 	}
-	link, err := store.Presign(r.Context(), i.Path, Presign{
+	link, _, err := store.Presign(r.Context(), i.Path, Presign{
 		Lifetime: redirectLifetime, ContentType: i.MIMEType, CacheControl: d.cacheControl(),
 		ContentDisposition: disposition(presentation(r), path.Base(i.Path)),
 	})

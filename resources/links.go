@@ -105,7 +105,8 @@ type PresignedLinks struct {
 }
 
 // NewPresignedLinks returns PresignedLinks to the images of a library, or nil if its
-// store is no Presigner. Each link is valid for lifetime.
+// store is no Presigner. Each link is valid for lifetime, or until the credentials of
+// the store expire.
 func NewPresignedLinks(library *Library, lifetime time.Duration) *PresignedLinks {
 	store, ok := library.store.(Presigner)
 	if !ok {
@@ -116,9 +117,7 @@ func NewPresignedLinks(library *Library, lifetime time.Duration) *PresignedLinks
 
 // URL implements Linker.
 func (l *PresignedLinks) URL(ctx context.Context, i Image) (link string, expires time.Time, err error) {
-	expires = l.library.now().UTC().Add(l.lifetime).Truncate(time.Second)
-	link, err = l.store.Presign(ctx, i.Path, Presign{
+	return l.store.Presign(ctx, i.Path, Presign{
 		Lifetime: l.lifetime, ContentType: i.MIMEType, ContentDisposition: disposition("inline", path.Base(i.Path)),
 	})
-	return link, expires, err
 }

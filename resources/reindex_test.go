@@ -6,6 +6,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,7 +22,8 @@ import (
 func TestReindex_CatalogLost(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	first := open(t, folder)
+	created := time.Date(2026, 3, 4, 5, 6, 7, 890e6, time.UTC)
+	first := newLibrary(libraryOptions{Folder: folder, Now: func() time.Time { return created }, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
 	encode := map[string]func(*bytes.Buffer, image.Image) error{
 		".png": func(b *bytes.Buffer, i image.Image) error { return png.Encode(b, i) },
 		".jpg": func(b *bytes.Buffer, i image.Image) error { return jpeg.Encode(b, i, nil) },
@@ -58,7 +60,7 @@ func TestReindex_CatalogLost(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []any{i.Path, i.MIMEType, i.SHA256, i.Bytes, i.Width, i.Height, resources.Saved, "a fox 狐狸", false},
 			[]any{back.Path, back.MIMEType, back.SHA256, back.Bytes, back.Width, back.Height, back.State, back.Prompt, back.Charged})
-		assert.WithinDuration(t, i.CreatedAt, back.CreatedAt, time.Minute)
+		assert.Equal(t, []time.Time{created, created}, []time.Time{i.CreatedAt, back.CreatedAt})
 		_, err = l.Read(t.Context(), back)
 		require.NoError(t, err)
 	}

@@ -49,7 +49,9 @@ type Store interface {
 // Presigner is a Store that can make links to its files which anyone can use until
 // they expire.
 type Presigner interface {
-	Presign(ctx context.Context, name string, p Presign) (url string, err error)
+	// Presign returns a link and the time at which it expires, which is earlier than
+	// requested if the store's credentials expire before.
+	Presign(ctx context.Context, name string, p Presign) (url string, expires time.Time, err error)
 }
 
 // Presign describes a presigned link: how long it is valid, and the headers that the
@@ -58,6 +60,10 @@ type Presign struct {
 	Lifetime                                      time.Duration
 	ContentType, ContentDisposition, CacheControl string
 }
+
+// filesAtOnce is the number of files that are checked or copied at a time. With a store
+// on a network, most of the time is spent waiting for responses.
+const filesAtOnce = 8
 
 // Quarantined is the folder of files that differ from what was saved.
 const Quarantined = ".damaged"

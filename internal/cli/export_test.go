@@ -4,6 +4,7 @@ const Version = version
 
 var (
 	MirroredBy = mirroredBy
+	Collector  = readCollector
 	ExpandHome = expandHome
 	ReadFile   = readFile
 )

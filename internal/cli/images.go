@@ -45,6 +45,7 @@ func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) 
 		if isBucket(string(c.Store)) {
 			return nil, withHint(errors.Join(err, library.Close()), ". ")
 		}
+		library.Close()
 		return nil, &usageError{
 			"--store: there is no folder " + library.StoreName(),
 			"Name the library with --store (ZAI_IMAGE_STORE) and --catalog (ZAI_IMAGE_CATALOG); the first image creates a new one.",

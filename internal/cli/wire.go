@@ -168,7 +168,7 @@ func (p *program) newServer(ctx context.Context, s serverSettings, library *reso
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := telemetry.New(ctx, telemetry.Config{Version: version, Metrics: s.metrics, Traces: p.Env("OTEL_EXPORTER_OTLP_ENDPOINT") != ""})
+	metrics, err := telemetry.New(ctx, telemetry.Config{Version: version, Metrics: s.metrics, Traces: p.collector(log)})
 	if err != nil {
 		return nil, err
 	}

@@ -45,10 +45,8 @@ type Telemetry struct {
 // Config selects what is recorded.
 type Config struct {
 	Version string
-	Metrics bool // for Prometheus
-	// Traces are sent over OTLP; the exporter reads its destination from the
-	// variables of OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT and others).
-	Traces bool
+	Metrics bool       // for Prometheus
+	Traces  *Collector // nil for no traces
 }
 
 // New sets up metrics and traces. Close ends them.
@@ -65,8 +63,8 @@ func New(ctx context.Context, c Config) (*Telemetry, error) {
 		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(about))
 		t.meter, t.shutdown = provider.Meter(name), append(t.shutdown, provider.Shutdown)
 	}
-	if c.Traces {
-		tracer, shutdown, err := newTracer(ctx, about)
+	if c.Traces != nil {
+		tracer, shutdown, err := newTracer(ctx, *c.Traces, about)
 		if err != nil {
 			return nil, fmt.Errorf("traces: %w", err)
 		}

@@ -3,7 +3,7 @@ package telemetry
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -15,9 +15,9 @@ func (t *Telemetry) Tracer() trace.Tracer { return t.tracer }
 
 func noTracer() trace.Tracer { return tracenoop.NewTracerProvider().Tracer(name) }
 
-// newTracer returns a tracer that sends batches over OTLP.
-func newTracer(ctx context.Context, about *resource.Resource) (trace.Tracer, func(context.Context) error, error) {
-	exporter, err := otlptracehttp.New(ctx)
+// newTracer returns a tracer that sends batches to a collector.
+func newTracer(ctx context.Context, c Collector, about *resource.Resource) (trace.Tracer, func(context.Context) error, error) {
+	exporter, err := otlptrace.New(ctx, newUploader(c))
 	if err != nil {
 		return nil, nil, err
 	}

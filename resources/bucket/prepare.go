@@ -68,7 +68,7 @@ const MaxLifetime = 7 * 24 * time.Hour
 
 // Presign implements resources.Presigner. Links made with temporary credentials, such
 // as those of a role, expire with them at the latest.
-func (b *Bucket) Presign(ctx context.Context, name string, p resources.Presign) (link string, err error) {
+func (b *Bucket) Presign(ctx context.Context, name string, p resources.Presign) (link string, expires time.Time, err error) {
 	query := url.Values{}
 	for parameter, value := range map[string]string{
 		"response-content-type": p.ContentType, "response-content-disposition": p.ContentDisposition, "response-cache-control": p.CacheControl,
@@ -80,10 +80,15 @@ func (b *Bucket) Presign(ctx context.Context, name string, p resources.Presign) 
 	lifetime := min(max(p.Lifetime, time.Second), MaxLifetime)
 	err = b.request(ctx, 0, func(ctx context.Context, c client) error {
 		u, err := c.PresignedGetObject(ctx, b.address.Bucket, b.key(name), lifetime, query)
-		if err == nil {
-			link = u.String()
+		if err != nil {
+			return err
+		}
+		used, err := b.credentials.GetWithContext(c.CredContext())
+		link, expires = u.String(), b.now().UTC().Add(lifetime).Truncate(time.Second)
+		if end := used.Expiration; !end.IsZero() && end.Before(expires) {
+			expires = end.UTC().Truncate(time.Second)
 		}
 		return err
 	})
-	return link, err
+	return link, expires, err
 }
