@@ -82,6 +82,12 @@ func (p *Pipeline) claim(ctx context.Context, id string, watch func(Stage)) (*Jo
 	if p.Client == nil {
 		return nil, nil //nolint:nilnil // nothing can be downloaded
 	}
+	// A claim also takes an image that a job of this process works on. That job must not
+	// record its last step and end before resume finds it, or the image would be
+	// downloaded again.
+	lock := p.writeLock(id)
+	lock.Lock()
+	defer lock.Unlock()
 	if j := p.Find(id); j != nil && j.join(watch) {
 		return j, nil
 	}

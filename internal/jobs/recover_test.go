@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -151,8 +152,14 @@ func TestRecover_TakenOverAgain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	left := r.orphan(t, resources.Image{State: resources.Submitted, Prompt: "left"})
-	r.sqlf(t, `CREATE TRIGGER third AFTER UPDATE OF lease_owner ON images WHEN NEW.lease_owner='%s' BEGIN
-		UPDATE images SET lease_owner='third', lease_until_ms=%d WHERE id=NEW.id; END`, r.Process, time.Now().Add(time.Minute).UnixMilli())
+	trigger := `CREATE TRIGGER third AFTER UPDATE OF lease_owner ON images WHEN NEW.lease_owner='%s' BEGIN
+		UPDATE images SET lease_owner='third', lease_until_ms=%d WHERE id=NEW.id; END`
+	if testrig.Remote() {
+		trigger = `CREATE FUNCTION third() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			UPDATE images SET lease_owner='third', lease_until_ms=%[2]d WHERE id=NEW.id; RETURN NULL; END $$;
+			CREATE TRIGGER third AFTER UPDATE OF lease_owner ON images FOR EACH ROW WHEN (NEW.lease_owner='%[1]s') EXECUTE FUNCTION third()`
+	}
+	r.sqlf(t, trigger, r.Process, time.Now().Add(time.Minute).UnixMilli())
 	list, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
 	require.Len(t, list, 1)

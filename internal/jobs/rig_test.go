@@ -39,7 +39,7 @@ type rig struct {
 func newRig(t *testing.T, change func(*jobs.Config)) *rig {
 	t.Helper()
 	w := testrig.Pipeline(t, testrig.Options{Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Library.StoreName()}
+	return &rig{Pipeline: w.Pipeline, sandbox: w.API.Sandbox, attempts: w.API.Attempts, folder: w.Folder}
 }
 
 // newServiceRig returns a rig whose sandbox has the given options and is behind
@@ -48,7 +48,7 @@ func newServiceRig(t *testing.T, o sandbox.Options, wrap func(http.Handler) http
 	t.Helper()
 	api := testrig.API(t, func(a *testrig.APIOptions) { a.Sandbox, a.Wrap = o, wrap })
 	w := testrig.Pipeline(t, testrig.Options{API: api, Jobs: change})
-	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Library.StoreName()}
+	return &rig{Pipeline: w.Pipeline, sandbox: api.Sandbox, attempts: api.Attempts, folder: w.Folder}
 }
 
 // inBubble runs a test in a synctest bubble, where delays and leases take no

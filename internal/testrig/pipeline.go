@@ -40,7 +40,8 @@ func Library(t testing.TB, configure ...func(*LibraryOptions)) *resources.Librar
 // Rig is a pipeline with its service.
 type Rig struct {
 	*jobs.Pipeline
-	API *Service
+	API    *Service
+	Folder string // by which tests identify the library; see PlaceOf
 }
 
 // Options configure Pipeline.
@@ -54,13 +55,13 @@ type Options struct {
 // the work of the pipeline.
 func Pipeline(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{API: o.API}
+	r := &Rig{API: o.API, Folder: t.TempDir()}
 	if r.API == nil {
 		r.API = API(t)
 	}
 	c := jobs.Config{
-		Client: r.API.Client, Library: Library(t), Process: rand.Text(), MaxConcurrent: 5,
-		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Client: r.API.Client, Library: Library(t, func(o *LibraryOptions) { o.Folder = r.Folder }),
+		Process: rand.Text(), MaxConcurrent: 5, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	if o.Jobs != nil {
 		o.Jobs(&c)
