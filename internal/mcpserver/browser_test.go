@@ -25,6 +25,7 @@ var attackPage string
 // A real browser shows a page of another origin that tries everything. It runs
 // no tool and reads nothing; the same page, once it is allowed, does both.
 func TestGuard_BrowserPage(t *testing.T) {
+	t.Parallel()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("NOT TESTED: what a web page can do is not tried; install Debian's chromium")

@@ -137,6 +137,7 @@ func TestQuota_Connections(t *testing.T) {
 
 // Files go from the disk to the socket without being copied by the program.
 func TestDownloads_Sendfile(t *testing.T) {
+	t.Parallel()
 	testrig.NeedLocal(t, "a bucket has no files to send")
 	strace, err := exec.LookPath("strace")
 	if err != nil {

@@ -30,13 +30,14 @@ func Main(m *testing.M, options ...goleak.Option) {
 }
 
 // runMoreTestsAtOnce makes more tests run in parallel than there are processors, unless
-// a flag says how many: the tests mostly wait for processes, timers and disks.
+// a flag says how many: the tests mostly wait for processes, timers and disks. With the
+// race detector they mostly compute.
 func runMoreTestsAtOnce() {
 	const name, factor = "test.parallel", 4
 	flag.Parse()
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
-	if !set {
+	if !set && !raceEnabled {
 		_ = flag.Set(name, strconv.Itoa(factor*runtime.GOMAXPROCS(0))) // it is a valid number
 	}
 }
