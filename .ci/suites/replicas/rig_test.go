@@ -11,6 +11,7 @@ package replicas
 
 import (
 	"crypto/rand"
+	"errors"
 	"flag"
 	"log/slog"
 	"net/url"
@@ -33,10 +34,12 @@ import (
 )
 
 // TestMain runs more tests at a time than there are processors, because those that are
-// parallel wait for leases and retries most of the time.
+// parallel wait for leases and retries most of the time. The tests name the places of
+// replicas themselves; the variable that selects a backend for other suites would send
+// replicas to other places, past the proxies.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "20"); err != nil {
+	if err := errors.Join(flag.Set("test.parallel", "20"), os.Unsetenv(testrig.BackendVariable)); err != nil {
 		panic(err)
 	}
 	status := m.Run()

@@ -16,6 +16,7 @@ import (
 // prompt.
 type upstream struct {
 	*testrig.Service
+	ended   <-chan struct{} // closed when the test ends
 	mu      sync.Mutex
 	posts   map[string]int
 	onPost  map[string]func() // called before the request with a prompt is handled
@@ -25,7 +26,7 @@ type upstream struct {
 
 func newUpstream(t *testing.T) *upstream {
 	t.Helper()
-	u := &upstream{posts: map[string]int{}, onPost: map[string]func(){}}
+	u := &upstream{ended: t.Context().Done(), posts: map[string]int{}, onPost: map[string]func(){}}
 	u.Service = testrig.API(t, func(o *testrig.APIOptions) { o.Wrap = u.count })
 	return u
 }
@@ -45,7 +46,7 @@ func (u *upstream) count(next http.Handler) http.Handler {
 			hook := u.onPost[request.Prompt]
 			u.mu.Unlock()
 			if hook != nil {
-				hook()
+				u.call(hook)
 			}
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 		case strings.HasPrefix(r.URL.Path, "/files/"):
@@ -60,11 +61,22 @@ func (u *upstream) count(next http.Handler) http.Handler {
 // callOnce calls a hook if it is set, and clears it.
 func (u *upstream) callOnce(hook *func()) {
 	u.mu.Lock()
-	call := *hook
+	once := *hook
 	*hook = nil
 	u.mu.Unlock()
-	if call != nil {
-		call()
+	if once != nil {
+		u.call(once)
+	}
+}
+
+// call calls a hook, and returns when the hook has returned or the test has ended. A hook
+// may wait for something that a failed test never does.
+func (u *upstream) call(hook func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); hook() }()
+	select {
+	case <-done:
+	case <-u.ended:
 	}
 }
 
