@@ -81,10 +81,10 @@ func (c *imagesRepairCommand) client(ctx context.Context, p *program, log *slog.
 	badKey, isBadKey := errors.AsType[*jobs.KeyError](err)
 	switch {
 	case isBadKey:
-		fmt.Fprintf(p.Stderr, "%s Without a key no images are fetched; only the folder is repaired.\n", badKey.Problem)
+		fmt.Fprintf(p.Stderr, "%s Without a key no images are fetched; only the store is repaired.\n", badKey.Problem)
 		return nil, nil //nolint:nilnil // the folder can be repaired without a client
 	case err == nil && client == nil:
-		fmt.Fprintln(p.Stderr, "Without ZAI_API_KEY no images are fetched; only the folder is repaired.")
+		fmt.Fprintln(p.Stderr, "Without ZAI_API_KEY no images are fetched; only the store is repaired.")
 	}
 	return client, err
 }

@@ -307,7 +307,7 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// Prepare writes at most once a minute, and again after a failure.
+// Prepare writes at most once a minute, and again after a failure of any write.
 func TestBucket_PrepareOncePerMinute(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -320,4 +320,8 @@ func TestBucket_PrepareOncePerMinute(t *testing.T) {
 	now = now.Add(61 * time.Second)
 	require.NoError(t, b.Prepare(t.Context(), name))
 	assert.Equal(t, 3, p.requests())
+	p.spoil(http.MethodPut, 1, answer(http.StatusForbidden, "AccessDenied"))
+	require.Error(t, put(t, b))
+	require.NoError(t, b.Prepare(t.Context(), name))
+	assert.Equal(t, 2, p.requests(), "after a failure it does not rely on the last write")
 }

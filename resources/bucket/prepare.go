@@ -26,8 +26,15 @@ const (
 	probeName     = ".probe-"
 )
 
-// Prepare implements resources.Store. At most once a minute it writes a small object
-// and deletes it.
+// forget makes the next Prepare write again.
+func (p *probe) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = time.Time{}
+}
+
+// Prepare implements resources.Store. It writes a small object and deletes it, unless it
+// did so less than a minute ago and no write has failed since.
 func (b *Bucket) Prepare(ctx context.Context, _ string) error {
 	b.probe.mu.Lock()
 	last := b.probe.done

@@ -40,6 +40,7 @@ func (b *Bucket) Put(ctx context.Context, name string, r io.Reader) (sha string,
 		err = b.same(ctx, name, sha, size)
 	}
 	if err != nil {
+		b.probe.forget()
 		return "", 0, err
 	}
 	return sha, size, nil
