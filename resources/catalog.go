@@ -44,8 +44,8 @@ type Journal interface {
 	Reserve(ctx context.Context, r Reservation) (Outcome, error)
 	// Grant gives the free slots of a model to queued images, in turn: owners take
 	// turns, and so do the clients of an owner; among equals the oldest image is
-	// first. Images of other processes keep their turn, but only the lease's process
-	// changes its own images: they become Submitted and their leases are renewed.
+	// first. Grant changes only images of the lease's process: they become Submitted, and
+	// their leases are renewed. Images of other processes keep their turn.
 	Grant(ctx context.Context, model string, slots Slots, lease Lease) (Grant, error)
 	// Record writes the state and the results of an image. It fails with ErrSettled
 	// if the row cannot change to the state (State.CanBecome), has a link and would

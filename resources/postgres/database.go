@@ -57,7 +57,7 @@ func newPool(a address, limit time.Duration) *sql.DB {
 }
 
 // open returns the pool after the schema was checked and upgraded. Concurrent calls share
-// one attempt, so that they do not wait for a server that is away one after the other.
+// one attempt, so that they wait at the same time for a server that is away.
 func (d *database) open(ctx context.Context) (*sql.DB, error) {
 	d.mu.Lock()
 	ready, closed := d.ready, d.closed

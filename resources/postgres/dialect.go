@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"unicode"
 
@@ -48,19 +47,11 @@ func (d *database) Dialect() sqlcatalog.Dialect {
 // candidates returns the condition that all trigrams of the words occur in a prompt,
 // with its argument. It is "" if no word has a trigram that can be looked up.
 func candidates(words []string) (condition string, argument any) {
-	var trigrams []string
-	for _, word := range words {
-		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
-			if trigram := runes[:3]; !slices.ContainsFunc(trigram, isUnindexed) {
-				trigrams = append(trigrams, string(trigram))
-			}
-		}
-	}
+	trigrams := sqlcatalog.Trigrams(words, isUnindexed)
 	if len(trigrams) == 0 {
 		return "", nil
 	}
-	slices.Sort(trigrams)
-	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, slices.Compact(trigrams)
+	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, trigrams
 }
 
 // isUnindexed reports whether trigrams with a folded character cannot be looked up: the

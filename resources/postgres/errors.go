@@ -74,14 +74,11 @@ func reasons() map[string]failure {
 	}
 }
 
-// Error implements sqlcatalog.Engine. It turns an error into a StorageError, with
-// the exceptions that StorageErrors, the errors of package resources, and those of the
-// caller's context have.
+// Error implements sqlcatalog.Engine.
 func (d *database) Error(action string, err error) error {
 	var storage *resources.StorageError
 	switch {
-	case err == nil, errors.As(err, &storage),
-		errors.Is(err, resources.ErrBudget), errors.Is(err, resources.ErrNotFound), errors.Is(err, resources.ErrSettled):
+	case err == nil, errors.As(err, &storage), errors.Is(err, resources.ErrNotFound):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // of the caller
 		return fmt.Errorf("%s: %w", action, err)

@@ -24,10 +24,10 @@ type Engine interface {
 	// Dialect returns what differs in statements.
 	Dialect() Dialect
 	// Error turns an error of the database during an action into one that matches
-	// resources.ErrStorage. Errors of package resources and of a context keep their
-	// identity, and nil stays nil.
+	// resources.ErrStorage. It keeps resources.ErrNotFound, StorageErrors and errors of a
+	// context, and nil stays nil.
 	Error(action string, err error) error
-	// Hold makes the process known as alive, as long as it runs.
+	// Hold lets other processes detect that the process is alive, as long as it runs.
 	Hold(ctx context.Context, process string)
 	// Alive returns other processes that are known to be alive and to renew their
 	// leases, even if these have expired. It may end the leases of dead processes.

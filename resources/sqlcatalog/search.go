@@ -3,6 +3,7 @@ package sqlcatalog
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -52,6 +53,20 @@ func Fold(text string) string {
 		}
 		return folded
 	}, text)
+}
+
+// Trigrams returns the sequences of three letters in folded words, sorted, for the index
+// of a database. It leaves out those with a letter that the index lacks.
+func Trigrams(words []string, lacks func(rune) bool) (list []string) {
+	for _, word := range words {
+		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
+			if trigram := runes[:3]; !slices.ContainsFunc(trigram, lacks) {
+				list = append(list, string(trigram))
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // recentImages is the number of the newest images that a search reads before it uses

@@ -28,8 +28,8 @@ type queuedImage struct {
 // client is a client of an owner.
 type client struct{ owner, name string }
 
-// turnLifetime is how long it is remembered that a client got a slot. A client
-// without a turn is first.
+// turnLifetime is how long the turn of a client is kept. Clients without a turn come
+// first.
 const turnLifetime = time.Hour
 
 // readQueue reads the slots in use and the queued images, except those of other
@@ -76,8 +76,8 @@ func (c *Catalog) readQueue(ctx context.Context, q Querier, model string, slots 
 	return result, err
 }
 
-// inTurn orders queued images. The owner who has waited longest since the last slot
-// is next, then the owner's client that has, then its oldest image.
+// inTurn orders queued images. The owner whose last slot is the longest ago comes first,
+// of an owner's clients likewise, and of a client's images the oldest.
 func inTurn(images []queuedImage, turns map[client]int64) []queuedImage {
 	slices.SortFunc(images, func(a, b queuedImage) int { return cmp.Compare(a.id, b.id) })
 	byClient, owners, last := map[client][]queuedImage{}, map[string]int64{}, map[client]int64{}

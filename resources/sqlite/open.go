@@ -28,7 +28,7 @@ type handles struct {
 
 const (
 	busyTimeout       = 15 * time.Second
-	listConnections   = 4 // more than sqlcatalog.MaxSearches
+	listConnections   = sqlcatalog.MaxSearches + 2
 	lookupConnections = 2
 	cacheKilobyte     = 512 // per connection
 	maxJournal        = 64 << 20

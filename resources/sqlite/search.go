@@ -1,27 +1,23 @@
 package sqlite
 
 import (
-	"slices"
 	"strings"
 	"unicode"
+
+	"zai-image-mcp/resources/sqlcatalog"
 )
 
 // candidates returns the condition that the trigrams of all words occur in a prompt,
 // with its argument. It is "" if no word has a trigram that can be looked up.
 func candidates(words []string) (condition string, argument any) {
-	var terms []string
-	for _, word := range words {
-		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
-			if trigram := runes[:3]; !slices.ContainsFunc(trigram, isUnindexed) {
-				terms = append(terms, `"`+strings.ReplaceAll(string(trigram), `"`, `""`)+`"`)
-			}
-		}
-	}
+	terms := sqlcatalog.Trigrams(words, isUnindexed)
 	if len(terms) == 0 {
 		return "", nil
 	}
-	slices.Sort(terms)
-	return `rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?)`, strings.Join(slices.Compact(terms), " AND ")
+	for n, trigram := range terms {
+		terms[n] = `"` + strings.ReplaceAll(trigram, `"`, `""`) + `"`
+	}
+	return `rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?)`, strings.Join(terms, " AND ")
 }
 
 // isUnindexed reports whether trigrams with a character cannot be looked up in
