@@ -117,8 +117,9 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 
 // lock takes the locks of a transaction in one round trip. It returns the number of the
 // transaction, and the time of the database when it has the locks. Every transaction
-// takes its locks in the same order, so that there are no deadlocks. The next statement sees what the previous owner of a lock committed,
-// because each statement has its own snapshot (READ COMMITTED).
+// takes its locks in the same order, so that there are no deadlocks. The next statement
+// sees what the previous owner of a lock committed, because each statement has its own
+// snapshot (READ COMMITTED).
 func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transaction string, now time.Time, err error) {
 	expressions := []string{`set_config('lock_timeout', $1, TRUE)`, `set_config('idle_in_transaction_session_timeout', $2, TRUE)`}
 	arguments := []any{milliseconds(lockTimeout), milliseconds(idleTimeout)}
