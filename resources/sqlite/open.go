@@ -22,8 +22,8 @@ import (
 type handles struct {
 	sqlcatalog.DB
 
-	write    *sql.DB // one connection, whose transactions are immediate; nil if the file is read-only
-	readOnly string  // parameters of the connections for reading
+	write    *prepared // one connection, whose transactions are immediate; nil if the file is read-only
+	readOnly string    // parameters of the connections for reading
 }
 
 const (
@@ -85,9 +85,10 @@ func (c *Catalog) openFile(ctx context.Context) (*handles, error) {
 			"catalog", c.path, "file_system", kind)
 	}
 	db := &handles{}
-	var err error
-	if db.write, err = c.connect("_txlock=immediate&_pragma=journal_mode("+journal+")", 1); err == nil {
-		err = migrate(ctx, db.write)
+	write, err := c.connect("_txlock=immediate&_pragma=journal_mode("+journal+")", 1)
+	if err == nil {
+		db.write = &prepared{DB: write, statements: map[string]*sql.Stmt{}}
+		err = migrate(ctx, write)
 	}
 	if err == nil {
 		err = c.openReaders(ctx, db, "_pragma=query_only(1)")
@@ -129,7 +130,7 @@ func isReadOnly(err error) bool {
 }
 
 // writer returns the connection for writes. It fails if the file is read-only.
-func (c *Catalog) writer(ctx context.Context) (*sql.DB, error) {
+func (c *Catalog) writer(ctx context.Context) (*prepared, error) {
 	db, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,10 @@ func (h *handles) close() error {
 	if h.ByID != nil {
 		all = append(all, h.ByID.Close())
 	}
-	for _, db := range []*sql.DB{h.Lookup, h.Read, h.write} {
+	if h.write != nil {
+		all = append(all, h.write.Close())
+	}
+	for _, db := range []*sql.DB{h.Lookup, h.Read} {
 		if db != nil {
 			all = append(all, db.Close())
 		}
