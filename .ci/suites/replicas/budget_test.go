@@ -65,7 +65,9 @@ func (c *crowd) call(ctx context.Context, t *testing.T, replica int, prompt stri
 			return true
 		case o.kind == "budget_exceeded":
 			return false
-		case o.kind == "storage" || o.status == "working": // the catalog is away, or the image is: again
+		case o.kind == "storage" || o.kind == "rate_limited" || o.status == "working":
+			// The catalog is away, calls that wait for it fill the queue, or the image is in
+			// progress: again.
 			time.Sleep(50 * time.Millisecond)
 		case o.kind == "outcome_unknown" || o.kind == "cancelled" || o.kind == "internal":
 			return true // the replica was killed
