@@ -63,7 +63,7 @@ func (p *Pipeline) publishChange(c resources.Change) {
 	}
 	i, err := p.Library.Image(p.base, c.Owner, c.ID)
 	switch {
-	case err != nil: // removed, or to be read by whoever is told
+	case err != nil: // it was removed, or cannot be read now
 		i = resources.Image{ID: c.ID, Owner: c.Owner, State: c.State}
 	case i.State != c.State:
 		return // it has changed since, which is another change
