@@ -19,6 +19,7 @@ type Catalog interface {
 	Journal
 	Index
 	Maintenance
+	Exports
 
 	// Exists reports whether there is a catalog. Other methods create one.
 	Exists() bool
@@ -133,6 +134,29 @@ type Maintenance interface {
 	SetSetting(ctx context.Context, name string, value []byte) error
 	// Verify checks the structure of the catalog and returns "" or its first defect.
 	Verify(ctx context.Context) (defect string, err error)
+}
+
+// Exports records the files that this program wrote for users, outside of the store.
+type Exports interface {
+	// RecordExport records a file. It replaces the record of the same path.
+	RecordExport(ctx context.Context, e Exported) error
+	// ExportAt returns the record of a path. It fails with ErrNotFound if there is none.
+	ExportAt(ctx context.Context, path string) (Exported, error)
+	// ExportsOf returns the records of an image, the oldest first.
+	ExportsOf(ctx context.Context, id string) ([]Exported, error)
+	// ExportsAfter returns a page of all records with paths greater than path, in the
+	// order of paths. An empty page is the end.
+	ExportsAfter(ctx context.Context, path string) ([]Exported, error)
+}
+
+// Exported is a file that this program wrote outside of the store.
+type Exported struct {
+	Path      string // absolute, as the system writes it
+	ImageID   string
+	Spec      string // see render.Spec
+	SHA256    string // hex
+	Bytes     int64
+	CreatedAt time.Time
 }
 
 // Lease makes a process the owner of a row for a time. After that time, other

@@ -28,6 +28,10 @@ type Image struct {
 	Bytes         int64
 	SHA256        string // hex
 
+	// Marks are the names of the marks of its origin that the file had when it was saved
+	// (see label.Marks). It is nil if the file was not examined.
+	Marks []string
+
 	Failure *Failure // why it is not saved
 
 	UpstreamAnswer string // an API response that could not be interpreted; without the key, at most 4 KB

@@ -15,13 +15,17 @@ import (
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
+
+	"zai-image-mcp/resources/label"
 )
 
 // Options configure a Library.
 type Options struct {
 	Store    Store            // image files; the library closes it
 	Previews Store            // their previews; the library closes it
+	Exports  Store            // cache of derived images; the library closes it; nil for no cache
 	Catalog  Catalog          // the library closes it
+	Label    label.Policy     // what derived files say of themselves
 	Now      func() time.Time // clock
 	Random   io.Reader        // for ids; must be safe for concurrent use
 	Log      *slog.Logger
@@ -36,6 +40,8 @@ type Options struct {
 type Library struct {
 	store        Store // image files
 	previews     Store
+	exports      Store // nil without a cache
+	labels       label.Policy
 	catalog      Catalog
 	redirect     bool
 	now          func() time.Time
@@ -55,6 +61,8 @@ func New(o Options) *Library {
 	return &Library{
 		store:        o.Store,
 		previews:     o.Previews,
+		exports:      o.Exports,
+		labels:       o.Label,
 		catalog:      o.Catalog,
 		redirect:     o.Redirect,
 		now:          o.Now,
@@ -68,7 +76,10 @@ func New(o Options) *Library {
 // Close closes the catalog and the stores.
 func (l *Library) Close() error {
 	err := l.catalog.Close()
-	for _, s := range []Store{l.store, l.previews} {
+	for _, s := range []Store{l.store, l.previews, l.exports} {
+		if s == nil {
+			continue
+		}
 		if e := s.Close(); err == nil {
 			err = e
 		}

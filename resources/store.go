@@ -31,6 +31,10 @@ type Store interface {
 	Quarantine(ctx context.Context, name string) error
 	// Walk returns the store's image files, and what else Check reports.
 	Walk(ctx context.Context) (Listing, error)
+	// List calls visit for every file whose name begins with prefix, in no order,
+	// including hidden files and those in hidden folders if prefix selects them. It stops
+	// with the error of visit. Names of partial files are left out.
+	List(ctx context.Context, prefix string, visit func(StoredFile) error) error
 	// Prepare fails if a file with this name could not be saved now. "" stands for
 	// any name.
 	Prepare(ctx context.Context, name string) error
@@ -79,6 +83,13 @@ type FileInfo struct {
 	Size    int64
 	Version string // changes when the content may have changed
 	SHA256  string // of the content in hex, "" if the store does not know it
+}
+
+// StoredFile is a file that Store.List found.
+type StoredFile struct {
+	Name     string
+	Size     int64
+	Modified time.Time
 }
 
 // Listing is the result of Store.Walk.

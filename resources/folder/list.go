@@ -1,0 +1,13 @@
+package folder
+
+import (
+	"context"
+	"errors"
+
+	"zai-image-mcp/resources"
+)
+
+// List implements resources.Store.
+func (f *Folder) List(ctx context.Context, prefix string, visit func(resources.StoredFile) error) error {
+	return errors.New("not written yet")
+}
