@@ -25,6 +25,7 @@ type Client struct {
 	timeout      time.Duration
 	download     downloadLimits
 	polling      polling
+	watermark    bool // the service adds its visible watermark, as it does by default
 	userAgent    string
 	log          *slog.Logger
 	now          func() time.Time
@@ -81,7 +82,7 @@ func NewClient(key string, options ...Option) (*Client, error) {
 	return &Client{
 		key: &secret{key}, region: s.region, base: base, api: &api, billed: &billed, http1: http1,
 		images:  imageClient(base, api.Transport, s.connectTimeout),
-		timeout: s.timeout, download: s.download, polling: s.polling, userAgent: s.userAgent,
+		timeout: s.timeout, download: s.download, polling: s.polling, watermark: s.watermark, userAgent: s.userAgent,
 		log: s.log, observe: s.observe, now: s.now, jitter: s.jitter,
 	}, nil
 }

@@ -31,7 +31,7 @@ func postBilled[T any](ctx context.Context, c *Client, operation Operation, path
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request)
+	body, err := json.Marshal(c.body(request))
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidArgument, Message: "the request cannot be encoded", NotAccepted: true, cause: err}
 	}
@@ -60,6 +60,20 @@ func postBilled[T any](ctx context.Context, c *Client, operation Operation, path
 			return nil, failure
 		}
 	}
+}
+
+// imageBody is the body of a request for an image. A nil WatermarkEnabled is not
+// sent and stands for true.
+type imageBody struct {
+	ImageRequest
+	WatermarkEnabled *bool `json:"watermark_enabled,omitempty"`
+}
+
+func (c *Client) body(request ImageRequest) imageBody {
+	if c.watermark {
+		return imageBody{ImageRequest: request}
+	}
+	return imageBody{request, new(bool)}
 }
 
 // timeLeft reports whether ctx lasts longer than d. An attempt that its

@@ -185,6 +185,33 @@ func TestGenerateImage_RequestFields(t *testing.T) {
 	}
 }
 
+// By default nothing is sent about the watermark, and the service adds it.
+func TestRequests_Watermark(t *testing.T) {
+	bodies := map[string]string{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		bodies[r.URL.Path] = string(raw)
+		_, _ = io.WriteString(w, responseOfGLM)
+	}))
+	defer s.Close()
+	for _, tt := range []struct {
+		options []zai.Option
+		want    string
+	}{
+		{nil, `{"model":"glm-image","prompt":"a fox","size":"1280x1280"}`},
+		{[]zai.Option{zai.WithoutWatermark()}, `{"model":"glm-image","prompt":"a fox","size":"1280x1280","watermark_enabled":false}`},
+	} {
+		c := newClient(t, s.URL, tt.options...)
+		request := zai.ImageRequest{Model: "glm-image", Prompt: "a fox", Size: "1280x1280"}
+		_, err := c.GenerateImage(t.Context(), request)
+		require.NoError(t, err)
+		_, err = c.Submit(t.Context(), request)
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"/images/generations": tt.want, "/async/images/generations": tt.want}, bodies)
+	}
+}
+
 func TestGenerateImage_InvalidRequestNotSent(t *testing.T) {
 	h := &counter{Handler: http.NotFoundHandler()}
 	s := httptest.NewServer(h)

@@ -17,6 +17,7 @@ type settings struct {
 	timeout        time.Duration
 	download       downloadLimits
 	polling        polling
+	watermark      bool
 	userAgent      string
 	log            *slog.Logger
 	now            func() time.Time
@@ -31,6 +32,7 @@ func defaultSettings() settings {
 		timeout:        300 * time.Second,
 		download:       defaultDownloadLimits(),
 		polling:        polling{first: 500 * time.Millisecond, longest: 5 * time.Second},
+		watermark:      true,
 		userAgent:      "zai-image-mcp",
 		log:            slog.New(slog.DiscardHandler),
 		observe:        func(Attempt) {},
@@ -118,6 +120,17 @@ func WithPolling(first, longest time.Duration) Option {
 			return errors.New("WithPolling: first must be positive, and longest not below first")
 		}
 		s.polling = polling{first, longest}
+		return nil
+	}
+}
+
+// WithoutWatermark asks for images without the visible watermark
+// (watermark_enabled). open.bigmodel.cn documents this for accounts that have
+// signed a disclaimer, and may refuse it or ignore it for others; api.z.ai does
+// not document it.
+func WithoutWatermark() Option {
+	return func(s *settings) error {
+		s.watermark = false
 		return nil
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// ImageRequest is the body of POST {base}/images/generations. Only fields that
-// are set are sent (docs.z.ai/api-reference/image/generate-image).
+// ImageRequest describes an image in the body of POST {base}/images/generations.
+// Only fields that are set are sent
+// (docs.z.ai/api-reference/image/generate-image).
 type ImageRequest struct {
 	Model   string `json:"model"`
 	Prompt  string `json:"prompt"`

@@ -135,9 +135,11 @@ func (r *request) UnmarshalJSON(b []byte) error {
 		Quality string `json:"quality"`
 		Size    string `json:"size"`
 		UserID  string `json:"user_id"`
+		// It has no effect: the sandbox draws no watermark. Another type is refused.
+		Watermark *bool `json:"watermark_enabled"`
 	}
 	err := json.Unmarshal(b, &raw)
-	*r = request(raw)
+	*r = request{raw.Model, raw.Prompt, raw.Quality, raw.Size, raw.UserID}
 	return err
 }
 

@@ -211,6 +211,8 @@ func TestSandbox_Responses(t *testing.T) {
 		{"size form", path, "Bearer right", `{"model":"cogview-4-250304","prompt":"x","size":"1024×1024"}`, 400, `"1214"`},
 		{"quality", path, "Bearer right", `{"model":"glm-image","prompt":"x","quality":"standard"}`, 400, `"1214"`},
 		{"user", path, "Bearer right", `{"model":"glm-image","prompt":"x","user_id":"short"}`, 400, `"1214"`},
+		{"watermark", path, "Bearer right", `{"model":"glm-image","prompt":"x","watermark_enabled":false}`, 200, `"url"`},
+		{"watermark form", path, "Bearer right", `{"model":"glm-image","prompt":"x","watermark_enabled":"off"}`, 400, `"1210"`},
 		{"async", "/api/paas/v4/async/images/generations", "Bearer right", good, 400, `"1212"`},
 	} {
 		status, body := post(tt.path, tt.key, tt.body)
