@@ -15,6 +15,7 @@ import (
 
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/internal/limit"
+	"zai-image-mcp/internal/project"
 	"zai-image-mcp/internal/telemetry"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
@@ -46,6 +47,8 @@ type Config struct {
 	Grace        time.Duration     // time for paid work at the end
 	MaxMessage   int               // bytes of the largest message to a client; 0 for no limit
 	Locator      resources.Locator // how clients reach files outside MCP
+	Project      *project.Folder   // where save_as writes; nil without a project
+	NoProject    string            // why there is no project and what to do, as a clause
 	Now          func() time.Time
 	Log          *slog.Logger
 }
