@@ -26,8 +26,9 @@ func main() {
 	// unknown.
 	home, _ := os.UserHomeDir()
 	executable, _ := os.Executable()
+	dir, _ := os.Getwd()
 	os.Exit(cli.Run(ctx, cli.Process{
 		Stdin: os.Stdin, Stdout: stdout, Stderr: os.Stderr, Env: os.Getenv,
-		Home: home, Pictures: xdg.UserDirs.Pictures, Executable: executable,
+		Home: home, Dir: dir, Pictures: xdg.UserDirs.Pictures, Executable: executable,
 	}, os.Args[1:]))
 }

@@ -109,13 +109,13 @@ func newCatalog(location string, log *slog.Logger) (resources.Catalog, error) {
 	return catalog, nil
 }
 
-// previewFolder returns the folder of previews: next to the catalog's file, or in the
+// cacheFolder returns the folder of a cache: next to the catalog's file, or in the
 // library's folder if the catalog is a database.
-func previewFolder(folder, catalog string) string {
+func cacheFolder(folder, catalog, name string) string {
 	if isDatabase(catalog) {
-		return filepath.Join(folder, ".previews")
+		return filepath.Join(folder, name)
 	}
-	return filepath.Join(filepath.Dir(cmp.Or(catalog, filepath.Join(folder, catalogName))), ".previews")
+	return filepath.Join(filepath.Dir(cmp.Or(catalog, filepath.Join(folder, catalogName))), name)
 }
 
 // withHint returns an error with one sentence on what to do, after a separator, if it is

@@ -29,6 +29,7 @@ type Process struct {
 	Env            func(name string) string // "" for a variable that is not set
 
 	Home       string // the user's home folder, "" if unknown
+	Dir        string // the working directory, "" if unknown
 	Pictures   string // the user's Pictures folder
 	Executable string // path of this program, "" if unknown
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"zai-image-mcp/internal/hostconfig"
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/zai"
 )
 
@@ -153,7 +154,7 @@ func (p *program) checkHostLibrary(ctx context.Context, h configuredHost, log *s
 	if folder == "" {
 		return ""
 	}
-	library, err := p.newLibrary(folder, catalog, log)
+	library, err := p.newLibrary(folder, catalog, label.Policy{}, log)
 	if err != nil {
 		return err.Error()
 	}

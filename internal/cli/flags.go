@@ -29,10 +29,14 @@ type libraryFlags struct {
 type upstreamFlags struct {
 	Region        choice      `help:"Platform that issued the key: global (api.z.ai) or china (open.bigmodel.cn)." enum:"global,china" default:"global" env:"ZAI_IMAGE_REGION"`
 	BaseURL       string      `name:"base-url" help:"Another endpoint with the same API; its own origin is trusted for image downloads." env:"ZAI_BASE_URL" placeholder:"URL"`
+	Watermark     choice      `help:"Z.AI's visible watermark: keep sends nothing; off asks for images without it, which Z.AI may refuse or ignore." enum:"keep,off" default:"keep" env:"ZAI_IMAGE_WATERMARK"`
 	Sandbox       bool        `help:"Use the built-in sandbox instead of Z.AI, without a key or cost; every result is marked." env:"ZAI_IMAGE_SANDBOX"`
 	MaxConcurrent concurrency `help:"Maximum number of requests in flight for the API key; others wait in turn. auto = the limit of each model (cogview-4-250304 5, glm-image 1); a number applies to every model." default:"auto" env:"ZAI_IMAGE_MAX_CONCURRENT"`
 	DailyBudget   dollars     `help:"Maximum US dollars per UTC day and owner; 0 = no limit." default:"5" env:"ZAI_IMAGE_DAILY_BUDGET"`
 }
+
+// watermarkOff is the value of --watermark that asks for images without it.
+const watermarkOff = "off"
 
 // webFlags configure the transports http and sse.
 type webFlags struct {

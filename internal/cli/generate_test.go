@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"zai-image-mcp/internal/testrig"
 )
 
 // With --sandbox, generate starts a sandbox, which takes about a second for each
@@ -32,6 +36,28 @@ func TestGenerate_BuiltInSandbox(t *testing.T) {
 	}
 	assert.Contains(t, errs, "generating")
 	assert.Contains(t, errs, "sandbox")
+}
+
+func TestGenerate_Watermark(t *testing.T) {
+	t.Parallel()
+	const request = `"model":"cogview-4-250304","prompt":"a fox","quality":"standard","size":"512x512"`
+	for setting, want := range map[string]string{"": "{" + request + "}", "keep": "{" + request + "}", "off": "{" + request + `,"watermark_enabled":false}`} {
+		var body []byte
+		api := testrig.API(t, func(o *testrig.APIOptions) {
+			o.Wrap = func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPost {
+						body, _ = io.ReadAll(r.Body)
+						r.Body = io.NopCloser(bytes.NewReader(body))
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+		})
+		_, errs, exit := run(t, append(api.Env(), "ZAI_IMAGE_WATERMARK="+setting), "generate", "--size", "512x512", "a fox")
+		require.Zero(t, exit, errs)
+		assert.Equal(t, want, string(body), "--watermark %s", setting)
+	}
 }
 
 // If the file of -o cannot be written, generate fails before the image is paid

@@ -9,6 +9,7 @@ import (
 
 	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/internal/mcpserver"
+	"zai-image-mcp/internal/project"
 	"zai-image-mcp/internal/web"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/bucket"
@@ -18,8 +19,10 @@ import (
 type serveCommand struct {
 	libraryFlags
 	upstreamFlags
+	labelFlags
 	webFlags
 	Transport     choice        `help:"stdio; http = Streamable HTTP at /mcp; sse = the same plus HTTP+SSE at /sse and /message." enum:"stdio,http,sse" default:"stdio" env:"ZAI_IMAGE_TRANSPORT"`
+	Project       filePath      `help:"Folder that save_as writes files into, over stdio (default: CLAUDE_PROJECT_DIR, or the working directory if it can be a project); none = refuse save_as." env:"ZAI_IMAGE_PROJECT" placeholder:"FOLDER"`
 	Model         string        `help:"Model for calls that do not name one." default:"cogview-4-250304" env:"ZAI_IMAGE_MODEL"`
 	Inline        choice        `help:"Image data in a result: preview, full (the original) or none." enum:"preview,full,none" default:"preview" env:"ZAI_IMAGE_INLINE"`
 	Structured    choice        `help:"Structured content in results: auto (not for hosts that would then ignore the rest), always or never." enum:"auto,always,never" default:"auto" env:"ZAI_IMAGE_STRUCTURED"`
@@ -37,8 +40,12 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 	if err := settings.check(); err != nil {
 		return err
 	}
+	labels, err := c.policy()
+	if err != nil {
+		return err
+	}
 	log := p.log()
-	library, err := p.library(c.libraryFlags, log)
+	library, err := p.labelledLibrary(c.libraryFlags, labels, log)
 	if err != nil {
 		return err
 	}
@@ -58,10 +65,17 @@ func (c *serveCommand) serveStdio(ctx context.Context, p *program, settings serv
 		}
 		settings.locator = resources.Locator{Links: links}
 	}
+	dir, none := p.projectPlace(c.Project).find()
+	if none == nil {
+		settings.project = project.New(dir)
+	} else {
+		settings.noProject = none.reason
+	}
 	s, err := p.newServer(ctx, settings, library, log)
 	if err != nil {
 		return err
 	}
+	logProject(log, dir, none)
 	warnOfRelative(log, c.libraryFlags)
 	return s.ServeStdio(ctx, p.Stdin, p.Stdout)
 }
@@ -82,7 +96,8 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 		return err
 	}
 	links := resources.NewLinks(library, endpoint.Base(), c.LinkLifetime)
-	settings.locator, settings.metrics = resources.Locator{Links: links}, true
+	settings.locator, settings.metrics, settings.noProject = resources.Locator{Links: links}, true, noProjectOverHTTP
+	warnOfProject(c.Project, log)
 	s, err := p.newServer(ctx, settings, library, log)
 	if err != nil {
 		return errors.Join(err, endpoint.Listener.Close())

@@ -11,10 +11,16 @@ import (
 	"zai-image-mcp/resources/folder"
 )
 
+// The caches of files made from images: folders beside the catalog, or in the bucket.
+const (
+	previewsName = ".previews"
+	exportsName  = ".exports"
+)
+
 // stores are where a library keeps its files.
 type stores struct {
-	images, previews resources.Store
-	redirect         bool // downloads are redirected to the service
+	images, previews, exports resources.Store
+	redirect                  bool // downloads are redirected to the service
 }
 
 // isBucket reports whether a location is the URL of an S3 bucket.
@@ -46,7 +52,8 @@ func (p *program) newStores(location, catalog string) (stores, error) {
 	if !isBucket(location) {
 		return stores{
 			images:   folder.New(folder.Options{Dir: location, Durable: true, Now: time.Now}),
-			previews: folder.New(folder.Options{Dir: previewFolder(location, catalog), Now: time.Now}),
+			previews: folder.New(folder.Options{Dir: cacheFolder(location, catalog, previewsName), Now: time.Now}),
+			exports:  folder.New(folder.Options{Dir: cacheFolder(location, catalog, exportsName), Now: time.Now}),
 		}, nil
 	}
 	if catalog == "" {
@@ -59,7 +66,7 @@ func (p *program) newStores(location, catalog string) (stores, error) {
 	if err != nil {
 		return stores{}, &usageError{"--store: " + err.Error(), "Write a bucket like s3://bucket/prefix?region=eu-central-1."}
 	}
-	return stores{images: images, previews: images.Sub(".previews"), redirect: images.Redirect()}, nil
+	return stores{images: images, previews: images.Sub(previewsName), exports: images.Sub(exportsName), redirect: images.Redirect()}, nil
 }
 
 // location returns the path of an image's file, or the address of its object.

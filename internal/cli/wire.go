@@ -14,9 +14,11 @@ import (
 	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/internal/jobs"
 	"zai-image-mcp/internal/mcpserver"
+	"zai-image-mcp/internal/project"
 	"zai-image-mcp/internal/telemetry"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
@@ -44,6 +46,12 @@ func (p *program) logAt(least slog.Level) *slog.Logger {
 // library returns the library that the flags name. It does not open any file.
 // The caller must close the library.
 func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
+	return p.labelledLibrary(c, label.Policy{}, log)
+}
+
+// labelledLibrary returns the library that the flags name, which labels the files that it
+// makes from images. It does not open any file. The caller must close the library.
+func (p *program) labelledLibrary(c libraryFlags, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
 		if path.hasVariable() {
 			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
@@ -57,12 +65,12 @@ func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library,
 	if err != nil {
 		return nil, err
 	}
-	return p.newLibrary(store, catalog, log)
+	return p.newLibrary(store, catalog, labels, log)
 }
 
 // newLibrary returns the library at a location: a folder or the URL of a bucket. catalog
 // is a file, the URL of a database, or "" for a file in the folder.
-func (p *program) newLibrary(location, catalog string, log *slog.Logger) (*resources.Library, error) {
+func (p *program) newLibrary(location, catalog string, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
 	files, err := p.newStores(location, catalog)
 	if err != nil {
 		return nil, err
@@ -72,8 +80,8 @@ func (p *program) newLibrary(location, catalog string, log *slog.Logger) (*resou
 		return nil, err
 	}
 	return resources.New(resources.Options{
-		Store: files.images, Previews: files.previews, Redirect: files.redirect,
-		Catalog: opened, Now: time.Now, Random: rand.Reader, Log: log,
+		Store: files.images, Previews: files.previews, Exports: files.exports, Redirect: files.redirect,
+		Catalog: opened, Label: labels, Now: time.Now, Random: rand.Reader, Log: log,
 	}), nil
 }
 
@@ -91,6 +99,9 @@ func (p *program) client(ctx context.Context, region zai.Region, c upstreamFlags
 			return nil, startErr
 		}
 		key, err, c.BaseURL = "sandbox", nil, base
+	}
+	if c.Watermark == watermarkOff {
+		options = append(options, zai.WithoutWatermark())
 	}
 	if c.BaseURL != "" {
 		if err := zai.CheckBaseURL(c.BaseURL); err != nil {
@@ -132,6 +143,8 @@ type serverSettings struct {
 	metrics     bool
 	atTerminal  bool // a person reads stderr
 	locator     resources.Locator
+	project     *project.Folder // nil if there is none
+	noProject   string          // why there is none and what to do, as a clause
 }
 
 // check returns a *usageError if the server cannot start with these settings. It
@@ -185,7 +198,7 @@ func (p *program) newServer(ctx context.Context, s serverSettings, library *reso
 	server, err := mcpserver.New(mcpserver.Config{
 		Version: version, Pipeline: pipeline, Library: library, Telemetry: metrics, Region: region, DefaultModel: s.model,
 		Wait: s.wait, Inline: s.inline, Structured: s.structured, Sandbox: s.upstream.Sandbox, Grace: s.grace, MaxMessage: s.maxMessage,
-		Locator: s.locator, Now: time.Now, Log: log,
+		Locator: s.locator, Project: s.project, NoProject: s.noProject, Now: time.Now, Log: log,
 	})
 	if err != nil {
 		return nil, err
