@@ -50,6 +50,7 @@ type commands struct {
 
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Generate images from the terminal."`
+	Export   exportCommand   `cmd:"" help:"Make a file from an image of the library: another size, format or background, or a set of icons. Free."`
 	Images   imagesCommand   `cmd:"" help:"Manage the image library."`
 	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or write it to the host's file."`
 	Doctor   doctorCommand   `cmd:"" help:"Check the key, folder, catalog and host configuration. Free. Exits 3 if a check fails."`

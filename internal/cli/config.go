@@ -118,7 +118,7 @@ func (c *configCommand) write(ctx context.Context, p *program, host hostconfig.H
 	if now, err := readIfExists(path); err != nil || !bytes.Equal(now, before) {
 		return errors.Join(err, fmt.Errorf("%s has changed since it was read; close the host and try again", path))
 	}
-	if err := replaceFile(path, merged.Text); err != nil {
+	if err := replaceFile(path, merged.Text, newFileMode); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(p.Stdout, "Written: %s\n", path); err != nil {

@@ -67,13 +67,12 @@ func backUp(path string, text []byte, now time.Time) (string, error) {
 }
 
 // replaceFile writes a file atomically. An existing file keeps its owner and
-// mode; a new one gets the owner of its folder.
-func replaceFile(path string, text []byte) error {
+// mode; a new one gets the owner of its folder and the given mode.
+func replaceFile(path string, text []byte, mode os.FileMode) error {
 	like, err := makeFolder(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	mode := os.FileMode(newFileMode)
 	if old, err := os.Stat(path); err == nil {
 		like, mode = old, old.Mode().Perm()
 	} else if !canChangeOwner() {

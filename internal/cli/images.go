@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 )
 
 // imagesCommand has the commands that manage the library, and their shared flags.
@@ -34,7 +35,11 @@ func (c *imagesCommand) owner() string { return cmp.Or(c.Owner, localOwner) }
 // of --store does not exist: these commands must not create a library, or a
 // misspelled name would go unnoticed.
 func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
-	library, err := p.library(c.libraryFlags, log)
+	return c.openWith(ctx, p, label.Policy{}, log)
+}
+
+func (c *imagesCommand) openWith(ctx context.Context, p *program, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
+	library, err := p.labelledLibrary(c.libraryFlags, labels, log)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,12 @@ func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) 
 // The error is resources.ErrNotFound if neither --store nor --catalog is set: the
 // user has no images yet.
 func (c *imagesCommand) openExisting(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
-	library, err := c.open(ctx, p, log)
+	return c.openLabelled(ctx, p, label.Policy{}, log)
+}
+
+// openLabelled is openExisting with a policy for the files that are made from images.
+func (c *imagesCommand) openLabelled(ctx context.Context, p *program, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
+	library, err := c.openWith(ctx, p, labels, log)
 	switch {
 	case err != nil || library.Exists():
 		return library, err
@@ -76,6 +86,15 @@ func (c *imagesCommand) find(ctx context.Context, library *resources.Library, id
 		return image, fmt.Errorf("%s: %w", id, err)
 	}
 	return image, nil
+}
+
+// findSaved returns a saved image of the owner by id or URI.
+func (c *imagesCommand) findSaved(ctx context.Context, library *resources.Library, id string) (resources.Image, error) {
+	image, err := c.find(ctx, library, id)
+	if err == nil && image.State != resources.Saved {
+		err = fmt.Errorf("%s is not saved but %s", image.ID, image.Status())
+	}
+	return image, err
 }
 
 // entryOf returns the entry that images list and images show print as JSON.

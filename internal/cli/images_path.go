@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-
-	"zai-image-mcp/resources"
 )
 
 type imagesPathCommand struct {
@@ -18,12 +16,9 @@ func (c *imagesPathCommand) Run(ctx context.Context, p *program, images *imagesC
 		return err
 	}
 	defer library.Close()
-	image, err := images.find(ctx, library, c.ID)
+	image, err := images.findSaved(ctx, library, c.ID)
 	if err != nil {
 		return err
-	}
-	if image.State != resources.Saved {
-		return fmt.Errorf("%s is not saved but %s", image.ID, image.Status())
 	}
 	_, err = fmt.Fprintln(p.Stdout, location(library, image))
 	return err

@@ -75,3 +75,18 @@ func writeFile(ctx context.Context, to io.Writer, library *resources.Library, im
 	_, err = io.Copy(to, source)
 	return err
 }
+
+// overwrite writes a file, replacing any file there, and reports whether it is a regular
+// one. Unless it is a device or a pipe, the path refers to the whole new content or to what
+// it referred to before. A link stays, and its target is replaced.
+func overwrite(path string, data []byte) (regular bool, err error) {
+	const mode = 0o644
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return false, os.WriteFile(path, data, mode) //nolint:gosec // the user chooses the path
+	}
+	target, err := followLink(path)
+	if err != nil {
+		return false, err
+	}
+	return true, replaceFile(target, data, mode)
+}
