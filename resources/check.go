@@ -20,15 +20,17 @@ type ProblemKind string
 
 // The kinds of problem that Check finds.
 const (
-	Missing        ProblemKind = "missing"     // the file of a saved image does not exist
-	Damaged        ProblemKind = "damaged"     // the file of a saved image differs from what was saved
-	Unreadable     ProblemKind = "unreadable"  // this user may not read a file or folder
-	Moved          ProblemKind = "moved"       // the file of a saved image has another name in the store
-	Orphan         ProblemKind = "orphan"      // a file that is not in the catalog
-	StaleFile      ProblemKind = "leftover"    // a partial file, or the file of a removed image
-	Unsaved        ProblemKind = "unsaved"     // paid for, but the download failed or the answer could not be saved
-	Orphaned       ProblemKind = "left_behind" // its process died, and no other has taken it over yet
-	CatalogDamaged ProblemKind = "catalog"     // the catalog's file is damaged
+	Missing        ProblemKind = "missing"      // the file of a saved image does not exist
+	Damaged        ProblemKind = "damaged"      // the file of a saved image differs from what was saved
+	Unreadable     ProblemKind = "unreadable"   // this user may not read a file or folder
+	Moved          ProblemKind = "moved"        // the file of a saved image has another name in the store
+	Orphan         ProblemKind = "orphan"       // a file that is not in the catalog
+	StaleFile      ProblemKind = "leftover"     // a partial file, or the file of a removed image
+	Unsaved        ProblemKind = "unsaved"      // paid for, but the download failed or the answer could not be saved
+	Orphaned       ProblemKind = "left_behind"  // its process died, and no other has taken it over yet
+	CatalogDamaged ProblemKind = "catalog"      // the catalog's file is damaged
+	StaleExport    ProblemKind = "stale_export" // a file in the cache of exports that belongs to no image
+	ExportsFull    ProblemKind = "exports_full" // the cache of exports is larger than its limit
 )
 
 // Problem is one defect of a library.
@@ -41,16 +43,19 @@ type Problem struct {
 
 // Report is the result of Check.
 type Report struct {
-	Images   int       `json:"pictures"` // saved images that were checked
-	Bytes    int64     `json:"bytes"`    // their total size
-	Working  int       `json:"working"`  // being made by a live process
-	Unknown  int       `json:"unknown"`  // may have been billed, without an image
-	Problems []Problem `json:"problems"`
+	Images      int       `json:"pictures"`     // saved images that were checked
+	Bytes       int64     `json:"bytes"`        // their total size
+	Working     int       `json:"working"`      // being made by a live process
+	Unknown     int       `json:"unknown"`      // may have been billed, without an image
+	Exports     int       `json:"exports"`      // files in the cache of exports
+	ExportBytes int64     `json:"export_bytes"` // their total size
+	Problems    []Problem `json:"problems"`
 }
 
 // Check compares the catalog with the store. It reports saved images whose file is
 // missing or differs from the recorded size or, if readData is set, from the
-// recorded hash; files that are not in the catalog; and images whose process died.
+// recorded hash; files that are not in the catalog; images whose process died; and a cache
+// of exports that is too large or has files of removed images.
 // Check repairs nothing, and servers may generate images meanwhile. It fails if it
 // could not check everything. progress may be nil, and is called concurrently.
 func (l *Library) Check(ctx context.Context, readData bool, progress func(done, total int)) (Report, error) {
@@ -86,7 +91,10 @@ func (l *Library) Check(ctx context.Context, readData bool, progress func(done, 
 	if err := l.checkOrphans(ctx, found.Files, &report); err != nil {
 		return report, err
 	}
-	return report, l.checkUnsaved(ctx, &report)
+	if err := l.checkUnsaved(ctx, &report); err != nil {
+		return report, err
+	}
+	return report, l.checkExports(ctx, &report)
 }
 
 // checkSaved checks the file of every saved image, and deletes its name from files.

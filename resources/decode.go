@@ -134,24 +134,34 @@ func (l *Library) withDecoder(ctx context.Context, i Image, use func(io.ReadSeek
 		return nil, err
 	}
 	defer file.Close()
-	memory, err := checkHeader(file, i.MIMEType)
+	var b []byte
+	err = l.limitDecoding(ctx, file, i.MIMEType, 0, func(file io.ReadSeeker) (err error) {
+		if b, err = use(file); err != nil {
+			return decodeError(err)
+		}
+		return nil
+	})
+	return b, err
+}
+
+// limitDecoding calls use to decode a file, once enough memory and a processor are free.
+// extra is the memory in bytes that use takes besides the decoded image. It fails with
+// ErrCorrupt if the file cannot be decoded, or with the error of use.
+func (l *Library) limitDecoding(ctx context.Context, file io.ReadSeeker, mimeType string, extra int64, use func(io.ReadSeeker) error) error {
+	memory, err := checkHeader(file, mimeType)
 	if err != nil {
-		return nil, decodeError(err)
+		return decodeError(err)
 	}
-	memory = min(memory, decodeBytes)
+	memory = min(memory+extra, decodeBytes)
 	if err := l.decodeMemory.Acquire(ctx, memory); err != nil {
-		return nil, err
+		return err
 	}
 	defer l.decodeMemory.Release(memory)
 	if err := l.decodeSlots.Acquire(ctx, 1); err != nil {
-		return nil, err
+		return err
 	}
 	defer l.decodeSlots.Release(1)
-	b, err := use(deadlineReader{file, l.now, l.now().Add(decodeTime)})
-	if err != nil {
-		return nil, decodeError(err)
-	}
-	return b, nil
+	return use(deadlineReader{file, l.now, l.now().Add(decodeTime)})
 }
 
 // decodeError returns an error that matches ErrCorrupt, unless the file could not be

@@ -1,33 +1,36 @@
 package resources
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
-	"time"
+
+	"zai-image-mcp/resources/render"
 )
 
-// Downloads serves /images/{id}.{ext} and /images/{id}/preview to requests with
-// a signed link, and to authenticated owners for their own images.
+// Downloads serves /images/{id}.{ext}, /images/{id}/preview and
+// /images/{id}/exports/{spec}.{ext} to requests with a signed link, and to authenticated
+// owners for their own images. The signature of an image's link is also valid for its
+// preview, and that of an export only for this export.
 type Downloads struct {
 	Links *Links
 	// Owner returns the authenticated owner of a request. ok is false if the
 	// request is not authenticated.
 	Owner func(context.Context) (owner string, ok bool)
+	// Renders bounds the requests that make an export, in total and for the images of an
+	// owner; nil for no bound.
+	Renders Quota
 }
 
-// minBytesPerSecond is the slowest supported download: a response may take one
-// minute plus the time for its size at this rate.
-const minBytesPerSecond = 16 << 10
+// Quota is a number of places in total and for each client.
+type Quota interface {
+	// Take takes n places for a client until release is called. ok is false if fewer are
+	// free.
+	Take(client string, n int) (release func(), ok bool)
+}
 
 // ServeHTTP answers GET and HEAD.
 func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,17 +44,17 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Only GET and HEAD.", http.StatusMethodNotAllowed)
 		return
 	}
-	id, extension, preview, ok := parseDownload(r.URL.Path)
+	file, ok := parseDownload(r.URL.Path)
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	i, denied, err := d.authorize(r, id)
+	i, denied, err := d.authorize(r, file)
 	if denied != nil {
 		http.Error(w, denied.text, denied.status)
 		return
 	}
-	if err == nil && (i.State != Saved || extension != "" && extension != path.Ext(i.Path)) {
+	if err == nil && (i.State != Saved || !file.isOf(i)) {
 		err = ErrNotFound
 	}
 	if err == nil {
@@ -59,32 +62,77 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			// A page of any origin may show an image whose link it has.
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
-		err = d.serve(w, r, i, preview)
+		err = d.serve(w, r, i, file)
 	}
 	if err != nil {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin") // the response is not an image
+		d.fail(w, r, file.id, err)
 	}
+}
+
+// fail answers a request for a file that cannot be served.
+func (d *Downloads) fail(w http.ResponseWriter, r *http.Request, id string, err error) {
+	spec, isSpec := errors.AsType[*render.SpecError](err)
 	switch {
-	case err == nil:
 	case errors.Is(err, ErrNotFound):
 		http.NotFound(w, r)
+	case errors.Is(err, errBusy):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "Too many exports are being made. Repeat the request later.", http.StatusServiceUnavailable)
+	case isSpec:
+		http.Error(w, spec.Problem+" "+spec.Hint, http.StatusUnprocessableEntity)
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil: // nobody reads the response
+		http.Error(w, "The request has ended.", http.StatusServiceUnavailable)
 	default:
 		d.Links.library.log.ErrorContext(r.Context(), "failed to serve an image", "id", id, "error", err)
 		http.Error(w, "The image cannot be read.", http.StatusInternalServerError)
 	}
 }
 
+// errBusy means that Downloads.Renders has no place.
+var errBusy = errors.New("too many exports are being made")
+
+// downloadPath is the path of a download.
+type downloadPath struct {
+	id        string
+	extension string // "" if it has none
+	view      View   // Original, Preview or an export
+}
+
 // parseDownload parses the path of a download: an id, an optional extension, and
-// optionally /preview.
-func parseDownload(name string) (id, extension string, preview, ok bool) {
+// optionally /preview; or an id and /exports/ with a spec and the extension of its format.
+func parseDownload(name string) (p downloadPath, ok bool) {
 	name, ok = strings.CutPrefix(name, "/images/")
 	if !ok {
-		return "", "", false, false
+		return p, false
 	}
-	name, preview = strings.CutSuffix(name, "/preview")
-	extension = path.Ext(name)
-	id = strings.TrimSuffix(name, extension)
-	return id, extension, preview, ValidID(id)
+	if id, file, isExport := strings.Cut(name, "/"+exportsView); isExport {
+		p = downloadPath{id, path.Ext(file), View(exportsView + strings.TrimSuffix(file, path.Ext(file)))}
+		spec, ok := p.view.Spec()
+		return p, ok && ValidID(id) && p.extension == spec.Format.Extension()
+	}
+	name, preview := strings.CutSuffix(name, "/preview")
+	if preview {
+		p.view = Preview
+	}
+	p.extension = path.Ext(name)
+	p.id = strings.TrimSuffix(name, p.extension)
+	return p, ValidID(p.id)
+}
+
+// isOf reports whether the extension is that of an image. The extension of an export does
+// not depend on it.
+func (p downloadPath) isOf(i Image) bool {
+	_, isExport := p.view.Spec()
+	return isExport || p.extension == "" || p.extension == path.Ext(i.Path)
+}
+
+// target returns what the signature of a link covers.
+func (p downloadPath) target() string {
+	if spec, ok := p.view.Spec(); ok {
+		return exportTarget(p.id, spec)
+	}
+	return p.id
 }
 
 // isSigned reports whether a request must be authorized by the signature of its
@@ -102,7 +150,7 @@ type httpError struct {
 
 // authorize returns the requested image, or the response to a request that may not
 // access it. An invalid link and a missing image get the same response.
-func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, error) {
+func (d *Downloads) authorize(r *http.Request, file downloadPath) (Image, *httpError, error) {
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
 	library := d.Links.library
@@ -111,17 +159,17 @@ func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, er
 		if !ok {
 			return Image{}, &httpError{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil
 		}
-		i, err := library.Image(r.Context(), owner, id)
+		i, err := library.Image(r.Context(), owner, file.id)
 		return i, nil, err
 	}
 	invalid := &httpError{http.StatusForbidden, "The link is not valid. Ask for a new one with get_image."}
-	i, err := library.image(r.Context(), id)
+	i, err := library.image(r.Context(), file.id)
 	if errors.Is(err, ErrNotFound) {
 		return i, invalid, nil
 	}
 	valid := false
 	if err == nil {
-		valid, err = d.Links.verify(r.Context(), i.Owner, id, exp, sig)
+		valid, err = d.Links.verify(r.Context(), i.Owner, file.target(), exp, sig)
 	}
 	switch {
 	case err != nil:
@@ -133,97 +181,4 @@ func (d *Downloads) authorize(r *http.Request, id string) (Image, *httpError, er
 		return Image{}, &httpError{http.StatusGone, "The link has expired. Ask for a new one with get_image."}, nil
 	}
 	return i, nil, nil
-}
-
-// serve writes the image or its preview. The Content-Type is the recorded one and
-// never guessed from the content. If w is an io.ReaderFrom, as that of net/http is,
-// the kernel sends files (sendfile).
-func (d *Downloads) serve(w http.ResponseWriter, r *http.Request, i Image, preview bool) error {
-	if !preview {
-		if redirected, err := d.redirect(w, r, i); redirected || err != nil {
-			return err
-		}
-	}
-	var (
-		content  io.ReadSeeker
-		size     = i.Bytes
-		name     = path.Base(i.Path)
-		mimeType = i.MIMEType
-		etag     = i.SHA256
-	)
-	if preview {
-		b, err := d.Links.library.Preview(r.Context(), i)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(b)
-		content, size, mimeType, etag = bytes.NewReader(b), int64(len(b)), "image/jpeg", hex.EncodeToString(sum[:])
-		name = path.Base(previewName(i.Path))
-	} else {
-		file, err := d.Links.library.Open(r.Context(), i)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		content = file
-	}
-	h := w.Header()
-	h.Set("Content-Type", mimeType)
-	h.Set("Content-Disposition", disposition(presentation(r), name))
-	h.Set("ETag", `"`+etag+`"`)
-	h.Set("Cache-Control", d.cacheControl())
-	limit := time.Minute + time.Duration(size/minBytesPerSecond)*time.Second
-	// An error means that w does not support deadlines; that of net/http does.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
-	http.ServeContent(w, r, "", i.CreatedAt, content)
-	return nil
-}
-
-// presentation returns how a browser shows the image of a request.
-func presentation(r *http.Request) string {
-	if r.URL.Query().Get("download") == "1" {
-		return "attachment"
-	}
-	return "inline"
-}
-
-// disposition returns a Content-Disposition.
-func disposition(presentation, name string) string {
-	return mime.FormatMediaType(presentation, map[string]string{"filename": name})
-}
-
-func (d *Downloads) cacheControl() string {
-	return fmt.Sprintf("private, max-age=%d, immutable", int(d.Links.lifetime.Seconds()))
-}
-
-// redirectLifetime is how long the target of a redirect is valid.
-const redirectLifetime = 5 * time.Minute
-
-// redirect redirects a request to the store, if the library does so. The content does
-// not pass through this program, so its hash is not computed here: redirect compares
-// the size, and the SHA-256 that the service computed when it received the object. A
-// service that does not report one is trusted to return what it received.
-func (d *Downloads) redirect(w http.ResponseWriter, r *http.Request, i Image) (bool, error) {
-	library := d.Links.library
-	store, ok := library.store.(Presigner)
-	if !ok || !library.redirect {
-		return false, nil
-	}
-	info, err := library.store.Stat(r.Context(), i.Path)
-	if err != nil {
-		return false, err
-	}
-	if info.Size != i.Bytes || info.SHA256 != "" && info.SHA256 != i.SHA256 {
-		return false, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
-	}
-	link, _, err := store.Presign(r.Context(), i.Path, Presign{
-		Lifetime: redirectLifetime, ContentType: i.MIMEType, CacheControl: d.cacheControl(),
-		ContentDisposition: disposition(presentation(r), path.Base(i.Path)),
-	})
-	if err != nil {
-		return false, err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, link, http.StatusFound)
-	return true, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"zai-image-mcp/resources/render"
 )
 
 // Entry is the JSON description of an image in the structured results of the tools
@@ -14,6 +16,7 @@ type Entry struct {
 	URI               string          `json:"uri,omitempty"`
 	PreviewURI        string          `json:"preview_uri,omitempty"`
 	Path              string          `json:"path,omitempty"`
+	SavedAs           string          `json:"saved_as,omitempty"` // file of the image in the project
 	DownloadURL       string          `json:"download_url,omitempty"`
 	DownloadExpiresAt string          `json:"download_expires_at,omitempty"`
 	MIMEType          string          `json:"mime_type,omitempty"`
@@ -31,6 +34,12 @@ type Entry struct {
 	RequestID         string          `json:"request_id,omitempty"`
 	ContentFilter     []ContentFilter `json:"content_filter,omitempty"`
 	Error             *Failure        `json:"error,omitempty"`
+}
+
+// Description is an Entry with what only the metadata resource and images show have.
+type Description struct {
+	Entry
+	Marks []string `json:"marks,omitzero"` // names of the marks that the file has (see label.Marks); omitted if they are not known
 }
 
 // Status is the state of an image as shown to callers.
@@ -71,6 +80,13 @@ type Linker interface {
 	URL(ctx context.Context, i Image) (link string, expires time.Time, err error)
 }
 
+// ExportLinker is a Linker that also makes links to exports.
+type ExportLinker interface {
+	// ExportURL returns a new link to an export of a saved image and the time at which it
+	// expires.
+	ExportURL(ctx context.Context, i Image, s render.Spec) (link string, expires time.Time, err error)
+}
+
 // path returns the path of an image's file as callers see it, "" if it has none.
 func (o Locator) path(l *Library, i Image) string {
 	if o.Folder == "" || i.Path == "" || l.Path(i) == "" {
@@ -109,4 +125,14 @@ func (l *Library) Entry(ctx context.Context, i Image, locator Locator) Entry {
 		e.DownloadURL, e.DownloadExpiresAt = link, expires.Format(time.RFC3339)
 	}
 	return e
+}
+
+// Describe returns the description of an image. It reads the image's file if its marks
+// are not known yet.
+func (l *Library) Describe(ctx context.Context, i Image, locator Locator) Description {
+	marks, err := l.Marks(ctx, i)
+	if err != nil {
+		l.log.WarnContext(ctx, "failed to look for the marks of an image", "id", i.ID, "error", err)
+	}
+	return Description{l.Entry(ctx, i, locator), marks}
 }

@@ -1,9 +1,16 @@
 package resources
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/resources/render"
 )
 
@@ -23,5 +30,166 @@ type Export struct {
 // kept in the cache. Export fails with a *render.SpecError if the image has no plain
 // background that could become transparent.
 func (l *Library) Export(ctx context.Context, i Image, s render.Spec) (Export, error) {
-	return Export{}, errors.New("not written yet")
+	list, err := l.Exports(ctx, i, s)
+	if err != nil {
+		return Export{}, err
+	}
+	return list[0], nil
+}
+
+// Exports makes several files like Export, in the order of specs. It decodes the image at
+// most once. Equal calls are made once. If ctx ends, Exports returns at once, and gives up
+// its place in the queue unless another caller waits for the same files.
+func (l *Library) Exports(ctx context.Context, i Image, specs ...render.Spec) ([]Export, error) {
+	if i.State != Saved {
+		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
+	}
+	list := make([]Export, len(specs))
+	var (
+		missing []render.Spec
+		at      []int // their positions in list
+	)
+	for n, s := range specs {
+		e, err := l.storedExport(ctx, i, s)
+		switch {
+		case err != nil:
+			return nil, err
+		case e == nil:
+			missing, at = append(missing, s), append(at, n)
+		default:
+			list[n] = *e
+		}
+	}
+	if len(missing) == 0 {
+		return list, nil
+	}
+	made, err := l.renderCalls.do(ctx, renderKey(i, missing), func(ctx context.Context) ([]render.Result, error) {
+		return l.renderAll(ctx, i, missing)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for n, r := range made {
+		list[at[n]] = l.export(ctx, i, missing[n], r)
+	}
+	return list, nil
+}
+
+// renderKey identifies a call of renderAll.
+func renderKey(i Image, specs []render.Spec) string {
+	var b strings.Builder
+	b.WriteString(i.ID)
+	for _, s := range specs {
+		b.WriteString("/" + s.String())
+	}
+	return b.String()
+}
+
+// storedExport returns an export without rendering: the original if the spec leaves its
+// pixels unchanged, or the file in the cache. It returns nil if there is none.
+func (l *Library) storedExport(ctx context.Context, i Image, s render.Spec) (*Export, error) {
+	if original, ok := render.FormatOfType(i.MIMEType); ok && s.Unchanged(original) {
+		e, err := l.unchangedExport(ctx, i, s)
+		if !errors.Is(err, label.ErrMalformed) {
+			return e, err
+		}
+		// A decoder may accept what cannot be labelled, and rendering makes a valid file of it.
+	}
+	r, ok := l.cachedExport(ctx, i, s)
+	if !ok {
+		return nil, nil //nolint:nilnil // it has to be rendered
+	}
+	e := l.export(ctx, i, s, r)
+	return &e, nil
+}
+
+// unchangedExport returns the original with the label, or without it if it has Content
+// Credentials, whose signature any change breaks. It fails with label.ErrMalformed if
+// the original cannot be labelled.
+func (l *Library) unchangedExport(ctx context.Context, i Image, s render.Spec) (*Export, error) {
+	original, err := l.Read(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	marked, err := l.label(original, i.MIMEType, l.labelOf(i))
+	signed := errors.Is(err, label.ErrSigned)
+	if err != nil && !signed {
+		return nil, err
+	}
+	e := newExport(s, marked, render.Result{Width: i.Width, Height: i.Height})
+	e.Signed = signed
+	return &e, nil
+}
+
+// export returns a rendered file with the label.
+func (l *Library) export(ctx context.Context, i Image, s render.Spec, r render.Result) Export {
+	marked, err := l.label(r.Data, s.Format.MIMEType(), l.labelOf(i))
+	if err != nil {
+		l.log.ErrorContext(ctx, "failed to label an export", "id", i.ID, "spec", s.String(), "error", err)
+	}
+	return newExport(s, marked, r)
+}
+
+func newExport(s render.Spec, data []byte, r render.Result) Export {
+	sum := sha256.Sum256(data)
+	return Export{
+		Spec: s, Data: data, MIMEType: s.Format.MIMEType(), SHA256: hex.EncodeToString(sum[:]),
+		Width: r.Width, Height: r.Height, Enlarged: r.Enlarged, Cleared: r.Cleared,
+	}
+}
+
+// renderAll renders a saved image for each spec, with the original's marks, and stores the
+// results in the cache.
+func (l *Library) renderAll(ctx context.Context, i Image, specs []render.Spec) ([]render.Result, error) {
+	if err := l.renderSlots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer l.renderSlots.Release(1)
+	original, err := l.Read(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	var list []render.Result
+	memory := renderMemory(i, specs)
+	err = l.limitDecoding(ctx, bytes.NewReader(original), i.MIMEType, memory, func(file io.ReadSeeker) error {
+		img, err := decode(file, i.MIMEType)
+		if err != nil {
+			return decodeError(err)
+		}
+		for _, s := range specs {
+			if err := ctx.Err(); err != nil { // nobody waits any more
+				return err
+			}
+			r, err := render.Render(img, s)
+			if err != nil {
+				return fmt.Errorf("rendering %s: %w", s, err)
+			}
+			list = append(list, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	marks := l.marksOf(i, bytes.NewReader(original))
+	for n := range list {
+		list[n].Data = l.carry(ctx, i, list[n].Data, specs[n].Format.MIMEType(), marks)
+		l.cacheExport(ctx, i, specs[n], list[n])
+	}
+	return list, nil
+}
+
+// renderMemory estimates the memory in bytes that renderings take besides the decoded
+// image. They are made one after the other.
+func renderMemory(i Image, specs []render.Spec) int64 {
+	const bytesPerPixel = 24 // of the scaled image, the steps towards it, and the encoder
+	pixels := int64(0)
+	for _, s := range specs {
+		width, height := int64(s.Width), int64(s.Height)
+		if width == 0 {
+			width, height = int64(i.Width), int64(i.Height)
+		}
+		pixels = max(pixels, width*height)
+	}
+	return pixels * bytesPerPixel
 }

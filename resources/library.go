@@ -1,8 +1,8 @@
 package resources
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -17,18 +18,22 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"zai-image-mcp/resources/label"
+	"zai-image-mcp/resources/render"
 )
 
 // Options configure a Library.
 type Options struct {
-	Store    Store            // image files; the library closes it
-	Previews Store            // their previews; the library closes it
-	Exports  Store            // cache of derived images; the library closes it; nil for no cache
-	Catalog  Catalog          // the library closes it
-	Label    label.Policy     // what derived files say of themselves
-	Now      func() time.Time // clock
-	Random   io.Reader        // for ids; must be safe for concurrent use
-	Log      *slog.Logger
+	Store    Store        // image files; the library closes it
+	Previews Store        // their previews; the library closes it
+	Exports  Store        // cache of derived images; the library closes it; nil for no cache
+	Catalog  Catalog      // the library closes it
+	Label    label.Policy // what derived files say of themselves
+	// ExportsLimit is the size of the cache of derived images in bytes; 0 means
+	// DefaultExportsLimit.
+	ExportsLimit int64
+	Now          func() time.Time // clock
+	Random       io.Reader        // for ids; must be safe for concurrent use
+	Log          *slog.Logger
 	// Redirect makes Downloads redirect requests to presigned links, if Store is a
 	// Presigner whose service clients can connect to.
 	Redirect bool
@@ -48,8 +53,13 @@ type Library struct {
 	log          *slog.Logger
 	decodeMemory *semaphore.Weighted // bytes
 	decodeSlots  *semaphore.Weighted // processors
+	renderSlots  *semaphore.Weighted // exports that are made at the same time; the rest is left to previews
 	previewCalls singleflight.Group  // by image id
+	renderCalls  calls[[]render.Result]
+	exportsLimit int64        // bytes
+	exportsPut   atomic.Int64 // bytes since the cache was trimmed
 	verified     verifiedCache
+	marksLogged  sync.Once
 
 	idMu    sync.Mutex
 	entropy ulid.MonotonicReader
@@ -58,7 +68,8 @@ type Library struct {
 
 // New returns a library. It does no I/O.
 func New(o Options) *Library {
-	return &Library{
+	processors := int64(runtime.GOMAXPROCS(0))
+	l := &Library{
 		store:        o.Store,
 		previews:     o.Previews,
 		exports:      o.Exports,
@@ -68,9 +79,13 @@ func New(o Options) *Library {
 		now:          o.Now,
 		log:          o.Log,
 		decodeMemory: semaphore.NewWeighted(decodeBytes),
-		decodeSlots:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		decodeSlots:  semaphore.NewWeighted(processors),
+		renderSlots:  semaphore.NewWeighted(max(1, processors-1)),
+		exportsLimit: cmp.Or(o.ExportsLimit, DefaultExportsLimit),
 		entropy:      ulid.Monotonic(o.Random, 0),
 	}
+	l.exportsPut.Store(trimEvery) // many short processes must not exceed the limit either
+	return l
 }
 
 // Close closes the catalog and the stores.
@@ -108,70 +123,6 @@ func (l *Library) Record(ctx context.Context, i Image) error {
 
 // Catalog returns the catalog of the library.
 func (l *Library) Catalog() Catalog { return l.catalog }
-
-// Content is an image file to be saved.
-type Content struct {
-	io.Reader
-	MIMEType, Extension string // of the actual bytes; the extension has its dot
-	Width, Height       int    // pixels
-}
-
-// Save durably writes the file and then the row, so that a row in state Saved
-// always has its file. process is the process that saves the image (see
-// Guard.Lease). Errors of the content's reader are returned unchanged. Save fails
-// with ErrNotFound if the image was removed meanwhile; errors of the store or the
-// catalog match ErrStorage.
-func (l *Library) Save(ctx context.Context, i Image, c Content, process string) (Image, error) {
-	writer := Guard{Lease: Lease{Process: process}}
-	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
-	sha, size, err := l.store.Put(ctx, name, c)
-	if errors.Is(err, ErrExists) {
-		return l.resolveExisting(ctx, i, name, err)
-	}
-	if err != nil {
-		return i, err
-	}
-	i.State, i.Failure = Saved, nil
-	i.Path, i.MIMEType, i.SHA256, i.Bytes = name, c.MIMEType, sha, size
-	i.Width, i.Height = c.Width, c.Height
-	err = l.catalog.Record(ctx, i, writer)
-	if errors.Is(err, ErrSettled) {
-		return l.resolveSettled(ctx, i, writer)
-	}
-	return i, err
-}
-
-// resolveExisting handles a file that was not saved because another one has its name.
-// If the catalog refers to that one, it returns the image in the catalog. Otherwise a
-// process died between the writes of a file and its row: it moves the file aside and
-// returns err, so that a later attempt succeeds.
-func (l *Library) resolveExisting(ctx context.Context, i Image, name string, err error) (Image, error) {
-	current, findErr := l.Image(ctx, i.Owner, i.ID)
-	switch {
-	case findErr != nil:
-		return i, findErr
-	case current.State == Saved && current.Path == name:
-		return current, nil
-	}
-	return i, errors.Join(err, l.store.Quarantine(ctx, name))
-}
-
-// resolveSettled handles an image that was removed or saved by another process
-// while this one was saving it. It deletes the new file unless the catalog refers
-// to it, and returns the image in the catalog.
-func (l *Library) resolveSettled(ctx context.Context, i Image, writer Guard) (Image, error) {
-	current, err := l.Image(ctx, i.Owner, i.ID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return i, errors.Join(err, l.store.Delete(ctx, i.Path))
-	case err == nil && current.State != Saved: // the other process's file went missing: use this one
-		return i, l.catalog.Record(ctx, i, writer)
-	case err == nil && current.Path != i.Path:
-		return current, l.store.Delete(ctx, i.Path)
-	default: // the catalog refers to the file, or could not be read
-		return current, err
-	}
-}
 
 // Image returns an image in any state except Removed.
 func (l *Library) Image(ctx context.Context, owner, id string) (Image, error) {
@@ -259,31 +210,4 @@ func (l *Library) Path(i Image) string {
 		return ""
 	}
 	return l.store.Path(i.Path)
-}
-
-// Remove deletes an image: it first changes the row to Removed and then deletes the
-// files, so that no row refers to a missing file. The cost still counts as spent.
-// Remove fails with ErrWorking if the image is still being generated.
-func (l *Library) Remove(ctx context.Context, owner, id string) error {
-	const longestWork = time.Hour // an older image that is still Working was abandoned
-	i, err := l.Image(ctx, owner, id)
-	if err != nil {
-		return err
-	}
-	if i.Working() && l.now().Sub(i.CreatedAt) < longestWork {
-		return fmt.Errorf("%w: wait until it is done", ErrWorking)
-	}
-	return l.remove(ctx, owner, id)
-}
-
-// remove deletes an image in any state.
-func (l *Library) remove(ctx context.Context, owner, id string) error {
-	name, err := l.catalog.Remove(ctx, owner, id)
-	if err != nil || name == "" {
-		return err
-	}
-	if err := l.previews.Delete(ctx, previewName(name)); err != nil {
-		l.log.WarnContext(ctx, "failed to remove a preview", "id", id, "error", err)
-	}
-	return l.store.Delete(ctx, name)
 }

@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"zai-image-mcp/resources/render"
 )
 
 // Links creates and verifies signed download links. A link grants access to one
-// image without other authentication, so it carries an expiry time and a signature
-// of owner, image and expiry time. Links is safe for concurrent use.
+// image or to one export of it without other authentication, so it carries an expiry
+// time and a signature of owner, image, export and expiry time. Links is safe for concurrent use.
 type Links struct {
 	library  *Library
 	base     string
@@ -40,31 +42,45 @@ const (
 
 // URL returns a new link to a saved image and the time at which it expires.
 func (l *Links) URL(ctx context.Context, i Image) (link string, expires time.Time, err error) {
+	return l.sign(ctx, i.Owner, i.ID, path.Ext(i.Path))
+}
+
+// ExportURL implements ExportLinker.
+func (l *Links) ExportURL(ctx context.Context, i Image, s render.Spec) (link string, expires time.Time, err error) {
+	return l.sign(ctx, i.Owner, exportTarget(i.ID, s), s.Format.Extension())
+}
+
+// exportTarget returns what the signature of a link to an export covers in place of the
+// id of an image.
+func exportTarget(id string, s render.Spec) string { return id + "/" + string(ExportView(s)) }
+
+// sign returns a new link to a target, which is the path below /images/ without extension.
+func (l *Links) sign(ctx context.Context, owner, target, extension string) (link string, expires time.Time, err error) {
 	expires = l.library.now().UTC().Add(l.lifetime).Truncate(time.Second)
 	exp := strconv.FormatInt(expires.Unix(), 10)
-	sig, err := l.signature(ctx, i.Owner, i.ID, exp)
+	sig, err := l.signature(ctx, owner, target, exp)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	query := url.Values{"exp": {exp}, "sig": {sig}}
-	return l.base + "/images/" + i.ID + path.Ext(i.Path) + "?" + query.Encode(), expires, nil
+	return l.base + "/images/" + target + extension + "?" + query.Encode(), expires, nil
 }
 
-// verify reports whether sig is the signature of a link to this image of this
+// verify reports whether sig is the signature of a link to this target of this
 // owner that expires at exp. It does not check whether exp has passed.
-func (l *Links) verify(ctx context.Context, owner, id, exp, sig string) (bool, error) {
-	want, err := l.signature(ctx, owner, id, exp)
+func (l *Links) verify(ctx context.Context, owner, target, exp, sig string) (bool, error) {
+	want, err := l.signature(ctx, owner, target, exp)
 	return hmac.Equal([]byte(sig), []byte(want)), err
 }
 
-func (l *Links) signature(ctx context.Context, owner, id, exp string) (string, error) {
+func (l *Links) signature(ctx context.Context, owner, target, exp string) (string, error) {
 	key, err := l.signingKey(ctx)
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
 	// The lengths make the text unambiguous: no other triple has the same text.
-	fmt.Fprintf(mac, "%d %s %d %s %d %s", len(owner), owner, len(id), id, len(exp), exp)
+	fmt.Fprintf(mac, "%d %s %d %s %d %s", len(owner), owner, len(target), target, len(exp), exp)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 

@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+
+	"zai-image-mcp/resources/render"
 )
 
 // PageSize is the number of images in a page of resources/list.
@@ -38,6 +42,8 @@ func (m *MCP) Templates() []mcp.ResourceTemplate {
 			mcp.WithTemplateDescription("A small JPEG of an image, at most 512 pixels"), mcp.WithTemplateMIMEType("image/jpeg")),
 		mcp.NewResourceTemplate(imagesURI+"{id}/metadata", "image metadata",
 			mcp.WithTemplateDescription("Prompt, model, size, cost and file of an image"), mcp.WithTemplateMIMEType("application/json")),
+		mcp.NewResourceTemplate(imagesURI+"{id}/exports/{spec}", "image export",
+			mcp.WithTemplateDescription("An image in another format or size: png, webp-1200x630-cover, jpg-800x800-contain-ffffff, ico")),
 	}
 }
 
@@ -133,14 +139,26 @@ func (m *MCP) Read(ctx context.Context, owner, uri string) ([]mcp.ResourceConten
 		return m.readPreview(ctx, i)
 	case view == Metadata:
 		return m.readMetadata(ctx, i)
-	default:
+	case view == Original:
 		return m.readOriginal(ctx, i)
 	}
+	if spec, ok := view.Spec(); ok {
+		return m.readExport(ctx, i, spec)
+	}
+	return nil, ErrNotFound
+}
+
+// room returns how many bytes an image in a message may have.
+func (m *MCP) room() int {
+	const envelope = 16 << 10 // bytes of the message besides the image
+	if m.MaxMessage == 0 {
+		return math.MaxInt
+	}
+	return (m.MaxMessage - envelope) / 4 * 3
 }
 
 func (m *MCP) readOriginal(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
-	const envelope = 16 << 10 // bytes of the message besides the image
-	if room := (m.MaxMessage - envelope) / 4 * 3; m.MaxMessage > 0 && i.Bytes > int64(room) {
+	if room := m.room(); i.Bytes > int64(room) {
 		return m.reencoded(ctx, i, room)
 	}
 	b, err := m.Library.Read(ctx, i)
@@ -179,15 +197,52 @@ func (m *MCP) readPreview(ctx context.Context, i Image) ([]mcp.ResourceContents,
 	return []mcp.ResourceContents{blob(URI(i.ID, Preview), "image/jpeg", b)}, nil
 }
 
+// readExport fails with an error that says what to do if the export cannot be made or is
+// too large. Another size or format would not be what the URI says.
+func (m *MCP) readExport(ctx context.Context, i Image, s render.Spec) ([]mcp.ResourceContents, error) {
+	e, err := m.Library.Export(ctx, i, s)
+	if spec, ok := errors.AsType[*render.SpecError](err); ok {
+		return nil, &resourceError{err, NewFailure(KindInvalidArgument, spec.Problem, spec.Hint)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(e.Data) > m.room() {
+		hint := "Call export_image with save_as, which writes the file into the project, or export a smaller size."
+		if links, ok := m.Locator.Links.(ExportLinker); ok {
+			if link, _, err := links.ExportURL(ctx, i, s); err == nil {
+				hint = "Download it from " + link
+			}
+		}
+		message := fmt.Sprintf("The export %s of %d bytes is larger than one message may be.", s, len(e.Data))
+		return nil, &resourceError{errTooLarge, NewFailure(KindInvalidArgument, message, hint)}
+	}
+	return []mcp.ResourceContents{blob(URI(i.ID, ExportView(s)), e.MIMEType, e.Data)}, nil
+}
+
+// errTooLarge means that a file does not fit into a message.
+var errTooLarge = errors.New("too large for a message")
+
+// resourceError is the error of a resource that cannot be read, with what callers can do.
+type resourceError struct {
+	error
+	failure *Failure
+}
+
+func (e *resourceError) Unwrap() error { return e.error }
+
+// Failure returns the description of the error for callers.
+func (e *resourceError) Failure() *Failure { return e.failure }
+
 func blob(uri, mimeType string, b []byte) mcp.BlobResourceContents {
 	return mcp.BlobResourceContents{URI: uri, MIMEType: mimeType, Blob: base64.StdEncoding.EncodeToString(b)}
 }
 
 func (m *MCP) readMetadata(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {
 	data := struct {
-		Entry
+		Description
 		Sandbox bool `json:"sandbox"`
-	}{m.Library.Entry(ctx, i, m.Locator), i.Sandbox}
+	}{m.Library.Describe(ctx, i, m.Locator), i.Sandbox}
 	text, err := json.MarshalIndent(data, "", "  ")
 	if err != nil {
 		return nil, err
@@ -199,7 +254,8 @@ func (m *MCP) readMetadata(ctx context.Context, i Image) ([]mcp.ResourceContents
 // typed text, for the {id} of a template. Other arguments have no completions.
 func (m *MCP) Complete(ctx context.Context, owner, uri string, argument mcp.CompleteArgument) (mcp.Completion, error) {
 	none := mcp.Completion{Values: []string{}}
-	if argument.Name != "id" || uri != imagesURI+"{id}" && uri != imagesURI+"{id}/preview" && uri != imagesURI+"{id}/metadata" {
+	view, ok := strings.CutPrefix(uri, imagesURI+"{id}")
+	if !ok || argument.Name != "id" || !slices.Contains([]string{"", "/preview", "/metadata", "/exports/{spec}"}, view) {
 		return none, nil
 	}
 	const limit = 100 // of the protocol

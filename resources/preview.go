@@ -18,10 +18,10 @@ const (
 	PreviewBytes = 75_000
 )
 
-// Preview returns a JPEG whose sides are at most PreviewSide and whose size is at
-// most PreviewBytes. It is made once and stored. If ctx
-// ends, Preview returns at once, and the preview is still made in the background for
-// the next call.
+// Preview returns a JPEG with a label, whose sides are at most PreviewSide and whose size
+// is at most PreviewBytes. It is made once and stored without its label. If ctx ends,
+// Preview returns at once, and the preview is still made in the background for the next
+// call.
 func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
@@ -35,14 +35,14 @@ func (l *Library) Preview(ctx context.Context, i Image) ([]byte, error) {
 		if made.Err != nil {
 			return nil, made.Err
 		}
-		return made.Val.([]byte), nil //nolint:forcetypeassert // the function above returns bytes
+		return l.labelJPEG(ctx, i, made.Val.([]byte)), nil //nolint:forcetypeassert // the function above returns bytes
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// storedPreview returns the stored preview of an image, or nil if there is no
-// usable one.
+// storedPreview returns the stored preview of an image with its label, or nil if there is
+// no usable one. Earlier versions of this program left no room for the label.
 func (l *Library) storedPreview(ctx context.Context, i Image) []byte {
 	file, err := l.previews.Open(ctx, previewName(i.Path))
 	if err != nil {
@@ -52,6 +52,9 @@ func (l *Library) storedPreview(ctx context.Context, i Image) []byte {
 	const jpegMagic = "\xff\xd8\xff"
 	b, err := io.ReadAll(io.LimitReader(file, PreviewBytes+1))
 	if err != nil || len(b) > PreviewBytes || !bytes.HasPrefix(b, []byte(jpegMagic)) {
+		return nil
+	}
+	if b = l.labelJPEG(ctx, i, b); len(b) > PreviewBytes {
 		return nil
 	}
 	return b
@@ -85,14 +88,18 @@ func previewName(imageName string) string {
 
 func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
 	return l.withDecoder(ctx, i, func(file io.ReadSeeker) ([]byte, error) {
+		marks, room, err := l.jpegMarks(ctx, i, file, PreviewBytes)
+		if err != nil {
+			return nil, err
+		}
 		img, err := decodeShrunk(file, i.MIMEType, PreviewSide)
 		if err != nil {
 			return nil, err
 		}
 		for side := PreviewSide; side >= 64; side /= 2 {
 			img = shrink(img, side)
-			if b, err := encodeUnder(img, PreviewBytes, 80, 60, 40); err == nil {
-				return b, nil
+			if b, err := encodeUnder(img, room, 80, 60, 40); err == nil {
+				return l.carry(ctx, i, b, "image/jpeg", marks), nil
 			}
 		}
 		return nil, errors.New("the preview is too large at every size")
@@ -118,17 +125,21 @@ func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, 
 	return shrink(img, limit), nil
 }
 
-// Reencode returns the image as a JPEG of at most limit bytes, with the largest
-// dimensions that fit.
+// Reencode returns the image as a JPEG of at most limit bytes with a label, and with the
+// largest dimensions that fit.
 func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, error) {
 	return l.withDecoder(ctx, i, func(file io.ReadSeeker) ([]byte, error) {
+		marks, room, err := l.jpegMarks(ctx, i, file, limit)
+		if err != nil {
+			return nil, err
+		}
 		img, err := decode(file, i.MIMEType)
 		if err != nil {
 			return nil, err
 		}
 		for side := max(i.Width, i.Height); side >= 64; side = side * 3 / 4 {
-			if b, err := encodeUnder(shrink(img, side), limit, 92, 80, 60); err == nil {
-				return b, nil
+			if b, err := encodeUnder(shrink(img, side), room, 92, 80, 60); err == nil {
+				return l.labelJPEG(ctx, i, l.carry(ctx, i, b, "image/jpeg", marks)), nil
 			}
 		}
 		return nil, errors.New("the image is too large at every size")

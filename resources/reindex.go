@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+
+	"zai-image-mcp/resources/label"
 )
 
 // Adopted describes what Reindex did with one file.
@@ -28,7 +31,9 @@ type Adopted struct {
 // Reindex adds files that are missing from the catalog as images of the owner. Use it
 // after the catalog was lost, or after a disk failed between the writes of a file
 // and its row. An image without a row gets its time from the id and its prompt from
-// the words in the file's name, and has no cost. Reindex returns the files that it
+// the words in the file's name, and has no cost. If the file has a label of this program
+// for the image, model, time, prompt, size and quality come from there, as far as it has
+// them. Reindex returns the files that it
 // added, and those that it could not add.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
 	if err := l.store.Present(ctx); err != nil {
@@ -78,7 +83,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	case known && i.State == Saved && l.exists(ctx, i.Path):
 		return "", nil // a copy
 	}
-	file, err := l.identify(ctx, name)
+	file, marks, err := l.identify(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -91,6 +96,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	if known {
 		i.State, i.Failure, i.Path = Saved, nil, name
 		i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
+		i.Marks = file.Marks
 		return "completed", l.Record(ctx, i)
 	}
 	parsed, err := ulid.ParseStrict(strings.ToUpper(id))
@@ -100,16 +106,32 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	file.ID, file.CallID, file.Owner, file.State, file.Delivered, file.CreatedAt = id, id, owner, Saved, true, ulid.Time(parsed.Time()).UTC()
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
+	if made, ok := label.Parse(marks.XMP); ok && made.ID == id {
+		file = describedBy(made, file)
+	}
 	_, err = l.catalog.Insert(ctx, Row{Image: file})
 	return "added", err
 }
 
-// identify reads the type, dimensions, size and hash of an image file. It fails with
+// describedBy returns an image with what the label of its file says of it.
+func describedBy(made label.Label, i Image) Image {
+	i.Model, i.Sandbox = made.Model, made.Sandbox
+	if !made.CreatedAt.IsZero() {
+		i.CreatedAt = made.CreatedAt.UTC()
+	}
+	if made.Recipe {
+		i.Prompt = cmp.Or(made.Prompt, i.Prompt)
+		i.Size, i.Quality = cmp.Or(made.Size, i.Size), cmp.Or(made.Quality, i.Quality)
+	}
+	return i
+}
+
+// identify reads the type, dimensions, size, hash and marks of an image file. It fails with
 // ErrCorrupt if the file is not an image.
-func (l *Library) identify(ctx context.Context, name string) (Image, error) {
+func (l *Library) identify(ctx context.Context, name string) (Image, label.Marks, error) {
 	file, err := l.store.Open(ctx, name)
 	if err != nil {
-		return Image{}, err
+		return Image{}, label.Marks{}, err
 	}
 	defer file.Close()
 	hash := sha256.New()
@@ -117,7 +139,7 @@ func (l *Library) identify(ctx context.Context, name string) (Image, error) {
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Image{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
+		return Image{}, label.Marks{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
 	}
 	i := Image{Path: name, MIMEType: http.DetectContentType(head[:n])}
 	c, err := codecFor(i.MIMEType)
@@ -128,14 +150,19 @@ func (l *Library) identify(ctx context.Context, name string) (Image, error) {
 		}
 	}
 	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide {
-		return Image{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
+		return Image{}, label.Marks{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
 	}
 	if _, err = file.Seek(0, io.SeekStart); err == nil {
 		i.Bytes, err = io.Copy(hash, file)
 	}
-	if err != nil {
-		return Image{}, readError(name, err)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
 	}
+	if err != nil {
+		return Image{}, label.Marks{}, readError(name, err)
+	}
+	marks, _ := label.Find(file, i.MIMEType) // those before a defect count too
+	i.Marks = marks.Names()
 	i.SHA256, i.Width, i.Height = hex.EncodeToString(hash.Sum(nil)), config.Width, config.Height
-	return i, nil
+	return i, marks, nil
 }

@@ -3,6 +3,7 @@ package resources
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -10,7 +11,8 @@ import (
 // Repair repairs a problem if possible and returns what it did, or "" if it did
 // nothing. An image whose file is missing or damaged becomes FetchFailed, to be
 // downloaded again free of charge, or Lost if it has no link. Files that
-// may contain an image are moved to .damaged and never deleted.
+// may contain an image are moved to .damaged and never deleted. Exports are deleted, because
+// they can be made again.
 func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error) {
 	switch p.Kind {
 	case StaleFile:
@@ -24,6 +26,11 @@ func (l *Library) Repair(ctx context.Context, p Problem) (done string, err error
 		return l.adopt(ctx, "", p.ID, p.Path)
 	case Orphaned:
 		return l.repairSandbox(ctx, p)
+	case StaleExport:
+		return "deleted", l.exports.Delete(ctx, p.Path)
+	case ExportsFull:
+		deleted, err := l.trimExports(ctx, l.exportsLimit)
+		return fmt.Sprintf("deleted the %d oldest files", deleted), err
 	case Orphan, Unsaved, Unreadable, CatalogDamaged:
 	}
 	return "", nil
@@ -122,7 +129,7 @@ func (l *Library) repairFile(ctx context.Context, p Problem) (done string, err e
 }
 
 // markForRefetch changes a saved image to FetchFailed, or to Lost if it has no link,
-// and deletes its preview.
+// and deletes its preview and its exports.
 func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	retry := NewFailure(KindStorage, MessageFileChanged, "Call get_image with id "+p.ID+" to fetch it again free of charge, as long as Z.AI keeps it.")
 	lost := *retry
@@ -130,6 +137,7 @@ func (l *Library) markForRefetch(ctx context.Context, p Problem) error {
 	if err := l.catalog.Reset(ctx, p.ID, p.Path, *retry, lost); err != nil {
 		return err
 	}
+	l.removeExports(ctx, p.ID)
 	return l.previews.Delete(ctx, previewName(p.Path))
 }
 

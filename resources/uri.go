@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+
+	"zai-image-mcp/resources/render"
 )
 
 // URIs of the library's MCP resources.
@@ -12,7 +14,7 @@ const (
 	imagesURI = "zai-image://images/"
 )
 
-// View is one of the three resources of an image.
+// View is one of the resources of an image.
 type View string
 
 // The views, named as the last part of their URIs.
@@ -21,6 +23,27 @@ const (
 	Preview  View = "preview"
 	Metadata View = "metadata"
 )
+
+const exportsView = "exports/" // followed by the text of a render.Spec
+
+// ExportView returns the view of an image that is an export.
+func ExportView(s render.Spec) View { return View(exportsView + s.String()) }
+
+// Spec returns the spec of a view that is an export. ok is false for other views.
+func (v View) Spec() (s render.Spec, ok bool) {
+	text, ok := strings.CutPrefix(string(v), exportsView)
+	if !ok {
+		return render.Spec{}, false
+	}
+	s, err := render.ParseSpec(text)
+	return s, err == nil
+}
+
+// valid reports whether there is such a view.
+func (v View) valid() bool {
+	_, isExport := v.Spec()
+	return isExport || v == Preview || v == Metadata
+}
 
 // URI returns the URI of a view of an image.
 func URI(id string, view View) string {
@@ -39,7 +62,7 @@ func ParseURI(uri string) (id string, view View, ok bool) {
 	}
 	id, last, hasView := strings.Cut(rest, "/")
 	view = View(last)
-	if hasView && view != Preview && view != Metadata {
+	if hasView && !view.valid() {
 		return "", "", false
 	}
 	return id, view, ValidID(id)

@@ -23,7 +23,13 @@ func (s *Server) newRoutes() *http.ServeMux {
 		routes.HandleFunc("/message", s.mcp.ServeMessages)
 	}
 	if s.Links != nil {
-		routes.Handle("/images/", &resources.Downloads{Links: s.Links, Owner: authenticatedOwner})
+		share := limit.WebRenders
+		if s.authenticates() { // several owners
+			share /= limit.Share
+		}
+		routes.Handle("/images/", &resources.Downloads{
+			Links: s.Links, Owner: authenticatedOwner, Renders: limit.NewQuota(limit.WebRenders, share),
+		})
 	}
 	routes.HandleFunc("/healthz", healthz)
 	routes.HandleFunc("/readyz", s.readyz)
