@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // checkExports counts the files in the cache of exports. It reports those of removed or
 // unknown images, one problem for each file, and a cache that is larger than its limit.
 func (l *Library) checkExports(ctx context.Context, report *Report) error {
-	files, total, err := l.listExports(ctx, "")
+	files, err := listFiles(ctx, l.exports, "")
 	if err != nil {
 		return err
 	}
+	total := sumOf(files).Bytes
 	report.Exports, report.ExportBytes = len(files), total
 	stale := map[string]string{} // details by image id; "" for files of images that exist
 	for _, f := range files {
@@ -54,26 +54,4 @@ func (l *Library) staleExport(ctx context.Context, id string) (detail string, er
 		return "the image was removed", nil
 	}
 	return "", nil
-}
-
-// PruneExports deletes the files in the cache of exports that were made longer ago than
-// olderThan; 0 deletes all. Files that were written for users stay. It returns how many it
-// deleted, and their size in bytes.
-func (l *Library) PruneExports(ctx context.Context, olderThan time.Duration) (deleted int, size int64, err error) {
-	files, _, err := l.listExports(ctx, "")
-	if err != nil {
-		return 0, 0, err
-	}
-	before := l.now().Add(-olderThan)
-	for _, f := range files {
-		if olderThan > 0 && f.Modified.After(before) {
-			continue
-		}
-		if err := l.exports.Delete(ctx, f.Name); err != nil {
-			return deleted, size, err
-		}
-		deleted++
-		size += f.Size
-	}
-	return deleted, size, nil
 }

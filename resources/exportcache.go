@@ -123,7 +123,8 @@ func (l *Library) cacheExport(ctx context.Context, i Image, s render.Spec, r ren
 // trimExports deletes the oldest files of the cache, if it has more than limit bytes, until
 // it has 90 % of that. It returns how many it deleted.
 func (l *Library) trimExports(ctx context.Context, limit int64) (deleted int, err error) {
-	files, total, err := l.listExports(ctx, "")
+	files, err := listFiles(ctx, l.exports, "")
+	total := sumOf(files).Bytes
 	if err != nil || total <= limit {
 		return 0, err
 	}
@@ -143,24 +144,10 @@ func (l *Library) trimExports(ctx context.Context, limit int64) (deleted int, er
 	return deleted, nil
 }
 
-// listExports returns the files of the cache whose names begin with prefix, and their size.
-// It creates nothing.
-func (l *Library) listExports(ctx context.Context, prefix string) (files []StoredFile, total int64, err error) {
-	if l.exports == nil || l.exports.Present(ctx) != nil {
-		return nil, 0, nil // there are no exports yet
-	}
-	err = l.exports.List(ctx, prefix, func(f StoredFile) error {
-		files = append(files, f)
-		total += f.Size
-		return nil
-	})
-	return files, total, err
-}
-
 // removeExports deletes the exports of an image from the cache. It logs failures; Check
 // reports what is left.
 func (l *Library) removeExports(ctx context.Context, id string) {
-	files, _, err := l.listExports(ctx, exportPrefix(id))
+	files, err := listFiles(ctx, l.exports, exportPrefix(id))
 	for _, f := range files {
 		if err == nil {
 			err = l.exports.Delete(ctx, f.Name)

@@ -10,7 +10,7 @@ type imagesShowCommand struct {
 	ID string `arg:"" help:"Id or zai-image:// URI."`
 }
 
-// Run prints an image's entry as JSON.
+// Run prints an image's entry and marks as JSON.
 func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesC
 		return err
 	}
 	return printJSON(p.Stdout, struct {
-		resources.Entry
+		resources.Description
 		UpstreamAnswer string `json:"upstream_answer,omitempty"` // response of Z.AI that could not be parsed
-	}{entryOf(ctx, library, image), image.UpstreamAnswer}, "  ")
+	}{library.Describe(ctx, image, resources.Locator{Path: true}), image.UpstreamAnswer}, "  ")
 }

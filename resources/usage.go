@@ -1,0 +1,127 @@
+package resources
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Usage is the space that a library takes.
+type Usage struct {
+	Months   []MonthUsage `json:"months"`   // newest first, then by owner
+	Previews CacheUsage   `json:"previews"` // of all owners
+	Exports  CacheUsage   `json:"exports"`  // of all owners; files that were written for users do not count
+}
+
+// MonthUsage is the space that the saved images of an owner take that were made in one
+// month.
+type MonthUsage struct {
+	Month  string `json:"month"` // UTC, as in 2026-11
+	Owner  string `json:"owner"`
+	Images int    `json:"images"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// CacheUsage is a number of files that can be made again, and their total size.
+type CacheUsage struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Usage returns the space that the library takes. An empty owner means all owners.
+func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
+	usage := Usage{}
+	var err error
+	if usage.Months, err = l.monthUsage(ctx, owner); err != nil {
+		return usage, err
+	}
+	previews, err := listFiles(ctx, l.previews, "")
+	if err != nil {
+		return usage, err
+	}
+	exports, err := listFiles(ctx, l.exports, "")
+	usage.Previews, usage.Exports = sumOf(previews), sumOf(exports)
+	return usage, err
+}
+
+// monthUsage sums the sizes of saved images by month and owner.
+func (l *Library) monthUsage(ctx context.Context, owner string) ([]MonthUsage, error) {
+	type key struct{ month, owner string }
+	sums := map[key]*MonthUsage{}
+	list := []MonthUsage{}
+	for after := ""; ; {
+		page, err := l.catalog.Scan(ctx, after, Saved)
+		if err != nil {
+			return list, err
+		}
+		for _, i := range page {
+			if owner != "" && i.Owner != owner {
+				continue
+			}
+			at := key{i.CreatedAt.UTC().Format("2006-01"), i.Owner}
+			if sums[at] == nil {
+				sums[at] = &MonthUsage{Month: at.month, Owner: at.owner}
+			}
+			sums[at].Images++
+			sums[at].Bytes += i.Bytes
+		}
+		if len(page) == 0 {
+			break
+		}
+		after = page[len(page)-1].ID
+	}
+	for _, m := range sums {
+		list = append(list, *m)
+	}
+	slices.SortFunc(list, func(a, b MonthUsage) int {
+		return cmp.Or(strings.Compare(b.Month, a.Month), strings.Compare(a.Owner, b.Owner))
+	})
+	return list, nil
+}
+
+// PruneExports deletes the files in the cache of exports that were made before a time. Files
+// that were written for users stay. It returns what it deleted.
+func (l *Library) PruneExports(ctx context.Context, before time.Time) (CacheUsage, error) {
+	var deleted CacheUsage
+	files, err := listFiles(ctx, l.exports, "")
+	for _, f := range files {
+		if err != nil || !f.Modified.Before(before) {
+			continue
+		}
+		if err = l.exports.Delete(ctx, f.Name); err == nil {
+			deleted.Files++
+			deleted.Bytes += f.Size
+		}
+	}
+	return deleted, err
+}
+
+// listFiles returns the files of a store whose names begin with prefix. It creates nothing;
+// a store that is nil or does not exist has no files.
+func listFiles(ctx context.Context, s Store, prefix string) (files []StoredFile, err error) {
+	if s == nil {
+		return nil, nil
+	}
+	switch err := s.Present(ctx); {
+	case errors.Is(err, ErrGone): // nothing was stored yet
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	err = s.List(ctx, prefix, func(f StoredFile) error {
+		files = append(files, f)
+		return nil
+	})
+	return files, err
+}
+
+func sumOf(files []StoredFile) (sum CacheUsage) {
+	for _, f := range files {
+		sum.Files++
+		sum.Bytes += f.Size
+	}
+	return sum
+}
