@@ -44,7 +44,7 @@ func (c *calls[T]) join(ctx context.Context, key string, f func(context.Context)
 	defer c.mu.Unlock()
 	running, ok := c.running[key]
 	if !ok {
-		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		shared, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // leave calls cancel
 		running = &call[T]{cancel: cancel, done: make(chan struct{})}
 		if c.running == nil {
 			c.running = map[string]*call[T]{}

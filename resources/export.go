@@ -181,15 +181,17 @@ func (l *Library) renderAll(ctx context.Context, i Image, specs []render.Spec) (
 
 // renderMemory estimates the memory in bytes that renderings take besides the decoded
 // image. They are made one after the other.
-func renderMemory(i Image, specs []render.Spec) int64 {
-	const bytesPerPixel = 24 // of the scaled image, the steps towards it, and the encoder
-	pixels := int64(0)
+func renderMemory(i Image, specs []render.Spec) (memory int64) {
+	const (
+		pixel  = 16 // bytes of a pixel of the result: scaled, padded, and in the encoder
+		column = 32 // bytes of a pixel that was scaled in one direction
+	)
 	for _, s := range specs {
 		width, height := int64(s.Width), int64(s.Height)
 		if width == 0 {
 			width, height = int64(i.Width), int64(i.Height)
 		}
-		pixels = max(pixels, width*height)
+		memory = max(memory, pixel*width*height+column*width*min(int64(i.Height), 4*height))
 	}
-	return pixels * bytesPerPixel
+	return memory
 }

@@ -159,7 +159,7 @@ func NewLibrary(t testing.TB, o LibraryOptions) *resources.Library {
 	catalog, err := postgres.New(postgres.Options{URL: p.Catalog, Log: o.Log})
 	require.NoError(t, err)
 	return resources.New(resources.Options{
-		Store: store, Previews: store.Sub(".previews"), Catalog: catalog, Now: o.Now, Random: o.Random, Log: o.Log,
+		Store: store, Previews: store.Sub(".previews"), Exports: store.Sub(".exports"), Catalog: catalog, Now: o.Now, Random: o.Random, Log: o.Log,
 	})
 }
 
@@ -170,6 +170,7 @@ func NewLocalLibrary(o LibraryOptions) *resources.Library {
 	return resources.New(resources.Options{
 		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now}),
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".previews"), Now: o.Now}),
+		Exports:  folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(catalog), ".exports"), Now: o.Now}),
 		Catalog:  sqlite.New(sqlite.Options{Path: catalog, Now: o.Now, Log: o.Log}), Now: o.Now, Random: o.Random, Log: o.Log,
 	})
 }
