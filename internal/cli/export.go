@@ -221,11 +221,15 @@ func describeExport(e resources.Export) string {
 	return strings.Join(parts, ", ")
 }
 
-// printMarkup prints the lines that use the files of a set.
+// printMarkup prints the lines that use the files of a set, with their names relative to the
+// working directory, or to the folder of the set if they are elsewhere.
 func (p *program) printMarkup(set render.Set, targets []exportTarget) {
 	names := make([]string, len(targets))
 	for i, target := range targets {
 		names[i] = target.name
+		if name, err := filepath.Rel(p.Dir, target.path); err == nil && filepath.IsLocal(name) {
+			names[i] = filepath.ToSlash(name)
+		}
 	}
 	if markup := set.Markup(names); markup != "" {
 		fmt.Fprintf(p.Stdout, "\n%s\n", strings.TrimRight(markup, "\n"))
