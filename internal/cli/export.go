@@ -50,11 +50,13 @@ func (c *exportCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return exportUsage(err)
 	}
-	exports := make([]resources.Export, len(targets))
+	specs := make([]render.Spec, len(targets))
 	for i, target := range targets {
-		if exports[i], err = library.Export(ctx, image, target.spec); err != nil {
-			return exportFailure(err)
-		}
+		specs[i] = target.spec
+	}
+	exports, err := library.Exports(ctx, image, specs...)
+	if err != nil {
+		return exportFailure(err)
 	}
 	for i, target := range targets {
 		if err := p.writeExport(ctx, library, image, target, exports[i]); err != nil {

@@ -22,6 +22,7 @@ type imagesCommand struct {
 	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file, or its address in a bucket."`
 	Rm      imagesRmCommand      `cmd:"" help:"Delete images with their files and cached exports. Files in projects stay, and the cost still counts."`
 	Spend   imagesSpendCommand   `cmd:"" help:"Print what was spent, by day, owner and model."`
+	Prune   imagesPruneCommand   `cmd:"" help:"Delete cached exports, which are made again when they are needed."`
 	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
 	Repair  imagesRepairCommand  `cmd:"" help:"Quarantine damaged files, delete stale ones, and fetch paid images again. Exits 3 if problems remain."`
 	Reindex imagesReindexCommand `cmd:"" help:"Add files missing from the catalog. Exits 3 if a file is not an image."`
@@ -97,7 +98,7 @@ func (c *imagesCommand) findSaved(ctx context.Context, library *resources.Librar
 	return image, err
 }
 
-// entryOf returns the entry that images list and images show print as JSON.
+// entryOf returns the entry that images list prints as JSON.
 func entryOf(ctx context.Context, library *resources.Library, image resources.Image) resources.Entry {
 	return library.Entry(ctx, image, resources.Locator{Path: true})
 }

@@ -61,6 +61,9 @@ func (p *program) printReport(r resources.Report) {
 	default:
 		fmt.Fprintf(p.Stdout, "%d problems.\n", n)
 	}
+	if r.Exports > 0 {
+		fmt.Fprintf(p.Stdout, "%d exports of %s are in the cache.\n", r.Exports, megabytes(r.ExportBytes))
+	}
 	if r.Working > 0 {
 		fmt.Fprintf(p.Stdout, "%d more are in progress.\n", r.Working)
 	}

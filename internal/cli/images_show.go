@@ -19,7 +19,7 @@ type imagesShowCommand struct {
 
 // shownImage is what images show prints.
 type shownImage struct {
-	resources.Entry
+	resources.Description
 	Exports        []shownExport `json:"exports,omitempty"`         // the oldest first
 	UpstreamAnswer string        `json:"upstream_answer,omitempty"` // response of Z.AI that could not be parsed
 }
@@ -59,7 +59,7 @@ func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesC
 	if err != nil {
 		return err
 	}
-	shown := shownImage{Entry: entryOf(ctx, library, image), UpstreamAnswer: image.UpstreamAnswer}
+	shown := shownImage{Description: library.Describe(ctx, image, resources.Locator{Path: true}), UpstreamAnswer: image.UpstreamAnswer}
 	for _, e := range exports {
 		shown.Exports = append(shown.Exports, shownExport{
 			Path: e.Path, File: stateOf(e), Spec: e.Spec, Bytes: e.Bytes, SHA256: e.SHA256, CreatedAt: e.CreatedAt.UTC().Format(time.RFC3339),

@@ -157,7 +157,7 @@ func TestBundleManifest(t *testing.T) {
 	for _, tool := range m.Tools {
 		names = append(names, tool.Name)
 	}
-	assert.Equal(t, []string{"generate_image", "get_image", "list_images"}, names)
+	assert.Equal(t, []string{"generate_image", "get_image", "list_images", "export_image"}, names)
 	flags := flagTable(t)
 	for name, value := range m.Server.Config.Env {
 		assert.True(t, name == "ZAI_API_KEY" || strings.Contains(flags, "`"+name+"`"), name)
