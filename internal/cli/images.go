@@ -15,13 +15,14 @@ import (
 // imagesCommand has the commands that manage the library, and their shared flags.
 type imagesCommand struct {
 	libraryFlags
-	Owner string `help:"Owner of the images; over HTTP, the name of the token (default: local; for spend: all owners)." placeholder:"NAME"`
+	Owner string `help:"Owner of the images; over HTTP, the name of the token (default: local; for spend and du: all owners)." placeholder:"NAME"`
 
 	List    imagesListCommand    `cmd:"" help:"List images, newest first."`
 	Show    imagesShowCommand    `cmd:"" help:"Print all details of an image as JSON, with the files in projects that were made from it."`
 	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file, or its address in a bucket."`
 	Rm      imagesRmCommand      `cmd:"" help:"Delete images with their files and cached exports. Files in projects stay, and the cost still counts."`
 	Spend   imagesSpendCommand   `cmd:"" help:"Print what was spent, by day, owner and model."`
+	Du      imagesDuCommand      `cmd:"" help:"Print the space that images use, by month and owner, and that previews and exports use."`
 	Prune   imagesPruneCommand   `cmd:"" help:"Delete cached exports, which are made again when they are needed."`
 	Check   imagesCheckCommand   `cmd:"" help:"Compare the catalog with the folder. Exits 3 if there are problems."`
 	Repair  imagesRepairCommand  `cmd:"" help:"Quarantine damaged files, delete stale ones, and fetch paid images again. Exits 3 if problems remain."`

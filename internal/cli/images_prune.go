@@ -23,24 +23,24 @@ func (c *imagesPruneCommand) Run(ctx context.Context, p *program, images *images
 	}
 	library, err := images.openExisting(ctx, p, p.log())
 	if errors.Is(err, resources.ErrNotFound) {
-		_, err = fmt.Fprintln(p.Stdout, pruned(0, 0)) // no image was generated yet
+		_, err = fmt.Fprintln(p.Stdout, pruned(resources.CacheUsage{})) // no image was generated yet
 		return err
 	}
 	if err != nil {
 		return err
 	}
 	defer library.Close()
-	deleted, size, err := library.PruneExports(ctx, time.Duration(c.OlderThan))
-	if err != nil && deleted == 0 {
+	deleted, err := library.PruneExports(ctx, time.Now().Add(-time.Duration(c.OlderThan)))
+	if err != nil && deleted.Files == 0 {
 		return err
 	}
-	_, printErr := fmt.Fprintln(p.Stdout, pruned(deleted, size))
+	_, printErr := fmt.Fprintln(p.Stdout, pruned(deleted))
 	return errors.Join(err, printErr)
 }
 
 // pruned says how much was deleted.
-func pruned(files int, bytes int64) string {
-	return fmt.Sprintf("%d cached exports of %s deleted.", files, megabytes(bytes))
+func pruned(deleted resources.CacheUsage) string {
+	return fmt.Sprintf("%d cached exports of %s deleted.", deleted.Files, megabytes(deleted.Bytes))
 }
 
 // age is a duration that may be in days, as in 90d.
@@ -61,5 +61,3 @@ func (a *age) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q is not an age like 90d or 12h", text)
 }
-
-func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
