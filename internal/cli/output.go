@@ -82,7 +82,7 @@ func writeFile(ctx context.Context, to io.Writer, library *resources.Library, im
 func overwrite(path string, data []byte) (regular bool, err error) {
 	const mode = 0o644
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return false, os.WriteFile(path, data, mode) //nolint:gosec // the user chooses the path
+		return false, os.WriteFile(path, data, mode)
 	}
 	target, err := followLink(path)
 	if err != nil {
