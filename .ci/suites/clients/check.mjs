@@ -45,7 +45,7 @@ let checks = 0;
 const check = (value, text) => { checks++; assert.ok(value, text); };
 
 async function useOfficial(name, client) {
-  check((await client.listTools()).tools.length === 3, 'three tools');
+  check((await client.listTools()).tools.length === 4, 'four tools');
   const progress = [];
   const call = (params, options) => (client instanceof Client1 ? client.callTool(params, undefined, options) : client.callTool(params, options));
   const generated = await call(
@@ -55,10 +55,15 @@ async function useOfficial(name, client) {
   check(generated.content.map((c) => c.type).join() === 'text,image,resource_link', 'text, preview, link');
   const image = generated.structuredContent.images[0];
   check(image.status === 'saved' && /^[0-9a-z]{26}$/.test(image.id), 'a saved image');
-  const original = (await client.readResource({ uri: image.uri })).contents[0];
-  check(createHash('sha256').update(Buffer.from(original.blob, 'base64')).digest('hex') === image.sha256, 'the exact bytes');
+  const bytes = async ({ uri }) => createHash('sha256').update(Buffer.from((await client.readResource({ uri })).contents[0].blob, 'base64')).digest('hex');
+  check(await bytes(image) === image.sha256, 'the exact bytes');
+  const exported = await call({ name: 'export_image', arguments: { id: image.id, size: '300x200' } });
+  check(!exported.isError, JSON.stringify(exported.content?.[0]));
+  const [small] = exported.structuredContent.images;
+  check(small.width === 300 && small.height === 200 && small.uri === `${image.uri}/exports/png-300x200-cover`, 'an export');
+  check(await bytes(small) === small.sha256, 'the exact bytes of the export');
   check((await client.listResources()).resources.some((r) => r.uri === image.uri), 'the image is listed');
-  check((await client.listResourceTemplates()).resourceTemplates.length === 3, 'three templates');
+  check((await client.listResourceTemplates()).resourceTemplates.length === 4, 'four templates');
   check((await client.listPrompts()).prompts.length === 6, 'six prompts');
   const prompt = await client.getPrompt({ name: 'food_promotion', arguments: { dish: 'noodle soup' } });
   check(prompt.messages[0].content.text.includes('noodle soup'), 'the prompt has its argument');
@@ -88,9 +93,11 @@ for (const [name, transport] of Object.entries({
 })) {
   const client = await createMCPClient({ transport: transport() });
   const tools = await client.tools();
-  check(Object.keys(tools).join() === 'generate_image,get_image,list_images', 'three tools');
+  check(Object.keys(tools).sort().join() === 'export_image,generate_image,get_image,list_images', 'four tools');
   const generated = await tools.generate_image.execute({ prompt: `an owl for ${name}`, size: '512x512' }, { messages: [], toolCallId: '1' });
   check(!generated.isError && generated.content.some((c) => c.type === 'image'), 'an image');
+  const exported = await tools.export_image.execute({ id: generated.structuredContent.images[0].id, size: '300x200' }, { messages: [], toolCallId: '2' });
+  check(!exported.isError && exported.content.some((c) => c.type === 'image'), 'an export');
   await client.close();
   console.log(`${name}: ok`);
 }

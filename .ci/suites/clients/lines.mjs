@@ -46,7 +46,7 @@ async function session(revision) {
   const uri = generated.result.content.find((c) => c.uri)?.uri ?? generated.result.structuredContent.images[0].uri;
   for (const [method, params] of [
     ['tools/list'], ['prompts/list'], ['resources/list'], ['resources/templates/list'],
-    ['resources/read', { uri }], ['resources/read', { uri: `${uri}/preview` }], ['resources/read', { uri: `${uri}/metadata` }], ['resources/read', { uri: 'zai-image://models' }],
+    ['resources/read', { uri }], ['resources/read', { uri: `${uri}/preview` }], ['resources/read', { uri: `${uri}/metadata` }], ['resources/read', { uri: `${uri}/exports/webp-300x200-contain` }], ['resources/read', { uri: 'zai-image://models' }],
     ['prompts/get', { name: 'food_promotion', arguments: { dish: 'ramen' } }],
     ['completion/complete', { ref: { type: 'ref/prompt', name: 'food_promotion' }, argument: { name: 'style', value: '' } }],
     ['completion/complete', { ref: { type: 'ref/resource', uri: 'zai-image://images/{id}' }, argument: { name: 'id', value: '0' } }],
@@ -56,7 +56,11 @@ async function session(revision) {
     ['tools/call', { name: 'none' }], ['resources/list', { cursor: 'none' }], ['no/such/method'],
   ]) assert.ok((await ask(method, params)).error, method);
   for (const args of [{ prompt: '' }, { prompt: 'sandbox:content_blocked' }, { prompt: 'x', colour: 'red' }]) assert.ok((await call('generate_image', args)).result.isError);
-  assert.ok((await call('get_image', { id: uri.split('/').pop() })).result);
+  const id = uri.split('/').pop();
+  assert.ok((await call('get_image', { id })).result);
+  assert.ok(!(await call('export_image', { id, size: '300x200' })).result.isError);
+  assert.ok(!(await call('export_image', { id, set: 'favicon' })).result.isError);
+  for (const args of [{}, { id, size: '0x0' }, { id, set: 'favicon', size: '300x200' }, { id, save_as: '../x.png' }]) assert.ok((await call('export_image', args)).result.isError);
   assert.ok((await call('list_images', {})).result);
   if (revision !== modern) {
     await ask('resources/subscribe', { uri });

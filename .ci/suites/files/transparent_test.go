@@ -1,6 +1,7 @@
 package files
 
 import (
+	"fmt"
 	"image/color"
 	"path/filepath"
 	"strconv"
@@ -28,18 +29,18 @@ func TestExport_TransparentOnTwoColours(t *testing.T) {
 			path := h.saved(t, e, "disc."+format)
 			require.Equal(t, facts{format, 512, 512, true}, look(t, path))
 			for _, under := range []color.RGBA{{0, 0, 0, 255}, {255, 0, 255, 255}} {
-				hex := "rgb(" + strconv.Itoa(int(under.R)) + "," + strconv.Itoa(int(under.G)) + "," + strconv.Itoa(int(under.B)) + ")"
+				colour := fmt.Sprintf("rgb(%d,%d,%d)", under.R, under.G, under.B)
+				what := fmt.Sprintf("%s, %s on %s", name, format, colour)
 				shown := filepath.Join(t.TempDir(), "shown.png")
-				tool(t, "convert", path, "-background", hex, "-flatten", "-alpha", "off", shown)
+				tool(t, "convert", path, "-background", colour, "-flatten", "-alpha", "off", shown)
 				for _, corner := range [][2]int{{0, 0}, {511, 0}, {0, 511}, {511, 511}} {
-					assert.Less(t, difference(t, shown, corner[0], corner[1], under), 4, "%s, %s on %s: a corner", name, format, hex)
+					near(t, [4]int{int(under.R), int(under.G), int(under.B), 255}, pixel(t, shown, corner[0], corner[1]), 3, what+": a corner")
 				}
-				assert.Less(t, difference(t, shown, 256, 256, color.RGBA{20, 40, 220, 255}), 20, "%s, %s on %s: the middle", name, format, hex)
-				assert.Less(t, difference(t, shown, 256, 120, color.RGBA{220, 30, 20, 255}), 20, "%s, %s on %s: the disc", name, format, hex)
+				near(t, [4]int{20, 40, 220, 255}, pixel(t, shown, 256, 256), 20, what+": the middle")
+				near(t, [4]int{220, 30, 20, 255}, pixel(t, shown, 256, 120), 20, what+": the disc")
 
 				want := write(t, "want.png", disc(t, 512, under))
-				rmse := compare(t, "RMSE", shown, want)
-				assert.Less(t, rmse, 0.03, "%s, %s on %s", name, format, hex)
+				assert.Less(t, compare(t, "RMSE", shown, want), 0.03, what)
 			}
 		}
 	}
@@ -56,21 +57,6 @@ func TestExport_NoPlainBackground(t *testing.T) {
 	assert.Equal(t, "invalid_argument", r.Error.Kind, r.text)
 	assert.Contains(t, r.text, "plain")
 	assert.Len(t, tree(t, h.project), 1)
-}
-
-// difference returns the largest difference of a pixel from a colour in a channel.
-func difference(t *testing.T, path string, x, y int, want color.RGBA) int {
-	t.Helper()
-	text := pixel(t, path, x, y)
-	text = strings.TrimSuffix(text[strings.Index(text, "(")+1:], ")")
-	most := 0
-	for i, part := range strings.Split(text, ",")[:3] {
-		value, err := strconv.ParseFloat(part, 64)
-		require.NoError(t, err, text)
-		d := int(value) - int([3]uint8{want.R, want.G, want.B}[i])
-		most = max(most, d, -d)
-	}
-	return most
 }
 
 // compare returns how ImageMagick measures the difference of two images, from 0 for equal
