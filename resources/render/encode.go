@@ -21,13 +21,21 @@ func encode(img *image.RGBA, f Format) ([]byte, error) {
 	case JPEG:
 		err = jpeg.Encode(&b, img, &jpeg.Options{Quality: quality})
 	case WebP:
-		options := webp.DefaultOptions()
-		options.Quality = quality
-		err = webp.Encode(&b, img, options)
+		err = webp.Encode(&b, img, webpOptions())
 	default:
 		err = png.Encode(&b, img)
 	}
 	return b.Bytes(), err
+}
+
+// webpOptions returns the options for lossy WebP with compressed transparency. From method 3
+// on, the bytes depend on whether the computer has one processor or several. Method 2 takes
+// less than half the time; its files are of the size and quality of libwebp's defaults.
+func webpOptions() *webp.EncoderOptions {
+	options := webp.DefaultOptions()
+	options.Quality = quality
+	options.Method = 2
+	return options
 }
 
 // icon is an image that is never encoded as opaque: Windows reads only RGBA PNGs in ICO
