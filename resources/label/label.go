@@ -4,8 +4,9 @@
 package label
 
 import (
+	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"time"
 )
 
@@ -29,29 +30,15 @@ type Policy struct {
 type Label struct {
 	ID        string
 	Model     string
-	CreatedAt time.Time
-	Sandbox   bool   // made by the sandbox, not by a model
-	AltText   string // describes the image to people who cannot see it
+	CreatedAt time.Time // written with milliseconds, in UTC
+	Sandbox   bool      // made by the sandbox, not by a model
+	AltText   string    // describes the image to people who cannot see it
 
 	Recipe                bool // the label also has the following
 	Prompt, Size, Quality string
 
 	Producer string // content producer of the AIGC label; "" adds none
 }
-
-// Marks are what a file says of its origin.
-type Marks struct {
-	XMP  []byte // the XMP packet, nil if there is none
-	AIGC string // the JSON of the AIGC label, "" if there is none
-	C2PA bool   // has Content Credentials, whose signature any change breaks
-}
-
-// The names of marks, as Marks.Names returns them.
-const (
-	XMP  = "XMP"
-	AIGC = "AIGC"
-	C2PA = "C2PA"
-)
 
 var (
 	// ErrSigned means that a file was not labelled because it has Content Credentials.
@@ -61,24 +48,81 @@ var (
 	ErrMalformed = errors.New("the file is malformed")
 )
 
-var errNotWritten = errors.New("not written yet")
+var errTooLong = errors.New("the label is too long for the file type")
 
-// Names returns the names of the marks, in the order XMP, AIGC, C2PA. The list is not nil.
-func (m Marks) Names() []string { return []string{} }
-
-// Add returns a copy of a file with the label. Marks that the file has stay: an XMP packet
-// gets another description, and an AIGC label is not replaced. Add fails with ErrSigned or
-// ErrMalformed.
-func Add(file []byte, mimeType string, l Label) ([]byte, error) { return nil, errNotWritten }
+// Add returns a copy of a PNG, JPEG, WebP or ICO file with the label; in an ICO file, its
+// largest PNG has it. Marks that the file has stay: an XMP packet gets another description
+// with the properties that it lacks, and an AIGC label is not replaced. Characters that XML
+// forbids are left out, and a prompt is clipped if the file type limits the label's length.
+// Add fails with ErrSigned or ErrMalformed.
+func Add(file []byte, mimeType string, l Label) ([]byte, error) {
+	if isICO(mimeType) {
+		return editICO(file, func(png []byte) ([]byte, error) { return Add(png, typePNG, l) })
+	}
+	c, f, err := scanUnsigned(file, mimeType)
+	if err != nil {
+		return nil, err
+	}
+	if f.AIGC != "" {
+		l.Producer = ""
+	}
+	merged, own, err := merge(f.XMP, l.properties(), c.maxPacket)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	if own != nil {
+		edits = append(edits, edit{f.insert, f.insert, c.frame(own)})
+	}
+	if mimeType == typePNG {
+		edits = append(edits, edit{f.insert, f.insert, textChunks(l, f.parameters)})
+	}
+	if !bytes.Equal(merged, f.XMP) {
+		edits = append(edits, edit{f.packet.from, f.packet.to, c.frame(merged)})
+	}
+	return c.apply(file, f, edits), nil
+}
 
 // Carry returns a copy of a file that has the XMP packet and the AIGC label of another file,
 // from which its pixels were made. It leaves out Content Credentials, which would not be
-// valid for other pixels.
-func Carry(file []byte, mimeType string, m Marks) ([]byte, error) { return nil, errNotWritten }
+// valid for other pixels, and a packet that is too long for a JPEG file (65,502 bytes). The
+// file should have no marks of its own. Carry fails with ErrSigned or ErrMalformed.
+func Carry(file []byte, mimeType string, m Marks) ([]byte, error) {
+	if isICO(mimeType) {
+		return editICO(file, func(png []byte) ([]byte, error) { return Carry(png, typePNG, m) })
+	}
+	c, f, err := scanUnsigned(file, mimeType)
+	if err != nil {
+		return nil, err
+	}
+	packet, own, err := merge(m.XMP, notEmpty([]property{aigcProperty(m.AIGC)}), c.maxPacket)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	for _, p := range [][]byte{own, packet} {
+		if p != nil && len(p) <= c.maxPacket {
+			edits = append(edits, edit{f.insert, f.insert, c.frame(p)})
+		}
+	}
+	if mimeType == typePNG && m.AIGC != "" {
+		edits = append(edits, edit{f.insert, f.insert, aigcChunk(m.AIGC)})
+	}
+	return c.apply(file, f, edits), nil
+}
 
-// Find returns the marks of a file. It reads the file as a stream, skips the pixels, and
-// stops when no more marks can follow. It fails with ErrMalformed and the marks found so far.
-func Find(file io.Reader, mimeType string) (Marks, error) { return Marks{}, errNotWritten }
-
-// Parse returns the label that Add wrote into an XMP packet. ok is false if there is none.
-func Parse(xmp []byte) (l Label, ok bool) { return Label{}, false }
+// scanUnsigned finds the marks of a file. It fails with ErrSigned or ErrMalformed.
+func scanUnsigned(file []byte, mimeType string) (container, found, error) {
+	c, ok := containerOf(mimeType)
+	if !ok {
+		return c, found{}, fmt.Errorf("files of type %q cannot be labelled", mimeType)
+	}
+	f, err := c.scan(newSource(bytes.NewReader(file)))
+	if err != nil {
+		return c, f, err
+	}
+	if f.C2PA {
+		return c, f, ErrSigned
+	}
+	return c, f, nil
+}
