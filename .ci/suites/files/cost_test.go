@@ -55,12 +55,12 @@ func TestCost_BesideSharp(t *testing.T) {
 	}
 }
 
-// measure runs a command five times, each time in an empty folder, and returns the least
+// measure runs a command three times, each time in an empty folder, and returns the least
 // cost.
 func measure(t *testing.T, command func() *exec.Cmd) cost {
 	t.Helper()
 	var least cost
-	for range 5 {
+	for range 3 {
 		c := command()
 		c.Dir = t.TempDir()
 		// Linux counts the memory of the process that started a process, too. That of time

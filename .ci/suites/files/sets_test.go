@@ -53,7 +53,7 @@ func TestExport_Sets(t *testing.T) {
 			want, name := c.want.of(t, e.SavedAs)
 			path := h.saved(t, e, e.SavedAs)
 			if filepath.Ext(name) == ".ico" {
-				checkICO(t, path, c.background == "transparent")
+				checkICO(t, path)
 				continue
 			}
 			assert.Equal(t, want, look(t, path), "%s %s", c.set, e.SavedAs)
@@ -76,7 +76,7 @@ func (s sizes) of(t *testing.T, savedAs string) (want facts, name string) {
 
 // checkICO checks that file and ImageMagick find 16, 32 and 48 pixels in an ICO file, and
 // that its entries are valid PNG files.
-func checkICO(t *testing.T, path string, alpha bool) {
+func checkICO(t *testing.T, path string) {
 	t.Helper()
 	assert.Regexp(t, `MS Windows icon resource - 3 icons`, tool(t, "file", "--brief", path))
 	assert.Equal(t, []string{"16x16", "32x32", "48x48"}, strings.Fields(tool(t, "identify", "-format", "%wx%h ", path)))
@@ -85,7 +85,7 @@ func checkICO(t *testing.T, path string, alpha bool) {
 	for i, entry := range icoEntries(t, file) {
 		f := look(t, write(t, "entry.png", entry))
 		side := 16 * (i + 1)
-		assert.Equal(t, facts{"png", side, side, alpha}, f)
+		assert.Equal(t, facts{"png", side, side, true}, f)
 	}
 }
 
