@@ -106,9 +106,9 @@ func TestAdd_Fields(t *testing.T) {
 		}, []string{"snow", "1024x1024", "hd", "AIGC", "parameters"}},
 		{"recipe", recipe(), []string{
 			"<Iptc4xmpExt:AIPromptInformation>A fox &amp; a &lt;hen&gt;, 狐狸 in the snow.\nSoft light.<", "1024x1024", "hd",
-			`<TC260:AIGC>{"Label":"1","ContentProducer":"Füchse \u0026 Söhne 易","ProduceID":"01m7c5v8q0x2k4n6p8r0t2w4y6",` +
+			`<TC260:AIGC>{"Label":"1","ContentProducer":"Füchse &amp; Söhne 易","ProduceID":"01m7c5v8q0x2k4n6p8r0t2w4y6",` +
 				`"ReservedCode1":"","ContentPropagator":"","PropagateID":"","ReservedCode2":""}<`,
-			"AIGC\x00" + `{"Label":"1","ContentProducer":"F\u00fcchse \u0026 S\u00f6hne \u6613","ProduceID":"01m7`,
+			"AIGC\x00" + `{"Label":"1","ContentProducer":"F\u00fcchse & S\u00f6hne \u6613","ProduceID":"01m7`,
 			"parameters\x00\x00\x00\x00\x00A fox & a <hen>, 狐狸 in the snow.\nSoft light.\n" +
 				"Size: 1024x1024, Model: cogview-4-250304, Quality: hd, Software: zai-image-mcp",
 		}, nil},
@@ -196,6 +196,7 @@ func TestAdd_HostileText(t *testing.T) {
 		{"invalid UTF-8", "a\xffb\xc3c\xed\xa0\x80d", "abcd"},
 		{"replacement character", "a\ufffdb", "a\ufffdb"},
 		{"beyond the BMP", "🦊", "🦊"},
+		{"quotes and backslashes", `"\"\u0041\`, `"\"\u0041\`},
 		{"comment and instruction", "<!-- <?xpacket end='w'?> -->", "<!-- <?xpacket end='w'?> -->"},
 	} {
 		for _, s := range samples(t) {
@@ -296,7 +297,7 @@ func TestAdd_Refusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := label.Add(test.file, test.mimeType, recipe())
-			assert.ErrorIs(t, err, test.want)
+			require.ErrorIs(t, err, test.want)
 			_, err = label.Carry(test.file, test.mimeType, label.Marks{XMP: []byte(foreign)})
 			assert.ErrorIs(t, err, test.want)
 		})

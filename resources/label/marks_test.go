@@ -236,7 +236,7 @@ func TestFind(t *testing.T) {
 			assert.Equal(t, test.marks, m.Names())
 			assert.Equal(t, test.xmp, string(m.XMP))
 			if m.AIGC != "" {
-				assert.Equal(t, aigc, m.AIGC)
+				assert.JSONEq(t, aigc, m.AIGC)
 			}
 		})
 	}
@@ -295,7 +295,7 @@ func TestFind_RefusesLargeMarks(t *testing.T) {
 		"no language":       chunk("iTXt", "AIGC\x00\x00\x00{"),
 	} {
 		_, err := label.Find(bytes.NewReader(insert(png, 33, c)), typePNG)
-		assert.ErrorIs(t, err, label.ErrMalformed, name)
+		require.ErrorIs(t, err, label.ErrMalformed, name)
 	}
 	m, err := label.Find(bytes.NewReader(insert(png, 33, chunk("tEXt", "AIGC\x00"+large[:20<<10]), chunk("tEXt", "Comment\x00"+large))), typePNG)
 	require.NoError(t, err, "other texts")

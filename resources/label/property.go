@@ -1,7 +1,6 @@
 package label
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"strings"
@@ -205,10 +204,14 @@ func clip(text string, limit int) string {
 
 // aigcJSON returns the AIGC label of GB 45438-2025: made by AI, by whom, with which id.
 func aigcJSON(l Label) string {
-	b, _ := json.Marshal(struct {
-		Label, ContentProducer, ProduceID, ReservedCode1, ContentPropagator, PropagateID, ReservedCode2 string
-	}{Label: "1", ContentProducer: clean(l.Producer), ProduceID: clean(l.ID)})
-	return string(b)
+	return `{"Label":"1","ContentProducer":` + quote(l.Producer) + `,"ProduceID":` + quote(l.ID) +
+		`,"ReservedCode1":"","ContentPropagator":"","PropagateID":"","ReservedCode2":""}`
+}
+
+// quote returns text as a JSON string. Clean text has no other characters to escape.
+func quote(text string) string {
+	escapes := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
+	return `"` + escapes.Replace(clean(text)) + `"`
 }
 
 // ascii returns JSON with escapes for all characters beyond ASCII.
