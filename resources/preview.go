@@ -87,23 +87,26 @@ func previewName(imageName string) string {
 }
 
 func (l *Library) makePreview(ctx context.Context, i Image) ([]byte, error) {
-	return l.withDecoder(ctx, i, func(file io.ReadSeeker) ([]byte, error) {
-		marks, room, err := l.jpegMarks(ctx, i, file, PreviewBytes)
-		if err != nil {
-			return nil, err
+	return l.withDecoder(ctx, i, func(file io.ReadSeeker) ([]byte, error) { return l.encodePreview(ctx, i, file) })
+}
+
+// encodePreview returns a file of an image's MIME type as a preview without its label.
+func (l *Library) encodePreview(ctx context.Context, i Image, file io.ReadSeeker) ([]byte, error) {
+	marks, room, err := l.jpegMarks(ctx, i, file, PreviewBytes)
+	if err != nil {
+		return nil, err
+	}
+	img, err := decodeShrunk(file, i.MIMEType, PreviewSide)
+	if err != nil {
+		return nil, err
+	}
+	for side := PreviewSide; side >= 64; side /= 2 {
+		img = shrink(img, side)
+		if b, err := encodeUnder(img, room, 80, 60, 40); err == nil {
+			return l.carry(ctx, i, b, "image/jpeg", marks), nil
 		}
-		img, err := decodeShrunk(file, i.MIMEType, PreviewSide)
-		if err != nil {
-			return nil, err
-		}
-		for side := PreviewSide; side >= 64; side /= 2 {
-			img = shrink(img, side)
-			if b, err := encodeUnder(img, room, 80, 60, 40); err == nil {
-				return l.carry(ctx, i, b, "image/jpeg", marks), nil
-			}
-		}
-		return nil, errors.New("the preview is too large at every size")
-	})
+	}
+	return nil, errors.New("the preview is too large at every size")
 }
 
 // decodeShrunk decodes an image and scales it down to a side of at most limit

@@ -1,0 +1,58 @@
+package resources
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"zai-image-mcp/resources/render"
+)
+
+// ExportPreview returns a JPEG with a label that shows what an export looks like. Its sides
+// are at most PreviewSide, its size is at most PreviewBytes, and transparent pixels are white.
+// It fails like Export.
+func (l *Library) ExportPreview(ctx context.Context, i Image, s render.Spec) ([]byte, error) {
+	if i.State != Saved {
+		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
+	}
+	small := smallSpec(i, s)
+	r, ok := l.cachedExport(ctx, i, small)
+	if !ok {
+		made, err := l.renderCalls.do(ctx, renderKey(i, []render.Spec{small}), func(ctx context.Context) ([]render.Result, error) {
+			return l.renderAll(ctx, i, []render.Spec{small})
+		})
+		if err != nil {
+			return nil, err
+		}
+		r = made[0]
+	}
+	i.MIMEType = small.Format.MIMEType()
+	var b []byte
+	err := l.limitDecoding(ctx, bytes.NewReader(r.Data), i.MIMEType, 0, func(file io.ReadSeeker) (err error) {
+		b, err = l.encodePreview(ctx, i, file)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.labelJPEG(ctx, i, b), nil
+}
+
+// smallSpec returns the spec of a PNG that shows what a spec makes of an image.
+func smallSpec(i Image, s render.Spec) render.Spec {
+	const icon = 256 // pixels; an ICO file may have only 48
+	width, height := s.Width, s.Height
+	switch {
+	case s.Format == render.ICO:
+		width, height = icon, icon
+	case width == 0:
+		width, height = i.Width, i.Height
+	}
+	width, height = fit(width, height, PreviewSide)
+	small := render.Spec{Format: render.PNG, Width: width, Height: height, Fit: s.Fit, Background: s.Background}
+	if small.Fit == "" {
+		small.Fit = render.Cover
+	}
+	return small
+}
