@@ -26,11 +26,11 @@ func (e *argumentError) Failure() *resources.Failure {
 	return &resources.Failure{Kind: resources.KindInvalidArgument, Message: e.message, Hint: e.hint}
 }
 
-// decodeArguments decodes the arguments of a call into a struct of strings and
-// integers that holds the defaults. It rejects unknown names with the list of
-// known ones. It accepts common mistakes of models: a string for an integer, a
-// number for a string, and null or a blank string for an argument that is left
-// out.
+// decodeArguments decodes the arguments of a call into a struct of strings,
+// integers and booleans that holds the defaults. It rejects unknown names with
+// the list of known ones. It accepts common mistakes of models: a string for an
+// integer or a boolean, a number for a string, and null or a blank string for an
+// argument that is left out.
 func decodeArguments[T any](request mcp.CallToolRequest, arguments T) (T, error) {
 	given := map[string]json.RawMessage{}
 	raw := bytes.Trim(request.Params.RawArguments, " \t\r\n") // JSON's white space
@@ -97,6 +97,16 @@ func setArgument(field reflect.Value, name string, value json.RawMessage) error 
 			return nil
 		}
 		return &argumentError{fmt.Sprintf("The argument %q must be a string.", name), fmt.Sprintf("Pass it as \"%s\": \"...\".", name)}
+	case reflect.Bool:
+		switch strings.ToLower(strings.TrimSpace(strings.Trim(string(value), `"`))) {
+		case "true":
+			field.SetBool(true)
+		case "false":
+			field.SetBool(false)
+		default:
+			return &argumentError{fmt.Sprintf("The argument %q must be true or false.", name), fmt.Sprintf("Pass it as \"%s\": true.", name)}
+		}
+		return nil
 	default:
 		number, ok := wholeNumber(value)
 		if !ok {

@@ -15,7 +15,7 @@ import (
 func TestCaller_Missing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	for _, tool := range []string{"generate_image", "get_image", "list_images"} {
+	for _, tool := range []string{"generate_image", "get_image", "list_images", "export_image"} {
 		result, s := r.callWith(t, as(t.Context(), noCaller{}), tool, `{"prompt":"a fox"}`)
 		require.True(t, result.IsError)
 		assert.Equal(t, resources.KindInternal, s.Error.Kind)

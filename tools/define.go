@@ -15,9 +15,10 @@ import (
 type definition struct {
 	name, title, description string
 
-	readOnly    bool                     // costs nothing and changes nothing
-	adaptInput  func(*jsonschema.Schema) // completes the input schema; may be nil
-	shortOutput bool                     // see outputSchema
+	readOnly   bool                     // changes nothing
+	openWorld  bool                     // sends requests to Z.AI that cost money
+	adaptInput func(*jsonschema.Schema) // completes the input schema; may be nil
+	output     outputForm               // of the output schema
 }
 
 // tool returns the definition together with its schemas. All hints are
@@ -26,7 +27,7 @@ func (d definition) tool(input, output json.RawMessage) mcp.Tool {
 	return mcp.Tool{
 		Name: d.name, Title: d.title, Description: d.description, RawInputSchema: input, RawOutputSchema: output,
 		Annotations: mcp.ToolAnnotation{
-			ReadOnlyHint: new(d.readOnly), DestructiveHint: new(false), IdempotentHint: new(d.readOnly), OpenWorldHint: new(!d.readOnly),
+			ReadOnlyHint: new(d.readOnly), DestructiveHint: new(false), IdempotentHint: new(d.readOnly), OpenWorldHint: new(d.openWorld),
 		},
 	}
 }
@@ -38,7 +39,7 @@ type toolCall struct {
 }
 
 // define returns a tool whose handler receives decoded arguments. In is a
-// struct of strings and integers; defaults holds the values of arguments that a
+// struct of strings, integers and booleans; defaults holds the values of arguments that a
 // call leaves out. An error becomes a result that describes it; internal ones
 // are logged.
 func define[In any](t *tools, d definition, defaults In, handle func(context.Context, toolCall, In) (*mcp.CallToolResult, error)) (server.ServerTool, error) {
@@ -46,7 +47,7 @@ func define[In any](t *tools, d definition, defaults In, handle func(context.Con
 	if err != nil {
 		return server.ServerTool{}, err
 	}
-	output, err := outputSchema(d.shortOutput)
+	output, err := outputSchema(d.output)
 	if err != nil {
 		return server.ServerTool{}, err
 	}

@@ -28,11 +28,12 @@ type generateArguments struct {
 	Quality string `json:"quality,omitempty" jsonschema:"enum=standard,enum=hd" jsonschema_description:"hd: finer, but slower; same price"`
 	N       int    `json:"n,omitempty" jsonschema:"minimum=1,maximum=4,default=1" jsonschema_description:"Number of pictures; each is billed"`
 	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End user's id"`
+	SaveAs  string `json:"save_as,omitempty" jsonschema_description:"Path in the project, e.g. assets/hero.webp; also png, jpg"`
 }
 
 func (t *tools) generateImage() (server.ServerTool, error) {
 	return define(t, definition{
-		name: "generate_image", title: "Generate image", description: describeModels(t.Region),
+		name: "generate_image", title: "Generate image", openWorld: true, description: describeModels(t.Region),
 		adaptInput: func(s *jsonschema.Schema) {
 			model, _ := s.Properties.Get("model")
 			for _, m := range zai.Models(t.Region) {
@@ -89,6 +90,10 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 	if err != nil {
 		return nil, err
 	}
+	names, err := t.fileNames(arguments.SaveAs, request.N)
+	if err != nil {
+		return nil, err
+	}
 	progress := newProgressReporter(ctx, c.request, t.Now, request.N, t.typicalDuration(request.Model, request.Quality))
 	defer progress.close()
 	end := t.waitEnd()
@@ -106,7 +111,7 @@ func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArgu
 	for range request.N - len(images) {
 		images = append(images, notStarted(request, call.Refused, t.Now(), t.Sandbox))
 	}
-	return t.imagesResult(ctx, c.caller, images, joinedNote(call)), nil
+	return t.imagesResult(ctx, c.caller, images, names, joinedNote(call)), nil
 }
 
 // joinedNote returns the note for a call that joined an earlier equal call and

@@ -78,7 +78,7 @@ func TestGenerate_Arguments(t *testing.T) {
 		{"number as user", `{"prompt":"x","user_id":123456,"size":"512x512"}`, ""},
 		{"spelling", `{"prompt":"x","model":"cogView-4-250304","size":"512×512","quality":"HD"}`, ""},
 		{"star", `{"prompt":"x","size":"512*512"}`, ""},
-		{"unknown", `{"prompt":"x","colour":"red"}`, `Unknown argument "colour". Known arguments are: prompt, model, size, quality, n, user_id.`},
+		{"unknown", `{"prompt":"x","colour":"red"}`, `Unknown argument "colour". Known arguments are: prompt, model, size, quality, n, user_id, save_as.`},
 		{"no prompt", `{}`, "prompt is empty"},
 		{"blank prompt", `{"prompt":"  "}`, "prompt is empty"},
 		{"prompt of another type", `{"prompt":["x"]}`, `The argument "prompt" must be a string`},

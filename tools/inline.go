@@ -15,6 +15,9 @@ import (
 // defaultPreviewWait is the default of Config.PreviewWait.
 const defaultPreviewWait = 5 * time.Second
 
+// contentEnvelope is the size of the JSON around the base64 of an image, in bytes.
+const contentEnvelope = 200
+
 // inlineImages returns one element for each saved image: its content for the
 // result, or nil if the result contains no form of it. All contents together
 // take at most room bytes of JSON. If the requested form is too large, a
@@ -50,8 +53,7 @@ func (t *tools) inlineImages(ctx context.Context, caller Caller, images []resour
 // inlineImage returns the content of one image in at most size bytes of JSON,
 // and a note if that is not the requested form.
 func (t *tools) inlineImage(ctx context.Context, i resources.Image, inline Inline, size int) (content *mcp.ImageContent, note string) {
-	const envelope = 200 // bytes of JSON around the base64
-	limit := (size - envelope) / 4 * 3
+	limit := (size - contentEnvelope) / 4 * 3
 	if inline == InlineFull {
 		if b, mimeType, note := t.fullImage(ctx, i, limit); b != nil {
 			return imageContent(b, mimeType), note

@@ -32,7 +32,7 @@ type listArguments struct {
 
 func (t *tools) listImages() (server.ServerTool, error) {
 	return define(t, definition{
-		name: "list_images", title: "List images", readOnly: true, shortOutput: true,
+		name: "list_images", title: "List images", readOnly: true, output: outputShort,
 		description: "List pictures made earlier, newest first. Free of charge.",
 	}, listArguments{Limit: defaultListed}, t.list)
 }

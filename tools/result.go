@@ -51,16 +51,17 @@ func failureResult(f *resources.Failure) *mcp.CallToolResult {
 }
 
 // imagesResult returns the result of a call that generated or found images, and
-// adds the images to the caller's delivery. A note that is not empty is added
-// to the text. The result is a failure only if all images failed.
-func (t *tools) imagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
-	built := t.buildImagesResult(ctx, caller, images, note)
+// adds the images to the caller's delivery. names are those of the images' files
+// in the project; it is empty if there are none to write. A note that is not
+// empty is added to the text. The result is a failure only if all images failed.
+func (t *tools) imagesResult(ctx context.Context, caller Caller, images []resources.Image, names []string, note string) *mcp.CallToolResult {
+	built := t.buildImagesResult(ctx, caller, images, names, note)
 	// Begin comes last, so that the images stay undelivered if an earlier step panics.
 	caller.Delivery.Begin(finalIDs(images)...)
 	return built
 }
 
-func (t *tools) buildImagesResult(ctx context.Context, caller Caller, images []resources.Image, note string) *mcp.CallToolResult {
+func (t *tools) buildImagesResult(ctx context.Context, caller Caller, images []resources.Image, names []string, note string) *mcp.CallToolResult {
 	if allFailed(images) {
 		failure := aggregateFailure(images)
 		if note != "" {
@@ -69,18 +70,26 @@ func (t *tools) buildImagesResult(ctx context.Context, caller Caller, images []r
 		}
 		return failureResult(failure)
 	}
+	files := t.saveFiles(ctx, images, names)
 	structured := t.structuredResult(ctx, caller, images)
+	for n, file := range files {
+		if file != nil {
+			structured.Images[n].SavedAs = file.written.Name
+		}
+	}
 	var links []mcp.Content
 	for _, i := range images {
 		if i.State == resources.Saved {
 			links = append(links, resourceLink(i))
 		}
 	}
-	lines := []string{summaryText(images, structured)}
-	structured.Notes = workingNotes(images)
+	lines := []string{summaryText(images, names, structured)}
+	structured.Notes = workingNotes(images, names)
+	notes := fileNotes(images, files, t.showsPaths())
 	if note != "" {
-		lines, structured.Notes = append(lines, note), append(structured.Notes, note)
+		notes = append(notes, note)
 	}
+	lines, structured.Notes = append(lines, notes...), append(structured.Notes, notes...)
 	room := maxResult - jsonSize(structured) - jsonSize(links) - jsonSize(lines) - resultReserve
 	inlined, notes := t.inlineImages(ctx, caller, images, room)
 	lines, structured.Notes = append(lines, notes...), append(structured.Notes, notes...)
@@ -181,12 +190,22 @@ func resourceLink(i resources.Image) mcp.ResourceLink {
 	return link
 }
 
-// workingNotes returns a note for each image that is not done.
-func workingNotes(images []resources.Image) (notes []string) {
-	for _, i := range images {
+// workingNotes returns a note for each image that is not done. names are those of
+// the images' files in the project, if there are any.
+func workingNotes(images []resources.Image, names []string) (notes []string) {
+	for n, i := range images {
 		if i.Status() == resources.StatusWorking {
-			notes = append(notes, fmt.Sprintf("Image %s is still being made; call get_image with this id in a while.", i.ID))
+			notes = append(notes, fmt.Sprintf("Image %s is still being made; call get_image with this id%s in a while.", i.ID, andSaveAs(names, n)))
 		}
 	}
 	return notes
+}
+
+// andSaveAs returns the part of a sentence that says which save_as to pass for an
+// image, "" if none was asked for.
+func andSaveAs(names []string, n int) string {
+	if n >= len(names) {
+		return ""
+	}
+	return fmt.Sprintf(" and save_as %q", names[n])
 }

@@ -33,20 +33,31 @@ func plainJSON(value any) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
+// outputForm selects how much of the result an output schema declares. The definitions
+// take up context in every conversation, and generate_image declares everything already.
+type outputForm int
+
+const (
+	outputFull  outputForm = iota
+	outputShort            // without the properties of images and errors
+	outputNone             // without properties
+)
+
 // outputSchema returns the JSON Schema of the structured result. It requires no
 // properties and forbids none, because failures and successes have different
-// ones. The short form omits the properties of images and errors, because
-// generate_image declares them already and the definitions take up context in
-// every conversation.
-func outputSchema(short bool) (json.RawMessage, error) {
+// ones.
+func outputSchema(form outputForm) (json.RawMessage, error) {
 	s := reflector().Reflect(&result{})
 	s.Version = ""
 	makeOptional(s)
-	if images, ok := s.Properties.Get("images"); ok && short {
-		images.Items.Properties = nil
-	}
-	if failure, ok := s.Properties.Get("error"); ok && short {
-		failure.Properties = nil
+	switch form {
+	case outputFull:
+	case outputShort:
+		images, _ := s.Properties.Get("images")
+		failure, _ := s.Properties.Get("error")
+		images.Items.Properties, failure.Properties = nil, nil
+	case outputNone:
+		s.Properties = nil
 	}
 	return plainJSON(s)
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/project"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/zai"
 )
@@ -28,7 +30,7 @@ func listed(t *testing.T, region zai.Region) []mcp.Tool {
 	return result.Tools
 }
 
-// The definitions are a contract with agents. Golden files reveal every change.
+// The definitions without a project are a contract with agents. Golden files reveal every change.
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
@@ -50,22 +52,42 @@ func TestDefinitions(t *testing.T) {
 func TestDefinitions_Size(t *testing.T) {
 	t.Parallel()
 	for _, region := range []zai.Region{zai.Global, zai.China} {
-		raw, err := json.Marshal(listed(t, region))
+		list, err := tools.New(tools.Config{Region: region, DefaultModel: zai.DefaultModel, Project: project.New(t.TempDir())})
 		require.NoError(t, err)
-		assert.Less(t, len(raw), 4600, "the definitions take up context in every conversation")
-		t.Logf("%s: %d bytes", region, len(raw))
+		require.Len(t, list, 4)
+		size := len("[]")
+		for _, tool := range list {
+			raw, err := json.Marshal(tool.Tool) // as the server sends it
+			require.NoError(t, err)
+			size += len(raw) + len(",")
+		}
+		assert.LessOrEqual(t, size, 5600, "the definitions take up context in every conversation")
+		t.Logf("%s: %d bytes", region, size)
 	}
 }
 
+// Hosts ask the user before a call of a tool that is not read-only. With a project,
+// get_image and export_image write files.
 func TestDefinitions_Annotations(t *testing.T) {
 	t.Parallel()
-	for _, tool := range listed(t, zai.Global) {
-		a := tool.Annotations
-		for name, hint := range map[string]*bool{"readOnly": a.ReadOnlyHint, "destructive": a.DestructiveHint, "idempotent": a.IdempotentHint, "openWorld": a.OpenWorldHint} {
-			assert.NotNil(t, hint, "%s %s", tool.Name, name)
+	writers := map[bool][]string{false: {"generate_image"}, true: {"generate_image", "get_image", "export_image"}}
+	for hasProject, writers := range writers {
+		c := tools.Config{Region: zai.Global, DefaultModel: zai.DefaultModel}
+		if hasProject {
+			c.Project = project.New(t.TempDir())
 		}
-		assert.Equal(t, tool.Name != "generate_image", *a.ReadOnlyHint)
-		assert.Equal(t, tool.Name == "generate_image", *a.OpenWorldHint)
+		list, err := tools.New(c)
+		require.NoError(t, err)
+		for _, tool := range list {
+			name, a := tool.Tool.Name, tool.Tool.Annotations
+			for hint, value := range map[string]*bool{"readOnly": a.ReadOnlyHint, "destructive": a.DestructiveHint, "idempotent": a.IdempotentHint, "openWorld": a.OpenWorldHint} {
+				assert.NotNil(t, value, "%s %s", name, hint)
+			}
+			assert.Equal(t, !slices.Contains(writers, name), *a.ReadOnlyHint, name)
+			assert.Equal(t, *a.ReadOnlyHint, *a.IdempotentHint, name)
+			assert.False(t, *a.DestructiveHint, name)
+			assert.Equal(t, name == "generate_image", *a.OpenWorldHint, name)
+		}
 	}
 }
 

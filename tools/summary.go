@@ -8,8 +8,9 @@ import (
 )
 
 // summaryText returns the text of a result. It is complete without the other
-// content, for hosts that drop that.
-func summaryText(images []resources.Image, r result) string {
+// content, for hosts that drop that. names are those of the images' files in the
+// project, if there are any.
+func summaryText(images []resources.Image, names []string, r result) string {
 	var b strings.Builder
 	cost, saved := 0.0, 0
 	for _, i := range images {
@@ -30,13 +31,14 @@ func summaryText(images []resources.Image, r result) string {
 	}
 	for n, i := range images {
 		fmt.Fprintf(&b, "\n%d. ", n+1)
-		writeImageLine(&b, i, r.Images[n])
+		writeImageLine(&b, i, r.Images[n], andSaveAs(names, n))
 	}
 	return b.String()
 }
 
-// writeImageLine writes the lines of the text about one image.
-func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry) {
+// writeImageLine writes the lines of the text about one image. saveAs is the result
+// of andSaveAs.
+func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry, saveAs string) {
 	switch i.Status() {
 	case resources.StatusSaved:
 		fmt.Fprintf(b, "id %s, %dx%d, %s, %s, %s %s", i.ID, i.Width, i.Height, i.MIMEType, formatBytes(i.Bytes), i.Model, i.Quality)
@@ -54,8 +56,8 @@ func writeImageLine(b *strings.Builder, i resources.Image, entry resources.Entry
 			fmt.Fprintf(b, "\n   note: content filter remark, role %s, level %d (0 is most severe)", f.Role, f.Level)
 		}
 	case resources.StatusWorking:
-		fmt.Fprintf(b, "id %s is still being made, $%.3f; call get_image with this id in a while. It will be %s",
-			i.ID, i.CostUSD(), resources.URI(i.ID, resources.Original))
+		fmt.Fprintf(b, "id %s is still being made, $%.3f; call get_image with this id%s in a while. It will be %s",
+			i.ID, i.CostUSD(), saveAs, resources.URI(i.ID, resources.Original))
 	default:
 		b.WriteString("not saved")
 		if i.ID != "" {

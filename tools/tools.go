@@ -7,6 +7,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/project"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	Inline       Inline            // for callers without their own
 	Sandbox      bool              // the pipeline uses the sandbox
 	Locator      resources.Locator // how callers access files outside MCP
+	Project      *project.Folder   // where save_as writes files; nil without a project
+	NoProject    string            // why there is no project and what to do, as a clause; see defaultNoProject
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -39,7 +42,7 @@ type Config struct {
 // tools is the configuration of the tools, with their handlers as methods.
 type tools struct{ Config }
 
-// New returns the three tools. It fails if the region does not have the default
+// New returns the four tools. It fails if the region does not have the default
 // model.
 func New(c Config) ([]server.ServerTool, error) {
 	model, err := zai.FindModel(c.Region, c.DefaultModel)
@@ -50,9 +53,12 @@ func New(c Config) ([]server.ServerTool, error) {
 	if c.PreviewWait <= 0 {
 		c.PreviewWait = defaultPreviewWait
 	}
+	if c.NoProject == "" {
+		c.NoProject = defaultNoProject
+	}
 	t := &tools{c}
 	var list []server.ServerTool
-	for _, build := range []func() (server.ServerTool, error){t.generateImage, t.getImage, t.listImages} {
+	for _, build := range []func() (server.ServerTool, error){t.generateImage, t.getImage, t.listImages, t.exportImage} {
 		tool, err := build()
 		if err != nil {
 			return nil, err

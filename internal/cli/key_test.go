@@ -70,7 +70,7 @@ func TestKey_UnusableKeyIsExplained(t *testing.T) {
 				response.Result.Content = nil
 				require.NoError(t, d.Decode(&response))
 				if response.ID == 1 {
-					assert.Len(t, response.Result.Tools, 3)
+					assert.Len(t, response.Result.Tools, 4)
 					continue
 				}
 				assert.True(t, response.Result.IsError)

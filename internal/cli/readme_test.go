@@ -250,7 +250,7 @@ func toolTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| tool | argument | type | meaning |\n|---|---|---|---|\n")
-	for _, name := range []string{"generate_image", "get_image", "list_images"} {
+	for _, name := range []string{"generate_image", "get_image", "export_image", "list_images"} {
 		raw := readFile(t, "tools/testdata/global/"+name+".json")
 		var tool struct {
 			InputSchema toolSchema `json:"inputSchema"`
@@ -273,7 +273,12 @@ type toolSchema struct {
 }
 
 func argumentRows(tool string, schema toolSchema) string {
-	names := []string{"id", "prompt", "model", "size", "quality", "n", "user_id", "query", "limit", "cursor"}
+	names := []string{"id", "prompt", "model", "size", "quality", "n", "user_id", "save_as", "fit", "background", "set", "replace", "query", "limit", "cursor"}
+	// The definitions leave out what agents know without it.
+	obvious := map[string]string{
+		"get_image save_as": "As in `generate_image`", "export_image id": "As in `get_image`",
+		"export_image fit": "Crop (the default) or pad", "export_image set": "All files for a use at once",
+	}
 	var rows strings.Builder
 	for _, name := range names {
 		p, ok := schema.Properties[name]
@@ -283,7 +288,7 @@ func argumentRows(tool string, schema toolSchema) string {
 		meaning := []string{}
 		// In the definition, "above" refers to the description of the tool.
 		description := strings.ReplaceAll(p.Description, "see above", "see [the models](#models-and-prices)")
-		for _, part := range []string{description, strings.Join(p.Enum, ", ")} {
+		for _, part := range []string{description, obvious[tool+" "+name], strings.Join(p.Enum, ", ")} {
 			if part != "" {
 				meaning = append(meaning, part)
 			}

@@ -185,7 +185,7 @@ func TestAgent_Images(t *testing.T) {
 		names = append(names, tool.Name)
 		assert.NotNil(t, tool.OutputSchema)
 	}
-	assert.Equal(t, []string{"generate_image", "get_image", "list_images"}, names)
+	assert.Equal(t, []string{"export_image", "generate_image", "get_image", "list_images"}, names)
 	assert.Contains(t, h.InitializeResult().Instructions, "generate_image")
 
 	result, s := h.call(t, "generate_image", map[string]any{"prompt": "a fox", "n": 3, "size": "512x512"})

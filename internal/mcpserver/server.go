@@ -83,7 +83,7 @@ type resourceServer interface {
 func New(c Config) (*Server, error) {
 	list, err := tools.New(tools.Config{
 		Pipeline: c.Pipeline, Library: c.Library, Region: c.Region, DefaultModel: c.DefaultModel, Wait: c.Wait,
-		Inline: c.Inline, Sandbox: c.Sandbox, Locator: c.Locator, Now: c.Now, Log: c.Log,
+		Inline: c.Inline, Sandbox: c.Sandbox, Locator: c.Locator, Project: c.Project, NoProject: c.NoProject, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tools: %w", err)
