@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"image"
 	"image/jpeg"
-	"image/png"
 
 	"github.com/deepteams/webp"
 )
@@ -23,7 +22,7 @@ func encode(img *image.RGBA, f Format) ([]byte, error) {
 	case WebP:
 		err = webp.Encode(&b, img, webpOptions())
 	default:
-		err = png.Encode(&b, img)
+		return encodePNG(img, img.Opaque())
 	}
 	return b.Bytes(), err
 }
@@ -38,30 +37,26 @@ func webpOptions() *webp.EncoderOptions {
 	return options
 }
 
-// icon is an image that is never encoded as opaque: Windows reads only RGBA PNGs in ICO
-// files.
-type icon struct{ *image.RGBA }
-
-func (icon) Opaque() bool { return false }
-
-// encodeICO encodes images of at most 256x256 pixels as an ICO file with PNGs.
+// encodeICO encodes images of at most 256x256 pixels as an ICO file with PNGs. They are RGBA,
+// because Windows reads no others.
 func encodeICO(images []*image.RGBA) ([]byte, error) {
 	const headerSize, entrySize = 6, 16
 	head := binary.LittleEndian.AppendUint16(nil, 0)
 	head = binary.LittleEndian.AppendUint16(head, 1) // icon
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(images)))
-	var data bytes.Buffer
+	var data []byte
 	for _, img := range images {
-		start := data.Len()
-		if err := png.Encode(&data, icon{img}); err != nil {
+		entry, err := encodePNG(img, false)
+		if err != nil {
 			return nil, err
 		}
 		size := img.Rect.Size()
 		head = append(head, byte(size.X), byte(size.Y), 0, 0) // 0 stands for 256
 		head = binary.LittleEndian.AppendUint16(head, 1)      // planes
 		head = binary.LittleEndian.AppendUint16(head, 32)     // bits per pixel
-		head = binary.LittleEndian.AppendUint32(head, uint32(data.Len()-start))
-		head = binary.LittleEndian.AppendUint32(head, uint32(headerSize+entrySize*len(images)+start))
+		head = binary.LittleEndian.AppendUint32(head, uint32(len(entry)))
+		head = binary.LittleEndian.AppendUint32(head, uint32(headerSize+entrySize*len(images)+len(data)))
+		data = append(data, entry...)
 	}
-	return append(head, data.Bytes()...), nil
+	return append(head, data...), nil
 }

@@ -1,10 +1,6 @@
 package render
 
-import (
-	"image"
-
-	"golang.org/x/image/draw"
-)
+import "image"
 
 // pyramid is an image and copies of it, each half as large as the one before.
 type pyramid struct {
@@ -59,9 +55,7 @@ func (p *pyramid) scale(part image.Rectangle, size image.Point) *image.RGBA {
 	if part.Size() == size {
 		return cut(src, part)
 	}
-	dst := image.NewRGBA(image.Rectangle{Max: size})
-	draw.CatmullRom.Scale(dst, dst.Rect, src, part, draw.Src, nil)
-	return dst
+	return resample(src, part, size)
 }
 
 // cut returns a part of an image, whose pixels start at (0, 0).
