@@ -34,6 +34,7 @@ func product() prompt {
 		hd:      true,
 		guidance: "product photography; the whole product, undistorted, in the named material and colour; the angle that shows the selling points; " +
 			"soft light without hard reflections; the background as asked for, with free room where text is to stand; no logos or brands that were not named.",
+		cutOut: true,
 	}
 }
 
@@ -51,6 +52,7 @@ func game() prompt {
 		hd:      true,
 		guidance: "concept art in the named style; a character whole from head to foot, an item whole; silhouette, costume and material told apart clearly; " +
 			"the light and colours of the world; a plain background, unless a scene is asked for.",
+		cutOut: true,
 	}
 }
 
