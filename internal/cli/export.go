@@ -212,7 +212,7 @@ func (p *program) writeExport(ctx context.Context, library *resources.Library, i
 func describeExport(e resources.Export) string {
 	parts := []string{e.MIMEType, fmt.Sprintf("%dx%d", e.Width, e.Height), fmt.Sprintf("%d KB", (len(e.Data)+1023)/1024)}
 	if e.Enlarged {
-		parts = append(parts, "larger than the original")
+		parts = append(parts, "scaled up")
 	}
 	if e.Cleared > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f %% of the pixels became transparent", 100*e.Cleared))
