@@ -16,9 +16,10 @@ import (
 //     edge. Their share of the subject becomes their opacity, and the background's share is
 //     subtracted from their color.
 type remover struct {
-	src           *image.RGBA
+	pix           []byte
 	width, height int
 	corners       [4]rgb // upper left, upper right, lower left, lower right
+	even          bool   // the corners have practically the same color
 	kind          []kind // of each pixel
 	near          int    // distance from the background's color up to which a pixel belongs to it
 	weak          int    // distance that compression reaches beside an edge
@@ -50,8 +51,8 @@ const plainHint = `Generate the image with "on a plain, single-color background"
 // as it is. lossy says that the image was compressed as a JPEG. removeBackground fails with
 // a *SpecError if the background is not plain.
 func removeBackground(src *image.RGBA, lossy bool) (*image.RGBA, float64, error) {
-	r := &remover{src: src, width: src.Rect.Dx(), height: src.Rect.Dy(), weak: 24, slack: 6}
-	r.reach = min(max(min(r.width, r.height)/300, 2), 6)
+	r := &remover{pix: compact(src), width: src.Rect.Dx(), height: src.Rect.Dy(), weak: 24, slack: 6}
+	r.reach = min(max(min(r.width, r.height)/256, 2), 6)
 	if lossy {
 		r.weak, r.slack, r.reach = 48, 14, r.reach+1
 	}
@@ -81,9 +82,22 @@ func removeBackground(src *image.RGBA, lossy bool) (*image.RGBA, float64, error)
 	return r.cut(), share, nil
 }
 
+// compact returns the pixels of an image without gaps between the rows.
+func compact(src *image.RGBA) []byte {
+	row := 4 * src.Rect.Dx()
+	if src.Stride == row {
+		return src.Pix
+	}
+	pix := make([]byte, 0, row*src.Rect.Dy())
+	for y := range src.Rect.Dy() {
+		pix = append(pix, src.Pix[y*src.Stride:][:row]...)
+	}
+	return pix
+}
+
 // at returns the color of a pixel.
 func (r *remover) at(i int) rgb {
-	p := r.src.Pix[i/r.width*r.src.Stride+i%r.width*4:]
+	p := r.pix[4*i : 4*i+4]
 	return rgb{int(p[0]), int(p[1]), int(p[2])}
 }
 
@@ -105,7 +119,7 @@ func (r *remover) clearCorners() bool {
 		if corner/2 == 1 {
 			at.Y = r.height - 1
 		}
-		if r.src.RGBAAt(at.X, at.Y).A < 128 {
+		if r.pix[4*(at.Y*r.width+at.X)+3] < 128 {
 			clear++
 		}
 	}
@@ -132,11 +146,13 @@ func (r *remover) findColor() error {
 		r.corners[corner] = color
 		noise = max(noise, distances[len(distances)*95/100])
 	}
-	const mostNoise, mostDifference = 16, 40
+	const mostNoise, mostDifference, even = 16, 40, 3
 	if noise > mostNoise {
 		return &SpecError{"The background in the corners of the image has a pattern, so it cannot become transparent.", plainHint}
 	}
+	r.even = true
 	for _, c := range r.corners[1:] {
+		r.even = r.even && c.distance(r.corners[0]) <= even
 		if c.distance(r.corners[0]) > mostDifference {
 			return &SpecError{
 				fmt.Sprintf("The corners of the image differ (%s and %s), so it has no plain background that could become transparent.", r.corners[0].hex(), c.hex()),
@@ -165,6 +181,9 @@ func median(pixels []rgb) (m rgb) {
 
 // behind returns the color of the background at a pixel, interpolated between the corners.
 func (r *remover) behind(i int) (c rgb) {
+	if r.even {
+		return r.corners[0]
+	}
 	x, y := i%r.width*256/r.width, i/r.width*256/r.height
 	for k := range c {
 		upper := r.corners[0][k]*(256-x) + r.corners[1][k]*x
@@ -284,13 +303,7 @@ func (r *remover) light(i int) (part int, ok bool) {
 // fillShadow marks shadows on the background. They begin at the background and get darker
 // without a step.
 func (r *remover) fillShadow() {
-	var border []int32
-	for i, k := range r.kind {
-		if k == background {
-			border = append(border, int32(i))
-		}
-	}
-	r.spread(border, func(_, i int) bool {
+	enter := func(_, i int) bool {
 		if r.kind[i] != subject || !r.smooth(i) {
 			return false
 		}
@@ -299,7 +312,17 @@ func (r *remover) fillShadow() {
 		}
 		r.kind[i] = shadow
 		return true
-	})
+	}
+	var border []int32
+	for y := 1; y < r.height-1; y++ {
+		for i := y*r.width + 1; i < (y+1)*r.width-1; i++ {
+			next := r.kind[i-1] == background || r.kind[i+1] == background || r.kind[i-r.width] == background || r.kind[i+r.width] == background
+			if next && enter(i, i) {
+				border = append(border, int32(i))
+			}
+		}
+	}
+	r.spread(border, enter)
 	r.joinShadow()
 }
 

@@ -68,3 +68,12 @@ func BenchmarkRender_FaviconSet(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkRender_Transparent(b *testing.B) {
+	img := drawing(1024, white)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := render.Render(img, render.Spec{Format: render.PNG, Background: render.Transparent})
+		require.NoError(b, err)
+	}
+}

@@ -2,18 +2,20 @@ package render
 
 import "image"
 
-// cut returns the image without its background.
+// cut returns the image without its background. Right behind the edge, pixels can still
+// have some of the background, so the color of the subject is taken from a little deeper.
 func (r *remover) cut() *image.RGBA {
-	outside, depth := r.nearest(r.reach, func(i int) bool { return r.kind[i] != subject })
+	const margin = 2
+	outside, depth := r.nearest(r.reach+margin, func(i int) bool { return r.kind[i] != subject })
 	inside, _ := r.nearest(2*r.reach+8, func(i int) bool { return outside[i] < 0 })
-	dst := image.NewRGBA(r.src.Rect)
+	dst := image.NewRGBA(image.Rect(0, 0, r.width, r.height))
 	for i, k := range r.kind {
 		out := dst.Pix[4*i : 4*i+4]
 		switch {
 		case k == shadow:
 			out[3] = byte(r.shade(i))
-		case k == subject && outside[i] < 0:
-			copy(out, r.src.Pix[i/r.width*r.src.Stride+i%r.width*4:][:4])
+		case k == subject && (outside[i] < 0 || int(depth[i]) > r.reach):
+			copy(out, r.pix[4*i:4*i+4])
 		case k == subject:
 			r.mix(out, i, int(outside[i]), int(inside[i]), int(depth[i]))
 		}
@@ -43,7 +45,7 @@ func (r *remover) mix(out []byte, i, outside, inside, depth int) {
 		opacity = share(c, b, f) * min(f.distance(b), 3*r.near) / (3 * r.near)
 	}
 	if !r.faint(i) {
-		opacity = max(opacity, (depth-1)*255/(r.reach+1), r.leastShare(c, b))
+		opacity = max(opacity, (depth-1)*128/r.reach, r.leastShare(c, b))
 	}
 	const least = 16 // noise beside an edge
 	switch {
@@ -119,15 +121,27 @@ func (r *remover) strongest(i int, b rgb) rgb {
 // The pixel is -1 if there is none within a limit.
 func (r *remover) nearest(limit int, in func(i int) bool) (pixels []int32, steps []uint8) {
 	pixels, steps = make([]int32, len(r.kind)), make([]uint8, len(r.kind))
-	var front, next []int32
 	for i := range pixels {
 		pixels[i] = -1
 		if in(i) {
 			pixels[i] = int32(i)
-			front = append(front, int32(i))
 		}
 	}
-	for step := 1; step <= limit && len(front) > 0; step++ {
+	// The first step starts from the pixels that are not in the set: those in it are many.
+	var front, next []int32
+	for i := range pixels {
+		if pixels[i] < 0 {
+			if j := r.neighbor(i, pixels); j >= 0 {
+				front = append(front, int32(i), int32(j))
+			}
+		}
+	}
+	for k := 0; k < len(front); k += 2 {
+		pixels[front[k]], steps[front[k]] = front[k+1], 1
+		front[k/2] = front[k]
+	}
+	front = front[:len(front)/2]
+	for step := 2; step <= limit && len(front) > 0; step++ {
 		next = next[:0]
 		for _, i := range front {
 			x, y := int(i)%r.width, int(i)/r.width
@@ -143,4 +157,21 @@ func (r *remover) nearest(limit int, in func(i int) bool) (pixels []int32, steps
 		front, next = next, front
 	}
 	return pixels, steps
+}
+
+// neighbor returns a pixel beside, above or below another that is in a set, or -1.
+func (r *remover) neighbor(i int, set []int32) int {
+	x := i % r.width
+	switch {
+	case x > 0 && set[i-1] >= 0:
+		return i - 1
+	case x < r.width-1 && set[i+1] >= 0:
+		return i + 1
+	case i >= r.width && set[i-r.width] >= 0:
+		return i - r.width
+	case i+r.width < len(set) && set[i+r.width] >= 0:
+		return i + r.width
+	default:
+		return -1
+	}
 }
