@@ -270,7 +270,7 @@ func FuzzDownloads(f *testing.F) {
 	link, _, err := links.URL(f.Context(), i)
 	require.NoError(f, err)
 	handler := &resources.Downloads{Links: links, Owner: func(context.Context) (string, bool) { return "", false }}
-	for _, seed := range []string{link, "/images/", "/images/../../etc/passwd", "/images/" + i.ID + ".png", strings.Replace(link, ".png", "/preview", 1), "/images/%00?sig=x&exp=1"} {
+	for _, seed := range []string{link, "/images/", "/images/../../etc/passwd", "/images/" + i.ID + ".png", strings.Replace(link, ".png", "/preview", 1), strings.Replace(link, ".png", "/exports/png.png", 1), "/images/%00?sig=x&exp=1"} {
 		f.Add(seed)
 	}
 	right, err := url.Parse(link)

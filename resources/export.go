@@ -139,32 +139,40 @@ func newExport(s render.Spec, data []byte, r render.Result) Export {
 }
 
 // renderAll renders a saved image for each spec, with the original's marks, and stores the
-// results in the cache.
+// results in the cache. It uses what the cache has by now.
 func (l *Library) renderAll(ctx context.Context, i Image, specs []render.Spec) ([]render.Result, error) {
 	if err := l.renderSlots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer l.renderSlots.Release(1)
+	list := make([]render.Result, len(specs))
+	var missing []int // positions in list
+	for n, s := range specs {
+		var ok bool
+		if list[n], ok = l.cachedExport(ctx, i, s); !ok {
+			missing = append(missing, n)
+		}
+	}
+	if len(missing) == 0 {
+		return list, nil
+	}
 	original, err := l.Read(ctx, i)
 	if err != nil {
 		return nil, err
 	}
-	var list []render.Result
-	memory := renderMemory(i, specs)
-	err = l.limitDecoding(ctx, bytes.NewReader(original), i.MIMEType, memory, func(file io.ReadSeeker) error {
+	err = l.limitDecoding(ctx, bytes.NewReader(original), i.MIMEType, renderMemory(i, specs), func(file io.ReadSeeker) error {
 		img, err := decode(file, i.MIMEType)
 		if err != nil {
 			return decodeError(err)
 		}
-		for _, s := range specs {
+		source := render.NewSource(img)
+		for _, n := range missing {
 			if err := ctx.Err(); err != nil { // nobody waits any more
 				return err
 			}
-			r, err := render.Render(img, s)
-			if err != nil {
-				return fmt.Errorf("rendering %s: %w", s, err)
+			if list[n], err = source.Render(specs[n]); err != nil {
+				return fmt.Errorf("rendering %s: %w", specs[n], err)
 			}
-			list = append(list, r)
 		}
 		return nil
 	})
@@ -172,7 +180,7 @@ func (l *Library) renderAll(ctx context.Context, i Image, specs []render.Spec) (
 		return nil, err
 	}
 	marks := l.marksOf(i, bytes.NewReader(original))
-	for n := range list {
+	for _, n := range missing {
 		list[n].Data = l.carry(ctx, i, list[n].Data, specs[n].Format.MIMEType(), marks)
 		l.cacheExport(ctx, i, specs[n], list[n])
 	}

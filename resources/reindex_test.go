@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 )
 
 // Without a catalog, Reindex restores all images from their files.
@@ -123,4 +124,47 @@ func TestReindex_ExistingImages(t *testing.T) {
 	}
 	_, err = l.Image(t.Context(), "local", removed.ID)
 	require.ErrorIs(t, err, resources.ErrNotFound, "a removed image stays removed")
+}
+
+// Reindex reads what a label says of the image in a file.
+func TestReindex_Labels(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	l := open(t, folder)
+	created := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	add := func(made label.Label) string {
+		id, name := putFile(t, l, folder, "a-fox", nil)
+		if made.ID == "" {
+			made.ID = id
+		}
+		file, err := label.Add(tiny(t, 1), "image/png", made)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), file, 0o600))
+		return id
+	}
+	source := add(label.Label{Model: "cogview-4", CreatedAt: created})
+	recipe := add(label.Label{Model: "glm-image", CreatedAt: created, Recipe: true, Prompt: "A fox, 狐狸 & a hen", Size: "1024x1024", Quality: "hd"})
+	sandbox := add(label.Label{Model: "glm-image", CreatedAt: created, Sandbox: true})
+	other := add(label.Label{ID: "01m7wnsdj83vthhjy68qfe1hke", Model: "cogview-4", CreatedAt: created})
+	list, err := l.Reindex(t.Context(), "local", nil)
+	require.NoError(t, err)
+	require.Len(t, list, 4)
+	for id, want := range map[string]resources.Image{
+		source:  {Model: "cogview-4", CreatedAt: created, Prompt: "a fox", Size: "4x3", Quality: "standard"},
+		recipe:  {Model: "glm-image", CreatedAt: created, Prompt: "A fox, 狐狸 & a hen", Size: "1024x1024", Quality: "hd"},
+		sandbox: {Model: "glm-image", CreatedAt: created, Prompt: "a fox", Size: "4x3", Quality: "standard", Sandbox: true},
+		other:   {Prompt: "a fox", Size: "4x3", Quality: "standard"},
+	} {
+		got, err := l.Image(t.Context(), "local", id)
+		require.NoError(t, err)
+		if id == other {
+			assert.NotEqual(t, created, got.CreatedAt, "the label is of another image")
+			got.CreatedAt = time.Time{}
+		}
+		assert.Equal(t, want, resources.Image{
+			Model: got.Model, CreatedAt: got.CreatedAt, Prompt: got.Prompt, Size: got.Size, Quality: got.Quality, Sandbox: got.Sandbox,
+		})
+		assert.Equal(t, []string{label.XMP}, got.Marks)
+		assert.Zero(t, got.CostMicroUSD)
+	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/folder"
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/resources/sqlite"
 )
 
@@ -42,6 +43,10 @@ type libraryOptions struct {
 	Log     *slog.Logger
 	Free    func(dir string) (uint64, error)          // free space of the folder
 	Wrap    func(resources.Catalog) resources.Catalog // returns the catalog to use; may be nil
+
+	WrapStore    func(resources.Store) resources.Store // returns the store to use; may be nil
+	Label        label.Policy
+	ExportsLimit int64
 }
 
 // newLibrary returns a library with a folder and a SQLite catalog.
@@ -53,11 +58,16 @@ func newLibrary(o libraryOptions) *resources.Library {
 	if o.Wrap != nil {
 		catalog = o.Wrap(catalog)
 	}
+	var store resources.Store = folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now, Free: o.Free})
+	if o.WrapStore != nil {
+		store = o.WrapStore(store)
+	}
 	return resources.New(resources.Options{
-		Store:    folder.New(folder.Options{Dir: o.Folder, Durable: true, Now: o.Now, Free: o.Free}),
+		Store:    store,
 		Previews: folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".previews"), Now: o.Now}),
-		Catalog:  catalog,
-		Now:      o.Now, Random: o.Random, Log: o.Log,
+		Exports:  folder.New(folder.Options{Dir: filepath.Join(filepath.Dir(o.Catalog), ".exports"), Now: o.Now}),
+		Catalog:  catalog, Label: o.Label, ExportsLimit: o.ExportsLimit,
+		Now: o.Now, Random: o.Random, Log: o.Log,
 	})
 }
 
@@ -66,6 +76,25 @@ func later(t *testing.T, folder string, ahead time.Duration) *resources.Library 
 	t.Helper()
 	now := func() time.Time { return time.Now().Add(ahead) }
 	l := newLibrary(libraryOptions{Folder: folder, Now: now, Random: randomReader{}, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { assert.NoError(t, l.Close()) })
+	return l
+}
+
+// openWith returns a library with these options, of which the rest has defaults. The end
+// of the test closes it.
+func openWith(t testing.TB, o libraryOptions) *resources.Library {
+	t.Helper()
+	if o.Folder == "" {
+		o.Folder = t.TempDir()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Random = randomReader{}
+	l := newLibrary(o)
 	t.Cleanup(func() { assert.NoError(t, l.Close()) })
 	return l
 }

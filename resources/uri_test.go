@@ -19,6 +19,7 @@ func TestParseURI(t *testing.T) {
 		resources.Original: "zai-image://images/" + someID,
 		resources.Preview:  "zai-image://images/" + someID + "/preview",
 		resources.Metadata: "zai-image://images/" + someID + "/metadata",
+		resources.ExportView(spec(t, "webp-1200x630-cover")): "zai-image://images/" + someID + "/exports/webp-1200x630-cover",
 	} {
 		assert.Equal(t, uri, resources.URI(someID, view))
 		id, got, ok := resources.ParseURI(uri)
@@ -31,6 +32,8 @@ func TestParseURI(t *testing.T) {
 		"zai-image://images/" + someID + "/other", "zai-image://images/../" + someID, "zai-image://images/%2e%2e/" + someID,
 		"zai-image://images/" + strings.ToUpper(someID), "zai-image://images/" + someID + "\x00", "zai-image://images/" + someID + "?x",
 		"http://images/" + someID, "zai-image://images/" + someID[:25], "zai-image://images/" + strings.Repeat("u", 26), "zai-image://images/8" + someID[1:],
+		"zai-image://images/" + someID + "/exports", "zai-image://images/" + someID + "/exports/", "zai-image://images/" + someID + "/exports/png/",
+		"zai-image://images/" + someID + "/exports/webp-1200x630", "zai-image://images/" + someID + "/exports/../png",
 	} {
 		_, _, ok := resources.ParseURI(uri)
 		assert.False(t, ok, "%q", uri)
@@ -39,7 +42,7 @@ func TestParseURI(t *testing.T) {
 
 // URI returns exactly the text that ParseURI accepted.
 func FuzzURIs(f *testing.F) {
-	for _, seed := range []string{resources.URI(someID, resources.Original), resources.URI(someID, resources.Preview), "zai-image://images/../../etc/passwd", "zai-image://images/%2e%2e/x"} {
+	for _, seed := range []string{resources.URI(someID, resources.Original), resources.URI(someID, resources.Preview), "zai-image://images/../../etc/passwd", "zai-image://images/%2e%2e/x", "zai-image://images/" + someID + "/exports/jpg-800x800-contain-ffffff"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {

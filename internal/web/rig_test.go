@@ -22,6 +22,7 @@ import (
 	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/internal/web"
+	"zai-image-mcp/resources"
 )
 
 func TestMain(m *testing.M) { testrig.Main(m) }
@@ -79,6 +80,12 @@ type rig struct {
 
 func newRig(t testing.TB, c web.ListenConfig) *rig {
 	t.Helper()
+	return newRigWithLinks(t, c, nil)
+}
+
+// newRigWithLinks returns a server that serves downloads.
+func newRigWithLinks(t testing.TB, c web.ListenConfig, links *resources.Links) *rig {
+	t.Helper()
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
@@ -93,7 +100,7 @@ func newRig(t testing.TB, c web.ListenConfig) *rig {
 	metrics, err := telemetry.New(t.Context(), telemetry.Config{Metrics: true})
 	require.NoError(t, err)
 	r.Server, err = web.New(web.Config{
-		Endpoint: endpoint, App: r.app, Telemetry: metrics, Limits: limit.Default(), Grace: time.Second, Now: time.Now,
+		Endpoint: endpoint, App: r.app, Links: links, Telemetry: metrics, Limits: limit.Default(), Grace: time.Second, Now: time.Now,
 		Log: telemetry.NewLogger(r.log, slog.LevelDebug, false, "", transport.LogAttrs),
 	})
 	require.NoError(t, err)
