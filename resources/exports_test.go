@@ -149,6 +149,22 @@ func TestExport_Unchanged(t *testing.T) {
 	assert.NotContains(t, string(e.Data), "jumb")
 }
 
+// An original that can be decoded but not labelled is rendered, so that the export has a
+// label.
+func TestExport_OriginalWithoutPlaceForLabel(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	file := withChunk(encodePNG(t, disc(40)), "zTXt", []byte("AIGC\x00\x00not compressed"))
+	_, err := label.Add(file, "image/png", label.Label{})
+	require.ErrorIs(t, err, label.ErrMalformed)
+	e, err := l.Export(t.Context(), save(t, l, "A fox", file), spec(t, "png"))
+	require.NoError(t, err)
+	assert.Equal(t, "A fox", labelIn(t, e.Data, "image/png").AltText)
+	img, err := png.Decode(bytes.NewReader(e.Data))
+	require.NoError(t, err)
+	assert.Equal(t, image.Rect(0, 0, 40, 40), img.Bounds())
+}
+
 // A damaged or foreign file in the cache is not used, and is made again. A cache that
 // cannot be used does not fail an export.
 func TestExport_CacheUnusable(t *testing.T) {
@@ -351,7 +367,7 @@ func TestExport_Fails(t *testing.T) {
 	_, err := l.Export(t.Context(), reserve(t, l, "x"), spec(t, "png"))
 	require.ErrorIs(t, err, resources.ErrNotFound)
 	i := save(t, l, "A fox", pngPhoto(t, 64, 48))
-	require.NoError(t, os.WriteFile(l.Path(i), bytes.ToUpper(pngPhoto(t, 64, 48)), 0o600))
+	require.NoError(t, os.WriteFile(l.Path(i), encodePNG(t, disc(64)), 0o600)) // another image
 	for _, text := range []string{"png", "jpg", "webp-10x10-cover"} {
 		_, err = l.Export(t.Context(), i, spec(t, text))
 		require.ErrorIs(t, err, resources.ErrCorrupt, text)
