@@ -49,7 +49,7 @@ func TestPlugin_Skill(t *testing.T) {
 	for _, match := range regexp.MustCompile("`([a-z]+[a-z0-9]*[_-][a-z0-9_-]+)`").FindAllStringSubmatch(skill, -1) {
 		words[match[1]] = true
 	}
-	known := map[string]bool{"generate_image": true, "get_image": true, "list_images": true}
+	known := map[string]bool{"generate_image": true, "get_image": true, "list_images": true, "export_image": true, "save_as": true}
 	for _, model := range zai.Models(zai.Global) {
 		known[model.ID] = true
 	}
@@ -61,7 +61,7 @@ func TestPlugin_Skill(t *testing.T) {
 	for word := range words {
 		assert.True(t, known[word], word)
 	}
-	for _, name := range []string{"generate_image", "get_image", "list_images", "cogview-4-250304", "glm-image"} {
+	for _, name := range []string{"generate_image", "get_image", "list_images", "export_image", "cogview-4-250304", "glm-image"} {
 		assert.True(t, words[name], name)
 	}
 }
