@@ -18,7 +18,7 @@ import (
 
 // callResult is the response to tools/call.
 type callResult struct {
-	ID     int
+	ID     json.RawMessage
 	Result struct {
 		IsError           bool
 		Content           []struct{ Type, Text string }
@@ -47,7 +47,7 @@ func call(t *testing.T, home, folder string, env []string, saveAs string) callRe
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
 		var r callResult
 		require.NoError(t, d.Decode(&r))
-		if r.ID == 7 {
+		if string(r.ID) == "7" {
 			require.NotEmpty(t, r.Result.Content, "%s", out)
 			return r
 		}
