@@ -187,6 +187,7 @@ func named(t testing.TB, name string) sample {
 }
 
 func TestAdd_HostileText(t *testing.T) {
+	all := samples(t)
 	for _, test := range []struct{ name, text, want string }{
 		{"markup", `<a href="x">&amp;</rdf:RDF>`, `<a href="x">&amp;</rdf:RDF>`},
 		{"end of CDATA", "]]>", "]]>"},
@@ -199,7 +200,7 @@ func TestAdd_HostileText(t *testing.T) {
 		{"quotes and backslashes", `"\"\u0041\`, `"\"\u0041\`},
 		{"comment and instruction", "<!-- <?xpacket end='w'?> -->", "<!-- <?xpacket end='w'?> -->"},
 	} {
-		for _, s := range samples(t) {
+		for _, s := range all {
 			t.Run(test.name+" in "+s.name, func(t *testing.T) {
 				l := recipe()
 				l.Prompt, l.AltText, l.Producer, l.Model, l.Size = test.text, test.text, "P"+test.text, test.text, test.text
