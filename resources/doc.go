@@ -42,17 +42,25 @@
 //	YYYY/MM/DD/<words-of-the-prompt>-<id>.png   an image, mode 0644
 //	.catalog.db                                 the catalog, mode 0600
 //	.previews/                                  previews, which can be regenerated
+//	.exports/YYYY/MM/DD/<id>-<spec>.webp        a cache of exports, likewise
 //	.processes/                                 one lock file per running process
 //	.damaged/                                   files that Repair moved aside
 //
-// The catalog can be elsewhere; .previews and .processes are in its folder. A bucket
-// has the same names.
+// The catalog can be elsewhere; .previews, .exports and .processes are in its folder. A
+// bucket has the same names.
+//
+// # Labels
+//
+// The file of an image has exactly the bytes that the vendor sent. What is made from it
+// (previews, exports, JPEG copies) keeps the original's marks of its origin and gets a
+// label of Options.Label. The label is added when a file leaves the library, so the caches
+// do not depend on it.
 //
 // # Access
 //
 // Methods with an owner parameter return only that owner's images, and are for
 // serving requests. Reserve, Record, Save, Missing and the methods of Journal are for
-// the pipeline that generates images. Check, Repair, Reindex, SweepPreviews, and
+// the pipeline that generates images. Check, Repair, Reindex, SweepPreviews, PruneExports, and
 // Spending with an empty owner, work on the images of all owners and are for commands
 // that the machine's user runs.
 package resources

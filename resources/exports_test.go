@@ -386,3 +386,45 @@ func TestExport_Fails(t *testing.T) {
 	_, err = l.Export(t.Context(), saveFile(t, l, "image/png", ".png", []byte("not an image"), 64, 48), spec(t, "jpg"))
 	require.ErrorIs(t, err, resources.ErrCorrupt)
 }
+
+func BenchmarkExport(b *testing.B) {
+	favicon, err := render.Favicon.Files("public/", "", "")
+	require.NoError(b, err)
+	var set []render.Spec
+	for _, f := range favicon {
+		set = append(set, f.Spec)
+	}
+	for _, tt := range []struct {
+		name   string
+		cached bool
+		specs  []render.Spec
+	}{
+		{"WebP", false, []render.Spec{spec(b, "webp-1200x630-cover")}},
+		{"WebP/cached", true, []render.Spec{spec(b, "webp-1200x630-cover")}},
+		{"favicon", false, set},
+		{"unchanged", false, []render.Spec{spec(b, "png")}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			folder := b.TempDir()
+			l := open(b, folder)
+			i := saveFile(b, l, "image/png", ".png", pngPhoto(b, 1024, 1024), 1024, 1024)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := l.Exports(b.Context(), i, tt.specs...)
+				require.NoError(b, err)
+				if !tt.cached {
+					require.NoError(b, os.RemoveAll(filepath.Join(folder, ".exports")))
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSave(b *testing.B) {
+	file := pngPhoto(b, 1024, 1024)
+	b.SetBytes(int64(len(file)))
+	l := open(b, b.TempDir())
+	for b.Loop() {
+		save(b, l, "x", file)
+	}
+}
