@@ -71,8 +71,9 @@ func TestAttack_Names(t *testing.T) {
 		tried++
 		r, err := h.try(t, tool, a)
 		require.NoError(t, err, "%s %v", tool, a)
-		assert.True(t, r.isError, "%s %v: %s", tool, a, r.text)
-		assert.Equal(t, "invalid_argument", r.Error.Kind, "%s %v: %s", tool, a, r.text)
+		if !r.isError || r.Error.Kind != "invalid_argument" {
+			assert.Fail(t, "not refused", "%s with %.200q: %.200s", tool, a, r.text)
+		}
 	}
 	for _, name := range names(outside) {
 		refuse("generate_image", arguments{"prompt": "x", "size": "512x512", "save_as": name})

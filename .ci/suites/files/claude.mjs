@@ -17,11 +17,11 @@ const project = join(folder, 'project'), home = join(folder, 'home');
 const hero = join(project, 'assets', 'hero.webp');
 for (const dir of [project, home]) mkdirSync(dir);
 
-// turns are the calls of the model. Each is a function of the previous result.
+// turns are the calls of the model. Each is a function of the text of the previous result.
 const turns = [
   () => ['mcp__img__generate_image', { prompt: 'a lighthouse at dawn', size: '1344x768' }],
   (result) => ['mcp__img__export_image', { id: /[0-9a-z]{26}/.exec(result)[0], size: '1200x630', save_as: 'assets/hero.webp' }],
-  (result) => ['Read', { file_path: /\/\S*hero\.webp/.exec(result)[0] }],
+  (result) => ['Read', { file_path: /(?<=[\s"])\/[^\s"]*hero\.webp/.exec(result)[0] }],
 ];
 
 // events returns a message of the model with one block.
@@ -45,7 +45,8 @@ function next({ messages, tools = [] }) {
     if (answers.length === turns.length) results.splice(0, Infinity, ...answers);
     return events({ type: 'text', text: '' }, { type: 'text_delta', text: 'done' }, 'end_turn');
   }
-  const last = JSON.stringify(answers.at(-1)?.content ?? '').replaceAll('\\n', '\n');
+  const content = answers.at(-1)?.content ?? [];
+  const last = Array.isArray(content) ? content.map(({ text }) => text).join('\n') : content;
   assert.ok(!answers.at(-1)?.is_error, last);
   const [name, input] = turns[answers.length](last);
   return events({ type: 'tool_use', id: `toolu_${answers.length}`, name, input: {} }, { type: 'input_json_delta', partial_json: JSON.stringify(input) }, 'tool_use');
@@ -79,7 +80,7 @@ const child = spawn(claude, [
 ], {
   cwd: project, stdio: ['ignore', 'pipe', 'inherit'],
   env: {
-    PATH: process.env.PATH, HOME: home, ANTHROPIC_BASE_URL: `http://127.0.0.1:${api.address().port}`, ANTHROPIC_API_KEY: 'none',
+    PATH: process.env.PATH, HOME: home, TMPDIR: folder, ANTHROPIC_BASE_URL: `http://127.0.0.1:${api.address().port}`, ANTHROPIC_API_KEY: 'none',
     ENABLE_TOOL_SEARCH: 'false', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1',
   },
 });
@@ -95,7 +96,7 @@ try {
   for (const { is_error: failed, content } of results) assert.ok(!failed, JSON.stringify(content));
   assert.ok(JSON.stringify(results[2].content).includes('"type":"image"'), 'Claude Code reads the file as an image');
   const description = execFileSync('file', ['--brief', hero], { encoding: 'utf8' }).trim();
-  const size = execFileSync('identify', ['-format', '%m %wx%h', hero], { encoding: 'utf8' });
+  const size = execFileSync('identify', ['-format', '%m %wx%h', hero], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   assert.match(description, /Web\/P image/);
   assert.equal(size, 'WEBP 1200x630');
   assert.deepEqual(readdirSync(project, { recursive: true }).sort(), ['assets', 'assets/hero.webp']);

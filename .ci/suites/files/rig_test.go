@@ -186,25 +186,30 @@ func (h *host) generate(t *testing.T, prompt, size string) entry {
 	return h.call(t, "generate_image", arguments{"prompt": prompt, "size": size}).Images[0]
 }
 
-// saved returns the path of a file, which must be in the project under a name, with the
-// bytes that the result describes.
+// saved returns the path of a file that a call must have written under a name. If the entry
+// describes the file, and not the image that it was made from, the bytes must be its own.
 func (h *host) saved(t *testing.T, e entry, name string) string {
 	t.Helper()
 	path := filepath.Join(h.project, filepath.FromSlash(name))
 	require.Equal(t, name, e.SavedAs)
-	require.Equal(t, path, e.Path)
 	file, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, e.SHA256, hash(file), name)
-	require.Len(t, file, e.Bytes, name)
+	if strings.Contains(e.URI, "/exports/") {
+		require.Equal(t, path, e.Path)
+		require.Equal(t, e.SHA256, hash(file), name)
+		require.Len(t, file, e.Bytes, name)
+	}
 	return path
 }
 
-// tool runs another program and returns its output.
+// tool runs another program, which must succeed, and returns its standard output.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
-	require.NoError(t, err, "%s %s\n%s", name, strings.Join(args, " "), out)
+	var problems bytes.Buffer
+	c := exec.CommandContext(t.Context(), name, args...)
+	c.Stderr = &problems
+	out, err := c.Output()
+	require.NoError(t, err, "%s %s\n%s%s", name, strings.Join(args, " "), out, &problems)
 	return strings.TrimSpace(string(out))
 }
 
@@ -295,7 +300,6 @@ func look(t *testing.T, path string) facts {
 	case "png":
 		require.Contains(t, tool(t, "pngcheck", path), "OK:")
 	case "webp":
-		tool(t, "webpinfo", "-quiet", path)
 		require.Contains(t, tool(t, "webpinfo", path), "No error detected")
 	}
 	return f

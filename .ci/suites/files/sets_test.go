@@ -39,7 +39,7 @@ func TestExport_Sets(t *testing.T) {
 			"1200x630": {"webp", 1200, 630, false}, "1080x1080": {"webp", 1080, 1080, false}, "1500x500": {"webp", 1500, 500, false},
 		}},
 		{"app-icon", "icons", "", sizes{
-			"1024": {"png", 1024, 1024, false}, "512": {"png", 512, 512, false}, "mipmap-mdpi": {"png", 48, 48, false}, "mipmap-hdpi": {"png", 72, 72, false},
+			"1024": {"png", 1024, 1024, false}, "playstore": {"png", 512, 512, false}, "mipmap-mdpi": {"png", 48, 48, false}, "mipmap-hdpi": {"png", 72, 72, false},
 			"mipmap-xhdpi": {"png", 96, 96, false}, "mipmap-xxhdpi": {"png", 144, 144, false}, "mipmap-xxxhdpi": {"png", 192, 192, false},
 		}},
 	} {
