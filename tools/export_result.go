@@ -63,7 +63,7 @@ func (t *tools) exportResult(ctx context.Context, caller Caller, i resources.Ima
 	if a.SaveAs == "" && t.Project != nil {
 		structured.Notes = append(structured.Notes, "Pass save_as to write it into the project.")
 	}
-	room := maxResult - jsonSize(structured) - jsonSize(content) - 2*jsonSize(lines) - resultReserve
+	room := maxResult - jsonSize(structured) - jsonSize(content) - jsonSize(lines) - jsonSize(structured.Notes) - resultReserve
 	preview, note := t.exportPreview(ctx, caller, i, files[0].export, room)
 	if note != "" {
 		structured.Notes = append(structured.Notes, note)
@@ -164,6 +164,9 @@ func exportNotes(i resources.Image, files []*projectFile, a exportArguments) (no
 		}
 		if place := file.place(); place != "" && a.SaveAs != "" {
 			notes = append(notes, "Saved as "+file.written.Name+place+".")
+		}
+		if file.written.Replaced {
+			notes = append(notes, file.written.Name+" was replaced.")
 		}
 		if file.export.Signed {
 			notes = append(notes, file.name()+" "+signedNote)

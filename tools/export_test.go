@@ -13,6 +13,17 @@ func DecodeGenerate(request mcp.CallToolRequest) (prompt string, n int, err erro
 	return a.Prompt, a.N, err
 }
 
+// DecodeExport decodes the arguments of export_image, for the fuzz test.
+func DecodeExport(request mcp.CallToolRequest) (saveAs string, replace bool, err error) {
+	a, err := decodeArguments(request, exportArguments{})
+	return a.SaveAs, a.Replace, err
+}
+
+// PasteLines returns the lines that show a file of the project.
+func PasteLines(name, alt string, width, height int) []string {
+	return pasteLines(name, alt, width, height)
+}
+
 // Quiet is the shortest time between the last notification and the result.
 const Quiet = quiet
 

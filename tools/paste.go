@@ -3,7 +3,6 @@ package tools
 import (
 	"fmt"
 	"html"
-	"net/url"
 	"path"
 	"strings"
 	"unicode"
@@ -30,11 +29,13 @@ func pasteLines(name, alt string, width, height int) []string {
 func fileAddress(name string) string {
 	var b strings.Builder
 	for _, r := range name {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("\"%#?:;&'<>()[]{}\\^`|*", r) {
-			b.WriteString(url.PathEscape(string(r)))
+		if !unicode.IsSpace(r) && !unicode.IsControl(r) && !strings.ContainsRune("\"%#?:;&'<>()[]{}\\^`|*", r) {
+			b.WriteRune(r)
 			continue
 		}
-		b.WriteRune(r)
+		for _, c := range []byte(string(r)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
 	}
 	return b.String()
 }
