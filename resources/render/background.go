@@ -326,29 +326,31 @@ func (r *remover) fillShadow() {
 	r.joinShadow()
 }
 
-// joinShadow adds to the shadow the noise in it: pixels that most neighbors do not share the
-// kind subject with, and that are dark background but for their noise.
+// joinShadow adds to the shadow the noise in it: pixels that are dark background too, and
+// differ little from most of their neighbors, which are not the subject.
 func (r *remover) joinShadow() {
-	var found []int
-	for y := 1; y < r.height-1; y++ {
-		for x := 1; x < r.width-1; x++ {
-			i := y*r.width + x
-			if r.kind[i] != subject {
-				continue
-			}
-			others := 0
-			for _, d := range [8]int{-r.width - 1, -r.width, -r.width + 1, -1, 1, r.width - 1, r.width, r.width + 1} {
-				if r.kind[i+d] != subject {
-					others++
+	const most, passes = 40, 2
+	for range passes {
+		var found []int
+		for y := 1; y < r.height-1; y++ {
+			for i := y*r.width + 1; i < (y+1)*r.width-1; i++ {
+				if r.kind[i] != subject {
+					continue
+				}
+				similar := 0
+				for _, d := range [8]int{-r.width - 1, -r.width, -r.width + 1, -1, 1, r.width - 1, r.width, r.width + 1} {
+					if r.kind[i+d] != subject && r.at(i).distance(r.at(i+d)) <= most {
+						similar++
+					}
+				}
+				if _, ok := r.light(i); ok && similar >= 5 {
+					found = append(found, i)
 				}
 			}
-			if _, ok := r.light(i); ok && others >= 6 {
-				found = append(found, i)
-			}
 		}
-	}
-	for _, i := range found {
-		r.kind[i] = shadow
+		for _, i := range found {
+			r.kind[i] = shadow
+		}
 	}
 }
 

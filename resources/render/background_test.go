@@ -87,6 +87,32 @@ func TestRender_TransparentComposites(t *testing.T) {
 	}
 }
 
+// Compression leaves noise beside edges, which must not become specks around the subject.
+func TestRender_TransparentRemovesNoise(t *testing.T) {
+	const side = 240
+	faint := drawing(side, white)
+	for y := 10; y < 230; y += 9 {
+		fill(faint, image.Rect(14, y, 17, y+2), color.RGBA{235, 240, 255, 255})
+	}
+	for name, img := range map[string]image.Image{
+		"PNG": faint, "JPEG": asJPEG(t, drawing(side, color.RGBA{31, 181, 255, 255}), 75), "white JPEG": asJPEG(t, drawing(side, white), 75),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := decode(t, mustRender(t, img, "png-transparent").Data, render.PNG)
+			for y := range side {
+				for x := range side {
+					distance := math.Hypot(float64(x)+0.5-side/2, float64(y)+0.5-side/2) - 0.3*side
+					r, g, b, a := got.At(x, y).RGBA()
+					if distance > 6 {
+						assert.Zero(t, a, "(%d, %d)", x, y)
+					}
+					assert.True(t, r+g+b == 0 || a>>8 > 15, "alpha %d at (%d, %d)", a>>8, x, y)
+				}
+			}
+		})
+	}
+}
+
 func TestRender_TransparentBeforeScaling(t *testing.T) {
 	img := decode(t, mustRender(t, drawing(400, white), "png-40x40-cover-transparent").Data, render.PNG)
 	want := decode(t, mustRender(t, disc(400), "png-40x40-cover").Data, render.PNG)
@@ -123,6 +149,28 @@ func TestRender_TransparentKeepsShadows(t *testing.T) {
 	}
 }
 
+func TestRender_TransparentJoinsNoiseInShadows(t *testing.T) {
+	img := plain(200, 200, white)
+	for y := range 200 {
+		for x := range 200 {
+			v := level(255 - 120*math.Exp(-(math.Pow(float64(x-100)/45, 2)+math.Pow(float64(y-100)/30, 2))))
+			if x%20 == 0 && y%20 == 0 {
+				v -= 25
+			}
+			img.SetRGBA(x, y, color.RGBA{v, v, v, 255})
+		}
+	}
+	fill(img, image.Rect(90, 20, 110, 40), red)
+	got := decode(t, mustRender(t, img, "png-transparent").Data, render.PNG)
+	for y := 80; y < 120; y++ {
+		for x := 60; x < 140; x++ {
+			r, g, b, a := got.At(x, y).RGBA()
+			assert.Zero(t, r+g+b, "(%d, %d)", x, y)
+			assert.Less(t, a>>8, uint32(160))
+		}
+	}
+}
+
 // What has the color of the background but is enclosed by the subject belongs to it.
 func TestRender_TransparentKeepsWhatIsEnclosed(t *testing.T) {
 	img := drawing(200, white)
@@ -136,7 +184,7 @@ func TestRender_TransparentOfLighterMiddle(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 300, 300))
 	for y := range 300 {
 		for x := range 300 {
-			v := level(250 - 24*math.Hypot(float64(x-150), float64(y-150))/212)
+			v := level(250 - 34*math.Hypot(float64(x-150), float64(y-150))/212)
 			img.SetRGBA(x, y, color.RGBA{v, v, v, 255})
 		}
 	}

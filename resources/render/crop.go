@@ -30,10 +30,11 @@ func place(detail []int, axis, window int) int {
 		return (axis - window) / 2
 	}
 	sums := make([]int, len(detail)-pieces+1)
-	for i, d := range detail {
-		for start := max(0, i-pieces+1); start <= min(i, len(sums)-1); start++ {
-			sums[start] += d
-		}
+	for _, d := range detail[:pieces] {
+		sums[0] += d
+	}
+	for i := range sums[1:] {
+		sums[i+1] = sums[i] + detail[i+pieces] - detail[i]
 	}
 	best := 0
 	for start, sum := range sums {

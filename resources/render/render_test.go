@@ -432,6 +432,22 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
+func TestRender_ScalesOneColorExactly(t *testing.T) {
+	c := color.RGBA{201, 100, 55, 255}
+	for text, size := range map[string]image.Point{
+		"png-33x77-cover": {97, 61}, "png-1x1-contain": {4096, 1}, "png-1x3-contain": {3, 4000}, "png-400x300-cover": {7, 5}, "png-16x16-cover": {1024, 1023},
+	} {
+		img := decode(t, mustRender(t, plain(size.X, size.Y, c), text).Data, render.PNG)
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				if _, _, _, a := img.At(x, y).RGBA(); a != 0 {
+					assertColor(t, c, img, x, y, 0)
+				}
+			}
+		}
+	}
+}
+
 // x/image has the same kernel in floating point.
 func TestRender_ScalesLikeCatmullRom(t *testing.T) {
 	src := photo(300, 200)

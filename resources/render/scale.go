@@ -22,18 +22,18 @@ func (p *pyramid) level(n int) *image.RGBA {
 	return p.levels[n]
 }
 
-// halve averages squares of 2x2 pixels. It drops half a square at the right and the lower
-// edge. Colors are premultiplied, so transparent pixels do not count.
+// halve averages squares of 2x2 pixels of an image that has at least one. It drops half a
+// square at the right and the lower edge. Colors are premultiplied, so transparent pixels do
+// not count.
 func halve(src *image.RGBA) *image.RGBA {
-	dst := image.NewRGBA(image.Rect(0, 0, max(1, src.Rect.Dx()/2), max(1, src.Rect.Dy()/2)))
-	right, below := min(src.Rect.Dx()-1, 1), min(src.Rect.Dy()-1, 1)
+	dst := image.NewRGBA(image.Rect(0, 0, src.Rect.Dx()/2, src.Rect.Dy()/2))
 	for y := range dst.Rect.Dy() {
 		upper := src.Pix[2*y*src.Stride:]
-		lower := src.Pix[(2*y+below)*src.Stride:]
+		lower := src.Pix[(2*y+1)*src.Stride:]
 		out := dst.Pix[y*dst.Stride:][:4*dst.Rect.Dx()]
 		for i := 0; i+4 <= len(out); i += 4 {
 			o := out[i : i+4]
-			p, q, r, s := upper[2*i:][:4], upper[2*i+4*right:][:4], lower[2*i:][:4], lower[2*i+4*right:][:4]
+			p, q, r, s := upper[2*i:][:4], upper[2*i+4:][:4], lower[2*i:][:4], lower[2*i+4:][:4]
 			o[0] = byte((uint(p[0]) + uint(q[0]) + uint(r[0]) + uint(s[0]) + 2) / 4)
 			o[1] = byte((uint(p[1]) + uint(q[1]) + uint(r[1]) + uint(s[1]) + 2) / 4)
 			o[2] = byte((uint(p[2]) + uint(q[2]) + uint(r[2]) + uint(s[2]) + 2) / 4)
