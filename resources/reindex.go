@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/oklog/ulid/v2"
 
@@ -107,23 +107,38 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 	file.Prompt = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), "-"+id+path.Ext(name)), "-", " ")
 	file.Size, file.Quality = fmt.Sprintf("%dx%d", file.Width, file.Height), "standard"
 	if made, ok := label.Parse(marks.XMP); ok && made.ID == id {
-		file = describedBy(made, file)
+		file = l.describedBy(made, file)
 	}
 	_, err = l.catalog.Insert(ctx, Row{Image: file})
 	return "added", err
 }
 
-// describedBy returns an image with what the label of its file says of it.
-func describedBy(made label.Label, i Image) Image {
-	i.Model, i.Sandbox = made.Model, made.Sandbox
-	if !made.CreatedAt.IsZero() {
+// describedBy returns an image with what the label of its file says of it. Anybody can have
+// written the label, so texts that no label of this program has are left out.
+func (l *Library) describedBy(made label.Label, i Image) Image {
+	const (
+		word   = 100     // bytes of a model, a size or a quality
+		prompt = 1 << 16 // bytes
+	)
+	i.Model, i.Sandbox = plausible(made.Model, word, i.Model), made.Sandbox
+	if !made.CreatedAt.IsZero() && made.CreatedAt.Before(l.now()) {
 		i.CreatedAt = made.CreatedAt.UTC()
 	}
 	if made.Recipe {
-		i.Prompt = cmp.Or(made.Prompt, i.Prompt)
-		i.Size, i.Quality = cmp.Or(made.Size, i.Size), cmp.Or(made.Quality, i.Quality)
+		i.Prompt = plausible(made.Prompt, prompt, i.Prompt)
+		i.Size, i.Quality = plausible(made.Size, word, i.Size), plausible(made.Quality, word, i.Quality)
 	}
 	return i
+}
+
+// plausible returns a text, or other if the text is empty, has more than limit bytes, or has
+// control characters apart from line breaks and tabs.
+func plausible(text string, limit int, other string) string {
+	isControl := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\r\n\t", r) }
+	if text == "" || len(text) > limit || strings.ContainsFunc(text, isControl) {
+		return other
+	}
+	return text
 }
 
 // identify reads the type, dimensions, size, hash and marks of an image file. It fails with
