@@ -69,6 +69,8 @@ func problemOf(name string) string {
 		return "is not valid UTF-8"
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "contains a control character"
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }):
+		return "contains a character that reverses text, so that its extension looks like another"
 	case strings.Contains(name, `\`):
 		return "contains a backslash"
 	case strings.HasPrefix(name, "/"):

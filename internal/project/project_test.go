@@ -38,7 +38,7 @@ func attacks() map[string]string {
 	return map[string]string{
 		"": "empty", "/etc/x.png": "absolute", "//server/x.png": "absolute", "../x.png": "..", "a/../../x.png": "..", "a/../x.png": "..",
 		"C:/x.png": "characters", "C:x.png": "characters", `a\x.png`: "backslash", `\\server\x.png`: "backslash", `..\x.png`: "backslash",
-		"~/x.png": "home", "x\x00.png": "control", "x\n.png": "control", "\x7f.png": "control", "x\xff.png": "UTF-8",
+		"~/x.png": "home", "x\x00.png": "control", "x\n.png": "control", "\x7f.png": "control", "x\u202egnp.png": "reverse", "\u2067x.png": "reverse", "x\xff.png": "UTF-8",
 		".git/x.png": ".git", "a/.GIT/x.png": ".git", ".git./x.png": ".git", ".git /x.png": ".git", ".g\u200cit/x.png": ".git", "git~1/x.png": ".git", ".Git/hooks/x.png": ".git",
 		"con.png": "reserved", "a/NUL/x.png": "reserved", "com1.tar.png": "reserved", "Com¹.png": "reserved", "lpt9.png": "reserved", "conin$.png": "reserved", "aux .png": "reserved",
 		"a?.png": "characters", "a*.png": "characters", "a<b>.png": "characters", "a|b.png": "characters", `a".png`: "characters", "x.png:stream.png": "characters",
