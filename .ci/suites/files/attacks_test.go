@@ -24,7 +24,7 @@ func names(outside string) []string {
 		".git/x.png", ".git/hooks/x.png", ".GIT/x.png", "sub/.git/x.png", "./.git/x.png", ".git./x.png", ".git /x.png", "git~1/x.png", ".git::$INDEX_ALLOCATION/x.png",
 		"CON.png", "nul.webp", "sub/aux.jpg", "COM1.png", "lpt9.png", "con/x.png", "PRN.tar.png", "com¹.png",
 		long + ".png", long + "/x.png", strings.Repeat("a/", 3000) + "x.png",
-		"x.txt", "x.sh", "x", "x.png.exe", "x.svg", "x.gif", "x.html", ".png", "assets/.png", "x.png.", "x.png ",
+		"x.txt", "x.sh", "x", "x.png.exe", "x.svg", "x.gif", "x.html", ".png", "assets/.png", "x.png.", "x.png/", "x.png /y",
 		"x\x00.png", "x.png\x00", "assets\x00/x.png", "x\n.png", "x\x1b[31m.png", "x\u202egnp.png",
 		"x.png:stream", "x:y.png", "a?.png", "a*.png", `a".png`, "a|b.png", "<a>.png", "a./x.png", "a /x.png",
 		"out/x.png", "out/new/x.png", "relative/x.png", "deep/out/x.png", "gitlink/x.png", "gitlink/hooks/x.png", "loop/x.png", "file/x.png",
