@@ -21,13 +21,27 @@ type Server struct {
 const (
 	sandboxFlag     = "--sandbox"
 	sandboxVariable = "ZAI_IMAGE_SANDBOX"
+	projectFlag     = "--project"
+	projectVariable = "ZAI_IMAGE_PROJECT"
 )
+
+// Workspace is the variable that VS Code and Cursor replace with the folder that
+// is open (https://code.visualstudio.com/docs/reference/variables-reference).
+const Workspace = "${workspaceFolder}"
+
+// HasWorkspace reports whether a host replaces Workspace.
+func HasWorkspace(host string) bool { return host == "vscode" || host == "cursor" }
 
 func (s Server) args() []string {
 	if s.Sandbox {
 		return []string{sandboxFlag}
 	}
 	return []string{}
+}
+
+// workspaceArgs returns the arguments for hosts that replace Workspace.
+func (s Server) workspaceArgs() []string {
+	return append(s.args(), projectFlag, Workspace)
 }
 
 // env returns an environment with the path of the key file or, unless the
@@ -46,6 +60,10 @@ func stdio(s Server) object {
 	return object{{"command", s.Command}, {"args", s.args()}, {"env", s.env(Placeholder)}}
 }
 
+func cursor(s Server) object {
+	return object{{"command", s.Command}, {"args", s.workspaceArgs()}, {"env", s.env(Placeholder)}}
+}
+
 func typedStdio(s Server) object {
 	return slices.Concat(object{{"type", "stdio"}}, stdio(s))
 }
@@ -61,7 +79,8 @@ func copilot(s Server) object {
 // mergeEntry returns the new entry for an old one, which may be nil.
 //
 // If the old entry starts this program, mergeEntry sets only the program's path,
-// the sandbox setting and the key file. If it starts something else, it is
+// the sandbox setting and the key file, and adds the project if the host has a
+// variable for it and the entry sets none. If it starts something else, it is
 // replaced, and only numbers, booleans and this program's variables are kept.
 // Other fields are dropped: because of fields for remote servers, hosts reject
 // an entry, and Codex rejects the whole file. The fields enabled and disabled
@@ -75,6 +94,7 @@ func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 	if err := json.Unmarshal(text, &entry); err != nil {
 		return nil, err
 	}
+	_, freshArgs := commandLine(entry)
 	command, args := commandLine(old)
 	if isThisProgram(command, s.Command) {
 		return h.updateEntry(old, entry, args, s), nil
@@ -103,6 +123,9 @@ func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 			newEnv[name] = value
 		}
 	}
+	if setsProject(nil, newEnv) && hasFlag(freshArgs, projectFlag) {
+		entry["args"] = toAnySlice(s.args()) // the flag would override the variable
+	}
 	return entry, nil
 }
 
@@ -115,6 +138,9 @@ func (h Host) updateEntry(old, fresh map[string]any, args []string, s Server) ma
 	})
 	if s.Sandbox {
 		kept = append([]string{sandboxFlag}, kept...)
+	}
+	if _, args := commandLine(fresh); hasFlag(args, projectFlag) && !setsProject(kept, old[h.env]) {
+		kept = append(kept, projectFlag, Workspace)
 	}
 	switch _, isList := old["command"].([]any); {
 	case isList: // opencode has command and arguments in one list
@@ -155,6 +181,21 @@ func startsSandbox(args []string, env any) bool {
 	variables, _ := env.(map[string]any)
 	value, _ := variables[sandboxVariable].(string)
 	return State{Args: args, Env: map[string]string{sandboxVariable: value}}.Sandbox()
+}
+
+// setsProject reports whether the arguments or the environment of an entry set
+// the project, also to none.
+func setsProject(args []string, env any) bool {
+	variables, _ := env.(map[string]any)
+	value, _ := variables[projectVariable].(string)
+	return value != "" || hasFlag(args, projectFlag)
+}
+
+// hasFlag reports whether arguments set a flag.
+func hasFlag(args []string, flag string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return arg == flag || strings.HasPrefix(arg, flag+"=")
+	})
 }
 
 func toAnySlice(list []string) []any {

@@ -39,7 +39,7 @@ func hosts() []Host {
 		{Name: "vscode", servers: []string{"servers"}, env: "env", entry: vscode, inputs: true, file: func(m Machine) string {
 			return appData(m, "Code", "User", "mcp.json")
 		}},
-		{Name: "cursor", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".cursor", "mcp.json")},
+		{Name: "cursor", servers: []string{"mcpServers"}, env: "env", entry: cursor, file: inHome(".cursor", "mcp.json")},
 		{Name: "codex", servers: []string{"mcp_servers"}, env: "env", entry: stdio, toml: true, file: inFolder("CODEX_HOME", ".codex", "config.toml")},
 		{Name: "gemini", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
 		{Name: "opencode", servers: []string{"mcp"}, env: "environment", entry: opencode, file: opencodeFile},
