@@ -22,7 +22,7 @@ type doctorCommand struct {
 }
 
 // Run checks whether the program works with its configuration, and prints one
-// line for each check and each warning. It does not generate images and is free.
+// line for each check, for the project of each host, and for each warning. It does not generate images and is free.
 // It returns errProblems if a check fails.
 func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 	log := p.errorLog()
@@ -55,6 +55,9 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
+	if err := p.printProjects(projects(hosts, p.Home)); err != nil {
+		return err
+	}
 	warnings, err := c.warnings(p, library, hosts)
 	for _, w := range warnings {
 		err = errors.Join(err, p.printFinding("WARNING", w.name, w.text))
@@ -68,6 +71,21 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 func (p *program) printFinding(mark, name, text string) error {
 	_, err := fmt.Fprintf(p.Stdout, "%-8s %-8s %s\n", mark, name, plaintext.Line(text, 0))
 	return err
+}
+
+// printProjects prints the projects of the hosts. One that cannot be used is a warning,
+// because the server starts without it.
+func (p *program) printProjects(list []projectLine) error {
+	for _, line := range list {
+		mark := "ok"
+		if line.wrong {
+			mark = "WARNING"
+		}
+		if err := p.printFinding(mark, "project", line.text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkKey checks whether the API accepts the key from the environment. Without

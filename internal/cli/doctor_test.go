@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/hostconfig"
 	"zai-image-mcp/zai"
 	"zai-image-mcp/zai/sandbox"
 )
@@ -133,7 +136,8 @@ func TestDoctor_KeyAndHosts(t *testing.T) {
 			assert.Contains(t, out, tt.want)
 			assert.NotContains(t, out+errs, key)
 			assert.Equal(t, tt.made, s.clients, "each key is sent only to the address that its host uses")
-			assert.Len(t, strings.Split(strings.TrimSpace(out), "\n"), 4, "one line for each check")
+			checks := slices.DeleteFunc(strings.Split(strings.TrimSpace(out), "\n"), func(line string) bool { return strings.Contains(line, " project  ") })
+			assert.Len(t, checks, 4, "one line for each check")
 			assert.Equal(t, map[bool]int{true: 3, false: 0}[tt.fails], exit, errs)
 		})
 	}
@@ -208,5 +212,60 @@ func TestDoctor_HostFolders(t *testing.T) {
 			}
 			assert.NoDirExists(t, filepath.Join(home, "~"))
 		})
+	}
+}
+
+// doctor prints the project that the entry of each host leads to. One that cannot be used is
+// a warning, and not a failure.
+func TestDoctor_Projects(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	work := filepath.Join(home, "work")
+	require.NoError(t, os.Mkdir(work, 0o700))
+	here, err := os.Executable()
+	require.NoError(t, err)
+	const isSet = "ok       project  "
+	const wrong = "WARNING  project  "
+	for _, tt := range []struct {
+		host, servers string
+		args          []string
+		env           map[string]string
+		want          string // the line, or its beginning; "" if there is none
+	}{
+		{"claude-code", "mcpServers", nil, nil, isSet + "claude-code: CLAUDE_PROJECT_DIR"},
+		{"claude-code", "mcpServers", []string{"--project", work}, nil, isSet + "claude-code: " + work + "\n"},
+		{"vscode", "servers", []string{"--project", "${workspaceFolder}"}, nil, isSet + "vscode: the workspace\n"},
+		{"vscode", "servers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "${workspaceFolder}"}, isSet + "vscode: the workspace\n"},
+		{"cursor", "mcpServers", []string{"--project=${workspaceFolder}"}, nil, isSet + "cursor: the workspace\n"},
+		{"cursor", "mcpServers", nil, nil, isSet + "cursor: the folder it starts the server in; zai-image-mcp config cursor --write"},
+		{"cursor", "mcpServers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "~/work"}, isSet + "cursor: " + work + "\n"},
+		{"cursor", "mcpServers", []string{"--project", work + "/gone"}, nil, wrong + "cursor: --project " + work + "/gone: there is no such folder"},
+		{"cursor", "mcpServers", []string{"--project", "work"}, nil, wrong + "cursor: --project work is relative"},
+		{"cursor", "mcpServers", []string{"--project", "none"}, nil, isSet + "cursor: none; it is switched off"},
+		{"cursor", "mcpServers", []string{"--project", "${env:WORK}/x"}, nil, isSet + "cursor: ${env:WORK}/x, which the host replaces"},
+		{"cursor", "mcpServers", []string{"--transport", "http"}, nil, ""},
+		{"gemini", "mcpServers", nil, nil, isSet + "gemini: the folder it starts the server in\n"},
+		{"gemini", "mcpServers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "gemini: ${workspaceFolder}, which this host does not replace"},
+		{"copilot-cli", "mcpServers", nil, nil, isSet + "copilot-cli: the folder it starts the server in\n"},
+		{"claude-desktop", "mcpServers", nil, nil, isSet + "claude-desktop: none; to set one, add \"--project\""},
+	} {
+		entry, err := json.Marshal(map[string]any{tt.servers: map[string]any{"zai-image": map[string]any{"command": here, "args": append([]string{"--sandbox"}, tt.args...), "env": tt.env}}})
+		require.NoError(t, err)
+		p := newProcess(t, home, []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{Key: "the-key"})})
+		machine := hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: func(string) string { return "" }}
+		host, err := hostconfig.Find(tt.host)
+		require.NoError(t, err)
+		file := host.File(machine)
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, entry, 0o600))
+		out, errs, exit := execute(t, p, "doctor")
+		assert.Zero(t, exit, out+errs)
+		if tt.want == "" {
+			assert.NotContains(t, out, " project  ")
+		} else {
+			assert.Contains(t, out, tt.want)
+			assert.Equal(t, 1, strings.Count(out, " project  "), out)
+		}
+		require.NoError(t, os.Remove(file))
 	}
 }
