@@ -113,6 +113,9 @@ type Maintenance interface {
 	Scan(ctx context.Context, after string, states ...State) ([]Row, error)
 	// Count returns the number of images in the given states.
 	Count(ctx context.Context, states ...State) (int, error)
+	// MonthUsage returns the space that saved images take, newest month first and then by
+	// owner. An empty owner means all owners.
+	MonthUsage(ctx context.Context, owner string) ([]MonthUsage, error)
 	// Insert adds rows as they are, for example those of another catalog. It leaves
 	// out rows whose id exists, and returns how many it added.
 	Insert(ctx context.Context, rows ...Row) (int, error)

@@ -21,8 +21,8 @@ type CopyReport struct {
 	Problems []Problem `json:"problems"`   // files of the source that could not be copied
 }
 
-// Copy copies the images of a library, their rows in all states and the key of their
-// download links to another library. It copies files before rows, so that a saved row
+// Copy copies the images of a library, their rows in all states, the records of exports
+// and the key of their download links to another library. It copies files before rows, so that a saved row
 // always has its file, and compares every file with its recorded hash. What the
 // target has already is not copied again, so Copy can be interrupted and called again.
 //
@@ -43,7 +43,11 @@ func Copy(ctx context.Context, from, to *Library, progress func(done, total int)
 	}
 	for after := ""; ; {
 		page, err := from.catalog.Scan(ctx, after, States()...)
-		if err != nil || len(page) == 0 {
+		if err == nil && len(page) == 0 {
+			err = c.copyExports(ctx)
+			return c.report, err
+		}
+		if err != nil {
 			return c.report, err
 		}
 		if err := c.copyPage(ctx, page, after); err != nil {
@@ -86,6 +90,27 @@ func (c *copying) copyLinkKey(ctx context.Context) error {
 		return c.to.catalog.SetSetting(ctx, linkKeyName, key)
 	}
 	return nil
+}
+
+// copyExports copies the records of files that were written for users. A record of the
+// target stays, unless that of the source is newer.
+func (c *copying) copyExports(ctx context.Context) error {
+	for after := ""; ; {
+		page, err := c.from.catalog.ExportsAfter(ctx, after)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, e := range page {
+			current, err := c.to.catalog.ExportAt(ctx, e.Path)
+			if errors.Is(err, ErrNotFound) || err == nil && current.CreatedAt.Before(e.CreatedAt) {
+				err = c.to.catalog.RecordExport(ctx, e)
+			}
+			if err != nil {
+				return err
+			}
+			after = e.Path
+		}
+	}
 }
 
 // copyPage copies the rows of a page, which follow the id after, and their files.

@@ -160,6 +160,31 @@ func TestCopy_LinkKey(t *testing.T) {
 
 // A file of the source that is damaged or missing is reported. Its row is copied, the
 // damaged file is not, and the file is copied once it is intact.
+// Records of exports are copied; of two records of a path, the newer one stays.
+func TestCopy_Exports(t *testing.T) {
+	t.Parallel()
+	from, to := newCopyLibrary(t, localStore(t), localCatalog(t)), newCopyLibrary(t, localStore(t), localCatalog(t))
+	at := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	record := func(path string, age time.Duration) resources.Exported {
+		return resources.Exported{Path: path, ImageID: "x", Spec: "png", SHA256: age.String(), CreatedAt: at.Add(-age)}
+	}
+	missing, older, newer := record("/p/a.png", 0), record("/p/b.png", time.Hour), record("/p/c.png", 0)
+	for _, e := range []resources.Exported{missing, older, newer} {
+		require.NoError(t, from.Catalog().RecordExport(t.Context(), e))
+	}
+	kept := record("/p/b.png", 0)
+	for _, e := range []resources.Exported{kept, record("/p/c.png", time.Hour)} {
+		require.NoError(t, to.Catalog().RecordExport(t.Context(), e))
+	}
+	for range 2 {
+		_, err := resources.Copy(t.Context(), from.Library, to.Library, nil)
+		require.NoError(t, err)
+		got, err := to.Catalog().ExportsAfter(t.Context(), "")
+		require.NoError(t, err)
+		assert.Equal(t, []resources.Exported{missing, kept, newer}, got)
+	}
+}
+
 func TestCopy_DamagedFile(t *testing.T) {
 	t.Parallel()
 	source := newCopySource(t)

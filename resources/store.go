@@ -31,9 +31,9 @@ type Store interface {
 	Quarantine(ctx context.Context, name string) error
 	// Walk returns the store's image files, and what else Check reports.
 	Walk(ctx context.Context) (Listing, error)
-	// List calls visit for every file whose name begins with prefix, in no order,
-	// including hidden files and those in hidden folders if prefix selects them. It stops
-	// with the error of visit. Names of partial files are left out.
+	// List calls visit for every file whose name begins with prefix, in no order, and stops
+	// with the error of visit. Files that are being written are left out. visit may call
+	// the store.
 	List(ctx context.Context, prefix string, visit func(StoredFile) error) error
 	// Prepare fails if a file with this name could not be saved now. "" stands for
 	// any name.

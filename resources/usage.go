@@ -1,11 +1,8 @@
 package resources
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -33,11 +30,11 @@ type CacheUsage struct {
 
 // Usage returns the space that the library takes. An empty owner means all owners.
 func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
-	usage := Usage{}
-	var err error
-	if usage.Months, err = l.monthUsage(ctx, owner); err != nil {
-		return usage, err
+	months, err := l.catalog.MonthUsage(ctx, owner)
+	if err != nil {
+		return Usage{}, err
 	}
+	usage := Usage{Months: append([]MonthUsage{}, months...)}
 	previews, err := listFiles(ctx, l.previews, "")
 	if err != nil {
 		return usage, err
@@ -45,41 +42,6 @@ func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
 	exports, err := listFiles(ctx, l.exports, "")
 	usage.Previews, usage.Exports = sumOf(previews), sumOf(exports)
 	return usage, err
-}
-
-// monthUsage sums the sizes of saved images by month and owner.
-func (l *Library) monthUsage(ctx context.Context, owner string) ([]MonthUsage, error) {
-	type key struct{ month, owner string }
-	sums := map[key]*MonthUsage{}
-	list := []MonthUsage{}
-	for after := ""; ; {
-		page, err := l.catalog.Scan(ctx, after, Saved)
-		if err != nil {
-			return list, err
-		}
-		for _, i := range page {
-			if owner != "" && i.Owner != owner {
-				continue
-			}
-			at := key{i.CreatedAt.UTC().Format("2006-01"), i.Owner}
-			if sums[at] == nil {
-				sums[at] = &MonthUsage{Month: at.month, Owner: at.owner}
-			}
-			sums[at].Images++
-			sums[at].Bytes += i.Bytes
-		}
-		if len(page) == 0 {
-			break
-		}
-		after = page[len(page)-1].ID
-	}
-	for _, m := range sums {
-		list = append(list, *m)
-	}
-	slices.SortFunc(list, func(a, b MonthUsage) int {
-		return cmp.Or(strings.Compare(b.Month, a.Month), strings.Compare(a.Owner, b.Owner))
-	})
-	return list, nil
 }
 
 // PruneExports deletes the files in the cache of exports that were made before a time. Files

@@ -2,12 +2,27 @@ package bucket
 
 import (
 	"context"
-	"errors"
+	"strings"
 
 	"zai-image-mcp/resources"
 )
 
 // List implements resources.Store.
 func (b *Bucket) List(ctx context.Context, prefix string, visit func(resources.StoredFile) error) error {
-	return errors.New("not written yet")
+	for after := ""; ; {
+		page, err := b.page(ctx, prefix, after)
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			f := resources.StoredFile{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size, Modified: o.LastModified}
+			if err := visit(f); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+		after = page[len(page)-1].Key
+	}
 }

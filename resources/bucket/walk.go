@@ -22,21 +22,14 @@ const (
 // left behind, are listed as temporary files.
 func (b *Bucket) Walk(ctx context.Context) (resources.Listing, error) {
 	found := resources.Listing{Files: map[string]string{}}
-	for after := ""; ; {
-		keys, err := b.page(ctx, after)
-		if err != nil {
-			return resources.Listing{}, err
+	err := b.List(ctx, "", func(f resources.StoredFile) error {
+		if id, ok := resources.ImageFileID(f.Name); ok {
+			found.Files[f.Name] = id
 		}
-		for _, key := range keys {
-			name := strings.TrimPrefix(key, b.prefix)
-			if id, ok := resources.ImageFileID(name); ok {
-				found.Files[name] = id
-			}
-		}
-		if len(keys) < pageSize {
-			break
-		}
-		after = keys[len(keys)-1]
+		return nil
+	})
+	if err != nil {
+		return resources.Listing{}, err
 	}
 	stale, err := b.staleUploads(ctx, "")
 	if err != nil {
@@ -48,21 +41,23 @@ func (b *Bucket) Walk(ctx context.Context) (resources.Listing, error) {
 	return found, nil
 }
 
-// page returns the keys after a key, at most pageSize.
-func (b *Bucket) page(ctx context.Context, after string) (keys []string, err error) {
+// page returns the objects whose names begin with a prefix and whose keys follow a key, at
+// most pageSize.
+func (b *Bucket) page(ctx context.Context, prefix, after string) (objects []minio.ObjectInfo, err error) {
+	o := minio.ListObjectsOptions{Prefix: b.key(prefix), Recursive: true, StartAfter: after, MaxKeys: pageSize}
 	err = b.request(ctx, 0, func(ctx context.Context, c client) error {
-		keys = nil
-		for o := range c.ListObjectsIter(ctx, b.address.Bucket, minio.ListObjectsOptions{Prefix: b.prefix, Recursive: true, StartAfter: after, MaxKeys: pageSize}) {
-			if o.Err != nil {
-				return o.Err
+		objects = nil
+		for object := range c.ListObjectsIter(ctx, b.address.Bucket, o) {
+			if object.Err != nil {
+				return object.Err
 			}
-			if keys = append(keys, o.Key); len(keys) == pageSize {
+			if objects = append(objects, object); len(objects) == pageSize {
 				break
 			}
 		}
 		return ctx.Err()
 	})
-	return keys, err
+	return objects, err
 }
 
 // staleUploads returns the incomplete uploads of objects whose names begin with name.

@@ -64,6 +64,9 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"Remove":                  testRemove,
 		"Settings":                testSettings,
 		"Health":                  testHealth,
+		"MonthUsage":              testMonthUsage,
+		"Exports":                 testExports,
+		"ExportsPages":            testExportsPages,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

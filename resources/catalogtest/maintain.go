@@ -58,7 +58,7 @@ func testInsert(t *testing.T, open func() resources.Catalog) {
 		Image: resources.Image{
 			ID: newID(), CallID: "call", Owner: "alice", State: resources.FetchFailed, CreatedAt: created, Model: "m", Prompt: "ein Fuchs, 狐狸", Size: "1x2",
 			Quality: "hd", UserID: "user", CostMicroUSD: 1, Charged: true, UpstreamURL: "https://images.example/x.png", RequestID: "r", LogID: "l", TaskID: "t",
-			ContentFilter: []resources.ContentFilter{{Role: "assistant", Level: 3}}, MIMEType: "image/png", Width: 1, Height: 2, Bytes: 3, SHA256: "00",
+			ContentFilter: []resources.ContentFilter{{Role: "assistant", Level: 3}}, MIMEType: "image/png", Width: 1, Height: 2, Bytes: 3, SHA256: "00", Marks: []string{"XMP", "C2PA"},
 			Failure: &resources.Failure{Kind: resources.KindDownload}, UpstreamAnswer: "{}", Delivered: true,
 		},
 		UpdatedAt: created.Add(time.Minute), LeaseUntil: created.Add(2 * time.Hour), LeaseAlive: true, JoinKey: "k", FailedAt: created.Add(time.Second),

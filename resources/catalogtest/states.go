@@ -126,8 +126,10 @@ func testRecord(t *testing.T, open func() resources.Catalog) {
 	assert.True(t, got.LeaseAlive, "the lease stays")
 	first := got.FailedAt
 
-	i.Failure, i.ContentFilter = nil, nil
+	i.Failure, i.ContentFilter, i.Marks = nil, nil, []string{}
 	record(t, c, i)
+	assert.Equal(t, i.Marks, row(t, c, i.ID).Marks, "examined, without marks")
+	i.Marks = []string{"XMP", "AIGC"}
 	i.Failure = &resources.Failure{Kind: resources.KindUpstream}
 	record(t, c, i)
 	got = row(t, c, i.ID)

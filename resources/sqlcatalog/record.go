@@ -42,7 +42,7 @@ func (c *Catalog) update(ctx context.Context, i resources.Image, guard resources
 	failure, from := failureJSON(i.Failure), string(guard.From)
 	return c.write(ctx, c.text.record[i.State],
 		string(i.State), guard.Lease.Process, i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, filterJSON(i),
-		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, failure, i.UpstreamAnswer, failure,
+		i.Path, i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256, marksJSON(i), failure, i.UpstreamAnswer, failure,
 		from, guard.Lease.For.Milliseconds(), i.ID, from, from, guard.Lease.Process)
 }
 

@@ -12,21 +12,21 @@ import (
 
 // imageColumns are the columns of an Image, in the order of imageTargets.
 const imageColumns = `id, call_id, owner, state, created_ms, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
-	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, upstream_answer, delivered_ms <> 0`
+	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, marks, failure, upstream_answer, delivered_ms <> 0`
 
 // scanImage reads an Image and then further columns of a row. It fails with
 // ErrNotFound if there is no row.
 func scanImage(row scanner, further ...any) (resources.Image, error) {
 	var (
-		i               resources.Image
-		created         int64
-		filter, failure string
+		i                      resources.Image
+		created                int64
+		filter, marks, failure string
 	)
-	targets := make([]any, 0, 27+5) // of an Image and of a Row
+	targets := make([]any, 0, 28+5) // of an Image and of a Row
 	targets = append(targets,
 		&i.ID, &i.CallID, &i.Owner, &i.State, &created, &i.Model, &i.Prompt, &i.Size, &i.Quality, &i.UserID,
 		&i.Sandbox, &i.CostMicroUSD, &i.Charged, &i.UpstreamURL, &i.TaskID, &i.RequestID, &i.LogID, &filter,
-		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &failure, &i.UpstreamAnswer, &i.Delivered,
+		&i.Path, &i.MIMEType, &i.Width, &i.Height, &i.Bytes, &i.SHA256, &marks, &failure, &i.UpstreamAnswer, &i.Delivered,
 	)
 	err := row.Scan(append(targets, further...)...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -39,6 +39,9 @@ func scanImage(row scanner, further ...any) (resources.Image, error) {
 	// An image with unreadable details is more useful than an error.
 	if filter != "" {
 		_ = json.Unmarshal([]byte(filter), &i.ContentFilter)
+	}
+	if marks != "" {
+		_ = json.Unmarshal([]byte(marks), &i.Marks)
 	}
 	if failure != "" {
 		_ = json.Unmarshal([]byte(failure), &i.Failure)
@@ -98,7 +101,7 @@ type origin struct {
 
 // insertColumns are the columns that insert writes.
 const insertColumns = `id, call_id, owner, state, created_ms, day, model, prompt, size, quality, user_id, sandbox, cost_micro_usd, charged,
-	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, failure, upstream_answer,
+	upstream_url, task_id, request_id, log_id, content_filter, path, mime_type, width, height, bytes, sha256, marks, failure, upstream_answer,
 	updated_ms, failed_ms, delivered_ms, lease_owner, lease_until_ms, join_key, updated_by, client, slot_key, changed`
 
 // insert adds a row, and returns 0 if its id exists.
@@ -106,7 +109,7 @@ func (c *Catalog) insert(ctx context.Context, q Querier, i resources.Image, o or
 	arguments := []any{
 		i.ID, i.CallID, i.Owner, string(i.State), i.CreatedAt.UnixMilli(), utcDay(i.CreatedAt), i.Model, i.Prompt, i.Size, i.Quality, i.UserID,
 		i.Sandbox, i.CostMicroUSD, i.Charged, i.UpstreamURL, i.TaskID, i.RequestID, i.LogID, filterJSON(i), i.Path, i.MIMEType,
-		i.Width, i.Height, i.Bytes, i.SHA256, failureJSON(i.Failure), i.UpstreamAnswer,
+		i.Width, i.Height, i.Bytes, i.SHA256, marksJSON(i), failureJSON(i.Failure), i.UpstreamAnswer,
 		unixMilli(o.updated), unixMilli(o.failed), unixMilli(o.delivered), o.process, unixMilli(o.leaseUntil), o.joinKey, o.process, o.client, o.slotKey,
 	}
 	return c.exec(ctx, q, c.text.insert, arguments...)
@@ -126,6 +129,14 @@ func filterJSON(i resources.Image) string {
 		return ""
 	}
 	return toJSON(i.ContentFilter)
+}
+
+// marksJSON returns the marks of a file in the catalog's format, "" if it was not examined.
+func marksJSON(i resources.Image) string {
+	if i.Marks == nil {
+		return ""
+	}
+	return toJSON(i.Marks)
 }
 
 // toJSON returns a value as JSON, or "" if it cannot be encoded.

@@ -38,7 +38,7 @@ func newStatements(d Dialect) statements {
 		}
 		// After the lease of a queued image has ended, others may have been given its slot.
 		all.record[to] = `UPDATE images SET state=?, updated_ms=:now, updated_by=?, charged=?, upstream_url=?, task_id=?, request_id=?, log_id=?,
-			content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, failure=?, upstream_answer=?,
+			content_filter=?, path=?, mime_type=?, width=?, height=?, bytes=?, sha256=?, marks=?, failure=?, upstream_answer=?,
 			failed_ms=CASE WHEN failed_ms=0 AND ?<>'' THEN :now ELSE failed_ms END,
 			lease_until_ms=CASE WHEN ?='' THEN lease_until_ms ELSE :now + ? END, changed=` + d.NextChange + `
 			WHERE id=? AND ` + allowed + `

@@ -15,7 +15,7 @@ import (
 )
 
 // newest is the version of the schema that the package creates.
-const newest = 5
+const newest = 6
 
 // create makes a catalog of an older version in a folder.
 func create(t *testing.T, folder string, version int) *sql.DB {
@@ -94,7 +94,8 @@ func TestMigrate_States(t *testing.T) {
 		{oldRow{"saved", "saved", "t", link, "", true}, resources.Saved, true, false},
 		{oldRow{"removed", "removed", "", "", "", true}, resources.Removed, false, false},
 	}
-	for version := 1; version < newest; version++ {
+	const firstWithStates = 5
+	for version := 1; version < firstWithStates; version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
@@ -176,7 +177,7 @@ func TestMigrate_NewerVersion(t *testing.T) {
 	setVersion(t, openSQLite(t, folder), 99)
 	_, err := open(t, folder).Row(t.Context(), newID())
 	require.ErrorIs(t, err, resources.ErrStorage)
-	require.ErrorContains(t, err, "it was made by a newer version of this program (its schema is 99, this version supports 5)")
+	require.ErrorContains(t, err, "it was made by a newer version of this program (its schema is 99, this version supports 6)")
 }
 
 // The condition of the index of recoverable rows lists the recoverable states.
@@ -187,4 +188,22 @@ func TestMigrate_OpenIndex(t *testing.T) {
 	var index string
 	require.NoError(t, openSQLite(t, folder).QueryRowContext(t.Context(), `SELECT sql FROM sqlite_schema WHERE name='images_open'`).Scan(&index))
 	assert.Contains(t, index, sqlcatalog.Recoverable())
+}
+
+// Files of images that were saved before version 6 were not examined for marks.
+func TestMigrate_Marks(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	db := create(t, folder, 5)
+	oldRow{id: "saved", state: "saved", charged: true}.insert(t, db, 5)
+	c := open(t, folder)
+	got, err := c.Row(t.Context(), "saved")
+	require.NoError(t, err)
+	assert.Equal(t, resources.Saved, got.State)
+	assert.Nil(t, got.Marks)
+	record := resources.Exported{Path: "/p/hero.png", ImageID: "saved", Spec: "png", SHA256: "00", Bytes: 1, CreatedAt: time.UnixMilli(1).UTC()}
+	require.NoError(t, c.RecordExport(t.Context(), record))
+	list, err := c.ExportsOf(t.Context(), "saved")
+	require.NoError(t, err)
+	assert.Equal(t, []resources.Exported{record}, list)
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t testing.TB) resources.Store) {
 		{"Prepare", testPrepare},
 		{"Walk", testWalk},
 		{"WalkManyFiles", testWalkManyFiles},
+		{"List", testList},
 		{"Names", testNames},
 		{"CancelledContext", testCancelledContext},
 	} {
