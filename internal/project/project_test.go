@@ -93,7 +93,9 @@ func newRig(t *testing.T) rig {
 	}
 	r.Folder = project.New(r.dir)
 	t.Cleanup(func() {
-		assert.Empty(t, files(t, r.outside), "files outside of the project")
+		entries, err := os.ReadDir(r.outside)
+		assert.NoError(t, err)
+		assert.Empty(t, entries, "something was made outside of the project")
 		assert.Empty(t, files(t, filepath.Join(r.dir, ".git")))
 		for _, name := range files(t, r.dir) {
 			assert.NotContains(t, name, ".tmp", "a temporary file stays")
@@ -274,8 +276,8 @@ func TestFolder_LinkToFileOutside(t *testing.T) {
 	assert.Equal(t, "out-2.png", got.Name)
 }
 
-// While files are written, a link is swapped between a folder of the project and one
-// outside.
+// While files are written, a link is swapped between a folder of the project, one outside
+// and .git.
 func TestFolder_SwappedLinks(t *testing.T) {
 	t.Parallel()
 	rounds := 300
@@ -294,7 +296,7 @@ func TestFolder_SwappedLinks(t *testing.T) {
 				return
 			default:
 			}
-			_ = os.Symlink([]string{"real", "../outside"}[n%2], r.path("swap"))
+			_ = os.Symlink([]string{"real", "../outside", "real", ".git"}[n%4], r.path("swap"))
 			_ = os.Rename(r.path("swap"), r.path("a"))
 		}
 	}()
@@ -311,8 +313,6 @@ func TestFolder_SwappedLinks(t *testing.T) {
 	}
 	close(stop)
 	<-stopped
-	assert.Empty(t, files(t, r.outside))
-	assert.NoDirExists(t, filepath.Join(r.outside, "b0"))
 	t.Logf("%d files written, %d refused, 0 outside", wrote, refused)
 	assert.Positive(t, wrote)
 	assert.Positive(t, refused)
@@ -335,4 +335,42 @@ func TestFolder_Unusable(t *testing.T) {
 		_, err = r.Write(name, nil, nil)
 		require.ErrorIs(t, err, fs.ErrPermission)
 	}
+}
+
+// While files are written, a folder is swapped for a link to .git.
+func TestFolder_SwappedFolder(t *testing.T) {
+	t.Parallel()
+	rounds := 300
+	if os.Getenv("ZAI_TEST_LOAD") != "" {
+		rounds = 20_000
+	}
+	r := newRig(t)
+	require.NoError(t, os.Mkdir(r.path("a"), 0o755))
+	r.link(t, ".git", "probe")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_ = os.Rename(r.path("a"), r.path("kept"))
+			_ = os.Symlink(".git", r.path("a"))
+			_ = os.Remove(r.path("a"))
+			_ = os.Rename(r.path("kept"), r.path("a"))
+			_ = os.RemoveAll(r.path("kept")) // if Write has made another folder a
+		}
+	}()
+	wrote := 0
+	for range rounds {
+		if _, err := r.Write("a/x.png", []byte("x"), nil); err == nil {
+			wrote++
+		}
+	}
+	close(stop)
+	<-stopped
+	t.Logf("%d files written", wrote)
+	assert.Positive(t, wrote)
 }

@@ -54,19 +54,51 @@ func (f *Folder) Write(name string, data []byte, replace func(path, sha256 strin
 	return w.writeNew(base)
 }
 
-// makeFolder creates a folder and opens it. The folder is checked again, because links may
-// have been made since Check.
+// makeFolder creates a folder and opens it. It checks the folder as Check does. Then it opens
+// one component after the other, so that a link that is made meanwhile is not followed.
 func makeFolder(root *os.Root, name string) (*os.Root, error) {
 	existing, missing, err := locate(root, name)
 	if err != nil {
 		return nil, err
 	}
-	target := path.Join(existing, missing)
-	const mode = 0o755
-	if err := root.MkdirAll(target, mode); err != nil {
+	folder, err := root.OpenRoot(".")
+	if err != nil {
 		return nil, err
 	}
-	return root.OpenRoot(target)
+	for _, component := range components(path.Join(existing, missing)) {
+		next, err := enter(folder, component)
+		if err = errors.Join(err, folder.Close()); err != nil {
+			return nil, err
+		}
+		folder = next
+	}
+	return folder, nil
+}
+
+var errSwapped = errors.New("a folder was replaced while the file was written")
+
+// enter opens a folder, which it creates if it does not exist. It does not follow a link.
+func enter(parent *os.Root, name string) (*os.Root, error) {
+	const mode = 0o755
+	if err := parent.Mkdir(name, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	info, err := parent.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := folder.Stat(".")
+	if err == nil && !os.SameFile(info, opened) { // info may be that of a link
+		err = errSwapped
+	}
+	if err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	return folder, nil
 }
 
 // writeTemp writes a file with a hidden name and returns the name.
