@@ -14,8 +14,6 @@ import (
 	"zai-image-mcp/resources/sqlcatalog"
 )
 
-// newest is the version of the schema that the package creates.
-const newest = 6
 
 // create makes a catalog of an older version in a folder.
 func create(t *testing.T, folder string, version int) *sql.DB {
