@@ -49,7 +49,11 @@ func (c *configCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Stderr, "For %s:\n", host.File(machine))
+	if file := host.File(machine); host.ProjectFile == "" {
+		fmt.Fprintf(p.Stderr, "For %s:\n", file)
+	} else {
+		fmt.Fprintf(p.Stderr, "For a project's %s (--write changes %s, which applies to all projects):\n", host.ProjectFile, file)
+	}
 	_, err = io.WriteString(p.Stdout, entry)
 	return err
 }
@@ -135,6 +139,10 @@ func (p *program) printAdvice(host hostconfig.Host, config []byte) error {
 	}
 	if state.Off {
 		fmt.Fprintln(p.Stdout, "The entry is still switched off; switch it on in the host.")
+	}
+	project := state.Setting(projectFlag, projectVariable)
+	if host.ProjectFile != "" && (project == "" || strings.Contains(project, hostconfig.Workspace)) {
+		fmt.Fprintf(p.Stdout, "To let save_as write into the folder that is open, put the entry that zai-image-mcp config %s prints into %s.\n", host.Name, host.ProjectFile)
 	}
 	if state.NoKey {
 		_, err = fmt.Fprintf(p.Stdout, "Put your key in place of %q in that file, and restart the host.\n", hostconfig.Placeholder)

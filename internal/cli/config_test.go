@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -77,6 +78,41 @@ func TestConfig_PrintAndWrite(t *testing.T) {
 		assert.Zero(t, exit, errs)
 		assert.Contains(t, out, "switched off")
 	}
+}
+
+// VS Code replaces the variable for the open folder in the file of a project, and may not
+// start a server whose entry in the profile has it: config prints the entry of a project,
+// and writes that of the profile.
+func TestConfig_VSCode(t *testing.T) {
+	t.Parallel()
+	const advice = "put the entry that zai-image-mcp config vscode prints into .vscode/mcp.json.\n"
+	home := t.TempDir()
+	p := newProcess(t, home, nil)
+	host, err := hostconfig.Find("vscode")
+	require.NoError(t, err)
+	file := host.File(hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: func(string) string { return "" }})
+	out, errs, exit := execute(t, p, "config", "vscode")
+	require.Zero(t, exit, errs)
+	assert.Equal(t, "For a project's .vscode/mcp.json (--write changes "+file+", which applies to all projects):\n", errs)
+	assert.Contains(t, out, "${workspaceFolder}")
+	out, errs, exit = execute(t, p, "config", "vscode", "--write")
+	require.Zero(t, exit, errs)
+	assert.Equal(t, 1, strings.Count(out, advice), out)
+	written, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(written), p.Executable)
+	assert.NotContains(t, string(written), "--project")
+	for project, advised := range map[string]bool{"${workspaceFolder}": true, "/mine": false} {
+		own := strings.Replace(string(written), `"args": []`, `"args": ["--project", "`+project+`"]`, 1)
+		require.NoError(t, os.WriteFile(file, []byte(own), 0o600))
+		out, errs, exit = execute(t, p, "config", "vscode", "--write")
+		require.Zero(t, exit, errs)
+		assert.Contains(t, out, "already has this entry")
+		assert.Equal(t, advised, strings.Contains(out, advice), project)
+	}
+	out, errs, exit = execute(t, p, "config", "cursor", "--write")
+	require.Zero(t, exit, errs)
+	assert.NotContains(t, out, "save_as")
 }
 
 func TestConfig_Usage(t *testing.T) {

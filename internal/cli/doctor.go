@@ -22,8 +22,8 @@ type doctorCommand struct {
 }
 
 // Run checks whether the program works with its configuration, and prints one
-// line for each check, for the project of each host, and for each warning. It does not generate images and is free.
-// It returns errProblems if a check fails.
+// line for each check, for the project of each host, and for each warning. It
+// does not generate images and is free. It returns errProblems if a check fails.
 func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 	log := p.errorLog()
 	library, err := p.library(c.libraryFlags, log)

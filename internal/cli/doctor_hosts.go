@@ -17,7 +17,7 @@ import (
 // configuredHost is a host whose configuration either has an entry for this
 // server or cannot be read.
 type configuredHost struct {
-	name    string
+	host    hostconfig.Host
 	state   hostconfig.State
 	key     string // "" if the entry has no key, or one that only the host can read
 	problem string // "" if none was found
@@ -35,7 +35,7 @@ func configuredHosts(machine hostconfig.Machine) (list []configuredHost) {
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		h := configuredHost{name: name}
+		h := configuredHost{host: host}
 		if err == nil {
 			h.state, err = host.Inspect(text)
 		}
@@ -127,10 +127,10 @@ func (p *program) checkHosts(ctx context.Context, hosts []configuredHost, log *s
 			h.problem = p.checkHostKey(ctx, h, log)
 		}
 		if h.problem != "" {
-			bad = append(bad, h.name+": "+h.problem)
+			bad = append(bad, h.host.Name+": "+h.problem)
 			continue
 		}
-		good = append(good, h.name)
+		good = append(good, h.host.Name)
 	}
 	setUp := "set up: " + strings.Join(good, ", ")
 	switch {

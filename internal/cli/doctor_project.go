@@ -1,11 +1,15 @@
 package cli
 
-import "zai-image-mcp/internal/hostconfig"
+import (
+	"strings"
+
+	"zai-image-mcp/internal/hostconfig"
+)
 
 // projectLine says which project the server of a host writes into.
 type projectLine struct {
 	text  string
-	wrong bool // the entry sets a project that cannot be used
+	wrong bool // the entry sets a project that cannot be used, or may not be
 }
 
 // projects returns a line for each host that starts a server over stdio.
@@ -15,7 +19,7 @@ func projects(hosts []configuredHost, home string) (list []projectLine) {
 			continue
 		}
 		line := h.project(home)
-		line.text = h.name + ": " + line.text
+		line.text = h.host.Name + ": " + line.text
 		list = append(list, line)
 	}
 	return list
@@ -36,11 +40,14 @@ func (h configuredHost) project(home string) projectLine {
 	}
 	switch {
 	case given == "":
-		return projectLine{text: defaultProject(h.name)}
-	case given == hostconfig.Workspace && hostconfig.HasWorkspace(h.name):
-		return projectLine{text: "the workspace"}
-	case given == hostconfig.Workspace:
+		return projectLine{text: defaultProject(h.host)}
+	case strings.Contains(given, hostconfig.Workspace) && h.host.ProjectFile != "":
+		return projectLine{given + ", because of which the host may refuse to start the server when no folder is open; " +
+			"remove it, and " + useProjectFile(h.host), true}
+	case strings.Contains(given, hostconfig.Workspace) && !h.host.ReplacesWorkspace:
 		return projectLine{given + ", which this host does not replace; " + setProject, true}
+	case given == hostconfig.Workspace:
+		return projectLine{text: "the workspace"}
 	case literalValue(given) == "":
 		return projectLine{text: given + ", which the host replaces"}
 	}
@@ -55,15 +62,24 @@ func (h configuredHost) project(home string) projectLine {
 	return projectLine{text: "none; " + none.reason}
 }
 
+// useProjectFile tells users where to put an entry that sets the project.
+func useProjectFile(host hostconfig.Host) string {
+	return "put the entry into the project's " + host.ProjectFile
+}
+
 // defaultProject returns the project of a host whose entry sets none.
-func defaultProject(host string) string {
-	switch host {
+func defaultProject(host hostconfig.Host) string {
+	switch {
+	case host.ProjectFile != "":
+		return "none; " + useProjectFile(host)
+	case host.ReplacesWorkspace:
+		return "the folder it starts the server in; zai-image-mcp config " + host.Name + " --write sets the workspace"
+	}
+	switch host.Name {
 	case "claude-code":
 		return claudeProjectVariable + ", which the host sets"
 	case "claude-desktop", "zcode":
 		return "none; to set one, add \"" + projectFlag + "\" and its folder to the args of the entry"
-	case "vscode", "cursor":
-		return "the folder it starts the server in; zai-image-mcp config " + host + " --write sets the workspace"
 	}
 	return "the folder it starts the server in"
 }

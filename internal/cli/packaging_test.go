@@ -74,22 +74,33 @@ func TestHostPages(t *testing.T) {
 }
 
 // hostEntry returns the configuration that config prints for a host.
-func hostEntry(t *testing.T, host, command string) string {
+func hostEntry(t *testing.T, name, command string) string {
 	t.Helper()
-	client, err := hostconfig.Find(host)
+	host, err := hostconfig.Find(name)
 	require.NoError(t, err)
-	entry, err := client.Entry(hostconfig.Server{Command: command})
+	entry, err := host.Entry(hostconfig.Server{Command: command})
 	require.NoError(t, err)
 	return entry
 }
 
-// Install links contain the entry that config prints, with the program's name in
+// writtenEntry returns the configuration that config --write writes for a host, with the
+// program's name in place of its path.
+func writtenEntry(t *testing.T, name string) []byte {
+	t.Helper()
+	host, err := hostconfig.Find(name)
+	require.NoError(t, err)
+	merged, err := host.Merge(nil, hostconfig.Server{Command: "zai-image-mcp"})
+	require.NoError(t, err)
+	return merged.Text
+}
+
+// Install links contain the entry that config --write writes, with the program's name in
 // place of its path.
 func TestInstallLinks_Cursor(t *testing.T) {
 	var want struct {
 		Servers map[string]json.RawMessage `json:"mcpServers"`
 	}
-	require.NoError(t, json.Unmarshal([]byte(hostEntry(t, "cursor", "zai-image-mcp")), &want))
+	require.NoError(t, json.Unmarshal(writtenEntry(t, "cursor"), &want))
 	require.Contains(t, want.Servers, hostconfig.ServerName)
 	count := 0
 	for _, page := range []string{"README.md", "docs/hosts/cursor.md"} {
@@ -110,7 +121,7 @@ func TestInstallLinks_VSCode(t *testing.T) {
 		Inputs  json.RawMessage            `json:"inputs"`
 		Servers map[string]json.RawMessage `json:"servers"`
 	}
-	require.NoError(t, json.Unmarshal([]byte(hostEntry(t, "vscode", "zai-image-mcp")), &want))
+	require.NoError(t, json.Unmarshal(writtenEntry(t, "vscode"), &want))
 	require.Contains(t, want.Servers, hostconfig.ServerName)
 	for _, page := range []string{"README.md", "docs/hosts/vscode.md"} {
 		links := installLinks(t, page, `https://insiders\.vscode\.dev/redirect/mcp/install\?\S+`)

@@ -16,6 +16,7 @@ type Server struct {
 	Command string // absolute path
 	Sandbox bool   // use the sandbox, which needs no key
 	KeyFile string // file with the key; "" writes a placeholder for the key
+	project string // value of --project, "" for none
 }
 
 const (
@@ -29,19 +30,15 @@ const (
 // is open (https://code.visualstudio.com/docs/reference/variables-reference).
 const Workspace = "${workspaceFolder}"
 
-// HasWorkspace reports whether a host replaces Workspace.
-func HasWorkspace(host string) bool { return host == "vscode" || host == "cursor" }
-
 func (s Server) args() []string {
+	args := []string{}
 	if s.Sandbox {
-		return []string{sandboxFlag}
+		args = append(args, sandboxFlag)
 	}
-	return []string{}
-}
-
-// workspaceArgs returns the arguments for hosts that replace Workspace.
-func (s Server) workspaceArgs() []string {
-	return append(s.args(), projectFlag, Workspace)
+	if s.project != "" {
+		args = append(args, projectFlag, s.project)
+	}
+	return args
 }
 
 // env returns an environment with the path of the key file or, unless the
@@ -60,10 +57,6 @@ func stdio(s Server) object {
 	return object{{"command", s.Command}, {"args", s.args()}, {"env", s.env(Placeholder)}}
 }
 
-func cursor(s Server) object {
-	return object{{"command", s.Command}, {"args", s.workspaceArgs()}, {"env", s.env(Placeholder)}}
-}
-
 func typedStdio(s Server) object {
 	return slices.Concat(object{{"type", "stdio"}}, stdio(s))
 }
@@ -79,13 +72,21 @@ func copilot(s Server) object {
 // mergeEntry returns the new entry for an old one, which may be nil.
 //
 // If the old entry starts this program, mergeEntry sets only the program's path,
-// the sandbox setting and the key file, and adds the project if the host has a
-// variable for it and the entry sets none. If it starts something else, it is
-// replaced, and only numbers, booleans and this program's variables are kept.
-// Other fields are dropped: because of fields for remote servers, hosts reject
-// an entry, and Codex rejects the whole file. The fields enabled and disabled
-// are dropped too, because they were set for the other program.
+// the sandbox setting and the key file, and adds the project unless the entry
+// sets one. If it starts something else, it is replaced, and only numbers,
+// booleans and this program's variables are kept. Other fields are dropped:
+// because of fields for remote servers, hosts reject an entry, and Codex rejects
+// the whole file. The fields enabled and disabled are dropped too, because they
+// were set for the other program.
 func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
+	state := h.stateOf(old)
+	same := isThisProgram(state.Command, s.Command)
+	if !same {
+		state.Args = nil
+	}
+	if state.Setting(projectFlag, projectVariable) != "" {
+		s.project = ""
+	}
 	text, err := json.Marshal(h.entry(s))
 	if err != nil {
 		return nil, err
@@ -94,10 +95,8 @@ func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 	if err := json.Unmarshal(text, &entry); err != nil {
 		return nil, err
 	}
-	_, freshArgs := commandLine(entry)
-	command, args := commandLine(old)
-	if isThisProgram(command, s.Command) {
-		return h.updateEntry(old, entry, args, s), nil
+	if same {
+		return h.updateEntry(old, entry, state, s), nil
 	}
 	for name, value := range old {
 		if name == "disabled" || name == "enabled" {
@@ -123,24 +122,21 @@ func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 			newEnv[name] = value
 		}
 	}
-	if setsProject(nil, newEnv) && hasFlag(freshArgs, projectFlag) {
-		entry["args"] = toAnySlice(s.args()) // the flag would override the variable
-	}
 	return entry, nil
 }
 
 // updateEntry returns an entry of this program with the settings of s. fresh is
-// a new entry; args are the old arguments.
-func (h Host) updateEntry(old, fresh map[string]any, args []string, s Server) map[string]any {
+// a new entry; state holds the settings of the old one.
+func (h Host) updateEntry(old, fresh map[string]any, state State, s Server) map[string]any {
 	entry := maps.Clone(old)
-	kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+	kept := slices.DeleteFunc(slices.Clone(state.Args), func(arg string) bool {
 		return arg == sandboxFlag || strings.HasPrefix(arg, sandboxFlag+"=")
 	})
 	if s.Sandbox {
 		kept = append([]string{sandboxFlag}, kept...)
 	}
-	if _, args := commandLine(fresh); hasFlag(args, projectFlag) && !setsProject(kept, old[h.env]) {
-		kept = append(kept, projectFlag, Workspace)
+	if s.project != "" {
+		kept = append(kept, projectFlag, s.project)
 	}
 	switch _, isList := old["command"].([]any); {
 	case isList: // opencode has command and arguments in one list
@@ -150,7 +146,7 @@ func (h Host) updateEntry(old, fresh map[string]any, args []string, s Server) ma
 	default:
 		entry["command"], entry["args"] = s.Command, toAnySlice(kept)
 	}
-	h.updateEnv(entry, fresh, s, startsSandbox(args, old[h.env]))
+	h.updateEnv(entry, fresh, s, state.Sandbox())
 	return entry
 }
 
@@ -173,29 +169,6 @@ func (h Host) updateEnv(entry, fresh map[string]any, s Server, wasSandbox bool) 
 		maps.Copy(env, newEnv)
 	}
 	entry[h.env] = env
-}
-
-// startsSandbox reports whether the arguments or the environment of an entry
-// select the sandbox.
-func startsSandbox(args []string, env any) bool {
-	variables, _ := env.(map[string]any)
-	value, _ := variables[sandboxVariable].(string)
-	return State{Args: args, Env: map[string]string{sandboxVariable: value}}.Sandbox()
-}
-
-// setsProject reports whether the arguments or the environment of an entry set
-// the project, also to none.
-func setsProject(args []string, env any) bool {
-	variables, _ := env.(map[string]any)
-	value, _ := variables[projectVariable].(string)
-	return value != "" || hasFlag(args, projectFlag)
-}
-
-// hasFlag reports whether arguments set a flag.
-func hasFlag(args []string, flag string) bool {
-	return slices.ContainsFunc(args, func(arg string) bool {
-		return arg == flag || strings.HasPrefix(arg, flag+"=")
-	})
 }
 
 func toAnySlice(list []string) []any {

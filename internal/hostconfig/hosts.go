@@ -28,6 +28,12 @@ type Host struct {
 	entry   func(Server) object
 	toml    bool
 	inputs  bool // the host can prompt for the key
+
+	// ReplacesWorkspace reports whether the host replaces Workspace in File.
+	ReplacesWorkspace bool
+	// ProjectFile is the configuration file in a project's folder, if the host
+	// replaces Workspace in that file and not in File.
+	ProjectFile string
 }
 
 // hosts is the table of hosts. Sources: each host's own documentation of its
@@ -36,10 +42,10 @@ func hosts() []Host {
 	return []Host{
 		{Name: "claude-desktop", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: claudeDesktopFile},
 		{Name: "claude-code", servers: []string{"mcpServers"}, env: "env", entry: typedStdio, file: inFolder("CLAUDE_CONFIG_DIR", "", ".claude.json")},
-		{Name: "vscode", servers: []string{"servers"}, env: "env", entry: vscode, inputs: true, file: func(m Machine) string {
+		{Name: "vscode", servers: []string{"servers"}, env: "env", entry: vscode, inputs: true, ProjectFile: ".vscode/mcp.json", file: func(m Machine) string {
 			return appData(m, "Code", "User", "mcp.json")
 		}},
-		{Name: "cursor", servers: []string{"mcpServers"}, env: "env", entry: cursor, file: inHome(".cursor", "mcp.json")},
+		{Name: "cursor", servers: []string{"mcpServers"}, env: "env", entry: stdio, ReplacesWorkspace: true, file: inHome(".cursor", "mcp.json")},
 		{Name: "codex", servers: []string{"mcp_servers"}, env: "env", entry: stdio, toml: true, file: inFolder("CODEX_HOME", ".codex", "config.toml")},
 		{Name: "gemini", servers: []string{"mcpServers"}, env: "env", entry: stdio, file: inHome(".gemini", "settings.json")},
 		{Name: "opencode", servers: []string{"mcp"}, env: "environment", entry: opencode, file: opencodeFile},

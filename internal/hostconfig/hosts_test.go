@@ -15,7 +15,9 @@ import (
 	"zai-image-mcp/internal/hostconfig"
 )
 
-// Entry returns a complete configuration that contains only this server.
+// Entry returns a complete configuration that contains only this server. Merge writes the
+// same to an empty file, except for VS Code: there, only the entry of a project names the
+// folder that is open.
 func TestEntry(t *testing.T) {
 	for _, name := range hostconfig.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -28,6 +30,16 @@ func TestEntry(t *testing.T) {
 			want, err := os.ReadFile(golden)
 			require.NoError(t, err)
 			assert.Equal(t, strings.ReplaceAll(string(want), "\r\n", "\n"), text)
+			merged, err := find(t, name).Merge(nil, server())
+			require.NoError(t, err)
+			if name == "vscode" {
+				want := servers(t, name, []byte(text))[hostconfig.ServerName].(map[string]any)
+				assert.Equal(t, []any{"--project", "${workspaceFolder}"}, want["args"])
+				want["args"] = []any{}
+				assert.Equal(t, want, entry(t, name, merged.Text))
+			} else {
+				assert.Equal(t, text, string(merged.Text))
+			}
 			var parsed map[string]any
 			if name == "codex" {
 				require.NoError(t, toml.Unmarshal([]byte(text), &parsed))

@@ -19,19 +19,26 @@ type Merged struct {
 // without changing something else.
 var ErrForm = errors.New("the file cannot be changed safely; add the entry by hand")
 
-// Entry returns a complete configuration that contains only this server.
+// Entry returns a complete configuration that contains only this server. It is
+// for ProjectFile if the host has one, and for File otherwise.
 func (h Host) Entry(s Server) (string, error) {
-	m, err := h.Merge(nil, s)
-	return string(m.Text), err
+	if h.ReplacesWorkspace || h.ProjectFile != "" {
+		s.project = Workspace
+	}
+	text, err := h.render(s)
+	return string(text), err
 }
 
-// Merge adds the server to a configuration, which may be empty or nil, or
-// updates its entry. The rest of the configuration, including comments, stays
+// Merge adds the server to the configuration in File, which may be empty or nil,
+// or updates its entry. The rest of the configuration, including comments, stays
 // byte for byte the same. If an existing entry starts this program, everything
 // that Merge does not set is kept, like the user's key, arguments and timeout.
 // Comments within a JSON entry are lost. Merge fails with ErrForm if the
 // configuration cannot be parsed or cannot be changed without other changes.
 func (h Host) Merge(config []byte, s Server) (Merged, error) {
+	if h.ReplacesWorkspace {
+		s.project = Workspace
+	}
 	if isEmpty(config) {
 		text, err := h.render(s)
 		return Merged{Text: text, Changed: true}, err

@@ -161,10 +161,13 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		{"zcode", `{"command":` + mine + `,"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`, server(), `{"args":["--region","china"],"env":{"ZAI_API_KEY":"k"},"timeoutMs":9}`},
 		{"copilot-cli", `{"type":"stdio","command":` + mine + `,"tools":["generate_image"]}`, withKeyFile(), `{"type":"stdio","tools":["generate_image"],"env":{"ZAI_API_KEY_FILE":"/etc/key"}}`},
 		{"cursor", `{"command":` + mine + `,"env":{"ZAI_API_KEY":"k","A":"b"}}`, withKeyFile(), `{"args":["--project","${workspaceFolder}"],"env":{"ZAI_API_KEY_FILE":"/etc/key","A":"b"}}`},
-		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"args":["--project","${workspaceFolder}"],"type":"stdio","envFile":"/e"}`},
+		{"vscode", `{"type":"stdio","command":` + mine + `,"envFile":"/e"}`, server(), `{"type":"stdio","envFile":"/e"}`},
 		{"codex", `{"command":` + mine + `,"env_vars":["ZAI_API_KEY"]}`, server(), `{"env_vars":["ZAI_API_KEY"]}`},
-		// VS Code and Cursor name the folder that is open, unless the entry sets a project.
+		// Cursor names the folder that is open, unless the entry sets a project. VS Code may
+		// not start a server whose entry in the profile does.
 		{"vscode", `{"command":` + mine + `,"args":["--project","/mine"]}`, server(), `{"args":["--project","/mine"]}`},
+		{"vscode", `{"command":` + mine + `,"args":["--project","${workspaceFolder}"]}`, server(), `{"args":["--project","${workspaceFolder}"]}`},
+		{"vscode", `{"command":` + mine + `,"args":["--wait","9s"]}`, withSandbox(), `{"args":["--sandbox","--wait","9s"]}`},
 		{"vscode", `{"command":` + mine + `,"args":["--project=none","--wait","9s"]}`, server(), `{"args":["--project=none","--wait","9s"]}`},
 		{"cursor", `{"command":` + mine + `,"env":{"ZAI_IMAGE_PROJECT":"/mine"}}`, server(), `{"env":{"ZAI_IMAGE_PROJECT":"/mine"}}`},
 		{"cursor", `{"command":` + mine + `,"args":["--project-x"],"env":{"ZAI_IMAGE_PROJECT":""}}`, server(), `{"args":["--project-x","--project","${workspaceFolder}"],"env":{"ZAI_IMAGE_PROJECT":""}}`},
@@ -180,7 +183,7 @@ func TestMerge_ExistingEntry(t *testing.T) {
 		{"gemini", `{"httpUrl":"https://x/mcp","headers":{},"trust":true}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"},"trust":true}`},
 		{"zcode", `{"type":"http","url":"https://x/mcp","headers":{"Authorization":"Bearer t"}}`, server(), `{"args":[],"env":{"ZAI_API_KEY":"your-key"}}`},
 		{"copilot-cli", `{"type":"http","url":"https://x/mcp","headers":{},"tools":["x"]}`, server(), `{"type":"local","args":[],"env":{"ZAI_API_KEY":"your-key"},"tools":["*"]}`},
-		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":["--project","${workspaceFolder}"],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},
+		{"vscode", `{"type":"http","url":"https://x/mcp"}`, server(), `{"type":"stdio","args":[],"env":{"ZAI_API_KEY":"${input:zai-key}"}}`},
 		{"opencode", `{"type":"remote","url":"https://x/mcp","headers":{},"timeout":9}`, server(), `{"type":"local","enabled":true,"environment":{"ZAI_API_KEY":"your-key"},"timeout":9}`},
 		{"codex", `{"url":"https://x/mcp","bearer_token_env_var":"T","bearer_token":"t","http_headers":{"a":"b"},"oauth_resource":"r","scopes":["s"],"tool_timeout_sec":9}`, server(),
 			`{"args":[],"env":{"ZAI_API_KEY":"your-key"},"tool_timeout_sec":9}`},

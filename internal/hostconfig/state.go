@@ -26,7 +26,11 @@ func (h Host) Inspect(config []byte) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	entry := h.entryOf(all)
+	return h.stateOf(h.entryOf(all)), nil
+}
+
+// stateOf returns the settings of an entry, which may be nil.
+func (h Host) stateOf(entry map[string]any) State {
 	state := State{Present: entry != nil, Env: map[string]string{}}
 	state.Command, state.Args = commandLine(entry)
 	state.Off = entry["enabled"] == false || entry["disabled"] == true
@@ -36,7 +40,7 @@ func (h Host) Inspect(config []byte) (State, error) {
 	}
 	// The placeholders of all examples begin with "your-".
 	state.NoKey = strings.HasPrefix(state.Env[keyVariable(env)], "your-") && !state.Sandbox()
-	return state, nil
+	return state
 }
 
 func isEmpty(config []byte) bool {

@@ -20,7 +20,7 @@ func keyInput() object {
 }
 
 func vscode(s Server) object {
-	return object{{"type", "stdio"}, {"command", s.Command}, {"args", s.workspaceArgs()}, {"env", s.env(inputRef)}}
+	return object{{"type", "stdio"}, {"command", s.Command}, {"args", s.args()}, {"env", s.env(inputRef)}}
 }
 
 // lacksInput reports whether an entry refers to an input that the configuration
