@@ -107,8 +107,13 @@ func TestCheck_DuringWrites(t *testing.T) {
 		other := open(t, folder)
 		all.Go(func() {
 			for n := range each {
-				reserved, err := other.Reserve(context.Background(), resources.Reservation{
-					Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: fmt.Sprint(writer, n), CostMicroUSD: 1}}, Count: 1,
+				id, err := other.NewID()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				reserved, err := other.Catalog().Reserve(context.Background(), resources.Reservation{
+					Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted, Prompt: fmt.Sprint(writer, n), CostMicroUSD: 1}}, Count: 1,
 					Lease: resources.Lease{Process: "x", For: time.Minute},
 				})
 				if err != nil {

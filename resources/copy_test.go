@@ -158,8 +158,6 @@ func TestCopy_LinkKey(t *testing.T) {
 	assert.Equal(t, http.StatusOK, requestLink(t, to, link))
 }
 
-// A file of the source that is damaged or missing is reported. Its row is copied, the
-// damaged file is not, and the file is copied once it is intact.
 // Records of exports are copied; of two records of a path, the newer one stays.
 func TestCopy_Exports(t *testing.T) {
 	t.Parallel()
@@ -185,6 +183,8 @@ func TestCopy_Exports(t *testing.T) {
 	}
 }
 
+// A file of the source that is damaged or missing is reported. Its row is copied, the
+// damaged file is not, and the file is copied once it is intact.
 func TestCopy_DamagedFile(t *testing.T) {
 	t.Parallel()
 	source := newCopySource(t)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,9 @@ import (
 func TestSave_FlushOrder(t *testing.T) {
 	t.Parallel()
 	if folder := os.Getenv("ZAI_TEST_ONE_SAVE"); folder != "" {
-		save(t, open(t, folder), "x", []byte("hello"))
+		l := open(t, folder)
+		require.NoError(t, l.Prepare(t.Context(), time.Now()))
+		save(t, l, "x", []byte("hello"))
 		return
 	}
 	strace, err := exec.LookPath("strace")

@@ -36,8 +36,17 @@ func ExampleLibrary() {
 	defer library.Close()
 
 	ctx := context.Background()
-	outcome, err := library.Reserve(ctx, resources.Reservation{
-		Images: []resources.Image{{Owner: "local", Model: "glm-image", Prompt: "A fox in the snow", CostMicroUSD: 15_000}},
+	if err := library.Prepare(ctx, time.Now()); err != nil { // it could not be saved
+		fmt.Println(err)
+		return
+	}
+	id, err := library.NewID()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	outcome, err := library.Catalog().Reserve(ctx, resources.Reservation{
+		Images: []resources.Image{{ID: id, Owner: "local", Model: "glm-image", Prompt: "A fox in the snow", CostMicroUSD: 15_000}},
 		Count:  1,
 		Budget: 5_000_000, // 5 dollars a day
 	})

@@ -58,7 +58,7 @@ func TestLibrary_FolderReplaced(t *testing.T) {
 }
 
 // A deleted folder is not created again if the catalog is in another folder.
-func TestReserve_FolderDeletedCatalogElsewhere(t *testing.T) {
+func TestPrepare_FolderDeletedCatalogElsewhere(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "images")
 	l := newLibrary(libraryOptions{
@@ -67,8 +67,20 @@ func TestReserve_FolderDeletedCatalogElsewhere(t *testing.T) {
 	defer l.Close()
 	save(t, l, "before", []byte("x"))
 	require.NoError(t, os.RemoveAll(folder))
+	require.ErrorIs(t, l.Prepare(t.Context(), time.Now()), resources.ErrStorage)
+	_, err := os.Stat(folder)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// A folder that cannot be created is a storage error.
+func TestPrepare_UnusableFolder(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	l := open(t, filepath.Join(file, "folder"))
+	require.ErrorIs(t, l.Prepare(t.Context(), time.Now()), resources.ErrStorage)
 	_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
 	require.ErrorIs(t, err, resources.ErrStorage)
-	_, err = os.Stat(folder)
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, _, err = l.List(t.Context(), "local", "", "", 10)
+	require.ErrorIs(t, err, resources.ErrStorage)
 }

@@ -62,7 +62,7 @@ func TestStorageError_Advice(t *testing.T) {
 			t.Cleanup(func() { assert.NoError(t, l.Close()) })
 			save(t, l, "before", []byte("x"))
 			tt.damage(t, folder, &free)
-			_, err := reserveOne(l, resources.Image{Owner: "local"}, 0)
+			err := l.Prepare(t.Context(), time.Now())
 			require.ErrorIs(t, err, resources.ErrStorage)
 			var storage *resources.StorageError
 			require.ErrorAs(t, err, &storage)

@@ -109,7 +109,12 @@ func open(t testing.TB, folder string) *resources.Library {
 
 // reserveOne reserves one image in a call of its own.
 func reserveOne(l *resources.Library, i resources.Image, budget int64) (resources.Image, error) {
-	reserved, err := l.Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Count: 1, Budget: budget})
+	id, err := l.NewID()
+	if err != nil {
+		return i, err
+	}
+	i.ID = id
+	reserved, err := l.Catalog().Reserve(context.Background(), resources.Reservation{Images: []resources.Image{i}, Count: 1, Budget: budget})
 	if err != nil {
 		return i, err
 	}

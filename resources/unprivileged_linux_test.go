@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -37,8 +38,8 @@ func openToAll(t *testing.T) string {
 	return folder
 }
 
-// Reserve fails if the folder does not accept a new file.
-func TestReserve_ReadOnlyFolder(t *testing.T) {
+// Prepare fails if the folder does not accept a new file.
+func TestPrepare_ReadOnlyFolder(t *testing.T) {
 	t.Parallel()
 	folder := openToAll(t)
 	l := open(t, folder)
@@ -47,7 +48,7 @@ func TestReserve_ReadOnlyFolder(t *testing.T) {
 	require.NoError(t, os.Chmod(day, 0o555))
 	t.Cleanup(func() { require.NoError(t, os.Chmod(day, 0o755)) })
 	unprivileged(t, func() {
-		_, err := reserveOne(l, i, 0)
+		err := l.Prepare(t.Context(), i.CreatedAt)
 		require.ErrorIs(t, err, os.ErrPermission)
 		var storage interface{ Advice() string }
 		require.ErrorAs(t, err, &storage)
@@ -103,6 +104,7 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		report, err := l.Check(t.Context(), true, nil)
 		require.NoError(t, err)
 		require.Empty(t, report.Problems)
+		require.ErrorIs(t, l.Prepare(t.Context(), time.Now()), resources.ErrStorage)
 		_, err = reserveOne(l, i, 0)
 		require.ErrorIs(t, err, resources.ErrStorage)
 		require.ErrorIs(t, l.Catalog().EndDelivery(t.Context(), "", []string{i.ID}, true), resources.ErrStorage)

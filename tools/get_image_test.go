@@ -20,8 +20,10 @@ import (
 func TestGet_RemoteImage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait = 5 * time.Second }, func(t *testing.T, r *rig) {
-		reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
-			Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
+		id, err := r.library.NewID()
+		require.NoError(t, err)
+		reserved, err := r.library.Catalog().Reserve(t.Context(), resources.Reservation{
+			Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted, Prompt: "x", Size: "9x9"}}, Count: 1,
 			Lease: resources.Lease{Process: "another", For: time.Minute},
 		})
 		require.NoError(t, err)

@@ -104,8 +104,10 @@ func (r *rig) saveDrawing(t *testing.T, side int, background color.Color, prompt
 	draw.Draw(img, img.Rect.Inset(side/4), image.NewUniform(color.RGBA{40, 60, 120, 255}), image.Point{}, draw.Src)
 	var b bytes.Buffer
 	require.NoError(t, png.Encode(&b, img))
-	reserved, err := r.library.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Model: "glm-image", Prompt: prompt, Size: "9x9", Sandbox: true}}, Count: 1,
+	id, err := r.library.NewID()
+	require.NoError(t, err)
+	reserved, err := r.library.Catalog().Reserve(t.Context(), resources.Reservation{
+		Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted, Model: "glm-image", Prompt: prompt, Size: "9x9", Sandbox: true}}, Count: 1,
 		Lease: resources.Lease{Process: "another", For: time.Minute},
 	})
 	require.NoError(t, err)

@@ -182,8 +182,10 @@ func TestRun_ResumesLeftImages(t *testing.T) {
 	t.Parallel()
 	leave := func(image *resources.Image, library **resources.Library) func(c *settings) {
 		return func(c *settings) {
-			reserved, err := c.Library.Reserve(t.Context(), resources.Reservation{
-				Images: []resources.Image{{Owner: "local", State: resources.Submitted, Prompt: "left"}}, Count: 1,
+			id, err := c.Library.NewID()
+			require.NoError(t, err)
+			reserved, err := c.Library.Catalog().Reserve(t.Context(), resources.Reservation{
+				Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted, Prompt: "left"}}, Count: 1,
 			})
 			require.NoError(t, err)
 			*image, *library = reserved.New[0], c.Library

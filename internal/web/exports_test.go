@@ -56,7 +56,9 @@ func newLibrary(t testing.TB, ready chan struct{}) *resources.Library {
 // saveImage saves an image of an owner.
 func saveImage(t testing.TB, l *resources.Library, owner string) resources.Image {
 	t.Helper()
-	outcome, err := l.Reserve(t.Context(), resources.Reservation{Images: []resources.Image{{Owner: owner, State: resources.Submitted, Prompt: "x"}}, Count: 1})
+	id, err := l.NewID()
+	require.NoError(t, err)
+	outcome, err := l.Catalog().Reserve(t.Context(), resources.Reservation{Images: []resources.Image{{ID: id, Owner: owner, State: resources.Submitted, Prompt: "x"}}, Count: 1})
 	require.NoError(t, err)
 	var b bytes.Buffer
 	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 40, 30))))

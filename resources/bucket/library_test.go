@@ -54,8 +54,10 @@ func picture(t testing.TB) []byte {
 // reserve returns an image that was paid for.
 func reserve(t testing.TB, l *resources.Library) resources.Image {
 	t.Helper()
-	o, err := l.Reserve(t.Context(), resources.Reservation{
-		Images: []resources.Image{{Owner: "local", State: resources.Submitted, Model: "m", Prompt: "zzsecretwords", UpstreamURL: "https://x.example/i.png"}}, Count: 1,
+	id, err := l.NewID()
+	require.NoError(t, err)
+	o, err := l.Catalog().Reserve(t.Context(), resources.Reservation{
+		Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted, Model: "m", Prompt: "zzsecretwords", UpstreamURL: "https://x.example/i.png"}}, Count: 1,
 	})
 	require.NoError(t, err)
 	return o.New[0]
