@@ -10,8 +10,12 @@ import (
 	"zai-image-mcp/resources"
 )
 
-// List implements resources.Store. It reads only the folder in which the names begin.
+// List implements resources.Store. It reads only the folder in which the names begin, and
+// creates nothing.
 func (f *Folder) List(ctx context.Context, prefix string, visit func(resources.StoredFile) error) error {
+	if f.unused() {
+		return nil
+	}
 	root, err := f.open()
 	if err != nil {
 		return err

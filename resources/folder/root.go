@@ -45,6 +45,14 @@ func (f *Folder) open() (*os.Root, error) {
 	return root, nil
 }
 
+// unused reports whether the folder does not exist, and open would create it.
+func (f *Folder) unused() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := os.Stat(f.dir)
+	return errors.Is(err, fs.ErrNotExist) && (f.opened == nil || !f.durable)
+}
+
 // create creates the folder. Only a durable Folder creates missing parents: the
 // previews are inside the catalog's folder, which must not be created again when it
 // is gone.
