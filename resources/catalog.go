@@ -141,14 +141,15 @@ type Maintenance interface {
 
 // Exports records the files that this program wrote for users, outside of the store.
 type Exports interface {
-	// RecordExport records a file. It replaces the record of the same path.
+	// RecordExport records a file. It replaces the record of the same path. It fails if
+	// the path has more than 2,500 bytes.
 	RecordExport(ctx context.Context, e Exported) error
 	// ExportAt returns the record of a path. It fails with ErrNotFound if there is none.
 	ExportAt(ctx context.Context, path string) (Exported, error)
 	// ExportsOf returns the records of an image, the oldest first.
 	ExportsOf(ctx context.Context, id string) ([]Exported, error)
-	// ExportsAfter returns a page of all records with paths greater than path, in the
-	// order of paths. An empty page is the end.
+	// ExportsAfter returns a page of the records that follow that of a path, in an order
+	// of the catalog. "" stands for the beginning; an empty page is the end.
 	ExportsAfter(ctx context.Context, path string) ([]Exported, error)
 }
 

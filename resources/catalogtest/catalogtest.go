@@ -66,6 +66,7 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"Health":                  testHealth,
 		"MonthUsage":              testMonthUsage,
 		"Exports":                 testExports,
+		"ExportsPaths":            testExportsPaths,
 		"ExportsPages":            testExportsPages,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,10 @@
 package catalogtest
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +33,7 @@ func testExports(t *testing.T, open func() resources.Catalog) {
 	require.NoError(t, err)
 	assert.Empty(t, list)
 
-	odd := "C:\\Users\\O'Neil\\狐狸 \"%_?:now\"\n.png"
-	first, second, third := exported("/p/z.png", image.ID, 1), exported(odd, image.ID, 2), exported("/p/hero.png", another.ID, 3)
+	first, second, third := exported("/p/z.png", image.ID, 1), exported("/p/a.png", image.ID, 2), exported("/p/hero.png", another.ID, 3)
 	for _, e := range []resources.Exported{second, first, third} {
 		require.NoError(t, c.RecordExport(ctx, e))
 	}
@@ -59,6 +61,50 @@ func testExports(t *testing.T, open func() resources.Catalog) {
 	list, err = c.ExportsOf(ctx, image.ID)
 	require.NoError(t, err)
 	assert.Equal(t, []resources.Exported{first, second, replaced}, list)
+}
+
+// Paths are any bytes that a system accepts. Paths that differ in one byte are different.
+func testExportsPaths(t *testing.T, open func() resources.Catalog) {
+	c := open()
+	ctx, id := t.Context(), newID()
+	paths := []string{
+		"C:\\Users\\O'Neil\\狐狸 \"%_?:now\"\n.png", "/p/\xff.png", "/p/\xfe.png", "/p/\uFFFD.png", "/p/\x00.png", "/p/\xed\xa0\x80.png",
+		"/p/a.png", "/p/A.png", "/p/ä.png", "/p/a\u0308.png", "/" + strings.Repeat("x", 1000) + ".png",
+	}
+	var want []resources.Exported
+	for n, path := range paths {
+		e := exported(path, id, n)
+		require.NoError(t, c.RecordExport(ctx, e), "%q", path)
+		want = append(want, e)
+	}
+	for _, e := range want {
+		got, err := c.ExportAt(ctx, e.Path)
+		require.NoError(t, err, "%q", e.Path)
+		assert.Equal(t, e, got)
+	}
+	list, err := c.ExportsOf(ctx, id)
+	require.NoError(t, err)
+	assert.Equal(t, want, list)
+	var all []resources.Exported
+	for last := ""; ; last = all[len(all)-1].Path {
+		page, err := c.ExportsAfter(ctx, last)
+		require.NoError(t, err)
+		if len(page) == 0 {
+			break
+		}
+		all = append(all, page[0]) // as if each page had one
+	}
+	assert.ElementsMatch(t, want, all)
+
+	random := make([]byte, 4000) // cannot be compressed
+	_, _ = rand.Read(random)
+	long := "/" + hex.EncodeToString(random[:1300])
+	require.NoError(t, c.RecordExport(ctx, exported(long[:2500], id, 0)))
+	for _, path := range []string{long[:2501], "/" + string(random)} {
+		require.Error(t, c.RecordExport(ctx, exported(path, id, 0)))
+		_, err = c.ExportAt(ctx, path)
+		require.ErrorIs(t, err, resources.ErrNotFound)
+	}
 }
 
 // ExportsAfter returns all records page by page.

@@ -3,7 +3,11 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"zai-image-mcp/resources"
 )
@@ -12,9 +16,13 @@ const exportColumns = `path, image_id, spec, sha256, bytes, created_ms`
 
 // RecordExport implements resources.Exports.
 func (c *Catalog) RecordExport(ctx context.Context, e resources.Exported) error {
+	path := pathText(e.Path)
+	if len(path) > maxPath {
+		return fmt.Errorf("recording an export: its path has more than %d bytes", maxPath)
+	}
 	_, err := c.write(ctx, `INSERT INTO exports (`+exportColumns+`) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (path) DO UPDATE SET image_id=excluded.image_id, spec=excluded.spec, sha256=excluded.sha256, bytes=excluded.bytes, created_ms=excluded.created_ms`,
-		e.Path, e.ImageID, e.Spec, e.SHA256, e.Bytes, e.CreatedAt.UnixMilli())
+		path, e.ImageID, e.Spec, e.SHA256, e.Bytes, e.CreatedAt.UnixMilli())
 	return c.engine.Error("recording an export", err)
 }
 
@@ -24,7 +32,7 @@ func (c *Catalog) ExportAt(ctx context.Context, path string) (resources.Exported
 	if err != nil {
 		return resources.Exported{}, err
 	}
-	e, err := scanExport(c.queryRow(ctx, q, `SELECT `+exportColumns+` FROM exports WHERE path=?`, path))
+	e, err := scanExport(c.queryRow(ctx, q, `SELECT `+exportColumns+` FROM exports WHERE path=?`, pathText(path)))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = resources.ErrNotFound
 	}
@@ -39,7 +47,7 @@ func (c *Catalog) ExportsOf(ctx context.Context, id string) ([]resources.Exporte
 // ExportsAfter implements resources.Exports.
 func (c *Catalog) ExportsAfter(ctx context.Context, path string) ([]resources.Exported, error) {
 	const page = 500
-	return c.exports(ctx, `SELECT `+exportColumns+` FROM exports WHERE path > ? ORDER BY path LIMIT ?`, path, page)
+	return c.exports(ctx, `SELECT `+exportColumns+` FROM exports WHERE path > ? ORDER BY path LIMIT ?`, pathText(path), page)
 }
 
 func (c *Catalog) exports(ctx context.Context, statement string, arguments ...any) ([]resources.Exported, error) {
@@ -55,6 +63,34 @@ func (c *Catalog) exports(ctx context.Context, statement string, arguments ...an
 func scanExport(row scanner) (e resources.Exported, err error) {
 	var created int64
 	err = row.Scan(&e.Path, &e.ImageID, &e.Spec, &e.SHA256, &e.Bytes, &created)
-	e.CreatedAt = timeOf(created)
+	e.Path, e.CreatedAt = pathOf(e.Path), timeOf(created)
 	return e, err
+}
+
+const (
+	// maxPath is the size in bytes of the longest path that is recorded. The longest key
+	// of an index of PostgreSQL has 2,704 bytes.
+	maxPath = 2500
+	// encodedPath is the prefix of paths that are recorded in base64. No absolute path
+	// begins with it.
+	encodedPath = "base64:"
+)
+
+// pathText returns a path in the catalog's format. File systems allow names that are not
+// UTF-8, and PostgreSQL does not store them.
+func pathText(path string) string {
+	if utf8.ValidString(path) && !strings.ContainsRune(path, 0) {
+		return path
+	}
+	return encodedPath + base64.StdEncoding.EncodeToString([]byte(path))
+}
+
+// pathOf returns the path that pathText recorded.
+func pathOf(text string) string {
+	if encoded, ok := strings.CutPrefix(text, encodedPath); ok {
+		if path, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+			return string(path)
+		}
+	}
+	return text
 }

@@ -14,7 +14,6 @@ import (
 	"zai-image-mcp/resources/sqlcatalog"
 )
 
-
 // create makes a catalog of an older version in a folder.
 func create(t *testing.T, folder string, version int) *sql.DB {
 	t.Helper()
