@@ -55,7 +55,7 @@ func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
-	if err := p.printProjects(projects(hosts, p.Home)); err != nil {
+	if err := p.printProjects(p.projects(hosts)); err != nil {
 		return err
 	}
 	warnings, err := c.warnings(p, library, hosts)

@@ -13,12 +13,15 @@ type projectLine struct {
 }
 
 // projects returns a line for each host that starts a server over stdio.
-func projects(hosts []configuredHost, home string) (list []projectLine) {
+func (p *program) projects(hosts []configuredHost) (list []projectLine) {
 	for _, h := range hosts {
 		if h.state.Command == "" || h.state.Off || h.overHTTP() {
 			continue
 		}
-		line := h.project(home)
+		line := projectLine{text: "unknown; the entry starts " + h.state.Command}
+		if h.state.Starts(p.Executable) {
+			line = h.project(p.Home)
+		}
 		line.text = h.host.Name + ": " + line.text
 		list = append(list, line)
 	}

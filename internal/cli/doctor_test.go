@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -226,35 +227,43 @@ func TestDoctor_Projects(t *testing.T) {
 	require.NoError(t, err)
 	const isSet = "ok       project  "
 	const wrong = "WARNING  project  "
+	container := []string{"run", "-i", "-v", work + ":/project", "zai-image-mcp", "--project", "/project"}
 	for _, tt := range []struct {
 		host, servers string
 		args          []string
 		env           map[string]string
 		want          string // the line, or its beginning; "" if there is none
+		command       string // "" for this program
 	}{
-		{"claude-code", "mcpServers", nil, nil, isSet + "claude-code: CLAUDE_PROJECT_DIR"},
-		{"claude-code", "mcpServers", []string{"--project", work}, nil, isSet + "claude-code: " + work + "\n"},
-		{"vscode", "servers", nil, nil, isSet + "vscode: none; put the entry into the project's .vscode/mcp.json\n"},
-		{"vscode", "servers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "vscode: ${workspaceFolder}, because of which the host may refuse to start"},
-		{"vscode", "servers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "${workspaceFolder}/x"}, wrong + "vscode: ${workspaceFolder}/x, because of which"},
-		{"vscode", "servers", []string{"--project", work}, nil, isSet + "vscode: " + work + "\n"},
-		{"cursor", "mcpServers", []string{"--project=${workspaceFolder}"}, nil, isSet + "cursor: the workspace\n"},
-		{"cursor", "mcpServers", []string{"--project", "${workspaceFolder}/x"}, nil, isSet + "cursor: ${workspaceFolder}/x, which the host replaces\n"},
-		{"cursor", "mcpServers", nil, nil, isSet + "cursor: the folder it starts the server in; zai-image-mcp config cursor --write"},
-		{"cursor", "mcpServers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "~/work"}, isSet + "cursor: " + work + "\n"},
-		{"cursor", "mcpServers", []string{"--project", work + "/gone"}, nil, wrong + "cursor: --project " + work + "/gone: there is no such folder"},
-		{"cursor", "mcpServers", []string{"--project", "work"}, nil, wrong + "cursor: --project work is relative"},
-		{"cursor", "mcpServers", []string{"--project", "none"}, nil, isSet + "cursor: none; it is switched off"},
-		{"cursor", "mcpServers", []string{"--project", "${env:WORK}/x"}, nil, isSet + "cursor: ${env:WORK}/x, which the host replaces"},
-		{"cursor", "mcpServers", []string{"--transport", "http"}, nil, ""},
-		{"gemini", "mcpServers", nil, nil, isSet + "gemini: the folder it starts the server in\n"},
-		{"gemini", "mcpServers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "gemini: ${workspaceFolder}, which this host does not replace"},
-		{"copilot-cli", "mcpServers", nil, nil, isSet + "copilot-cli: the folder it starts the server in\n"},
-		{"claude-desktop", "mcpServers", nil, nil, isSet + "claude-desktop: none; to set one, add \"--project\""},
+		{"claude-code", "mcpServers", nil, nil, isSet + "claude-code: CLAUDE_PROJECT_DIR", ""},
+		{"claude-code", "mcpServers", []string{"--project", work}, nil, isSet + "claude-code: " + work + "\n", ""},
+		{"vscode", "servers", nil, nil, isSet + "vscode: none; put the entry into the project's .vscode/mcp.json\n", ""},
+		{"vscode", "servers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "vscode: ${workspaceFolder}, because of which the host may refuse to start", ""},
+		{"vscode", "servers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "${workspaceFolder}/x"}, wrong + "vscode: ${workspaceFolder}/x, because of which", ""},
+		{"vscode", "servers", []string{"--project", work}, nil, isSet + "vscode: " + work + "\n", ""},
+		{"cursor", "mcpServers", []string{"--project=${workspaceFolder}"}, nil, isSet + "cursor: the workspace\n", ""},
+		{"cursor", "mcpServers", []string{"--project", "${workspaceFolder}/x"}, nil, isSet + "cursor: ${workspaceFolder}/x, which the host replaces\n", ""},
+		{"cursor", "mcpServers", nil, nil, isSet + "cursor: the folder it starts the server in; zai-image-mcp config cursor --write", ""},
+		{"cursor", "mcpServers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "~/work"}, isSet + "cursor: " + work + "\n", ""},
+		{"cursor", "mcpServers", []string{"--project", work + "/gone"}, nil, wrong + "cursor: --project " + work + "/gone: there is no such folder", ""},
+		{"cursor", "mcpServers", []string{"--project", "work"}, nil, wrong + "cursor: --project work is relative", ""},
+		{"cursor", "mcpServers", []string{"--project", "none"}, nil, isSet + "cursor: none; it is switched off", ""},
+		{"cursor", "mcpServers", []string{"--project", "${env:WORK}/x"}, nil, isSet + "cursor: ${env:WORK}/x, which the host replaces", ""},
+		{"cursor", "mcpServers", []string{"--transport", "http"}, nil, "", ""},
+		{"gemini", "mcpServers", nil, nil, isSet + "gemini: the folder it starts the server in\n", ""},
+		{"gemini", "mcpServers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "gemini: ${workspaceFolder}, which this host does not replace", ""},
+		{"copilot-cli", "mcpServers", nil, nil, isSet + "copilot-cli: the folder it starts the server in\n", ""},
+		{"claude-desktop", "mcpServers", nil, nil, isSet + "claude-desktop: none; to set one, add \"--project\"", ""},
+		{"claude-desktop", "mcpServers", container, nil, isSet + "claude-desktop: unknown; the entry starts docker\n", "docker"},
+		{"claude-code", "mcpServers", container, map[string]string{"ZAI_IMAGE_PROJECT": "/project"}, isSet + "claude-code: unknown; the entry starts docker\n", "docker"},
+		{"vscode", "servers", []string{"run", "-v", "${workspaceFolder}:/project", "zai-image-mcp"}, nil, isSet + "vscode: unknown; the entry starts docker\n", "docker"},
 	} {
-		entry, err := json.Marshal(map[string]any{tt.servers: map[string]any{"zai-image": map[string]any{"command": here, "args": append([]string{"--sandbox"}, tt.args...), "env": tt.env}}})
+		entry, err := json.Marshal(map[string]any{tt.servers: map[string]any{"zai-image": map[string]any{
+			"command": cmp.Or(tt.command, here), "args": append([]string{"--sandbox"}, tt.args...), "env": tt.env,
+		}}})
 		require.NoError(t, err)
 		p := newProcess(t, home, []string{"ZAI_API_KEY=the-key", "ZAI_BASE_URL=" + startAPI(t, sandbox.Options{Key: "the-key"})})
+		p.Executable = here
 		machine := hostconfig.Machine{OS: runtime.GOOS, Home: home, Env: func(string) string { return "" }}
 		host, err := hostconfig.Find(tt.host)
 		require.NoError(t, err)

@@ -3,7 +3,6 @@ package hostconfig
 import (
 	"encoding/json"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -80,7 +79,7 @@ func copilot(s Server) object {
 // were set for the other program.
 func (h Host) mergeEntry(old map[string]any, s Server) (map[string]any, error) {
 	state := h.stateOf(old)
-	same := isThisProgram(state.Command, s.Command)
+	same := state.Starts(s.Command)
 	if !same {
 		state.Args = nil
 	}
@@ -194,15 +193,6 @@ func commandLine(entry map[string]any) (command string, args []string) {
 		args = append(args, text)
 	}
 	return command, args
-}
-
-// isThisProgram reports whether a command has the file name of this program: the
-// name of own, or one that begins with zai-image-mcp.
-func isThisProgram(command, own string) bool {
-	name := func(path string) string {
-		return strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe")
-	}
-	return command != "" && (name(command) == name(own) || strings.HasPrefix(name(command), "zai-image-mcp"))
 }
 
 func isKeyVariable(name string) bool { return slices.Contains(keyVariables(), name) }

@@ -2,6 +2,7 @@ package hostconfig
 
 import (
 	"bytes"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -45,6 +46,15 @@ func (h Host) stateOf(entry map[string]any) State {
 
 func isEmpty(config []byte) bool {
 	return len(bytes.TrimSpace(bytes.TrimPrefix(config, []byte(utf8BOM)))) == 0
+}
+
+// Starts reports whether the entry's command has the file name of this program:
+// the name of own, the program's path, or one that begins with zai-image-mcp.
+func (s State) Starts(own string) bool {
+	name := func(path string) string {
+		return strings.TrimSuffix(strings.ToLower(filepath.Base(strings.ReplaceAll(path, `\`, "/"))), ".exe")
+	}
+	return s.Command != "" && (name(s.Command) == name(own) || strings.HasPrefix(name(s.Command), "zai-image-mcp"))
 }
 
 // Sandbox reports whether the entry selects the sandbox, which needs no key.
