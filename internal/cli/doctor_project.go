@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
 	"zai-image-mcp/internal/hostconfig"
@@ -9,10 +10,11 @@ import (
 // projectLine says which project the server of a host writes into.
 type projectLine struct {
 	text  string
-	wrong bool // the entry sets a project that cannot be used, or may not be
+	wrong bool // the entry sets a project that cannot be used, or that may keep the server from starting
 }
 
-// projects returns a line for each host that starts a server over stdio.
+// projects returns a line for each host that starts a server over stdio. The project is
+// unknown if the entry starts another program, for example docker.
 func (p *program) projects(hosts []configuredHost) (list []projectLine) {
 	for _, h := range hosts {
 		if h.state.Command == "" || h.state.Off || h.overHTTP() {
@@ -37,10 +39,7 @@ func (h configuredHost) overHTTP() bool {
 // project returns the project that a host's entry leads to. home is the user's home folder.
 func (h configuredHost) project(home string) projectLine {
 	flag, claude := h.state.Setting(projectFlag, projectVariable), h.state.Env[claudeProjectVariable]
-	given := flag
-	if given == "" {
-		given = claude
-	}
+	given := cmp.Or(flag, claude)
 	switch {
 	case given == "":
 		return projectLine{text: defaultProject(h.host)}
@@ -50,7 +49,7 @@ func (h configuredHost) project(home string) projectLine {
 	case strings.Contains(given, hostconfig.Workspace) && !h.host.ReplacesWorkspace:
 		return projectLine{given + ", which this host does not replace; " + setProject, true}
 	case given == hostconfig.Workspace:
-		return projectLine{text: "the workspace"}
+		return projectLine{text: "the folder that is open"}
 	case literalValue(given) == "":
 		return projectLine{text: given + ", which the host replaces"}
 	}
@@ -76,7 +75,7 @@ func defaultProject(host hostconfig.Host) string {
 	case host.ProjectFile != "":
 		return "none; " + useProjectFile(host)
 	case host.ReplacesWorkspace:
-		return "the folder it starts the server in; zai-image-mcp config " + host.Name + " --write sets the workspace"
+		return "the folder it starts the server in; zai-image-mcp config " + host.Name + " --write sets the folder that is open"
 	}
 	switch host.Name {
 	case "claude-code":

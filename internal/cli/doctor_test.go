@@ -241,7 +241,7 @@ func TestDoctor_Projects(t *testing.T) {
 		{"vscode", "servers", []string{"--project", "${workspaceFolder}"}, nil, wrong + "vscode: ${workspaceFolder}, because of which the host may refuse to start", ""},
 		{"vscode", "servers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "${workspaceFolder}/x"}, wrong + "vscode: ${workspaceFolder}/x, because of which", ""},
 		{"vscode", "servers", []string{"--project", work}, nil, isSet + "vscode: " + work + "\n", ""},
-		{"cursor", "mcpServers", []string{"--project=${workspaceFolder}"}, nil, isSet + "cursor: the workspace\n", ""},
+		{"cursor", "mcpServers", []string{"--project=${workspaceFolder}"}, nil, isSet + "cursor: the folder that is open\n", ""},
 		{"cursor", "mcpServers", []string{"--project", "${workspaceFolder}/x"}, nil, isSet + "cursor: ${workspaceFolder}/x, which the host replaces\n", ""},
 		{"cursor", "mcpServers", nil, nil, isSet + "cursor: the folder it starts the server in; zai-image-mcp config cursor --write", ""},
 		{"cursor", "mcpServers", nil, map[string]string{"ZAI_IMAGE_PROJECT": "~/work"}, isSet + "cursor: " + work + "\n", ""},
