@@ -64,7 +64,8 @@ func TestFolder_ListOfMissingFolder(t *testing.T) {
 	}
 }
 
-// Files and folders that are deleted during List are not visited.
+// List succeeds while files and folders are deleted. It may have read the names of some
+// of them before.
 func TestFolder_ListDuringDeletion(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -79,5 +80,6 @@ func TestFolder_ListDuringDeletion(t *testing.T) {
 		visited = append(visited, found.Name)
 		return errors.Join(os.RemoveAll(filepath.Join(dir, "a")), os.RemoveAll(filepath.Join(dir, "b")))
 	}))
-	assert.ElementsMatch(t, []string{"a/1.png", "c/4.png"}, visited)
+	assert.Subset(t, visited, []string{"a/1.png", "c/4.png"})
+	assert.NotContains(t, visited, "b/3.png")
 }
