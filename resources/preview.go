@@ -16,6 +16,9 @@ const (
 	PreviewSide = 512
 	// PreviewBytes is the maximum size of a preview, which is 100 KB as base64.
 	PreviewBytes = 75_000
+	// smallestCopy is the longest side in pixels below which images are not scaled down to
+	// make a file small enough.
+	smallestCopy = 64
 )
 
 // Preview returns a JPEG with a label, whose sides are at most PreviewSide and whose size
@@ -100,7 +103,7 @@ func (l *Library) encodePreview(ctx context.Context, i Image, file io.ReadSeeker
 	if err != nil {
 		return nil, err
 	}
-	for side := PreviewSide; side >= 64; side /= 2 {
+	for side := PreviewSide; side >= smallestCopy; side /= 2 {
 		img = shrink(img, side)
 		if b, err := encodeUnder(img, room, 80, 60, 40); err == nil {
 			return l.carry(ctx, i, b, "image/jpeg", marks), nil
@@ -140,11 +143,13 @@ func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, err
 		if err != nil {
 			return nil, err
 		}
-		for side := max(i.Width, i.Height); side >= 64; side = side * 3 / 4 {
+		for side := max(img.Bounds().Dx(), img.Bounds().Dy()); ; {
 			if b, err := encodeUnder(shrink(img, side), room, 92, 80, 60); err == nil {
 				return l.labelJPEG(ctx, i, l.carry(ctx, i, b, "image/jpeg", marks)), nil
 			}
+			if side = side * 3 / 4; side < smallestCopy {
+				return nil, errors.New("the image is too large at every size")
+			}
 		}
-		return nil, errors.New("the image is too large at every size")
 	})
 }

@@ -233,6 +233,22 @@ func BenchmarkPreview(b *testing.B) {
 	}
 }
 
+// A JPEG copy of a small image keeps its size.
+func TestReencode_SmallImage(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	for _, side := range []int{1, 40, 63} {
+		i := saveFile(t, l, "image/png", ".png", encodePNG(t, disc(side)), side, side)
+		b, err := l.Reencode(t.Context(), i, 20_000)
+		require.NoError(t, err, side)
+		config, err := jpeg.DecodeConfig(bytes.NewReader(b))
+		require.NoError(t, err)
+		assert.Equal(t, [2]int{side, side}, [2]int{config.Width, config.Height})
+		_, err = l.Reencode(t.Context(), i, 100)
+		require.Error(t, err, "it does not fit at any size")
+	}
+}
+
 // The preview of an image that is removed meanwhile is not stored.
 func TestPreview_RemovedMeanwhile(t *testing.T) {
 	t.Parallel()
