@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -143,8 +144,12 @@ func (s *Server) readResource(ctx context.Context, r *transport.Request, p mcp.R
 	case errors.Is(err, resources.ErrNotFound):
 		return nil, notFound(r, p.URI)
 	case err != nil:
-		s.log.ErrorContext(ctx, "failed to read a resource", "uri", limit.Clip(p.URI), "error", err)
 		f := jobs.Describe(err)
+		level := slog.LevelError
+		if f.Kind == resources.KindInvalidArgument { // the request was refused, nothing failed
+			level = slog.LevelInfo
+		}
+		s.log.Log(ctx, level, "failed to read a resource", "uri", limit.Clip(p.URI), "error", err)
 		return nil, fmt.Errorf("%s %s (kind: %s)", f.Message, f.Hint, f.Kind)
 	}
 	return &mcp.ReadResourceResult{Contents: contents}, nil

@@ -85,6 +85,10 @@ func TestFiles_HTTP(t *testing.T) {
 		require.Nil(t, read.Error)
 		assert.Contains(t, string(read.Result), `"mimeType":"image/png"`)
 	}
+	refusal := w.request(t, "resources/read", fmt.Sprintf(`{"uri":"zai-image://images/%s/exports/png-transparent"}`, id))
+	require.NotNil(t, refusal.Error)
+	assert.Contains(t, refusal.Error.Message, "(kind: invalid_argument)")
+	assert.NotContains(t, r.log.String(), "level=ERROR")
 	_, metrics := r.ask(t, http.MethodGet, "/metrics", "")
 	assert.Contains(t, metrics, "\n"+`zai_image_tool_calls_total{outcome="ok",tool="export_image"} 1`+"\n")
 	assert.Contains(t, metrics, "\n"+`zai_image_tool_calls_total{outcome="invalid_argument",tool="generate_image"} 1`+"\n")
