@@ -1,11 +1,15 @@
 package bucket_test
 
 import (
+	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
@@ -47,4 +51,25 @@ func TestBucket(t *testing.T) {
 func TestBucket_Sub(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) resources.Store { return open(t).Sub(".previews") })
+}
+
+// List leaves out the empty objects by which consoles of services represent folders.
+func TestBucket_ListWithoutFolders(t *testing.T) {
+	t.Parallel()
+	address := server(t)
+	b, err := bucket.New(bucket.Options{URL: address.String(), Now: time.Now})
+	require.NoError(t, err)
+	client, a := core(t, address.String())
+	for _, folder := range []string{"/", "/2026/"} {
+		_, err := client.PutObject(t.Context(), a.Bucket, a.Prefix+folder, http.NoBody, 0, "", "", minio.PutObjectOptions{})
+		require.NoError(t, err)
+	}
+	_, _, err = b.Put(t.Context(), "2026/x.png", strings.NewReader("x"))
+	require.NoError(t, err)
+	var names []string
+	require.NoError(t, b.List(t.Context(), "", func(f resources.StoredFile) error {
+		names = append(names, f.Name)
+		return nil
+	}))
+	assert.Equal(t, []string{"2026/x.png"}, names)
 }

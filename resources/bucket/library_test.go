@@ -230,6 +230,16 @@ func TestPresignedLinks(t *testing.T) {
 	}, 10*time.Second, 100*time.Millisecond)
 }
 
+// core returns a client of the service of a bucket, and the parts of its URL.
+func core(t testing.TB, url string) (*minio.Core, bucket.Address) {
+	t.Helper()
+	a, err := bucket.ParseURL(url)
+	require.NoError(t, err)
+	c, err := minio.NewCore(a.Host, &minio.Options{Creds: credentials.NewEnvAWS(), Region: a.Region, BucketLookup: minio.BucketLookupPath})
+	require.NoError(t, err)
+	return c, a
+}
+
 // Walk reports incomplete uploads that are older than an hour, and Delete ends them.
 func TestBucket_IncompleteUploads(t *testing.T) {
 	t.Parallel()
@@ -237,10 +247,7 @@ func TestBucket_IncompleteUploads(t *testing.T) {
 	u := server(t)
 	b, err := bucket.New(bucket.Options{URL: u.String(), Now: func() time.Time { return now }})
 	require.NoError(t, err)
-	a, err := bucket.ParseURL(u.String())
-	require.NoError(t, err)
-	c, err := minio.NewCore(a.Host, &minio.Options{Creds: credentials.NewEnvAWS(), Region: a.Region, BucketLookup: minio.BucketLookupPath})
-	require.NoError(t, err)
+	c, a := core(t, u.String())
 	require.NoError(t, put(t, b))
 	_, err = c.NewMultipartUpload(t.Context(), a.Bucket, a.Prefix+"/"+name, minio.PutObjectOptions{})
 	require.NoError(t, err)

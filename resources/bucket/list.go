@@ -15,6 +15,9 @@ func (b *Bucket) List(ctx context.Context, prefix string, visit func(resources.S
 			return err
 		}
 		for _, o := range page {
+			if strings.HasSuffix(o.Key, "/") {
+				continue // an empty object that represents a folder
+			}
 			f := resources.StoredFile{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size, Modified: o.LastModified}
 			if err := visit(f); err != nil {
 				return err
