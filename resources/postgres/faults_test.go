@@ -42,6 +42,14 @@ func TestCatalog_LostCommit(t *testing.T) {
 			row, err := c.Row(t.Context(), i.ID)
 			require.NoError(t, err)
 			assert.Equal(t, resources.Answered, row.State)
+
+			want := resources.Exported{Path: "/p/hero.png", ImageID: i.ID, Spec: "png", SHA256: "00", Bytes: 1, CreatedAt: time.UnixMilli(1).UTC()}
+			p.arm(f)
+			require.NoError(t, c.RecordExport(t.Context(), want))
+			assert.Equal(t, 3, p.faults(), "control: the connection was cut")
+			exports, err := c.ExportsOf(t.Context(), i.ID)
+			require.NoError(t, err)
+			assert.Equal(t, []resources.Exported{want}, exports)
 		})
 	}
 }

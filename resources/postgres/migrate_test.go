@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -80,6 +81,25 @@ func TestMigrations_NewerSchema(t *testing.T) {
 			requireReason(t, err, "it was made by a newer version of this program", "newest version of this program")
 		})
 	}
+}
+
+// Files of images that were saved before version 4 were not examined for marks.
+func TestMigrations_Exports(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	before := save(t, open(t, database), "ann", "x")
+	_, err := connect(t, database).Exec(t.Context(), `DROP TABLE exports; ALTER TABLE images DROP COLUMN marks; DELETE FROM schema_migrations WHERE version >= 4`)
+	require.NoError(t, err)
+	c := open(t, database)
+	row, err := c.Row(t.Context(), before.ID)
+	require.NoError(t, err)
+	assert.Equal(t, resources.Saved, row.State)
+	assert.Nil(t, row.Marks)
+	record := resources.Exported{Path: "/p/hero.png", ImageID: before.ID, Spec: "png", SHA256: "00", Bytes: 1, CreatedAt: time.UnixMilli(1).UTC()}
+	require.NoError(t, c.RecordExport(t.Context(), record))
+	exports, err := c.ExportsOf(t.Context(), before.ID)
+	require.NoError(t, err)
+	assert.Equal(t, []resources.Exported{record}, exports)
 }
 
 func TestMigrations_Encoding(t *testing.T) {
