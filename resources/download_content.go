@@ -60,12 +60,7 @@ func (d *Downloads) open(ctx context.Context, i Image, p downloadPath) (content,
 	spec, isExport := p.view.Spec()
 	switch {
 	case isExport:
-		e, err := d.export(ctx, i, spec)
-		if err != nil {
-			return content{}, err
-		}
-		name := strings.TrimSuffix(path.Base(i.Path), path.Ext(i.Path)) + "-" + spec.String() + p.extension
-		return content{bytes.NewReader(e.Data), int64(len(e.Data)), name, e.MIMEType, e.SHA256, func() {}}, nil
+		return d.openExport(ctx, i, spec)
 	case p.view == Preview:
 		b, err := library.Preview(ctx, i)
 		if err != nil {
@@ -81,16 +76,34 @@ func (d *Downloads) open(ctx context.Context, i Image, p downloadPath) (content,
 	return content{file, i.Bytes, path.Base(i.Path), i.MIMEType, i.SHA256, func() { file.Close() }}, nil
 }
 
-// export makes an export if there is a place for it.
-func (d *Downloads) export(ctx context.Context, i Image, s render.Spec) (Export, error) {
-	if d.Renders != nil {
-		release, ok := d.Renders.Take(i.Owner, 1)
-		if !ok {
-			return Export{}, errBusy
+// openExport makes an export if there is a place for it, which its content takes until it is
+// closed: clients that read slowly keep it in memory.
+func (d *Downloads) openExport(ctx context.Context, i Image, s render.Spec) (content, error) {
+	release := func() {}
+	if d.Exports != nil {
+		var ok bool
+		if release, ok = d.Exports.Take(i.Owner, places(i, s)); !ok {
+			return content{}, errBusy
 		}
-		defer release()
 	}
-	return d.Links.library.Export(ctx, i, s)
+	e, err := d.Links.library.Export(ctx, i, s)
+	if err != nil {
+		release()
+		return content{}, err
+	}
+	name := strings.TrimSuffix(path.Base(i.Path), path.Ext(i.Path)) + "-" + s.String() + s.Format.Extension()
+	return content{bytes.NewReader(e.Data), int64(len(e.Data)), name, e.MIMEType, e.SHA256, release}, nil
+}
+
+// places returns how many places of Downloads.Exports an export takes: one for each 2
+// megapixels, whose file has at most about 8 MB.
+func places(i Image, s render.Spec) int {
+	const pixels = 2 << 20
+	width, height := s.Width, s.Height
+	if width == 0 {
+		width, height = i.Width, i.Height
+	}
+	return 1 + min(width*height, render.MaxSide*render.MaxSide)/pixels
 }
 
 // presentation returns how a browser shows the image of a request.

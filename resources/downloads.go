@@ -20,9 +20,9 @@ type Downloads struct {
 	// Owner returns the authenticated owner of a request. ok is false if the
 	// request is not authenticated.
 	Owner func(context.Context) (owner string, ok bool)
-	// Renders bounds the requests that make an export, in total and for the images of an
-	// owner; nil for no bound.
-	Renders Quota
+	// Exports bounds the exports that are in memory to be sent, in total and for the images
+	// of an owner; nil for no bound. Larger ones take several places.
+	Exports Quota
 }
 
 // Quota is a number of places in total and for each client.
@@ -78,7 +78,7 @@ func (d *Downloads) fail(w http.ResponseWriter, r *http.Request, id string, err 
 		http.NotFound(w, r)
 	case errors.Is(err, errBusy):
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "Too many exports are being made. Repeat the request later.", http.StatusServiceUnavailable)
+		http.Error(w, "Too many exports are being downloaded. Repeat the request later.", http.StatusServiceUnavailable)
 	case isSpec:
 		http.Error(w, spec.Problem+" "+spec.Hint, http.StatusUnprocessableEntity)
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil: // nobody reads the response
@@ -89,8 +89,8 @@ func (d *Downloads) fail(w http.ResponseWriter, r *http.Request, id string, err 
 	}
 }
 
-// errBusy means that Downloads.Renders has no place.
-var errBusy = errors.New("too many exports are being made")
+// errBusy means that Downloads.Exports has no place.
+var errBusy = errors.New("too many exports are being downloaded")
 
 // downloadPath is the path of a download.
 type downloadPath struct {

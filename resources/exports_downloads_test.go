@@ -2,6 +2,7 @@ package resources_test
 
 import (
 	"context"
+	"image"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -122,7 +123,7 @@ func TestDownloads_ExportsBounded(t *testing.T) {
 	d := newDownloads(t, t.TempDir())
 	i := save(t, d.library, "x", pngPhoto(t, 64, 48))
 	quota := &fullQuota{}
-	handler := &resources.Downloads{Links: d.links, Owner: func(context.Context) (string, bool) { return "local", true }, Renders: quota}
+	handler := &resources.Downloads{Links: d.links, Owner: func(context.Context) (string, bool) { return "local", true }, Exports: quota}
 	status := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
@@ -136,4 +137,43 @@ func TestDownloads_ExportsBounded(t *testing.T) {
 		code, _ = status(path)
 		assert.Equal(t, 200, code)
 	}
+}
+
+// countingQuota is a Quota that counts the places that are taken.
+type countingQuota struct{ taken int }
+
+func (q *countingQuota) Take(_ string, n int) (func(), bool) {
+	q.taken += n
+	return func() { q.taken -= n }, true
+}
+
+// watchedWriter notes how many places are taken while a response is written.
+type watchedWriter struct {
+	*httptest.ResponseRecorder
+	quota *countingQuota
+	taken int
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	w.taken = w.quota.taken
+	return w.ResponseRecorder.Write(b)
+}
+
+// A download of an export keeps its places until it is sent, and larger ones take more.
+func TestDownloads_ExportKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	d := newDownloads(t, t.TempDir())
+	i := save(t, d.library, "x", encodePNG(t, image.NewRGBA(image.Rect(0, 0, 64, 48))))
+	quota := &countingQuota{}
+	handler := &resources.Downloads{Links: d.links, Owner: func(context.Context) (string, bool) { return "local", true }, Exports: quota}
+	for name, places := range map[string]int{"png-20x10-cover.png": 1, "png.png": 1, "png-2048x2048-cover.png": 3, "png-4096x4096-cover-zzz.png": 0} {
+		w := &watchedWriter{httptest.NewRecorder(), quota, 0}
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/images/"+i.ID+"/exports/"+name, nil))
+		assert.Equal(t, places, w.taken, name)
+		assert.Equal(t, places > 0, w.Code == http.StatusOK, name)
+		assert.Zero(t, quota.taken, name)
+	}
+	other := save(t, d.library, "x", []byte("no image"))
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/images/"+other.ID+"/exports/jpg.jpg", nil))
+	assert.Zero(t, quota.taken, "a failure gives the place back")
 }

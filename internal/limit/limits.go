@@ -23,9 +23,9 @@ const (
 	MaxClientCalls = 256      // of one client
 	StdioReads     = 8        // resources/read in progress over stdio
 	WebReads       = 32       // resources/read in progress over HTTP; clients that do not read hold theirs until WriteTime
-	WebRenders     = 64       // downloads over HTTP that make an export; more are refused
+	WebExports     = 64       // exports being sent over HTTP, each counted once for every 8 MB that it may have; more are refused
 	LargeBodies    = 16       // bodies beyond SmallBody being read or parsed
-	Share          = 4        // one HTTP client may use a quarter of MaxInFlight and of WebReads, and one of several owners a quarter of WebRenders, sessions and streams
+	Share          = 4        // one HTTP client may use a quarter of MaxInFlight and of WebReads, and one of several owners a quarter of WebExports, sessions and streams
 )
 
 // Bounds of notifications that wait to be written; more are dropped.

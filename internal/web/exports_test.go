@@ -106,7 +106,7 @@ func TestExports_Bounded(t *testing.T) {
 	ready := make(chan struct{})
 	l := newLibrary(t, ready)
 	r := newRigWithLinks(t, web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)}, resources.NewLinks(l, "", time.Hour))
-	const share = limit.WebRenders / limit.Share
+	const share = limit.WebExports / limit.Share
 	i, other := saveImage(t, l, "alice"), saveImage(t, l, "bob")
 	get := func(i resources.Image, token string, width int) int {
 		path := fmt.Sprintf("/images/%s/exports/png-%dx10-cover.png", i.ID, width)

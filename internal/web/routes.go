@@ -23,12 +23,12 @@ func (s *Server) newRoutes() *http.ServeMux {
 		routes.HandleFunc("/message", s.mcp.ServeMessages)
 	}
 	if s.Links != nil {
-		share := limit.WebRenders
+		share := limit.WebExports
 		if s.authenticates() { // several owners
 			share /= limit.Share
 		}
 		routes.Handle("/images/", &resources.Downloads{
-			Links: s.Links, Owner: authenticatedOwner, Renders: limit.NewQuota(limit.WebRenders, share),
+			Links: s.Links, Owner: authenticatedOwner, Exports: limit.NewQuota(limit.WebExports, share),
 		})
 	}
 	routes.HandleFunc("/healthz", healthz)
