@@ -9,10 +9,10 @@ var (
 	ErrUnsupportedPNG = errUnsupportedPNG
 )
 
-// Calls runs equal calls once.
-type Calls[T any] struct{ calls[T] }
+// SharedCalls runs equal calls once.
+type SharedCalls[T any] struct{ sharedCalls[T] }
 
-// Do is calls.do.
-func (c *Calls[T]) Do(ctx context.Context, key string, f func(context.Context) (T, error)) (T, error) {
+// Do is sharedCalls.do.
+func (c *SharedCalls[T]) Do(ctx context.Context, key string, f func(context.Context) (T, error)) (T, error) {
 	return c.do(ctx, key, f)
 }

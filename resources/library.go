@@ -55,7 +55,7 @@ type Library struct {
 	decodeSlots  *semaphore.Weighted // processors
 	renderSlots  *semaphore.Weighted // exports that are made at the same time; the rest is left to previews
 	previewCalls singleflight.Group  // by image id
-	renderCalls  calls[[]render.Result]
+	renderCalls  sharedCalls[[]render.Result]
 	exportsLimit int64        // bytes
 	exportsPut   atomic.Int64 // bytes since the cache was trimmed
 	verified     verifiedCache

@@ -14,10 +14,10 @@ import (
 )
 
 // Equal calls run once, and go on while one of their callers waits.
-func TestCalls_RunOnce(t *testing.T) {
+func TestSharedCalls_RunOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var calls resources.Calls[int]
+		var calls resources.SharedCalls[int]
 		var runs, ended atomic.Int64
 		finish := make(chan struct{})
 		f := func(ctx context.Context) (int, error) {
@@ -50,10 +50,10 @@ func TestCalls_RunOnce(t *testing.T) {
 }
 
 // A call for which nobody waits is cancelled, and a later equal call starts anew.
-func TestCalls_Abandoned(t *testing.T) {
+func TestSharedCalls_Abandoned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var calls resources.Calls[int]
+		var calls resources.SharedCalls[int]
 		var cancelled atomic.Bool
 		ctx, giveUp := context.WithCancel(t.Context())
 		go func() {
@@ -75,9 +75,9 @@ func TestCalls_Abandoned(t *testing.T) {
 }
 
 // Calls that fail or panic return their error to every caller, and do not affect later ones.
-func TestCalls_Failure(t *testing.T) {
+func TestSharedCalls_Failure(t *testing.T) {
 	t.Parallel()
-	var calls resources.Calls[int]
+	var calls resources.SharedCalls[int]
 	broken := errors.New("broken")
 	_, err := calls.Do(t.Context(), "key", func(context.Context) (int, error) { return 0, broken })
 	require.ErrorIs(t, err, broken)

@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// calls runs equal calls once for all their callers. The zero value is ready for use.
-type calls[T any] struct {
+// sharedCalls runs equal calls once for all their callers. The zero value is ready for use.
+type sharedCalls[T any] struct {
 	mu      sync.Mutex
-	running map[string]*call[T]
+	running map[string]*sharedCall[T]
 }
 
-// call is one run of a function. The fields value and err are set when done is closed.
-type call[T any] struct {
+// sharedCall is one run of a function. The fields value and err are set when done is closed.
+type sharedCall[T any] struct {
 	waiting int // callers
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -26,7 +26,7 @@ type call[T any] struct {
 // do returns the result of f, or that of a call with the same key that is running. It
 // returns at once when ctx ends. The context of f ends when those of all its callers have
 // ended, so that it continues for the others if one gives up.
-func (c *calls[T]) do(ctx context.Context, key string, f func(context.Context) (T, error)) (T, error) {
+func (c *sharedCalls[T]) do(ctx context.Context, key string, f func(context.Context) (T, error)) (T, error) {
 	running := c.join(ctx, key, f)
 	defer c.leave(key, running)
 	select {
@@ -39,15 +39,15 @@ func (c *calls[T]) do(ctx context.Context, key string, f func(context.Context) (
 }
 
 // join returns the call with a key, which it starts if none is running.
-func (c *calls[T]) join(ctx context.Context, key string, f func(context.Context) (T, error)) *call[T] {
+func (c *sharedCalls[T]) join(ctx context.Context, key string, f func(context.Context) (T, error)) *sharedCall[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	running, ok := c.running[key]
 	if !ok {
 		shared, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // leave calls cancel
-		running = &call[T]{cancel: cancel, done: make(chan struct{})}
+		running = &sharedCall[T]{cancel: cancel, done: make(chan struct{})}
 		if c.running == nil {
-			c.running = map[string]*call[T]{}
+			c.running = map[string]*sharedCall[T]{}
 		}
 		c.running[key] = running
 		go c.run(shared, key, running, f)
@@ -58,7 +58,7 @@ func (c *calls[T]) join(ctx context.Context, key string, f func(context.Context)
 
 // run calls f. A panic of f becomes its error: it would end the process here, where no
 // caller can recover it.
-func (c *calls[T]) run(ctx context.Context, key string, running *call[T], f func(context.Context) (T, error)) {
+func (c *sharedCalls[T]) run(ctx context.Context, key string, running *sharedCall[T], f func(context.Context) (T, error)) {
 	defer close(running.done)
 	defer c.remove(key, running)
 	defer func() {
@@ -73,7 +73,7 @@ var errPanic = errors.New("panic")
 
 // leave ends the wait of a caller. It cancels a call for which nobody waits any more, and
 // later callers start a new one.
-func (c *calls[T]) leave(key string, left *call[T]) {
+func (c *sharedCalls[T]) leave(key string, left *sharedCall[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if left.waiting--; left.waiting > 0 {
@@ -85,7 +85,7 @@ func (c *calls[T]) leave(key string, left *call[T]) {
 	}
 }
 
-func (c *calls[T]) remove(key string, ended *call[T]) {
+func (c *sharedCalls[T]) remove(key string, ended *sharedCall[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running[key] == ended {
