@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"zai-image-mcp/resources/label"
 	"zai-image-mcp/resources/render"
@@ -46,79 +45,75 @@ func (l *Library) Exports(ctx context.Context, i Image, specs ...render.Spec) ([
 	}
 	list := make([]Export, len(specs))
 	var (
-		missing []render.Spec
-		at      []int // their positions in list
+		others []render.Spec // whose pixels differ from the original
+		at     []int         // their positions in list
 	)
 	for n, s := range specs {
-		e, err := l.storedExport(ctx, i, s)
+		e, ok, err := l.unchangedExport(ctx, i, s)
 		switch {
 		case err != nil:
 			return nil, err
-		case e == nil:
-			missing, at = append(missing, s), append(at, n)
+		case ok:
+			list[n] = e
 		default:
-			list[n] = *e
+			others, at = append(others, s), append(at, n)
 		}
 	}
+	results, err := l.rendered(ctx, i, others)
+	if err != nil {
+		return nil, err
+	}
+	for n, r := range results {
+		list[at[n]] = l.export(ctx, i, others[n], r)
+	}
+	return list, nil
+}
+
+// rendered returns the results of rendering a saved image for each spec, without our label.
+// It makes those that the cache lacks.
+func (l *Library) rendered(ctx context.Context, i Image, specs []render.Spec) ([]render.Result, error) {
+	list, missing := l.cachedExports(ctx, i, specs)
 	if len(missing) == 0 {
 		return list, nil
 	}
-	made, err := l.renderCalls.do(ctx, renderKey(i, missing), func(ctx context.Context) ([]render.Result, error) {
-		return l.renderAll(ctx, i, missing)
+	key := i.ID
+	var wanted []render.Spec
+	for _, n := range missing {
+		wanted = append(wanted, specs[n])
+		key += "/" + specs[n].String()
+	}
+	made, err := l.renderCalls.do(ctx, key, func(ctx context.Context) ([]render.Result, error) {
+		return l.renderAll(ctx, i, wanted)
 	})
 	if err != nil {
 		return nil, err
 	}
 	for n, r := range made {
-		list[at[n]] = l.export(ctx, i, missing[n], r)
+		list[missing[n]] = r
 	}
 	return list, nil
 }
 
-// renderKey identifies a call of renderAll.
-func renderKey(i Image, specs []render.Spec) string {
-	var b strings.Builder
-	b.WriteString(i.ID)
-	for _, s := range specs {
-		b.WriteString("/" + s.String())
-	}
-	return b.String()
-}
-
-// storedExport returns an export without rendering: the original if the spec leaves its
-// pixels unchanged, or the file in the cache. It returns nil if there is none.
-func (l *Library) storedExport(ctx context.Context, i Image, s render.Spec) (*Export, error) {
-	if original, ok := render.FormatOfType(i.MIMEType); ok && s.Unchanged(original) {
-		e, err := l.unchangedExport(ctx, i, s)
-		if !errors.Is(err, label.ErrMalformed) {
-			return e, err
-		}
-		// A decoder may accept what cannot be labelled, and rendering makes a valid file of it.
-	}
-	r, ok := l.cachedExport(ctx, i, s)
-	if !ok {
-		return nil, nil //nolint:nilnil // it has to be rendered
-	}
-	e := l.export(ctx, i, s, r)
-	return &e, nil
-}
-
 // unchangedExport returns the original with the label, or without it if it has Content
-// Credentials, whose signature any change breaks. It fails with label.ErrMalformed if
-// the original cannot be labelled.
-func (l *Library) unchangedExport(ctx context.Context, i Image, s render.Spec) (*Export, error) {
+// Credentials, whose signature any change breaks. ok is false if the spec changes its
+// pixels, or if it cannot be labelled: a decoder may accept what is not a valid file, and
+// rendering makes one of it.
+func (l *Library) unchangedExport(ctx context.Context, i Image, s render.Spec) (e Export, ok bool, err error) {
+	if format, known := render.FormatOfType(i.MIMEType); !known || !s.Unchanged(format) {
+		return Export{}, false, nil
+	}
 	original, err := l.Read(ctx, i)
 	if err != nil {
-		return nil, err
+		return Export{}, false, err
 	}
 	marked, err := l.label(original, i.MIMEType, l.labelOf(i))
 	signed := errors.Is(err, label.ErrSigned)
 	if err != nil && !signed {
-		return nil, err
+		return Export{}, false, nil //nolint:nilerr // it is rendered
 	}
-	e := newExport(s, marked, render.Result{Width: i.Width, Height: i.Height})
+	e = newExport(s, marked, render.Result{Width: i.Width, Height: i.Height})
 	e.Signed = signed
-	return &e, nil
+	return e, true, nil
 }
 
 // export returns a rendered file with the label.
@@ -139,20 +134,13 @@ func newExport(s render.Spec, data []byte, r render.Result) Export {
 }
 
 // renderAll renders a saved image for each spec, with the original's marks, and stores the
-// results in the cache. It uses what the cache has by now.
+// results in the cache. It uses those that the cache has by now.
 func (l *Library) renderAll(ctx context.Context, i Image, specs []render.Spec) ([]render.Result, error) {
 	if err := l.renderSlots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer l.renderSlots.Release(1)
-	list := make([]render.Result, len(specs))
-	var missing []int // positions in list
-	for n, s := range specs {
-		var ok bool
-		if list[n], ok = l.cachedExport(ctx, i, s); !ok {
-			missing = append(missing, n)
-		}
-	}
+	list, missing := l.cachedExports(ctx, i, specs)
 	if len(missing) == 0 {
 		return list, nil
 	}

@@ -61,6 +61,19 @@ func exportID(name string) (id string, ok bool) {
 	return id, ok && ValidID(id)
 }
 
+// cachedExports returns the files in the cache for each spec, and the positions of those that
+// it lacks.
+func (l *Library) cachedExports(ctx context.Context, i Image, specs []render.Spec) (list []render.Result, missing []int) {
+	list = make([]render.Result, len(specs))
+	for n, s := range specs {
+		var ok bool
+		if list[n], ok = l.cachedExport(ctx, i, s); !ok {
+			missing = append(missing, n)
+		}
+	}
+	return list, missing
+}
+
 // cachedExport returns a file in the cache. ok is false if there is none, or if it was
 // damaged, made from another file, or made by another version of this program.
 func (l *Library) cachedExport(ctx context.Context, i Image, s render.Spec) (r render.Result, ok bool) {

@@ -16,20 +16,14 @@ func (l *Library) ExportPreview(ctx context.Context, i Image, s render.Spec) ([]
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
-	small := smallSpec(i, s)
-	r, ok := l.cachedExport(ctx, i, small)
-	if !ok {
-		made, err := l.renderCalls.do(ctx, renderKey(i, []render.Spec{small}), func(ctx context.Context) ([]render.Result, error) {
-			return l.renderAll(ctx, i, []render.Spec{small})
-		})
-		if err != nil {
-			return nil, err
-		}
-		r = made[0]
+	small := PreviewSpec(i, s)
+	made, err := l.rendered(ctx, i, []render.Spec{small})
+	if err != nil {
+		return nil, err
 	}
 	i.MIMEType = small.Format.MIMEType()
 	var b []byte
-	err := l.limitDecoding(ctx, bytes.NewReader(r.Data), i.MIMEType, 0, func(file io.ReadSeeker) (err error) {
+	err = l.limitDecoding(ctx, bytes.NewReader(made[0].Data), i.MIMEType, 0, func(file io.ReadSeeker) (err error) {
 		b, err = l.encodePreview(ctx, i, file)
 		return err
 	})
@@ -39,8 +33,9 @@ func (l *Library) ExportPreview(ctx context.Context, i Image, s render.Spec) ([]
 	return l.labelJPEG(ctx, i, b), nil
 }
 
-// smallSpec returns the spec of a PNG that shows what a spec makes of an image.
-func smallSpec(i Image, s render.Spec) render.Spec {
+// PreviewSpec returns the spec of a small PNG that shows what a spec makes of an image.
+// ExportPreview decodes the image only if the cache does not have this export yet.
+func PreviewSpec(i Image, s render.Spec) render.Spec {
 	const icon = 256 // pixels; an ICO file may have only 48
 	width, height := s.Width, s.Height
 	switch {
