@@ -22,6 +22,7 @@ import (
 
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/bucket"
+	"zai-image-mcp/resources/render"
 	"zai-image-mcp/resources/sqlite"
 )
 
@@ -30,7 +31,7 @@ func newLibrary(t testing.TB, b *bucket.Bucket, configure ...func(*resources.Opt
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	o := resources.Options{
-		Store: b, Previews: b.Sub(".previews"), Catalog: sqlite.New(sqlite.Options{Path: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Log: log}),
+		Store: b, Previews: b.Sub(".previews"), Exports: b.Sub(".exports"), Catalog: sqlite.New(sqlite.Options{Path: filepath.Join(t.TempDir(), "c.db"), Now: time.Now, Log: log}),
 		Now: time.Now, Random: rand.Reader, Log: log,
 	}
 	for _, f := range configure {
@@ -94,6 +95,66 @@ func TestLibrary_Bucket(t *testing.T) {
 	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
 	_, err = b.Stat(t.Context(), i.Path)
 	require.ErrorIs(t, err, resources.ErrCorrupt)
+}
+
+// Exports are cached in the bucket, counted, and deleted with their image, if they are too
+// old, or if there are too many.
+func TestLibrary_BucketExports(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	l := newLibrary(t, b)
+	usage, err := l.Usage(t.Context(), "")
+	require.NoError(t, err)
+	assert.Equal(t, resources.Usage{Months: []resources.MonthUsage{}}, usage)
+	specs := make([]render.Spec, 2)
+	for n, text := range []string{"webp-40x30-cover", "ico"} {
+		specs[n], err = render.ParseSpec(text)
+		require.NoError(t, err)
+	}
+	export := func() (image resources.Image, list []resources.Export) {
+		image, err := save(t, l, reserve(t, l), picture(t))
+		require.NoError(t, err)
+		list, err = l.Exports(t.Context(), image, specs...)
+		require.NoError(t, err)
+		return image, list
+	}
+	first, list := export()
+	second, _ := export()
+	cached := func() resources.CacheUsage {
+		usage, err := l.Usage(t.Context(), "local")
+		require.NoError(t, err)
+		return usage.Exports
+	}
+	all := cached()
+	assert.Equal(t, 4, all.Files)
+	require.NoError(t, b.Delete(t.Context(), first.Path))
+	again, err := l.Exports(t.Context(), first, specs...)
+	require.NoError(t, err, "from the bucket")
+	assert.Equal(t, list, again)
+
+	require.NoError(t, l.Remove(t.Context(), "local", first.ID))
+	left := cached()
+	assert.Equal(t, 2, left.Files)
+	report, err := l.Check(t.Context(), true, nil)
+	require.NoError(t, err)
+	assert.Empty(t, report.Problems)
+	pruned, err := l.PruneExports(t.Context(), time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	assert.Empty(t, pruned)
+	pruned, err = l.PruneExports(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	assert.Equal(t, left, pruned)
+	assert.Empty(t, cached())
+	_, err = l.Exports(t.Context(), second, specs...)
+	require.NoError(t, err, "made again")
+	assert.Equal(t, left, cached())
+
+	small := newLibrary(t, b, func(o *resources.Options) { o.ExportsLimit = left.Bytes })
+	third, err := save(t, small, reserve(t, small), picture(t))
+	require.NoError(t, err)
+	_, err = small.Exports(t.Context(), third, specs...)
+	require.NoError(t, err)
+	assert.Less(t, cached().Files, 4, "the oldest were deleted")
 }
 
 // An object that a lifecycle rule deleted is fetched again, and an orphan of a dead
