@@ -15,7 +15,6 @@ import (
 )
 
 // photo returns a picture with smooth areas, edges and noise, like a photo.
-
 func photo(width, height int) *image.RGBA {
 	random := rand.New(rand.NewPCG(1, 2))
 	img := image.NewRGBA(image.Rect(0, 0, width, height))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"image"
 	"image/jpeg"
+	"image/png"
 
 	"github.com/deepteams/webp"
 )
@@ -13,7 +14,7 @@ import (
 const quality = 90
 
 // encode encodes an image in every format but ICO.
-func encode(img *image.RGBA, f Format) ([]byte, error) {
+func encode(img image.Image, f Format) ([]byte, error) {
 	var b bytes.Buffer
 	var err error
 	switch f {
@@ -22,10 +23,17 @@ func encode(img *image.RGBA, f Format) ([]byte, error) {
 	case WebP:
 		err = webp.Encode(&b, img, webpOptions())
 	default:
-		return encodePNG(img, img.Opaque())
+		// The default level takes 2.6 times as long for files that are about 13 % smaller.
+		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+		err = encoder.Encode(&b, img)
 	}
 	return b.Bytes(), err
 }
+
+// withAlpha is an image that is encoded with an alpha channel even if it is opaque.
+type withAlpha struct{ *image.RGBA }
+
+func (withAlpha) Opaque() bool { return false }
 
 // webpOptions returns the options for lossy WebP with compressed transparency. From method 3
 // on, the bytes depend on whether the computer has one processor or several. Method 2 takes
@@ -46,7 +54,7 @@ func encodeICO(images []*image.RGBA) ([]byte, error) {
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(images)))
 	var data []byte
 	for _, img := range images {
-		entry, err := encodePNG(img, false)
+		entry, err := encode(withAlpha{img}, PNG)
 		if err != nil {
 			return nil, err
 		}

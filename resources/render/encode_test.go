@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"bytes"
 	"image"
 	"image/color"
 	"math/rand/v2"
@@ -81,13 +82,18 @@ func TestRender_IsDeterministic(t *testing.T) {
 }
 
 // The bytes must not depend on the number of processors.
-func TestRender_IsDeterministicOnOneProcessor(t *testing.T) {
-	img := photo(400, 400)
-	fill(img, image.Rect(0, 0, 100, 400), none)
-	want := mustRender(t, img, "webp").Data
-	before := runtime.GOMAXPROCS(1)
-	defer runtime.GOMAXPROCS(before)
-	assert.Equal(t, want, mustRender(t, img, "webp").Data)
-	runtime.GOMAXPROCS(8)
-	assert.Equal(t, want, mustRender(t, img, "webp").Data)
+func TestRender_IsDeterministicOnAnyNumberOfProcessors(t *testing.T) {
+	opaque, transparent := photo(400, 400), photo(400, 400)
+	fill(transparent, image.Rect(0, 0, 100, 400), none)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, img := range []image.Image{opaque, transparent} {
+		for _, text := range []string{"webp", "png", "jpg"} {
+			runtime.GOMAXPROCS(1)
+			want := mustRender(t, img, text).Data
+			for _, processors := range []int{2, 8} {
+				runtime.GOMAXPROCS(processors)
+				assert.True(t, bytes.Equal(want, mustRender(t, img, text).Data), "%s on %d processors", text, processors)
+			}
+		}
+	}
 }
