@@ -3,7 +3,8 @@ package render
 import "image"
 
 // crop returns the largest part of the image with the proportions of a size. It is the part
-// with the most detail, or the middle if that has hardly less.
+// with the most detail, or the middle if that has hardly less. It is not below the middle if
+// there is detail above it, because faces often have less detail than clothes or grass.
 func (p *pyramid) crop(width, height int) image.Rectangle {
 	size := p.size()
 	w, h := size.X, size.Y
@@ -17,7 +18,12 @@ func (p *pyramid) crop(width, height int) image.Rectangle {
 	case w < size.X:
 		at.X = place(p.detail(false), size.X, w)
 	case h < size.Y:
-		at.Y = place(p.detail(true), size.Y, h)
+		detail := p.detail(true)
+		at.Y = place(detail, size.Y, h)
+		above := sum(detail[:at.Y*len(detail)/size.Y])
+		if middle := (size.Y - h) / 2; at.Y > middle && above*10 > sum(detail) {
+			at.Y = middle
+		}
 	}
 	return image.Rectangle{Min: at, Max: at.Add(image.Pt(w, h))}
 }
@@ -30,15 +36,13 @@ func place(detail []int, axis, window int) int {
 		return (axis - window) / 2
 	}
 	sums := make([]int, len(detail)-pieces+1)
-	for _, d := range detail[:pieces] {
-		sums[0] += d
-	}
+	sums[0] = sum(detail[:pieces])
 	for i := range sums[1:] {
 		sums[i+1] = sums[i] + detail[i+pieces] - detail[i]
 	}
 	best := 0
-	for start, sum := range sums {
-		if sum > sums[best] {
+	for start := range sums {
+		if sums[start] > sums[best] {
 			best = start
 		}
 	}
@@ -55,6 +59,13 @@ func place(detail []int, axis, window int) int {
 		last++
 	}
 	return (first + last) * (axis - window) / (2 * (len(sums) - 1))
+}
+
+func sum(detail []int) (total int) {
+	for _, d := range detail {
+		total += d
+	}
+	return total
 }
 
 // detail returns the sum of the differences between neighbors for each row or column of a

@@ -204,6 +204,20 @@ func TestRender_CoverKeepsTheDetail(t *testing.T) {
 	assertColor(t, white, right, 85, 21, 0)
 }
 
+// A face has less detail than what is below it, but must not be cut off.
+func TestRender_CoverIsNotBelowTheMiddle(t *testing.T) {
+	img := plain(400, 400, white)
+	fill(img, image.Rect(0, 100, 400, 400), blue) // marks the middle, which starts at 100
+	draw.Draw(img, image.Rect(100, 80, 300, 280), disc(200), image.Point{}, draw.Over)
+	for x := 100; x < 300; x += 16 {
+		fill(img, image.Rect(x, 280, x+8, 400), red)
+	}
+	middle := decode(t, mustRender(t, img, "png-400x200-cover").Data, render.PNG)
+	assertColor(t, blue, middle, 20, 0, 0)
+	assertColor(t, red, middle, 101, 199, 0)
+	assertColor(t, blue, middle, 101, 179, 0)
+}
+
 func TestRender_Flattens(t *testing.T) {
 	half := plain(64, 64, color.RGBA{100, 0, 0, 128})
 	for text, want := range map[string]color.RGBA{
