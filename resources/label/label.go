@@ -54,7 +54,7 @@ var errTooLong = errors.New("the label is too long for the file type")
 // largest PNG has it. Marks that the file has stay: an XMP packet gets another description
 // with the properties that it lacks, and an AIGC label is not replaced. Characters that XML
 // forbids are left out, and a prompt is clipped if the file type limits the label's length.
-// Add fails with ErrSigned or ErrMalformed.
+// Add fails with ErrSigned or ErrMalformed, or if the other texts do not fit into a JPEG file.
 func Add(file []byte, mimeType string, l Label) ([]byte, error) {
 	if isICO(mimeType) {
 		return editICO(file, func(png []byte) ([]byte, error) { return Add(png, typePNG, l) })

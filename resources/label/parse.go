@@ -34,7 +34,7 @@ func Parse(xmp []byte) (l Label, ok bool) {
 	if created, err := time.Parse(time.RFC3339Nano, get(prefixXMP, "CreateDate")); err == nil {
 		l.CreatedAt = created.UTC()
 	}
-	var aigc struct{ ContentProducer, ProduceID string }
+	var aigc aigcLabel
 	if json.Unmarshal([]byte(get(prefixTC260, AIGC)), &aigc) == nil && aigc.ProduceID == id {
 		l.Producer = aigc.ContentProducer
 	}

@@ -90,7 +90,7 @@ func (f *found) scanChunk(s *source, name string, size int) error {
 		}
 		f.setAIGC(toUTF8(text))
 		return nil
-	case name == "IHDR", name == "eXIf" && size <= maxExif:
+	case name == "eXIf" && size <= maxExif:
 		data, err := readChunk(s, name, size)
 		if err != nil {
 			return err

@@ -1,9 +1,11 @@
 package label
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -202,30 +204,34 @@ func clip(text string, limit int) string {
 	return text
 }
 
-// aigcJSON returns the AIGC label of GB 45438-2025: made by AI, by whom, with which id.
-func aigcJSON(l Label) string {
-	return `{"Label":"1","ContentProducer":` + quote(l.Producer) + `,"ProduceID":` + quote(l.ID) +
-		`,"ReservedCode1":"","ContentPropagator":"","PropagateID":"","ReservedCode2":""}`
+// aigcLabel is the AIGC label of GB 45438-2025. All fields must be there.
+type aigcLabel struct {
+	Label             string // "1": made by AI
+	ContentProducer   string
+	ProduceID         string
+	ReservedCode1     string
+	ContentPropagator string
+	PropagateID       string
+	ReservedCode2     string
 }
 
-// quote returns text as a JSON string. Clean text has no other characters to escape.
-func quote(text string) string {
-	escapes := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\t", `\t`, "\n", `\n`, "\r", `\r`)
-	return `"` + escapes.Replace(clean(text)) + `"`
+// aigcJSON returns the AIGC label: made by AI, by whom, with which id.
+func aigcJSON(l Label) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(aigcLabel{Label: "1", ContentProducer: clean(l.Producer), ProduceID: clean(l.ID)}) // strings can always be encoded
+	return strings.TrimSpace(b.String())
 }
 
 // ascii returns JSON with escapes for all characters beyond ASCII.
 func ascii(text string) string {
 	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r < utf8.RuneSelf:
-			b.WriteRune(r)
-		case r < 1<<16:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			r -= 1 << 16
-			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&(1<<10-1))
+	for _, unit := range utf16.Encode([]rune(text)) {
+		if unit < utf8.RuneSelf {
+			b.WriteByte(byte(unit))
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, unit)
 		}
 	}
 	return b.String()
