@@ -48,7 +48,7 @@ func (l *Library) repairSandbox(ctx context.Context, p Problem) (done string, er
 }
 
 // Missing reports whether the file of a saved image is missing or differs from the
-// recorded size. If so, it has updated the row, which the caller must read again: if
+// recorded size, or still from the recorded hash if it did so when it was last read. If so, it has updated the row, which the caller must read again: if
 // the file was moved within the folder, the row has its new name; otherwise the
 // image becomes FetchFailed, to be downloaded again free of charge, or Lost if it has
 // no link.
@@ -56,7 +56,7 @@ func (l *Library) Missing(ctx context.Context, i Image) (bool, error) {
 	if i.State != Saved {
 		return false, nil
 	}
-	problem, err := l.checkFile(ctx, i, false)
+	problem, err := l.checkFile(ctx, i, l.verified.wasDamaged(i.ID))
 	if err != nil || problem == nil || problem.Kind == Unreadable {
 		return false, err
 	}

@@ -4,18 +4,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
 )
 
-// verifiedCache holds the files that matched their recorded hash. Hashing a
-// file takes longer than sending it, so an unchanged file is hashed once per
+// verifiedCache holds the files that matched their recorded hash, and those that did not.
+// Hashing a file takes longer than sending it, so an unchanged file is hashed once per
 // verifyTTL.
 type verifiedCache struct {
-	mu    sync.Mutex
-	files map[string]verifiedFile // by image id
+	mu      sync.Mutex
+	files   map[string]verifiedFile // by image id
+	damaged map[string]bool         // by image id
 }
 
 type verifiedFile struct {
@@ -25,7 +27,7 @@ type verifiedFile struct {
 
 const (
 	verifyTTL   = 10 * time.Minute
-	maxVerified = 10_000 // entries; the cache is emptied when it is full
+	maxVerified = 10_000 // entries of each map, which is emptied when it is full
 )
 
 func (v *verifiedCache) contains(id, version string, now time.Time) bool {
@@ -42,6 +44,25 @@ func (v *verifiedCache) add(id, version string, now time.Time) {
 		v.files = map[string]verifiedFile{}
 	}
 	v.files[id] = verifiedFile{version, now}
+	delete(v.damaged, id)
+}
+
+// addDamaged remembers that the file of an image differs from what was saved.
+func (v *verifiedCache) addDamaged(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.damaged == nil || len(v.damaged) >= maxVerified {
+		v.damaged = map[string]bool{}
+	}
+	v.damaged[id] = true
+	delete(v.files, id)
+}
+
+// wasDamaged reports whether the file of an image differed when it was last read.
+func (v *verifiedCache) wasDamaged(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.damaged[id]
 }
 
 // Open opens the file of a saved image for reading. It fails with ErrCorrupt if the
@@ -77,6 +98,9 @@ func (l *Library) verifyOnce(ctx context.Context, i Image, file File) error {
 		return nil
 	}
 	if err := verifyHash(file, i); err != nil {
+		if errors.Is(err, ErrCorrupt) {
+			l.verified.addDamaged(i.ID)
+		}
 		l.log.ErrorContext(ctx, "failed to verify an image file", "id", i.ID, "error", err)
 		return err
 	}
@@ -121,7 +145,9 @@ func (l *Library) Read(ctx context.Context, i Image) ([]byte, error) {
 		return nil, readError(i.Path, err)
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
+		l.verified.addDamaged(i.ID)
 		return nil, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
 	}
+	l.verified.add(i.ID, info.Version, l.now())
 	return b, nil
 }

@@ -1,8 +1,10 @@
 package tools_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
 )
@@ -85,4 +88,34 @@ func TestGet_SandboxImage(t *testing.T) {
 	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q}`, s.Images[0].ID))
 	assert.True(t, *s.Sandbox)
 	assert.Contains(t, text(t, result), "sandbox")
+}
+
+// A file of the library that is lost or damaged is fetched again, and then written into the
+// project. Damage that leaves the size is found when the file is made, so the result asks
+// for a second call.
+func TestGet_FetchesAgainForFile(t *testing.T) {
+	t.Parallel()
+	testrig.NeedLocal(t, "the test changes files of the library")
+	r := newProjectRig(t, nil)
+	_, made := r.call(t, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	path, arguments := made.Images[0].Path, fmt.Sprintf(`{"id":%q,"save_as":"hero.webp"}`, made.Images[0].ID)
+	original, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	_, s := r.call(t, "get_image", arguments)
+	assert.Equal(t, "hero.webp", s.Images[0].SavedAs)
+
+	damaged := bytes.Clone(original)
+	damaged[len(damaged)/2] ^= 1
+	require.NoError(t, os.WriteFile(path, damaged, 0o600))
+	result, s := r.call(t, "get_image", fmt.Sprintf(`{"id":%q,"save_as":"hero.jpg"}`, made.Images[0].ID))
+	require.False(t, result.IsError)
+	assert.Empty(t, s.Images[0].SavedAs)
+	assert.Contains(t, notesOf(s), "was not saved as hero.jpg: The image's file was changed")
+	_, s = r.call(t, "get_image", fmt.Sprintf(`{"id":%q,"save_as":"hero.jpg"}`, made.Images[0].ID))
+	assert.Equal(t, "hero.jpg", s.Images[0].SavedAs)
+	fetched, err := os.ReadFile(s.Images[0].Path)
+	require.NoError(t, err)
+	assert.Equal(t, original, fetched)
+	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
