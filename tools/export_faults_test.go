@@ -40,20 +40,29 @@ func newHookedRig(t *testing.T, record func(dir string, e resources.Exported) er
 	t.Helper()
 	testrig.NeedLocal(t, "the test puts a hook into the catalog")
 	dir = t.TempDir()
-	store, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
 	r = newRig(t, func(c *tools.Config, j *jobs.Config) {
-		library := resources.New(resources.Options{
-			Store: folder.New(folder.Options{Dir: store, Now: time.Now}), Previews: folder.New(folder.Options{Dir: filepath.Join(store, ".previews"), Now: time.Now}),
-			Catalog: hookedCatalog{
-				sqlite.New(sqlite.Options{Path: filepath.Join(store, ".catalog.db"), Now: time.Now, Log: quiet}),
-				func(_ context.Context, e resources.Exported) error { return record(dir, e) },
-			},
-			Now: time.Now, Random: rand.Reader, Log: quiet,
+		library := localLibrary(t, func(o *resources.Options) {
+			o.Catalog = hookedCatalog{o.Catalog, func(_ context.Context, e resources.Exported) error { return record(dir, e) }}
 		})
-		t.Cleanup(func() { assert.NoError(t, library.Close()) })
 		c.Library, j.Library, c.Project = library, library, project.New(dir)
 	})
 	return r, dir
+}
+
+// localLibrary returns a library whose parts change may replace.
+func localLibrary(t *testing.T, change func(*resources.Options)) *resources.Library {
+	t.Helper()
+	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
+	o := resources.Options{
+		Store:    folder.New(folder.Options{Dir: dir, Now: time.Now}),
+		Previews: folder.New(folder.Options{Dir: filepath.Join(dir, ".previews"), Now: time.Now}),
+		Catalog:  sqlite.New(sqlite.Options{Path: filepath.Join(dir, ".catalog.db"), Now: time.Now, Log: quiet}),
+		Now:      time.Now, Random: rand.Reader, Log: quiet,
+	}
+	change(&o)
+	library := resources.New(o)
+	t.Cleanup(func() { assert.NoError(t, library.Close()) })
+	return library
 }
 
 // If only some files of a set can be written, the result says which.

@@ -22,7 +22,7 @@ type exportArguments struct {
 	Fit        string `json:"fit,omitempty" jsonschema:"enum=cover,enum=contain"`
 	Background string `json:"background,omitempty" jsonschema_description:"transparent or #rrggbb"`
 	Set        string `json:"set,omitempty"`
-	Replace    bool   `json:"replace,omitempty" jsonschema_description:"Overwrite own file"`
+	Replace    bool   `json:"replace,omitempty" jsonschema_description:"Overwrite a file this server made"`
 }
 
 func (t *tools) exportImage() (server.ServerTool, error) {
@@ -53,18 +53,24 @@ func (t *tools) export(ctx context.Context, c toolCall, arguments exportArgument
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.exportTargets(arguments, i); err != nil {
+	targets, err := t.exportTargets(arguments, i)
+	if err != nil {
 		return nil, err
 	}
 	if i, err = t.followImage(ctx, c, i); err != nil {
 		return nil, err
 	}
 	if i.State != resources.Saved {
-		return t.imagesResult(ctx, c.caller, []resources.Image{i}, nil, "No file was made, because the image is not saved yet: call export_image again when it is."), nil
+		note := "No file was made."
+		if i.Status() == resources.StatusWorking {
+			note = "No file was made yet: call export_image again when the image is saved."
+		}
+		return t.imagesResult(ctx, c.caller, []resources.Image{i}, nil, note), nil
 	}
-	targets, err := t.exportTargets(arguments, i) // the format of an image is known once it is saved
-	if err != nil {
-		return nil, err
+	if arguments.SaveAs == "" { // then the format is that of the image, which is known now
+		if targets, err = t.listTargets(arguments, i); err != nil {
+			return nil, specError(err)
+		}
 	}
 	return t.exportFiles(ctx, c.caller, i, targets, arguments)
 }

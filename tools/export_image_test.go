@@ -109,7 +109,7 @@ func TestExport_Formats(t *testing.T) {
 		assert.Equal(t, "zai-image://images/"+drawing.ID+"/exports/"+want.spec, s.Images[0].URI)
 		if want.format == "" {
 			assert.Empty(t, s.Images[0].SavedAs)
-			assert.Contains(t, text(t, result), "Pass save_as")
+			assert.Contains(t, text(t, result), "pass save_as for that")
 			continue
 		}
 		assertImage(t, r.read(t, s.Images[0].SavedAs), want.format, want.width, want.height)

@@ -40,7 +40,9 @@ func (t *tools) exportFiles(ctx context.Context, caller Caller, i resources.Imag
 	if a.SaveAs != "" && written == 0 {
 		return nil, files[0].err
 	}
-	return t.exportResult(ctx, caller, i, files, a), nil
+	built := t.exportResult(ctx, caller, i, files, a)
+	caller.Delivery.Begin(finalIDs([]resources.Image{i})...) // last, as in imagesResult
+	return built, nil
 }
 
 // exportResult returns the result of a call that made files from a saved image.
@@ -60,8 +62,12 @@ func (t *tools) exportResult(ctx context.Context, caller Caller, i resources.Ima
 		content = append(content, exportLink(file, entry))
 	}
 	structured.Notes = exportNotes(i, files, a)
-	if a.SaveAs == "" && t.Project != nil {
-		structured.Notes = append(structured.Notes, "Pass save_as to write it into the project.")
+	switch {
+	case a.SaveAs != "":
+	case t.Project != nil:
+		structured.Notes = append(structured.Notes, "Nothing was written into the project: pass save_as for that.")
+	case structured.Images[0].DownloadURL == "":
+		structured.Notes = append(structured.Notes, "This is only a resource, because there is no project to write files into: "+t.NoProject+".")
 	}
 	room := maxResult - jsonSize(structured) - jsonSize(content) - jsonSize(lines) - jsonSize(structured.Notes) - resultReserve
 	preview, note := t.exportPreview(ctx, caller, i, files[0].export, room)
@@ -84,10 +90,9 @@ func exportSummary(i resources.Image, files []*projectFile, a exportArguments) s
 		}
 	}
 	text := fmt.Sprintf("Made from image %s, free of charge: ", i.ID)
-	switch {
-	case a.Set != "":
+	if a.Set != "" {
 		text += fmt.Sprintf("%d of %d files of the set %s", made, len(files), a.Set)
-	default:
+	} else {
 		text += "1 file"
 	}
 	if a.SaveAs != "" {

@@ -60,8 +60,11 @@ func specError(err error) error {
 
 // describeFileError describes why a file was not written.
 func describeFileError(err error) *resources.Failure {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return resources.NewFailure(resources.KindStorage, "It took too long to make the file.", "")
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return resources.NewFailure(resources.KindStorage, "It took too long to make the file.", "Wait a moment.")
+	case errors.Is(err, context.Canceled):
+		return resources.NewFailure(resources.KindCancelled, "The call was cancelled before the file was made.", "")
 	}
 	return jobs.Describe(specError(err))
 }

@@ -27,7 +27,7 @@ type generateArguments struct {
 	Size    string `json:"size,omitempty" jsonschema_description:"WIDTHxHEIGHT in pixels, see above"`
 	Quality string `json:"quality,omitempty" jsonschema:"enum=standard,enum=hd" jsonschema_description:"hd: finer, but slower; same price"`
 	N       int    `json:"n,omitempty" jsonschema:"minimum=1,maximum=4,default=1" jsonschema_description:"Number of pictures; each is billed"`
-	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End user's id"`
+	UserID  string `json:"user_id,omitempty" jsonschema:"minLength=6,maxLength=128" jsonschema_description:"End-user id"`
 	SaveAs  string `json:"save_as,omitempty" jsonschema_description:"Path in the project, e.g. assets/hero.webp; also png, jpg"`
 }
 

@@ -48,6 +48,12 @@ func newRig(t *testing.T, change func(*tools.Config, *jobs.Config)) *rig {
 // rig's sandbox is called without a network, which a bubble does not support.
 func inBubble(t *testing.T, change func(*tools.Config, *jobs.Config), test func(t *testing.T, r *rig)) {
 	t.Helper()
+	inBubbleOf(t, func(*testing.T) func(*tools.Config, *jobs.Config) { return change }, test)
+}
+
+// inBubbleOf is inBubble for a change that needs the bubble's own testing.T, for cleanup.
+func inBubbleOf(t *testing.T, change func(*testing.T) func(*tools.Config, *jobs.Config), test func(t *testing.T, r *rig)) {
+	t.Helper()
 	testrig.NeedLocal(t, "a bubble of synctest has no network")
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{sandbox: sandbox.New(sandbox.Options{MaxConcurrent: sandbox.Unlimited})}
@@ -55,7 +61,7 @@ func inBubble(t *testing.T, change func(*tools.Config, *jobs.Config), test func(
 			zai.WithHTTPClient(&http.Client{Transport: testrig.Transport{Handler: r.sandbox}}))
 		require.NoError(t, err)
 		t.Cleanup(c.Close)
-		r.connect(t, c, change)
+		r.connect(t, c, change(t))
 		test(t, r)
 	})
 }

@@ -17,6 +17,9 @@ import (
 // waits for the files of save_as.
 const saveWait = 8 * time.Second
 
+// recordWait is the longest time that a call waits for the record of a file in the catalog.
+const recordWait = 5 * time.Second
+
 // defaultNoProject is the default of Config.NoProject.
 const defaultNoProject = "the server cannot write into the user's project; use the download link"
 
@@ -74,7 +77,7 @@ func (t *tools) checkFiles(names, extensions []string) error {
 func (t *tools) noProject() error {
 	return &argumentError{
 		"save_as cannot be used, because there is no project: " + t.NoProject + ".",
-		"Or leave out save_as; the image is kept in the library either way.",
+		"Without save_as the call works, and the image is kept in the library.",
 	}
 }
 
@@ -123,7 +126,10 @@ func (t *tools) writeFile(ctx context.Context, i resources.Image, file *projectF
 		t.Log.WarnContext(ctx, "failed to write a file into the project", "id", i.ID, "error", file.err)
 		return
 	}
-	err := t.Library.Catalog().RecordExport(context.WithoutCancel(ctx), resources.Exported{
+	// The file is written, so it is recorded even if the call has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	defer cancel()
+	err := t.Library.Catalog().RecordExport(ctx, resources.Exported{
 		Path: file.written.Path, ImageID: i.ID, Spec: file.export.Spec.String(), SHA256: file.export.SHA256,
 		Bytes: int64(len(file.export.Data)), CreatedAt: t.Now(),
 	})

@@ -165,21 +165,22 @@ func (p prompt) text(region zai.Region, given map[string]string) (string, error)
 		}
 	}
 	fmt.Fprintf(&b, "- it is for: %s\n", named)
-	fmt.Fprintf(&b, "\nCall generate_image once, with model %q, %s, quality %q and n 1. ", model.ID, size, quality)
+	fmt.Fprintf(&b, "\nCall generate_image once, with model %q, %s, quality %q and n 1. "+
+		"If the image is for the user's project, also pass save_as with a path in it, such as assets/hero.webp. ", model.ID, size, quality)
 	fmt.Fprintf(&b, "Write its prompt yourself, in one paragraph: %s", p.guidance)
 	writeTextInstructions(&b, given)
 	if p.cutOut {
 		b.WriteString(cutOutInstructions)
 	}
 	fmt.Fprintf(&b, "\n\nThen look at the preview, if you can see it. When something is wrong, say what, and ask before you make another one: each costs $%g. "+
-		"If it is for the user's project, pass save_as with a path in it; export_image makes further sizes and formats free of charge. "+
+		"export_image makes other sizes and formats of it free of charge. "+
 		"At the end tell the user the file or the link of the original.", model.PriceUSD)
 	return b.String(), nil
 }
 
 // cutOutInstructions say how to get an image with a transparent background.
 const cutOutInstructions = "\n\nIf the user wants a transparent background, prompt for a plain background of one colour that the subject does not have, without shadows, " +
-	"and never for \"transparent\" or \"checkerboard\", which the model would draw. Then call export_image with background \"transparent\"."
+	"and never for \"transparent\" or \"checkerboard\", which the model would draw. Once the image is right, call export_image with background \"transparent\"."
 
 // choose returns the model and the size that the user named, or otherwise the
 // defaults for the purpose.
