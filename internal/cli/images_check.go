@@ -52,7 +52,7 @@ func (p *program) checkLibrary(ctx context.Context, library *resources.Library, 
 // printReport prints a line for each problem, and the counts.
 func (p *program) printReport(r resources.Report) {
 	p.printProblems(r.Problems)
-	fmt.Fprintf(p.Stdout, "%d images of %.1f MB checked: ", r.Images, float64(r.Bytes)/1e6)
+	fmt.Fprintf(p.Stdout, "%d images of %s checked: ", r.Images, megabytes(r.Bytes))
 	switch n := len(r.Problems); n {
 	case 0:
 		fmt.Fprintln(p.Stdout, "no problems.")

@@ -90,8 +90,8 @@ func (p *program) printCopyReport(r resources.CopyReport) {
 	for _, id := range r.Working {
 		fmt.Fprintf(p.Stdout, "%s is in progress and was left out\n", plaintext.Line(id, 0))
 	}
-	fmt.Fprintf(p.Stdout, "%d images, %d of them new and %d brought up to date; %d files of %.1f MB copied.\n",
-		r.Images, r.Added, r.Updated, r.Files, float64(r.Bytes)/1e6)
+	fmt.Fprintf(p.Stdout, "%d images, %d of them new and %d brought up to date; %d files of %s copied.\n",
+		r.Images, r.Added, r.Updated, r.Files, megabytes(r.Bytes))
 	if n := len(r.Problems); n > 0 {
 		fmt.Fprintf(p.Stdout, "Files that could not be copied: %d. Their entries were; images repair downloads them again if their links are known.\n", n)
 	}
