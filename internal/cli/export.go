@@ -77,7 +77,7 @@ func (c *exportCommand) check(stdoutIsTerminal bool) error {
 	case c.Set != "" && c.Output == toStdout:
 		return &usageError{"-o -: a set is several files, which cannot be written to standard output", "Name a folder with -o."}
 	case c.Output == toStdout && stdoutIsTerminal:
-		return &usageError{"-o -: standard output is a terminal, which cannot show an image file", "Redirect standard output to a file or a program, or name a file with -o."}
+		return outputToTerminal()
 	}
 	return nil
 }
@@ -89,12 +89,10 @@ type exportTarget struct {
 	spec render.Spec
 }
 
-// targets returns the files to write. It fails with a *render.SpecError or a *usageError.
-// Before anything is rendered, it fails if a file could not be written.
+// targets returns the files to write. It fails with a *render.SpecError or a *usageError,
+// also if a file could not be written. It creates nothing: the image may turn out to be one
+// that the files cannot be made from.
 func (c *exportCommand) targets(image resources.Image) ([]exportTarget, error) {
-	if c.Set != "" {
-		return c.setTargets()
-	}
 	if c.Output == toStdout {
 		spec, err := render.NewSpec(c.originalFormat(image), c.Size, c.Fit, c.Background)
 		return []exportTarget{{path: toStdout, spec: spec}}, err
@@ -103,18 +101,30 @@ func (c *exportCommand) targets(image resources.Image) ([]exportTarget, error) {
 	if err != nil {
 		return nil, outputProblem(err)
 	}
+	named := c.fileTarget
+	if c.Set != "" {
+		named = c.setTargets
+	}
+	targets, err := named(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		if err := checkCreatable(target.path); err != nil {
+			return nil, outputProblem(err)
+		}
+	}
+	return targets, nil
+}
+
+// fileTarget returns the file at a path, whose extension names the format.
+func (c *exportCommand) fileTarget(path string) ([]exportTarget, error) {
 	format, ok := render.FormatOf(filepath.Ext(path))
 	if !ok {
 		return nil, &usageError{fmt.Sprintf("-o %s: its extension names no format", c.Output), "Name a file that ends in .png, .jpg, .webp or .ico."}
 	}
 	spec, err := render.NewSpec(format, c.Size, c.Fit, c.Background)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkWritable(path); err != nil {
-		return nil, outputProblem(err)
-	}
-	return []exportTarget{{path: path, spec: spec}}, nil
+	return []exportTarget{{path: path, spec: spec}}, err
 }
 
 // originalFormat returns the format of standard output: that of the image, or PNG if files
@@ -127,12 +137,9 @@ func (c *exportCommand) originalFormat(image resources.Image) render.Format {
 	return format
 }
 
-// setTargets returns the files of a set, and creates their folders.
-func (c *exportCommand) setTargets() ([]exportTarget, error) {
-	path, err := c.Output.absolute()
-	if err != nil {
-		return nil, outputProblem(err)
-	}
+// setTargets returns the files of a set. The path is that of a folder, or a name with an
+// extension that the files share.
+func (c *exportCommand) setTargets(path string) ([]exportTarget, error) {
 	folder, name := path, "."
 	if info, err := os.Stat(path); !endsInSeparator(string(c.Output)) && filepath.Ext(path) != "" && (err != nil || !info.IsDir()) {
 		folder, name = filepath.Dir(path), filepath.Base(path)
@@ -144,12 +151,6 @@ func (c *exportCommand) setTargets() ([]exportTarget, error) {
 	targets := make([]exportTarget, len(files))
 	for i, file := range files {
 		targets[i] = exportTarget{path: filepath.Join(folder, filepath.FromSlash(file.Name)), name: file.Name, spec: file.Spec}
-		if err := os.MkdirAll(filepath.Dir(targets[i].path), 0o755); err != nil { //nolint:gosec // like other folders of a project
-			return nil, outputProblem(err)
-		}
-		if err := checkWritable(targets[i].path); err != nil {
-			return nil, outputProblem(err)
-		}
 	}
 	return targets, nil
 }
@@ -160,7 +161,7 @@ func endsInSeparator(path string) bool {
 
 // outputProblem returns the *usageError for a file that cannot be written.
 func outputProblem(err error) error {
-	return &usageError{"-o: " + err.Error(), "Name a file in an existing folder that can be written to."}
+	return &usageError{"-o: " + err.Error(), "Name a file in a folder that can be written to."}
 }
 
 // exportUsage returns the *usageError for flags that package render rejects.
@@ -177,13 +178,16 @@ func exportFailure(err error) error {
 	if spec, ok := errors.AsType[*render.SpecError](err); ok {
 		return fmt.Errorf("%w\n%s", spec, spec.Hint)
 	}
+	if errors.Is(err, resources.ErrCorrupt) {
+		const hint = "Run " + programName + " images repair, which fetches the image again if Z.AI still has it."
+		return fmt.Errorf("%w\n%s", err, hint)
+	}
 	return err
 }
 
 // writeExport writes a file, records it and prints its path. Without the record, replace of
 // export_image would not replace the file, so a failure is only reported.
 func (p *program) writeExport(ctx context.Context, library *resources.Library, image resources.Image, target exportTarget, e resources.Export) error {
-	lines := p.Stdout
 	if target.path == toStdout {
 		if _, err := p.Stdout.Write(e.Data); err != nil {
 			return err
@@ -195,7 +199,7 @@ func (p *program) writeExport(ctx context.Context, library *resources.Library, i
 	if err != nil {
 		return fmt.Errorf("failed to write the file of -o: %w", err)
 	}
-	fmt.Fprintln(lines, plaintext.Line(target.path, 0))
+	fmt.Fprintln(p.Stdout, plaintext.Line(target.path, 0))
 	fmt.Fprintln(p.Stderr, describeExport(e))
 	if !recorded {
 		return nil

@@ -60,6 +60,7 @@ func TestExport_File(t *testing.T) {
 		{"hero.webp", []string{"--size", "300x150"}, "webp", 300, 150},
 		{"padded.JPG", []string{"--size", "60x30", "--fit", "contain", "--background", "#fff"}, "jpeg", 60, 30},
 		{"large.jpeg", []string{"--size", "600x600"}, "jpeg", 600, 600},
+		{filepath.Join("new", "folder", "small.png"), []string{"--size", "20x20"}, "png", 20, 20},
 	} {
 		path := filepath.Join(folder, tt.file)
 		out, errs, exit := run(t, env, append([]string{"export", "zai-image://images/" + id, "-o", path}, tt.args...)...)
@@ -73,7 +74,7 @@ func TestExport_File(t *testing.T) {
 		assert.Equal(t, []any{tt.format, tt.width, tt.height}, []any{format, config.Width, config.Height}, tt.file)
 	}
 	exports := exportsOf(t, env, id)
-	require.Len(t, exports, 4)
+	require.Len(t, exports, 5)
 	assert.Equal(t, "webp-300x150-cover", exports[1].Spec)
 	for _, e := range exports {
 		assert.Equal(t, "unchanged", e.File, e.Path)
@@ -222,7 +223,8 @@ func TestExport_Failures(t *testing.T) {
 	t.Parallel()
 	id, env := newImage(t, "a fox")
 	folder := t.TempDir()
-	file := filepath.Join(folder, "fox.png")
+	file, occupied := filepath.Join(folder, "fox.png"), filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(occupied, nil, 0o600))
 	for name, tt := range map[string]struct {
 		args []string
 		exit int
@@ -234,7 +236,7 @@ func TestExport_Failures(t *testing.T) {
 		"other owner":      {[]string{"export", id, "-o", file, "--owner", "ann"}, 1, "no such image"},
 		"extension":        {[]string{"export", id, "-o", file + ".txt"}, 2, ".webp"},
 		"folder":           {[]string{"export", id, "-o", folder}, 2, "its extension names no format"},
-		"missing folder":   {[]string{"export", id, "-o", filepath.Join(folder, "no", "x.png")}, 2, "there is no folder"},
+		"below a file":     {[]string{"export", id, "-o", filepath.Join(occupied, "no", "x.png")}, 2, "Name a file in a folder"},
 		"size":             {[]string{"export", id, "-o", file, "--size", "5000x10"}, 2, "4096"},
 		"size form":        {[]string{"export", id, "-o", file, "--size", "big"}, 2, "WIDTHxHEIGHT"},
 		"fit alone":        {[]string{"export", id, "-o", file, "--fit", "contain"}, 2, "fit"},
@@ -243,6 +245,7 @@ func TestExport_Failures(t *testing.T) {
 		"transparent JPEG": {[]string{"export", id, "-o", filepath.Join(folder, "x.jpg"), "--background", "transparent"}, 2, "transparent"},
 		"no background":    {[]string{"export", id, "-o", file, "--background", "transparent"}, 1, "plain"},
 		"set":              {[]string{"export", id, "-o", folder, "--set", "emoji"}, 2, "favicon"},
+		"set, background":  {[]string{"export", id, "-o", filepath.Join(folder, "no", "icons"), "--set", "favicon", "--background", "transparent"}, 1, "plain"},
 		"set with size":    {[]string{"export", id, "-o", folder, "--set", "favicon", "--size", "10x10"}, 2, "--set"},
 		"set to stdout":    {[]string{"export", id, "-o", "-", "--set", "favicon"}, 2, "Name a folder"},
 		"set stem":         {[]string{"export", id, "-o", file + ".txt", "--set", "favicon"}, 2, "extension"},
@@ -272,6 +275,18 @@ func TestExport_NotSaved(t *testing.T) {
 	_, errs, exit := run(t, env, "export", entry.ID, "-o", filepath.Join(t.TempDir(), "x.png"))
 	assert.Equal(t, 1, exit)
 	assert.Contains(t, errs, "is not saved but unknown")
+}
+
+// The library does not make files from an original that is not what was saved.
+func TestExport_OriginalMissing(t *testing.T) {
+	t.Parallel()
+	id, env := newImage(t, "a fox")
+	path, errs, exit := run(t, env, "images", "path", id)
+	require.Zero(t, exit, errs)
+	require.NoError(t, os.Remove(strings.TrimSpace(path)))
+	_, errs, exit = run(t, env, "export", id, "-o", filepath.Join(t.TempDir(), "x.png"))
+	assert.Equal(t, 1, exit)
+	assert.Contains(t, errs, "images repair")
 }
 
 func TestImages_DuAndPrune(t *testing.T) {

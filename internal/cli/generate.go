@@ -85,7 +85,7 @@ func (c *generateCommand) output(stdoutIsTerminal bool) (string, error) {
 		case c.N > 1:
 			return "", &usageError{"-o -: only one image can be written to standard output, not several", "Leave -n out, or name a file."}
 		case stdoutIsTerminal:
-			return "", &usageError{"-o -: standard output is a terminal, which cannot show an image file", "Redirect standard output to a file or a program, or name a file with -o."}
+			return "", outputToTerminal()
 		}
 		return toStdout, nil
 	}

@@ -46,14 +46,45 @@ func checkWritable(path string) error {
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".zai-image-*")
+	return checkFolder(filepath.Dir(path))
+}
+
+// checkCreatable is checkWritable for a file whose folder may be missing: then it checks
+// whether the folder can be created.
+func checkCreatable(path string) error {
+	if !isMissing(path) {
+		return checkWritable(path)
+	}
+	folder := filepath.Dir(path)
+	for isMissing(folder) && folder != filepath.Dir(folder) {
+		folder = filepath.Dir(folder)
+	}
+	return checkFolder(folder)
+}
+
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// checkFolder returns an error if no file can be created in a folder.
+func checkFolder(folder string) error {
+	f, err := os.CreateTemp(folder, ".zai-image-*")
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no folder %s", filepath.Dir(path))
+		return fmt.Errorf("there is no folder %s", folder)
 	}
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// outputToTerminal returns the *usageError for -o - at a terminal.
+func outputToTerminal() error {
+	return &usageError{
+		"-o -: standard output is a terminal, which cannot show an image file",
+		"Redirect standard output to a file or a program, or name a file with -o.",
+	}
 }
 
 // copyFile copies an image of the library to a path, overwriting any file there.
@@ -77,7 +108,7 @@ func writeFile(ctx context.Context, to io.Writer, library *resources.Library, im
 }
 
 // overwrite writes a file, replacing any file there, and reports whether it is a regular
-// one. Unless it is a device or a pipe, the path refers to the whole new content or to what
+// one. It creates missing folders. Unless it is a device or a pipe, the path refers to the whole new content or to what
 // it referred to before. A link stays, and its target is replaced.
 func overwrite(path string, data []byte) (regular bool, err error) {
 	const mode = 0o644
