@@ -3,7 +3,6 @@ package resources
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 
 	"zai-image-mcp/resources/render"
@@ -11,12 +10,12 @@ import (
 
 // ExportPreview returns a JPEG with a label that shows what an export looks like. Its sides
 // are at most PreviewSide, its size is at most PreviewBytes, and transparent pixels are white.
-// It fails like Export.
+// It fails like Export. It decodes the image unless PreviewSpec was exported before.
 func (l *Library) ExportPreview(ctx context.Context, i Image, s render.Spec) ([]byte, error) {
-	if i.State != Saved {
-		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
+	small, ok := PreviewSpec(i, s)
+	if !ok || i.State != Saved {
+		return l.Preview(ctx, i)
 	}
-	small := PreviewSpec(i, s)
 	made, err := l.rendered(ctx, i, []render.Spec{small})
 	if err != nil {
 		return nil, err
@@ -33,21 +32,24 @@ func (l *Library) ExportPreview(ctx context.Context, i Image, s render.Spec) ([]
 	return l.labelJPEG(ctx, i, b), nil
 }
 
-// PreviewSpec returns the spec of a small PNG that shows what a spec makes of an image.
-// ExportPreview decodes the image only if the cache does not have this export yet.
-func PreviewSpec(i Image, s render.Spec) render.Spec {
+// PreviewSpec returns the spec of a small PNG that shows what another spec makes of an image.
+// Exported together with it, it takes no further decoding. ok is false if the preview of the
+// image shows the same.
+func PreviewSpec(i Image, s render.Spec) (small render.Spec, ok bool) {
 	const icon = 256 // pixels; an ICO file may have only 48
 	width, height := s.Width, s.Height
 	switch {
 	case s.Format == render.ICO:
 		width, height = icon, icon
+	case width == 0 && s.Background == "":
+		return render.Spec{}, false
 	case width == 0:
 		width, height = i.Width, i.Height
 	}
 	width, height = fit(width, height, PreviewSide)
-	small := render.Spec{Format: render.PNG, Width: width, Height: height, Fit: s.Fit, Background: s.Background}
+	small = render.Spec{Format: render.PNG, Width: width, Height: height, Fit: s.Fit, Background: s.Background}
 	if small.Fit == "" {
 		small.Fit = render.Cover
 	}
-	return small
+	return small, true
 }

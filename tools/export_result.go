@@ -22,6 +22,9 @@ func (t *tools) exportFiles(ctx context.Context, caller Caller, i resources.Imag
 	for _, target := range targets {
 		specs = append(specs, target.spec)
 	}
+	if small, ok := resources.PreviewSpec(i, specs[0]); ok && cmp.Or(caller.Inline, t.Inline) == InlinePreview {
+		specs = append(specs, small) // exportPreview finds it in the cache
+	}
 	exports, err := t.Library.Exports(ctx, i, specs...)
 	if err != nil {
 		return nil, specError(err)
