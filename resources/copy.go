@@ -22,9 +22,10 @@ type CopyReport struct {
 }
 
 // Copy copies the images of a library, their rows in all states, the records of exports
-// and the key of their download links to another library. It copies files before rows, so that a saved row
-// always has its file, and compares every file with its recorded hash. What the
-// target has already is not copied again, so Copy can be interrupted and called again.
+// and the key of their download links to another library. It copies files before rows,
+// so that a saved row always has its file, and compares every file with its recorded
+// hash. What the target has already is not copied again, so Copy can be interrupted and
+// called again.
 //
 // Processes may use the source meanwhile. Images that one works on are left out, and a
 // row that changes later is brought up to date by the next call. Images that were
