@@ -32,8 +32,8 @@ type Store interface {
 	// Walk returns the store's image files, and what else Check reports.
 	Walk(ctx context.Context) (Listing, error)
 	// List calls visit for every file whose name begins with prefix, in no order, and stops
-	// with the error of visit. Files that are being written are left out. visit may call
-	// the store.
+	// with the error of visit. Files that are being written are left out, but not those
+	// that dead processes left. visit may call the store.
 	List(ctx context.Context, prefix string, visit func(StoredFile) error) error
 	// Prepare fails if a file with this name could not be saved now. "" stands for
 	// any name.

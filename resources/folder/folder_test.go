@@ -83,3 +83,29 @@ func TestFolder_ListDuringDeletion(t *testing.T) {
 	assert.Subset(t, visited, []string{"a/1.png", "c/4.png"})
 	assert.NotContains(t, visited, "b/3.png")
 }
+
+// List leaves out a file that is being written, and visits one that a dead process left.
+func TestFolder_ListTemporary(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), time.Now()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".tmp-ABCDEFGH-x.png"), []byte("x"), 0o600))
+	for name, tt := range map[string]struct {
+		age  time.Duration
+		want []string
+	}{
+		"being written": {age: time.Minute},
+		"left":          {age: 2 * time.Hour, want: []string{".tmp-ABCDEFGH-x.png"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := folder.New(folder.Options{Dir: dir, Now: func() time.Time { return now.Add(tt.age) }})
+			t.Cleanup(func() { assert.NoError(t, f.Close()) })
+			var names []string
+			require.NoError(t, f.List(t.Context(), "", func(found resources.StoredFile) error {
+				names = append(names, found.Name)
+				return nil
+			}))
+			assert.Equal(t, tt.want, names)
+		})
+	}
+}

@@ -31,12 +31,12 @@ func (f *Folder) List(ctx context.Context, prefix string, visit func(resources.S
 			return err
 		case entry.IsDir() && !strings.HasPrefix(name+"/", prefix) && !strings.HasPrefix(prefix, name+"/") && name != ".":
 			return fs.SkipDir
-		case !entry.Type().IsRegular() || !strings.HasPrefix(name, prefix) || strings.HasPrefix(path.Base(name), tempPrefix):
+		case !entry.Type().IsRegular() || !strings.HasPrefix(name, prefix):
 			return nil
 		}
 		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if errors.Is(err, fs.ErrNotExist) || err == nil && strings.HasPrefix(path.Base(name), tempPrefix) && f.now().Sub(info.ModTime()) <= staleTempAge {
+			return nil // deleted meanwhile, or being written
 		}
 		if err == nil {
 			stopped = visit(resources.StoredFile{Name: name, Size: info.Size(), Modified: info.ModTime()})
