@@ -41,7 +41,7 @@ func codecFor(mimeType string) (codec, error) {
 	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes and a copy
 		return codec{jpeg.DecodeConfig, jpeg.Decode, 28}, nil
 	case "image/webp":
-		return codec{webp.DecodeConfig, webp.Decode, 12}, nil
+		return codec{webp.DecodeConfig, decodeWebP, 12}, nil
 	case "image/gif":
 		return codec{gif.DecodeConfig, gif.Decode, 8}, nil
 	default:
