@@ -29,20 +29,25 @@ func (f *Folder) Check(name string) error {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // it only names the folder
-	folder, missing, err := locate(root, path.Dir(name))
+	existing, missing, err := locate(root, path.Dir(name))
 	if err != nil {
 		return err
 	}
 	if missing == "" {
-		if err := checkTarget(root, path.Join(folder, path.Base(name)), name); err != nil {
+		if err := checkTarget(root, path.Join(existing, path.Base(name)), name); err != nil {
 			return err
 		}
 	}
-	temp, err := createTemp(root, folder)
+	folder, err := descend(root, existing, open)
 	if err != nil {
 		return err
 	}
-	return errors.Join(temp.Close(), root.Remove(temp.name))
+	defer folder.Close() //nolint:errcheck // it only names the folder
+	temp, err := createTemp(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(temp.Close(), folder.Remove(temp.name))
 }
 
 // checkTarget fails if a link with the name of a file leads out of the project. Such a link
@@ -121,15 +126,20 @@ func components(name string) (list []string) {
 	return list
 }
 
-// tempFile is a new file with a hidden name in the folder of its final one.
+// tempFile is a new file with a hidden name.
 type tempFile struct {
 	*os.File
-	name string // relative to the root
+	name string // in its folder
 }
 
-func createTemp(root *os.Root, folder string) (tempFile, error) {
-	name := path.Join(folder, ".zai-image-"+rand.Text()+".tmp")
+func createTemp(folder *os.Root) (tempFile, error) {
+	name := tempPrefix + rand.Text() + tempSuffix
 	const mode = 0o644
-	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	return tempFile{file, name}, err
 }
+
+const (
+	tempPrefix = ".zai-image-"
+	tempSuffix = ".tmp"
+)

@@ -54,19 +54,24 @@ func (f *Folder) Write(name string, data []byte, replace func(path, sha256 strin
 	return w.writeNew(base)
 }
 
-// makeFolder creates a folder and opens it. It checks the folder as Check does. Then it opens
-// one component after the other, so that a link that is made meanwhile is not followed.
+// makeFolder creates a folder and opens it. It checks the folder as Check does.
 func makeFolder(root *os.Root, name string) (*os.Root, error) {
 	existing, missing, err := locate(root, name)
 	if err != nil {
 		return nil, err
 	}
+	return descend(root, path.Join(existing, missing), enter)
+}
+
+// descend opens a folder, one component after the other, so that a link that is made
+// meanwhile is not followed. The function step opens a component.
+func descend(root *os.Root, name string, step func(parent *os.Root, name string) (*os.Root, error)) (*os.Root, error) {
 	folder, err := root.OpenRoot(".")
 	if err != nil {
 		return nil, err
 	}
-	for _, component := range components(path.Join(existing, missing)) {
-		next, err := enter(folder, component)
+	for _, component := range components(name) {
+		next, err := step(folder, component)
 		if err = errors.Join(err, folder.Close()); err != nil {
 			return nil, err
 		}
@@ -75,14 +80,19 @@ func makeFolder(root *os.Root, name string) (*os.Root, error) {
 	return folder, nil
 }
 
-var errSwapped = errors.New("a folder was replaced while the file was written")
-
-// enter opens a folder, which it creates if it does not exist. It does not follow a link.
+// enter opens a folder, which it creates if it does not exist.
 func enter(parent *os.Root, name string) (*os.Root, error) {
 	const mode = 0o755
 	if err := parent.Mkdir(name, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+	return open(parent, name)
+}
+
+var errSwapped = errors.New("a folder was replaced while the file was written")
+
+// open opens a folder. It does not follow a link.
+func open(parent *os.Root, name string) (*os.Root, error) {
 	info, err := parent.Lstat(name)
 	if err != nil {
 		return nil, err
@@ -103,7 +113,7 @@ func enter(parent *os.Root, name string) (*os.Root, error) {
 
 // writeTemp writes a file with a hidden name and returns the name.
 func writeTemp(folder *os.Root, data []byte) (string, error) {
-	temp, err := createTemp(folder, ".")
+	temp, err := createTemp(folder)
 	if err != nil {
 		return "", err
 	}
