@@ -143,3 +143,9 @@ const (
 	tempPrefix = ".zai-image-"
 	tempSuffix = ".tmp"
 )
+
+// isTemp reports whether createTemp could have made a file with this name.
+func isTemp(name string) bool {
+	const text = 26 // characters of rand.Text, of the base32 alphabet
+	return len(name) == len(tempPrefix)+text+len(tempSuffix) && strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -403,4 +404,24 @@ func TestFolder_CheckSwappedFolder(t *testing.T) {
 	}
 	stop()
 	t.Logf("%d checks passed", passed)
+}
+
+// A process that is killed leaves its temporary file.
+func TestFolder_WriteSweeps(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const id = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
+	old, young, foreign := "a/.zai-image-"+id+".tmp", "a/.zai-image-"+id[1:]+"3.tmp", "a/.zai-image-notes.tmp"
+	for _, name := range []string{old, young, foreign} {
+		r.put(t, name, "half")
+	}
+	for _, name := range []string{old, foreign} {
+		yesterday := time.Now().Add(-24 * time.Hour)
+		require.NoError(t, os.Chtimes(r.path(name), yesterday, yesterday))
+	}
+	_, err := r.Write("a/x.png", []byte("x"), nil)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{young, foreign, "a/x.png"}, files(t, r.dir))
+	require.NoError(t, os.Remove(r.path(young)))
+	require.NoError(t, os.Remove(r.path(foreign)))
 }

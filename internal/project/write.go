@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // maxNumber is the largest number that Write adds to a taken name.
@@ -43,6 +44,7 @@ func (f *Folder) Write(name string, data []byte, replace func(path, sha256 strin
 		return Written{}, err
 	}
 	defer folder.Remove(temp) //nolint:errcheck // it may have got its final name
+	sweep(folder, temp)
 	w := writer{f: f, folder: folder, dir: path.Dir(name), temp: temp}
 	base := path.Base(name)
 	if replace != nil {
@@ -125,6 +127,28 @@ func writeTemp(folder *os.Root, data []byte) (string, error) {
 		return "", errors.Join(err, folder.Remove(temp.name))
 	}
 	return temp.name, nil
+}
+
+// maxTempAge is far more than the time that one file takes to write.
+const maxTempAge = time.Hour
+
+// sweep deletes the temporary files that killed processes left in a folder. The time of a
+// new temporary file says what is old, by the clock of the file system.
+func sweep(folder *os.Root, newest string) {
+	now, err := folder.Lstat(newest)
+	if err != nil {
+		return
+	}
+	entries, _ := fs.ReadDir(folder.FS(), ".") // what was read is enough
+	for _, entry := range entries {
+		if !isTemp(entry.Name()) {
+			continue
+		}
+		info, err := folder.Lstat(entry.Name())
+		if err == nil && info.Mode().IsRegular() && now.ModTime().Sub(info.ModTime()) > maxTempAge {
+			_ = folder.Remove(entry.Name()) // the next call tries again
+		}
+	}
 }
 
 // writer gives a temporary file its final name.
