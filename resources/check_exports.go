@@ -9,7 +9,7 @@ import (
 // checkExports counts the files in the cache of exports. It reports those of removed or
 // unknown images, one problem for each file, and a cache that is larger than its limit.
 func (l *Library) checkExports(ctx context.Context, report *Report) error {
-	files, err := listFiles(ctx, l.exports, "")
+	files, err := l.listExports(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -17,10 +17,7 @@ func (l *Library) checkExports(ctx context.Context, report *Report) error {
 	report.Exports, report.ExportBytes = len(files), total
 	stale := map[string]string{} // details by image id; "" for files of images that exist
 	for _, f := range files {
-		id, ok := exportID(f.Name)
-		if !ok {
-			id = ""
-		}
+		id, _ := exportID(f.Name)
 		detail, known := stale[id]
 		if !known {
 			if detail, err = l.staleExport(ctx, id); err != nil {
@@ -41,9 +38,6 @@ func (l *Library) checkExports(ctx context.Context, report *Report) error {
 
 // staleExport returns why the cache should have no exports of an image, "" if it may.
 func (l *Library) staleExport(ctx context.Context, id string) (detail string, err error) {
-	if id == "" {
-		return "its name is not that of an export", nil
-	}
 	row, err := l.catalog.Row(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -55,10 +55,22 @@ func exportPrefix(id string) string {
 	return ulid.Time(parsed.Time()).UTC().Format("2006/01/02/") + id + "-"
 }
 
-// exportID returns the id of the image that a file in the cache was made from.
+// exportID returns the id of the image that a file in the cache was made from. ok is false
+// for a name that no export has.
 func exportID(name string) (id string, ok bool) {
 	id, _, ok = strings.Cut(path.Base(name), "-")
-	return id, ok && ValidID(id)
+	return id, ok && ValidID(id) && strings.HasPrefix(name, exportPrefix(id))
+}
+
+// listExports returns the files of the cache whose names begin with prefix. It leaves out
+// files that have no name of an export: the folder of the catalog, which the cache is in, may
+// be one that users keep other things in.
+func (l *Library) listExports(ctx context.Context, prefix string) ([]StoredFile, error) {
+	files, err := listFiles(ctx, l.exports, prefix)
+	return slices.DeleteFunc(files, func(f StoredFile) bool {
+		_, ok := exportID(f.Name)
+		return !ok
+	}), err
 }
 
 // cachedExports returns the files in the cache for each spec, and the positions of those that
@@ -136,7 +148,7 @@ func (l *Library) cacheExport(ctx context.Context, i Image, s render.Spec, r ren
 // trimExports deletes the oldest files of the cache, if it has more than limit bytes, until
 // it has 90 % of that. It returns how many it deleted.
 func (l *Library) trimExports(ctx context.Context, limit int64) (deleted int, err error) {
-	files, err := listFiles(ctx, l.exports, "")
+	files, err := l.listExports(ctx, "")
 	total := sumOf(files).Bytes
 	if err != nil || total <= limit {
 		return 0, err
@@ -160,7 +172,7 @@ func (l *Library) trimExports(ctx context.Context, limit int64) (deleted int, er
 // removeExports deletes the exports of an image from the cache. It logs failures; Check
 // reports what is left.
 func (l *Library) removeExports(ctx context.Context, id string) {
-	files, err := listFiles(ctx, l.exports, exportPrefix(id))
+	files, err := l.listExports(ctx, exportPrefix(id))
 	for _, f := range files {
 		if err == nil {
 			err = l.exports.Delete(ctx, f.Name)

@@ -39,7 +39,7 @@ func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
 	if err != nil {
 		return usage, err
 	}
-	exports, err := listFiles(ctx, l.exports, "")
+	exports, err := l.listExports(ctx, "")
 	usage.Previews, usage.Exports = sumOf(previews), sumOf(exports)
 	return usage, err
 }
@@ -48,7 +48,7 @@ func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
 // that were written for users stay. It returns what it deleted.
 func (l *Library) PruneExports(ctx context.Context, before time.Time) (CacheUsage, error) {
 	var deleted CacheUsage
-	files, err := listFiles(ctx, l.exports, "")
+	files, err := l.listExports(ctx, "")
 	for _, f := range files {
 		if err != nil || !f.Modified.Before(before) {
 			continue

@@ -106,17 +106,15 @@ func TestCheck_Exports(t *testing.T) {
 	day := filepath.Dir(cacheFiles(t, folder)[0])
 	unknown, err := l.NewID()
 	require.NoError(t, err)
-	for _, name := range []string{unknown + "-png.png", "notes.txt"} {
-		require.NoError(t, os.WriteFile(filepath.Join(day, name), []byte("x"), 0o600))
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(day, unknown+"-png.png"), []byte("x"), 0o600))
 	_, err = l.Catalog().Remove(t.Context(), "local", removed.ID) // its process died before it deleted the files
 	require.NoError(t, err)
 	l = later(t, folder, 2*time.Minute)
 	report, err = l.Check(t.Context(), false, nil)
 	require.NoError(t, err)
 	got := found(report)[resources.StaleExport]
-	assert.ElementsMatch(t, []string{"", unknown, removed.ID, removed.ID}, got)
-	assert.Equal(t, 6, report.Exports)
+	assert.ElementsMatch(t, []string{unknown, removed.ID, removed.ID}, got)
+	assert.Equal(t, 5, report.Exports)
 	for _, p := range report.Problems {
 		_, err := l.Repair(t.Context(), p)
 		require.NoError(t, err)
@@ -133,7 +131,7 @@ func TestCheck_ExportsFull(t *testing.T) {
 	folder := t.TempDir()
 	l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: 1000})
 	i := save(t, l, "x", pngPhoto(t, 64, 48))
-	day := filepath.Join(folder, ".exports", "2026", "01", "01")
+	day := filepath.Join(folder, ".exports", i.CreatedAt.Format("2006/01/02"))
 	require.NoError(t, os.MkdirAll(day, 0o755))
 	for _, text := range []string{"png-10x10-cover", "jpg"} {
 		path := filepath.Join(day, i.ID+"-"+text)
@@ -149,4 +147,36 @@ func TestCheck_ExportsFull(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, done, "2")
 	assert.Empty(t, cacheFiles(t, folder))
+}
+
+// Files in the folder of the cache that are no exports are neither counted nor deleted: the
+// catalog, beside which the cache is, may be in a folder with other things.
+func TestExports_ForeignFiles(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: 5000})
+	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	day := filepath.Join(folder, ".exports", i.CreatedAt.Format("2006/01/02"))
+	other := filepath.Join(folder, ".exports", "1999", "01", "01")
+	foreign := []string{filepath.Join(folder, ".exports", "db.sql"), filepath.Join(day, "notes-2.txt"), filepath.Join(other, i.ID+"-png.png")}
+	for _, path := range foreign {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, make([]byte, 6000), 0o600))
+	}
+	_, err := l.Export(t.Context(), i, spec(t, "png-10x10-cover"))
+	require.NoError(t, err)
+	usage, err := l.Usage(t.Context(), "")
+	require.NoError(t, err)
+	assert.Equal(t, 1, usage.Exports.Files)
+	report, err := l.Check(t.Context(), false, nil)
+	require.NoError(t, err)
+	assert.Empty(t, report.Problems)
+	deleted, err := l.PruneExports(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	assert.Equal(t, 1, deleted.Files)
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	for _, path := range foreign {
+		_, err := os.Stat(path)
+		require.NoError(t, err)
+	}
 }
