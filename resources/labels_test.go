@@ -110,6 +110,28 @@ func TestLabel_MarksOfTheOriginal(t *testing.T) {
 	}
 }
 
+// The marks of images that an earlier version saved are read from their files.
+func TestLabel_MarksNotRecorded(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	i := save(t, l, "A fox", withAIGC(pngPhoto(t, 64, 48)))
+	i.Marks = nil
+	preview, err := l.Preview(t.Context(), i)
+	require.NoError(t, err)
+	copied, err := l.Reencode(t.Context(), i, 50_000)
+	require.NoError(t, err)
+	e, err := l.Export(t.Context(), i, spec(t, "jpg-20x20-cover"))
+	require.NoError(t, err)
+	shown, err := l.ExportPreview(t.Context(), i, e.Spec)
+	require.NoError(t, err)
+	for name, file := range map[string][]byte{"preview": preview, "copy": copied, "export": e.Data, "preview of the export": shown} {
+		m, err := label.Find(bytes.NewReader(file), "image/jpeg")
+		require.NoError(t, err)
+		assert.JSONEq(t, aigc, m.AIGC, name)
+		assert.Equal(t, i.ID, labelIn(t, file, "image/jpeg").ID, name)
+	}
+}
+
 // noise returns an image that compresses badly.
 func noise(width, height int) image.Image {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
