@@ -192,6 +192,7 @@ func TestExport_OverHTTP(t *testing.T) {
 	assert.NotEmpty(t, i.DownloadExpiresAt)
 	assert.Contains(t, text(t, result), i.DownloadURL)
 	assert.NotContains(t, text(t, result), "save_as", "which is refused")
+	assert.Empty(t, s.Notes)
 	previews, links := contents(result)
 	assert.Len(t, previews, 1)
 	assert.Len(t, links, 1)
@@ -217,7 +218,7 @@ func TestExport_UnsavedImage(t *testing.T) {
 		result, s := r.call(t, "export_image", arguments)
 		require.False(t, result.IsError)
 		assert.Equal(t, resources.StatusWorking, s.Images[0].Status)
-		assert.Contains(t, notesOf(s), "call export_image again")
+		assert.Contains(t, notesOf(s), "No file was made yet: call export_image again when the image is saved.")
 		time.Sleep(800 * time.Millisecond)
 		result, s = r.call(t, "export_image", arguments)
 		require.False(t, result.IsError, text(t, result))
@@ -230,7 +231,34 @@ func TestExport_UnsavedImage(t *testing.T) {
 	result, s := r.call(t, "export_image", fmt.Sprintf(`{"id":%q,"save_as":"icon.png"}`, lost[:26]))
 	require.True(t, result.IsError)
 	assert.EqualValues(t, "download", s.Error.Kind)
+	assert.True(t, strings.HasPrefix(s.Error.Message, "No file was made. The image was generated and paid for, but "), s.Error.Message)
 	assert.Empty(t, files(t, r.dir))
+}
+
+// An export delivers its image: after it, an equal call generates a new one.
+func TestExport_DeliversImage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	const arguments = `{"prompt":"a fox","size":"512x512"}`
+	undelivered := as(t.Context(), tools.Caller{Owner: "local"})
+	_, first := r.callWith(t, undelivered, "generate_image", arguments)
+	_, again := r.callWith(t, undelivered, "generate_image", arguments)
+	require.Equal(t, first.Images[0].ID, again.Images[0].ID, "the image is not delivered")
+	result, _ := r.call(t, "export_image", fmt.Sprintf(`{"id":%q,"size":"64x64"}`, first.Images[0].ID))
+	require.False(t, result.IsError, text(t, result))
+	_, other := r.call(t, "generate_image", arguments)
+	assert.NotEqual(t, first.Images[0].ID, other.Images[0].ID)
+}
+
+// Without a project and links, the result says that the file is only a resource, and why.
+func TestExport_ResourceOnly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *tools.Config, _ *jobs.Config) { c.NoProject = "the host started the server in /; set --project" })
+	drawing := r.saveDrawing(t, 100, white, "a square")
+	result, s := r.call(t, "export_image", fmt.Sprintf(`{"id":%q,"size":"50x50"}`, drawing.ID))
+	const note = "This is only a resource, because there is no project to write files into: the host started the server in /; set --project."
+	assert.Equal(t, []string{note}, s.Notes)
+	assert.Contains(t, text(t, result), note)
 }
 
 // What a result shows of a file depends on Inline, and an icon is shown as a JPEG.

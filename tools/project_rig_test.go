@@ -104,6 +104,12 @@ func (r *rig) saveDrawing(t *testing.T, side int, background color.Color, prompt
 	draw.Draw(img, img.Rect.Inset(side/4), image.NewUniform(color.RGBA{40, 60, 120, 255}), image.Point{}, draw.Src)
 	var b bytes.Buffer
 	require.NoError(t, png.Encode(&b, img))
+	return r.savePNG(t, b.Bytes(), side, prompt)
+}
+
+// savePNG saves a square PNG into the library, as if it had been generated.
+func (r *rig) savePNG(t *testing.T, file []byte, side int, prompt string) resources.Image {
+	t.Helper()
 	id, err := r.library.NewID()
 	require.NoError(t, err)
 	reserved, err := r.library.Catalog().Reserve(t.Context(), resources.Reservation{
@@ -112,7 +118,7 @@ func (r *rig) saveDrawing(t *testing.T, side int, background color.Color, prompt
 	})
 	require.NoError(t, err)
 	saved, err := r.library.Save(t.Context(), reserved.New[0], resources.Content{
-		Reader: &b, MIMEType: "image/png", Extension: ".png", Width: side, Height: side,
+		Reader: bytes.NewReader(file), MIMEType: "image/png", Extension: ".png", Width: side, Height: side,
 	}, "another")
 	require.NoError(t, err)
 	return saved

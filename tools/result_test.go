@@ -9,6 +9,7 @@ import (
 	_ "image/png"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
@@ -22,12 +23,13 @@ import (
 // report what was left out.
 func TestResult_Size(t *testing.T) {
 	t.Parallel()
-	prompt := strings.Repeat("“猫”\t<&> ", 1200) + " sandbox:huge"
-	r := newRig(t, nil)
+	prompt := strings.Repeat("“猫”\t<&> ", 1248) + " sandbox:huge"
+	require.InDelta(t, 10_000, utf8.RuneCountInString(prompt), 10, "the longest prompt")
+	r := newProjectRig(t, nil)
 	// The calls have no delivery, so that the later ones join the first one.
 	for _, inline := range []tools.Inline{tools.InlineFull, tools.InlinePreview, tools.InlineNone} {
 		t.Run(string(inline), func(t *testing.T) {
-			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512"})
+			arguments, err := json.Marshal(map[string]any{"prompt": prompt, "n": 4, "size": "512x512", "save_as": strings.Repeat("f", 180) + ".png"})
 			require.NoError(t, err)
 			result, s := r.callWith(t, as(t.Context(), tools.Caller{Owner: "local", Inline: inline}), "generate_image", string(arguments))
 			require.False(t, result.IsError, text(t, result))
@@ -49,15 +51,17 @@ func TestResult_Size(t *testing.T) {
 				assert.Zero(t, contents)
 			case tools.InlineFull:
 				assert.Equal(t, 4, contents)
-				assert.Contains(t, text(t, result), "JPEG copy")
-				require.Len(t, s.Notes, 4)
-				for _, note := range s.Notes {
-					assert.Contains(t, text(t, result), note)
-				}
+				assert.Equal(t, 4, strings.Count(text(t, result), "JPEG copy"))
 			default:
 				assert.Equal(t, 4, contents)
 			}
-			assert.Len(t, s.Images, 4)
+			for _, note := range s.Notes {
+				assert.Contains(t, text(t, result), note)
+			}
+			require.Len(t, s.Images, 4)
+			for _, i := range s.Images {
+				assert.NotEmpty(t, i.SavedAs)
+			}
 		})
 	}
 }

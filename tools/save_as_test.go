@@ -1,10 +1,13 @@
 package tools_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -217,6 +220,34 @@ func TestSaveAs_WorkingImage(t *testing.T) {
 	})
 }
 
+// An original with Content Credentials is handed out unchanged, and the result says so.
+func TestSaveAs_SignedOriginal(t *testing.T) {
+	t.Parallel()
+	r := newProjectRig(t, nil)
+	plain, err := r.library.Read(t.Context(), r.saveDrawing(t, 64, white, "a square"))
+	require.NoError(t, err)
+	const header = 33 // bytes of a PNG before its second chunk
+	signed := slices.Concat(plain[:header], pngChunk("caBX", "\x00\x00\x00\x10jumb manifest"), plain[header:])
+	id := r.savePNG(t, signed, 64, "signed").ID
+	const note = " is the unchanged original without a label, because it has Content Credentials, which any change would break."
+	for tool, name := range map[string]string{"get_image": "got.png", "export_image": "exported.png"} {
+		result, s := r.call(t, tool, fmt.Sprintf(`{"id":%q,"save_as":%q}`, id, name))
+		require.False(t, result.IsError, text(t, result))
+		assert.Contains(t, s.Notes, name+note)
+		assert.Contains(t, text(t, result), name+note)
+		assert.Equal(t, signed, r.read(t, name))
+		_, s = r.call(t, tool, fmt.Sprintf(`{"id":%q,"save_as":"other.webp"}`, id))
+		assert.NotContains(t, notesOf(s), "Content Credentials", "other pixels have no valid signature")
+	}
+}
+
+// pngChunk returns a chunk of a PNG.
+func pngChunk(kind, data string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
+	b = append(b, kind+data...)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
+}
+
 // Equal calls with other names share their image, and each gets its file.
 func TestSaveAs_JoinedCalls(t *testing.T) {
 	t.Parallel()
@@ -230,6 +261,28 @@ func TestSaveAs_JoinedCalls(t *testing.T) {
 	assert.Equal(t, "two.webp", second.Images[0].SavedAs)
 	assert.Equal(t, "one-2.png", third.Images[0].SavedAs)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
+}
+
+// A call that joins one whose wait has ended gets the image, and a file of its own.
+func TestSaveAs_JoinedAfterWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	inBubble(t, func(c *tools.Config, _ *jobs.Config) { c.Wait, c.Project = 300*time.Millisecond, project.New(dir) }, func(t *testing.T, r *rig) {
+		const first, second = `{"prompt":"sandbox:delay=1s","n":2,"size":"512x512","save_as":"one.png"}`, `{"prompt":"sandbox:delay=1s","n":2,"size":"512x512","save_as":"two.png"}`
+		_, handedOver := r.call(t, "generate_image", first)
+		result, s := r.call(t, "generate_image", second)
+		assert.Contains(t, text(t, result), `save_as "two-1.png"`, "still working, and the name is that of this call")
+		assert.Contains(t, notesOf(s), "nothing was charged a second time")
+		time.Sleep(2 * time.Second)
+		result, s = r.call(t, "generate_image", second)
+		require.False(t, result.IsError, text(t, result))
+		for n, i := range s.Images {
+			assert.Equal(t, handedOver.Images[n].ID, i.ID)
+			assert.Equal(t, fmt.Sprintf("two-%d.png", n+1), i.SavedAs)
+		}
+		assert.Equal(t, []string{"two-1.png", "two-2.png"}, files(t, dir))
+		assert.EqualValues(t, 2, r.sandbox.Posts())
+	})
 }
 
 // Calls at the same time with the same name get different files.

@@ -61,6 +61,34 @@ func TestFiles_Stdio(t *testing.T) {
 	}
 }
 
+// Exports are no new images, so clients are not told to read the list of resources again.
+func TestFiles_NoListChanged(t *testing.T) {
+	t.Parallel()
+	const changed = "notifications/resources/list_changed"
+	r := newRig(t, func(c *settings) { c.Project = project.New(t.TempDir()) })
+	r.handshake(t)
+	r.send(t, generate(1, "a fox"))
+	id := ""
+	for changes := 0; id == "" || changes == 0; {
+		switch m := r.next(t); m.Method {
+		case "":
+			id = m.ToolResult(t).StructuredContent.Images[0].ID
+		case changed:
+			changes++
+		}
+	}
+	for _, arguments := range []string{`"set":"social","save_as":"a/"`, `"size":"10x10"`} {
+		r.send(t, call(2, "export_image", fmt.Sprintf(`{"id":%q,%s}`, id, arguments)))
+		m := r.next(t)
+		require.Empty(t, m.Method)
+		require.False(t, m.ToolResult(t).IsError)
+	}
+	r.send(t, generate(3, "an owl")) // its notifications follow those of the exports
+	first := r.next(t)
+	assert.Equal(t, "notifications/progress", first.Method)
+	assert.Equal(t, "t3", first.Params["progressToken"])
+}
+
 // Over HTTP there is no project: exports are resources and links, which need no other
 // authentication. Metrics count the tool.
 func TestFiles_HTTP(t *testing.T) {
