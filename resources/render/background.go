@@ -110,7 +110,7 @@ func (r *remover) patch(corner int) image.Rectangle {
 
 // clearCorners reports whether two corners are transparent already.
 func (r *remover) clearCorners() bool {
-	clear := 0
+	count := 0
 	for corner := range 4 {
 		at := r.patch(corner).Min
 		if corner%2 == 1 {
@@ -120,10 +120,10 @@ func (r *remover) clearCorners() bool {
 			at.Y = r.height - 1
 		}
 		if r.pix[4*(at.Y*r.width+at.X)+3] < 128 {
-			clear++
+			count++
 		}
 	}
-	return clear >= 2
+	return count >= 2
 }
 
 // findColor finds the color of the background and the limit of its noise.
@@ -193,19 +193,34 @@ func (r *remover) behind(i int) (c rgb) {
 	return c
 }
 
+// beside returns the pixels left, right, above and below another, -1 for those outside.
+func (r *remover) beside(i int) [4]int {
+	pixels := [4]int{-1, -1, -1, -1}
+	x := i % r.width
+	if x > 0 {
+		pixels[0] = i - 1
+	}
+	if x < r.width-1 {
+		pixels[1] = i + 1
+	}
+	if i >= r.width {
+		pixels[2] = i - r.width
+	}
+	if i < len(r.kind)-r.width {
+		pixels[3] = i + r.width
+	}
+	return pixels
+}
+
 // spread visits what is connected to pixels of a queue. enter decides whether it goes from
 // one pixel to its neighbor, which enter must mark.
 func (r *remover) spread(queue []int32, enter func(from, to int) bool) {
 	for len(queue) > 0 {
 		from := int(queue[len(queue)-1])
 		queue = queue[:len(queue)-1]
-		x := from % r.width
-		for _, n := range [4]struct {
-			ok bool
-			at int
-		}{{x > 0, from - 1}, {x < r.width-1, from + 1}, {from >= r.width, from - r.width}, {from < len(r.kind)-r.width, from + r.width}} {
-			if n.ok && enter(from, n.at) {
-				queue = append(queue, int32(n.at))
+		for _, to := range r.beside(from) {
+			if to >= 0 && enter(from, to) {
+				queue = append(queue, int32(to))
 			}
 		}
 	}

@@ -161,17 +161,10 @@ func (r *remover) nearest(limit int, in func(i int) bool) (pixels []int32, steps
 
 // neighbor returns a pixel beside, above or below another that is in a set, or -1.
 func (r *remover) neighbor(i int, set []int32) int {
-	x := i % r.width
-	switch {
-	case x > 0 && set[i-1] >= 0:
-		return i - 1
-	case x < r.width-1 && set[i+1] >= 0:
-		return i + 1
-	case i >= r.width && set[i-r.width] >= 0:
-		return i - r.width
-	case i+r.width < len(set) && set[i+r.width] >= 0:
-		return i + r.width
-	default:
-		return -1
+	for _, j := range r.beside(i) {
+		if j >= 0 && set[j] >= 0 {
+			return j
+		}
 	}
+	return -1
 }

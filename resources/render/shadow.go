@@ -73,12 +73,8 @@ func (r *remover) joinShadow() {
 // smooth reports whether a pixel is about as light as its neighbors.
 func (r *remover) smooth(i int) bool {
 	c := r.at(i)
-	x := i % r.width
-	for _, n := range [4]struct {
-		ok bool
-		at int
-	}{{x > 0, i - 1}, {x < r.width-1, i + 1}, {i >= r.width, i - r.width}, {i < len(r.kind)-r.width, i + r.width}} {
-		if n.ok && c.distance(r.at(n.at)) > 6+r.slack {
+	for _, j := range r.beside(i) {
+		if j >= 0 && c.distance(r.at(j)) > 6+r.slack {
 			return false
 		}
 	}
