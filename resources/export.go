@@ -20,7 +20,7 @@ type Export struct {
 	MIMEType      string
 	SHA256        string  // of Data in hex
 	Width, Height int     // pixels
-	Enlarged      bool    // it has more pixels than the original
+	Enlarged      bool    // it was scaled up
 	Cleared       float64 // share of the pixels that became transparent, 0 to 1
 	Signed        bool    // it is the unchanged original, which has Content Credentials
 }

@@ -68,14 +68,9 @@ func TestCarry(t *testing.T) {
 				if test.marks.XMP != nil || test.marks.AIGC == "" {
 					assert.Equal(t, test.marks.XMP, m.XMP)
 				}
+				assert.Equal(t, test.marks.AIGC, m.AIGC)
 				if s.mimeType == typePNG && test.marks.AIGC != "" {
 					assert.Contains(t, string(file), "AIGC\x00{")
-					m.AIGC = `{"ContentProducer":"易 🦊 ü"}` // from the packet or with escapes
-				}
-				if test.name != "AIGC beyond ASCII" {
-					assert.Equal(t, test.marks.AIGC, marks(t, file, s.mimeType).AIGC)
-				} else {
-					assert.Equal(t, test.marks.AIGC, m.AIGC)
 				}
 				assert.False(t, m.C2PA)
 				if test.name == "nothing" || test.name == "Content Credentials" {

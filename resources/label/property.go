@@ -220,7 +220,7 @@ func aigcJSON(l Label) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(aigcLabel{Label: "1", ContentProducer: clean(l.Producer), ProduceID: clean(l.ID)}) // strings can always be encoded
+	_ = e.Encode(aigcLabel{Label: "1", ContentProducer: clean(l.Producer), ProduceID: clean(l.ID)}) //nolint:errchkjson // strings can always be encoded
 	return strings.TrimSpace(b.String())
 }
 

@@ -58,8 +58,8 @@ func cubic(t float64) float64 {
 	}
 }
 
-// pair is a pixel of which two channels are added at once: the high and the low 32 bits of
-// an integer are numbers with a sign.
+// pair is a pixel, or a weighted sum of pixels. Each integer holds two channels, so that one
+// multiplication and one addition do for both: high * 1<<32 + low, where low may be negative.
 type pair struct{ rb, ga int64 }
 
 func join(low, high int32) int64 { return int64(low) + int64(high)<<32 }
@@ -80,7 +80,8 @@ type scaler struct {
 }
 
 // resample returns a part of an image in another size, scaled with the Catmull-Rom kernel.
-// It takes a third of the time of the one in x/image, and keeps only a few rows in memory.
+// Compared with the one in x/image, it takes a third of the time, keeps only a few rows in
+// memory, and gives the same bytes on all processors, because it adds integers.
 func resample(src *image.RGBA, part image.Rectangle, size image.Point) *image.RGBA {
 	lines := catmullRom(part.Dy(), size.Y)
 	s := &scaler{src: src, part: part, columns: catmullRom(part.Dx(), size.X), source: make([]pair, part.Dx())}
