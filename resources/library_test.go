@@ -203,6 +203,20 @@ func TestRemove(t *testing.T) {
 	assert.Empty(t, list)
 }
 
+// An image that was removed after a call looked it up is not found, rather than damaged.
+func TestRemove_WhileInUse(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
+	_, err := l.Read(t.Context(), i)
+	require.ErrorIs(t, err, resources.ErrNotFound)
+	_, err = l.Open(t.Context(), i)
+	require.ErrorIs(t, err, resources.ErrNotFound)
+	_, err = l.Export(t.Context(), i, spec(t, "png-32x32-cover"))
+	require.ErrorIs(t, err, resources.ErrNotFound)
+}
+
 // Remove clears an API response that could not be interpreted, because it may contain
 // the prompt and a link to the image.
 func TestRemove_UpstreamAnswer(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -65,13 +66,25 @@ func (v *verifiedCache) wasDamaged(id string) bool {
 	return v.damaged[id]
 }
 
-// Open opens the file of a saved image for reading. It fails with ErrCorrupt if the
-// file differs from what was saved; a recent check counts for an unchanged file.
-func (l *Library) Open(ctx context.Context, i Image) (File, error) {
+// openFile opens the file of a saved image, unchecked. It fails with ErrNotFound if the
+// image was removed since i was looked up.
+func (l *Library) openFile(ctx context.Context, i Image) (File, error) {
 	if i.State != Saved {
 		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
 	}
 	file, err := l.store.Open(ctx, i.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if now, rowErr := l.catalog.Row(ctx, i.ID); rowErr == nil && now.State == Removed {
+			return nil, fmt.Errorf("%w: it was removed", ErrNotFound)
+		}
+	}
+	return file, err
+}
+
+// Open opens the file of a saved image for reading. It fails with ErrCorrupt if the
+// file differs from what was saved; a recent check counts for an unchanged file.
+func (l *Library) Open(ctx context.Context, i Image) (File, error) {
+	file, err := l.openFile(ctx, i)
 	if err != nil {
 		return nil, err
 	}
@@ -125,10 +138,7 @@ func verifyHash(file io.Reader, i Image) error {
 // Read returns the exact bytes of a saved image. It fails with ErrCorrupt if
 // the file differs from what was saved.
 func (l *Library) Read(ctx context.Context, i Image) ([]byte, error) {
-	if i.State != Saved {
-		return nil, fmt.Errorf("%w: it is not saved", ErrNotFound)
-	}
-	file, err := l.store.Open(ctx, i.Path)
+	file, err := l.openFile(ctx, i)
 	if err != nil {
 		return nil, err
 	}
