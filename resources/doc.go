@@ -61,6 +61,6 @@
 // Methods with an owner parameter return only that owner's images, and are for
 // serving requests. Reserve, Record, Save, Missing and the methods of Journal are for
 // the pipeline that generates images. Check, Repair, Reindex, SweepPreviews, PruneExports, and
-// Spending with an empty owner, work on the images of all owners and are for commands
-// that the machine's user runs.
+// Spending and Usage with an empty owner, work on the images of all owners and are for
+// commands that the machine's user runs.
 package resources

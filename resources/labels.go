@@ -29,8 +29,8 @@ func (l *Library) sourceLabel(i Image) label.Label {
 	}
 }
 
-// label returns a file with a label, or unchanged if it may have none. In case of an error
-// of package label it also returns the file.
+// label returns a file with a label. It returns the file as it is if the policy is to add
+// none, and together with an error of package label.
 func (l *Library) label(file []byte, mimeType string, made label.Label) ([]byte, error) {
 	if l.labels.Mode == label.None {
 		if m, err := label.Find(bytes.NewReader(file), mimeType); err == nil && m.C2PA {

@@ -23,7 +23,7 @@ func (l *Library) Marks(ctx context.Context, i Image) ([]string, error) {
 }
 
 // marksOf returns the marks of an image's file. It reads the file only if it may have
-// some. Those of a malformed file are the ones before its defect.
+// some. Of a malformed file it returns those before the defect.
 func (l *Library) marksOf(i Image, file io.Reader) label.Marks {
 	if i.Marks != nil && len(i.Marks) == 0 {
 		return label.Marks{}
@@ -32,14 +32,14 @@ func (l *Library) marksOf(i Image, file io.Reader) label.Marks {
 	return m
 }
 
-// markFinder finds the marks of a file that is being saved. It is an io.Writer of the
-// file, whose Write never fails and waits for no disk.
+// markFinder finds the marks of a file that is being saved, and which the caller writes to
+// it. Its Write never fails.
 type markFinder struct {
 	*io.PipeWriter
 	found chan []string
 }
 
-// findMarks starts a markFinder. The caller must call its names in the end.
+// findMarks starts a markFinder. The caller must call names at the end.
 func (l *Library) findMarks(ctx context.Context, mimeType string) *markFinder {
 	r, w := io.Pipe()
 	f := &markFinder{w, make(chan []string, 1)}

@@ -31,10 +31,10 @@ type Adopted struct {
 // Reindex adds files that are missing from the catalog as images of the owner. Use it
 // after the catalog was lost, or after a disk failed between the writes of a file
 // and its row. An image without a row gets its time from the id and its prompt from
-// the words in the file's name, and has no cost. If the file has a label of this program
-// for the image, model, time, prompt, size and quality come from there, as far as it has
-// them. Reindex returns the files that it
-// added, and those that it could not add.
+// the words in the file's name, and has no cost. If the file has the label that this program
+// gives to files made from the image, model and time come from there, and also prompt, size
+// and quality if the label has them. Reindex returns the files that it added, and those that
+// it could not add.
 func (l *Library) Reindex(ctx context.Context, owner string, progress func(done, total int)) ([]Adopted, error) {
 	if err := l.store.Present(ctx); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 }
 
 // describedBy returns an image with what the label of its file says of it. Anybody can have
-// written the label, so texts that no label of this program has are left out.
+// written the label, so texts that cannot be from this program are left out.
 func (l *Library) describedBy(made label.Label, i Image) Image {
 	const (
 		word   = 100     // bytes of a model, a size or a quality

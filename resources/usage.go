@@ -13,8 +13,7 @@ type Usage struct {
 	Exports  CacheUsage   `json:"exports"`  // of all owners; files that were written for users do not count
 }
 
-// MonthUsage is the space that the saved images of an owner take that were made in one
-// month.
+// MonthUsage is the space that an owner's saved images of one month take.
 type MonthUsage struct {
 	Month  string `json:"month"` // UTC, as in 2026-11
 	Owner  string `json:"owner"`
@@ -44,21 +43,25 @@ func (l *Library) Usage(ctx context.Context, owner string) (Usage, error) {
 	return usage, err
 }
 
-// PruneExports deletes the files in the cache of exports that were made before a time. Files
-// that were written for users stay. It returns what it deleted.
+// PruneExports deletes the files in the cache of exports that were made before a time, and
+// returns what it deleted. Files that were written for users stay.
 func (l *Library) PruneExports(ctx context.Context, before time.Time) (CacheUsage, error) {
 	var deleted CacheUsage
 	files, err := l.listExports(ctx, "")
+	if err != nil {
+		return deleted, err
+	}
 	for _, f := range files {
-		if err != nil || !f.Modified.Before(before) {
+		if !f.Modified.Before(before) {
 			continue
 		}
-		if err = l.exports.Delete(ctx, f.Name); err == nil {
-			deleted.Files++
-			deleted.Bytes += f.Size
+		if err := l.exports.Delete(ctx, f.Name); err != nil {
+			return deleted, err
 		}
+		deleted.Files++
+		deleted.Bytes += f.Size
 	}
-	return deleted, err
+	return deleted, nil
 }
 
 // listFiles returns the files of a store whose names begin with prefix. It creates nothing;
