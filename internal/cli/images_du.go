@@ -19,7 +19,7 @@ type imagesDuCommand struct {
 func (c *imagesDuCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(ctx, p, p.log())
 	if errors.Is(err, resources.ErrNotFound) {
-		return nil // no image was generated yet
+		return c.print(p, resources.Usage{Months: []resources.MonthUsage{}}) // no image was generated yet
 	}
 	if err != nil {
 		return err
@@ -29,6 +29,10 @@ func (c *imagesDuCommand) Run(ctx context.Context, p *program, images *imagesCom
 	if err != nil {
 		return err
 	}
+	return c.print(p, usage)
+}
+
+func (c *imagesDuCommand) print(p *program, usage resources.Usage) error {
 	if c.JSON {
 		return printJSON(p.Stdout, usage, "  ")
 	}

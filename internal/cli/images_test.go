@@ -65,12 +65,19 @@ func TestImages_NoLibrary(t *testing.T) {
 				assert.Equal(t, 1, exit)
 				assert.Contains(t, errs, "images reindex")
 			}
-			// A user without images has no library yet. list, spend and du do not fail.
+			// A user without images has no library yet. list, spend, du and prune do not fail.
 			out, errs, exit := execute(t, newProcess(t, home, nil), args...)
-			if args[1] == "list" || args[1] == "spend" || args[1] == "du" {
+			switch args[1] {
+			case "list", "spend":
 				require.Zero(t, exit)
 				assert.Empty(t, out+errs)
-			} else if args[1] != "prune" { // which then deletes nothing
+			case "du":
+				require.Zero(t, exit)
+				assert.Regexp(t, `(?m)^total +0 images +0\.0 MB$`, out)
+			case "prune":
+				require.Zero(t, exit)
+				assert.Equal(t, "0 cached exports of 0.0 MB deleted.\n", out)
+			default:
 				require.NotZero(t, exit)
 			}
 			isEmpty(t, home, "nothing is created")
