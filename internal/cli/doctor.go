@@ -11,6 +11,7 @@ import (
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/resources/sqlite"
 	"zai-image-mcp/zai"
 )
@@ -26,7 +27,7 @@ type doctorCommand struct {
 // does not generate images and is free. It returns errProblems if a check fails.
 func (c *doctorCommand) Run(ctx context.Context, p *program) error {
 	log := p.errorLog()
-	library, err := p.library(c.libraryFlags, log)
+	library, err := p.library(c.libraryFlags, label.Policy{}, log)
 	if err != nil {
 		return err
 	}

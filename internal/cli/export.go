@@ -36,8 +36,8 @@ func (c *exportCommand) Run(ctx context.Context, p *program) error {
 	if err := c.check(isTerminal(p.Stdout)); err != nil {
 		return err
 	}
-	images := imagesCommand{libraryFlags: c.libraryFlags, Owner: c.Owner}
-	library, err := images.openLabelled(ctx, p, labels, p.errorLog())
+	images := imagesCommand{libraryFlags: c.libraryFlags, Owner: c.Owner, labels: labels}
+	library, err := images.openExisting(ctx, p, p.errorLog())
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,8 @@ func (c *exportCommand) Run(ctx context.Context, p *program) error {
 // check fails with a *usageError if the flags do not go together.
 func (c *exportCommand) check(stdoutIsTerminal bool) error {
 	switch {
+	case c.Output == "":
+		return &usageError{"-o names no file", "Name a file, such as hero.webp; for --set, a folder."}
 	case c.Set != "" && c.Size != "":
 		return &usageError{"--set and --size: the files of a set have their own sizes", "Leave one of them out."}
 	case c.Set != "" && c.Output == toStdout:

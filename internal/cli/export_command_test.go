@@ -231,6 +231,7 @@ func TestExport_Failures(t *testing.T) {
 		want string
 	}{
 		"no output":        {[]string{"export", id}, 2, "--output"},
+		"empty output":     {[]string{"export", id, "-o", "", "--set", "favicon"}, 2, "-o names no file"},
 		"no id":            {[]string{"export", "-o", file}, 2, "<id>"},
 		"unknown id":       {[]string{"export", "01m7za857npknh1vt303c7mzmc", "-o", file}, 1, "no such image"},
 		"other owner":      {[]string{"export", id, "-o", file, "--owner", "ann"}, 1, "no such image"},

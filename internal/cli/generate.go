@@ -13,6 +13,7 @@ import (
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 	"zai-image-mcp/tools"
 )
 
@@ -45,7 +46,7 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	log := p.errorLog()
-	library, err := p.library(c.libraryFlags, log)
+	library, err := p.library(c.libraryFlags, label.Policy{}, log)
 	if err != nil {
 		return err
 	}

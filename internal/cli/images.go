@@ -17,6 +17,8 @@ type imagesCommand struct {
 	libraryFlags
 	Owner string `help:"Owner of the images; over HTTP, the name of the token (default: local; for spend and du: all owners)." placeholder:"NAME"`
 
+	labels label.Policy `kong:"-"` // of files made from images; only export makes any
+
 	List    imagesListCommand    `cmd:"" help:"List images, newest first."`
 	Show    imagesShowCommand    `cmd:"" help:"Print all details of an image as JSON, with the files in projects that were made from it."`
 	Path    imagesPathCommand    `cmd:"" help:"Print the path of an image's file, or its address in a bucket."`
@@ -37,11 +39,7 @@ func (c *imagesCommand) owner() string { return cmp.Or(c.Owner, localOwner) }
 // of --store does not exist: these commands must not create a library, or a
 // misspelled name would go unnoticed.
 func (c *imagesCommand) open(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
-	return c.openWith(ctx, p, label.Policy{}, log)
-}
-
-func (c *imagesCommand) openWith(ctx context.Context, p *program, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
-	library, err := p.labelledLibrary(c.libraryFlags, labels, log)
+	library, err := p.library(c.libraryFlags, c.labels, log)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +63,7 @@ func (c *imagesCommand) openWith(ctx context.Context, p *program, labels label.P
 // The error is resources.ErrNotFound if neither --store nor --catalog is set: the
 // user has no images yet.
 func (c *imagesCommand) openExisting(ctx context.Context, p *program, log *slog.Logger) (*resources.Library, error) {
-	return c.openLabelled(ctx, p, label.Policy{}, log)
-}
-
-// openLabelled is openExisting with a policy for the files that are made from images.
-func (c *imagesCommand) openLabelled(ctx context.Context, p *program, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
-	library, err := c.openWith(ctx, p, labels, log)
+	library, err := c.open(ctx, p, log)
 	switch {
 	case err != nil || library.Exists():
 		return library, err

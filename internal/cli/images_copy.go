@@ -9,6 +9,7 @@ import (
 
 	"zai-image-mcp/internal/plaintext"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/label"
 )
 
 type imagesCopyCommand struct {
@@ -75,7 +76,7 @@ func (c *imagesCopyCommand) target(p *program, log *slog.Logger) (*resources.Lib
 		}
 		return p.Env(name)
 	}
-	library, err := target.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, log)
+	library, err := target.library(libraryFlags{Store: c.ToStore, Catalog: c.ToCatalog}, label.Policy{}, log)
 	if usage, ok := errors.AsType[*usageError](err); ok {
 		names := strings.NewReplacer("--store", "--to-store", "--catalog", "--to-catalog", "ZAI_IMAGE_", "ZAI_IMAGE_TO_")
 		return nil, &usageError{names.Replace(usage.problem), names.Replace(usage.hint)}

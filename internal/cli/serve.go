@@ -45,7 +45,7 @@ func (c *serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	log := p.log()
-	library, err := p.labelledLibrary(c.libraryFlags, labels, log)
+	library, err := p.library(c.libraryFlags, labels, log)
 	if err != nil {
 		return err
 	}

@@ -43,15 +43,9 @@ func (p *program) logAt(least slog.Level) *slog.Logger {
 	return telemetry.NewLogger(p.Stderr, max(level, least), p.flags.LogFormat == "json", key, transport.LogAttrs)
 }
 
-// library returns the library that the flags name. It does not open any file.
-// The caller must close the library.
-func (p *program) library(c libraryFlags, log *slog.Logger) (*resources.Library, error) {
-	return p.labelledLibrary(c, label.Policy{}, log)
-}
-
-// labelledLibrary returns the library that the flags name, which labels the files that it
+// library returns the library that the flags name, with a policy for the files that it
 // makes from images. It does not open any file. The caller must close the library.
-func (p *program) labelledLibrary(c libraryFlags, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
+func (p *program) library(c libraryFlags, labels label.Policy, log *slog.Logger) (*resources.Library, error) {
 	for flag, path := range map[string]filePath{"--store": c.Store, "--catalog": c.Catalog} {
 		if path.hasVariable() {
 			return nil, &usageError{fmt.Sprintf("%s %s: the path contains a variable that was not replaced by its value", flag, path), "Write the path in full, or begin it with ~/ for the home folder."}
