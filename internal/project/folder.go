@@ -47,6 +47,7 @@ func (f *Folder) Check(name string) error {
 	if err != nil {
 		return err
 	}
+	sweep(folder, temp.name)
 	return errors.Join(temp.Close(), folder.Remove(temp.name))
 }
 

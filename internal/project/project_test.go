@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -407,20 +408,22 @@ func TestFolder_CheckSwappedFolder(t *testing.T) {
 }
 
 // A process that is killed leaves its temporary file.
-func TestFolder_WriteSweeps(t *testing.T) {
+func TestFolder_Sweeps(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	const id = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
 	old, young, foreign := "a/.zai-image-"+id+".tmp", "a/.zai-image-"+id[1:]+"3.tmp", "a/.zai-image-notes.tmp"
-	for _, name := range []string{old, young, foreign} {
+	checked := path.Base(old) // left by Check, whose folder did not exist
+	for _, name := range []string{old, young, foreign, checked} {
 		r.put(t, name, "half")
 	}
-	for _, name := range []string{old, foreign} {
+	for _, name := range []string{old, foreign, checked} {
 		yesterday := time.Now().Add(-24 * time.Hour)
 		require.NoError(t, os.Chtimes(r.path(name), yesterday, yesterday))
 	}
 	_, err := r.Write("a/x.png", []byte("x"), nil)
 	require.NoError(t, err)
+	require.NoError(t, r.Check("new/x.png"))
 	assert.ElementsMatch(t, []string{young, foreign, "a/x.png"}, files(t, r.dir))
 	require.NoError(t, os.Remove(r.path(young)))
 	require.NoError(t, os.Remove(r.path(foreign)))
