@@ -145,12 +145,12 @@ func (s *Server) readResource(ctx context.Context, r *transport.Request, p mcp.R
 		return nil, notFound(r, p.URI)
 	case err != nil:
 		f := jobs.Describe(err)
-		level := slog.LevelError
+		level, code := slog.LevelError, mcp.INTERNAL_ERROR
 		if f.Kind == resources.KindInvalidArgument { // the request was refused, nothing failed
-			level = slog.LevelInfo
+			level, code = slog.LevelInfo, mcp.INVALID_PARAMS
 		}
 		s.log.Log(ctx, level, "failed to read a resource", "uri", limit.Clip(p.URI), "error", err)
-		return nil, fmt.Errorf("%s %s (kind: %s)", f.Message, f.Hint, f.Kind)
+		return nil, &protocolError{code: code, text: fmt.Sprintf("%s %s (kind: %s)", f.Message, f.Hint, f.Kind)}
 	}
 	return &mcp.ReadResourceResult{Contents: contents}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -116,6 +117,7 @@ func TestFiles_HTTP(t *testing.T) {
 	refusal := w.request(t, "resources/read", fmt.Sprintf(`{"uri":"zai-image://images/%s/exports/png-transparent"}`, id))
 	require.NotNil(t, refusal.Error)
 	assert.Contains(t, refusal.Error.Message, "(kind: invalid_argument)")
+	assert.Equal(t, mcp.INVALID_PARAMS, refusal.Error.Code, "nothing failed in the server")
 	assert.NotContains(t, r.log.String(), "level=ERROR")
 	_, metrics := r.ask(t, http.MethodGet, "/metrics", "")
 	assert.Contains(t, metrics, "\n"+`zai_image_tool_calls_total{outcome="ok",tool="export_image"} 1`+"\n")
