@@ -76,13 +76,11 @@ func (l *Library) rendered(ctx context.Context, i Image, specs []render.Spec) ([
 	if len(missing) == 0 {
 		return list, nil
 	}
-	key := i.ID
 	var wanted []render.Spec
 	for _, n := range missing {
 		wanted = append(wanted, specs[n])
-		key += "/" + specs[n].String()
 	}
-	made, err := l.renderCalls.do(ctx, key, func(ctx context.Context) ([]render.Result, error) {
+	made, err := l.renderCalls.do(ctx, fmt.Sprint(i.ID, wanted), func(ctx context.Context) ([]render.Result, error) {
 		return l.renderAll(ctx, i, wanted)
 	})
 	if err != nil {
@@ -109,7 +107,7 @@ func (l *Library) unchangedExport(ctx context.Context, i Image, s render.Spec) (
 	marked, err := l.label(original, i.MIMEType, l.labelOf(i))
 	signed := errors.Is(err, label.ErrSigned)
 	if err != nil && !signed {
-		return Export{}, false, nil //nolint:nilerr // it is rendered
+		return Export{}, false, nil
 	}
 	e = newExport(s, marked, render.Result{Width: i.Width, Height: i.Height})
 	e.Signed = signed
