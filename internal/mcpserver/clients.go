@@ -20,6 +20,9 @@ type quirk struct {
 	// dropsContent: the host passes structured content alone to its model, so
 	// that text and images are lost.
 	dropsContent bool
+	// losesLinked: the host's viewer of apps does not receive a result that contains
+	// a resource_link.
+	losesLinked bool
 }
 
 // quirks returns the hosts that need special results. The size limit of Claude
@@ -27,7 +30,9 @@ type quirk struct {
 // link is useful depends on the transport, not on the host.
 func quirks() []quirk {
 	return []quirk{
-		{client: "codex", dropsContent: true}, // codex-mcp-client
+		{client: "codex", dropsContent: true},    // codex-mcp-client
+		{client: "claude-ai", losesLinked: true}, // Claude Desktop and claude.ai
+		{client: "anthropic/claudeai", losesLinked: true},
 	}
 }
 
@@ -103,7 +108,7 @@ func (s *Server) omitStructured(r *transport.Request) bool {
 }
 
 // adaptResult removes structured content for hosts that misuse it, and links
-// for clients that do not support them.
+// for clients that do not support them or lose the result because of them.
 func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		result, err := next(ctx, request)
@@ -111,7 +116,7 @@ func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc
 		if result != nil && s.omitStructured(r) {
 			result.StructuredContent = nil
 		}
-		if result != nil && lacksResourceLinks(r.Session) {
+		if result != nil && (lacksResourceLinks(r.Session) || quirkOf(r.Session).losesLinked) {
 			result.Content = slices.DeleteFunc(result.Content, func(c mcp.Content) bool { _, is := c.(mcp.ResourceLink); return is })
 		}
 		return result, err

@@ -114,13 +114,21 @@ func TestPrompts_AllTransports(t *testing.T) {
 }
 
 // Strict clients refuse a result with a content type that is newer than their
-// protocol version.
+// protocol version. Viewers of other clients receive nothing if there is a link.
 func TestQuirks_ResourceLinks(t *testing.T) {
 	t.Parallel()
-	for version, links := range map[string]int{"2024-11-05": 0, "2025-03-26": 0, "2025-06-18": 1, "2025-11-25": 1} {
-		t.Run(version, func(t *testing.T) {
+	for _, tt := range []struct {
+		client, version string
+		links           int
+	}{
+		{"t", "2024-11-05", 0}, {"t", "2025-03-26", 0}, {"t", "2025-06-18", 1}, {"t", "2025-11-25", 1},
+		{"claude-ai", "2025-11-25", 0}, {"Anthropic/ClaudeAI", "2025-06-18", 0}, {"claude-code", "2025-11-25", 1},
+	} {
+		t.Run(tt.client+" "+tt.version, func(t *testing.T) {
 			t.Parallel()
+			version, links := tt.version, tt.links
 			hello := strings.Replace(testrig.Initialize, "2025-11-25", version, 1)
+			hello = strings.Replace(hello, `"name":"t"`, fmt.Sprintf(`"name":%q`, tt.client), 1)
 			const ask = `{"prompt":"a fox","size":"512x512"}`
 			lines := newRig(t, inOrder)
 			lines.start(t)
