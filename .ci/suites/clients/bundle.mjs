@@ -16,12 +16,12 @@ const configFor = (userConfig) => getMcpConfigForManifest({
 });
 assert.ok(hasRequiredConfigMissing({ manifest, userConfig: {} }), 'a host does not start the bundle without a key');
 
-for (const blank of [{}, { folder: '' }, { folder: null }]) {
+for (const blank of [{}, { folder: '', project: '' }, { folder: null, project: null }]) {
   const { command, args, env } = await configFor({ api_key: 'a-key', ...blank });
   const cwd = mkdtempSync(join(tmpdir(), 'bundle-'));
   const client = new Client({ name: 'claude-ai', version: '1' });
   await client.connect(new StdioClientTransport({ command, args, env: { PATH: process.env.PATH, HOME: cwd, ...env }, cwd, stderr: 'ignore' }));
-  assert.equal((await client.listTools()).tools.length, 3);
+  assert.deepEqual((await client.listTools()).tools.map((tool) => tool.name).sort(), manifest.tools.map((tool) => tool.name).sort());
   assert.ok((await client.listResources()).resources.length > 0);
   await client.close();
   assert.deepEqual(readdirSync(cwd).filter((name) => name.includes('$') || name === 'null'), [], 'no folder is named after a placeholder');
