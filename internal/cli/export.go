@@ -206,7 +206,7 @@ func (p *program) writeExport(ctx context.Context, library *resources.Library, i
 	if !recorded {
 		return nil
 	}
-	if err := library.Catalog().RecordExport(ctx, resources.Exported{
+	if err := library.Catalog().RecordExport(context.WithoutCancel(ctx), resources.Exported{
 		Path: target.path, ImageID: image.ID, Spec: e.Spec.String(), SHA256: e.SHA256, Bytes: int64(len(e.Data)), CreatedAt: time.Now(),
 	}); err != nil {
 		fmt.Fprintf(p.Stderr, "The file was written but could not be recorded in the catalog: %s\n", plaintext.Text(err.Error()))
