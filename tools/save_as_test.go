@@ -91,7 +91,7 @@ func TestSaveAs_Attacks(t *testing.T) {
 func TestSaveAs_LinkDuringCall(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("links need a privilege")
+		t.Skip("NOT TESTED here: links need a privilege")
 	}
 	r := newProjectRig(t, func(r *projectRig) {
 		assert.NoError(t, os.RemoveAll(filepath.Join(r.dir, "assets")))

@@ -129,7 +129,7 @@ func TestProjectPlace_Find(t *testing.T) {
 func TestProjectPlace_LinkToHome(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("links need a privilege")
+		t.Skip("NOT TESTED here: links need a privilege")
 	}
 	root := t.TempDir()
 	home, link := filepath.Join(root, "people", "me"), filepath.Join(root, "link")

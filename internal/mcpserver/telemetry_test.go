@@ -1,9 +1,7 @@
 package mcpserver_test
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,15 +92,7 @@ func TestProgram_Traces(t *testing.T) {
 	var mu sync.Mutex
 	var got strings.Builder
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body := io.Reader(r.Body)
-		if r.Header.Get("Content-Encoding") == "gzip" {
-			unpacked, err := gzip.NewReader(r.Body)
-			if !assert.NoError(t, err) {
-				return
-			}
-			body = unpacked
-		}
-		b, err := io.ReadAll(body)
+		b, _, err := testrig.ReadBody(r)
 		assert.NoError(t, err)
 		mu.Lock()
 		defer mu.Unlock()

@@ -1,9 +1,7 @@
 package telemetry_test
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/internal/telemetry"
+	"zai-image-mcp/internal/testrig"
 )
 
 // Spans that have ended are sent at Close. A request that the collector cannot accept at
@@ -33,18 +32,10 @@ func TestTelemetry_Traces(t *testing.T) {
 			t.Parallel()
 			requests := make(chan string, len(test.answers)+1)
 			collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				body := io.Reader(r.Body)
-				if r.Header.Get("Content-Encoding") == "gzip" {
-					unpacked, err := gzip.NewReader(r.Body)
-					if !assert.NoError(t, err) {
-						return
-					}
-					body = unpacked
-				}
-				text, err := io.ReadAll(body)
+				text, zipped, err := testrig.ReadBody(r)
 				assert.NoError(t, err)
 				n := len(requests)
-				requests <- fmt.Sprintf("%s %s %s gzip=%t %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"), body != io.Reader(r.Body), text)
+				requests <- fmt.Sprintf("%s %s %s gzip=%t %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"), zipped, text)
 				assert.Equal(t, "secret", r.Header.Get("Authorization"))
 				w.Header().Set("Retry-After", "0")
 				if assert.Less(t, n, len(test.answers)) {

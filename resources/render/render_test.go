@@ -346,7 +346,7 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, width, height byte, pix []byte) {
 		s, err := render.ParseSpec(text)
 		if err != nil || s.Width > 64 || s.Height > 64 {
-			t.Skip()
+			return
 		}
 		img := image.NewNRGBA(image.Rect(0, 0, int(width%48), int(height%48)))
 		for i := range img.Pix {
