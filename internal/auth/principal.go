@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"net/http"
 	"time"
 )
@@ -14,6 +13,8 @@ const LocalOwner = "local"
 type Principal struct {
 	Owner   string    // of the images that are made and seen
 	Expires time.Time // zero for a principal that does not expire
+	// ReadOnly is set if the credential does not allow generating images.
+	ReadOnly bool
 	// Credential identifies what proved the owner, without being usable as
 	// proof. It is empty for the local owner.
 	Credential string
@@ -26,7 +27,10 @@ func (p Principal) Authenticated() bool { return p.Credential != "" }
 // Authenticator finds the principal of a request.
 type Authenticator interface {
 	// Authenticate fails with ErrNoPrincipal if the request has no valid
-	// credential.
+	// credential, with a *TokenError if that is an access token that is not
+	// accepted, with a *ScopeError or a *ForbiddenError if the token is valid and
+	// its bearer may not use the server, and with ErrUnavailable if the token
+	// cannot be checked now.
 	Authenticate(r *http.Request) (Principal, error)
 	// Valid reports whether an earlier principal may still use the server.
 	Valid(p Principal) bool
@@ -39,9 +43,6 @@ type Reloader interface {
 	// error the earlier ones stay in force.
 	Reload(always bool) (changed bool, err error)
 }
-
-// ErrNoPrincipal means that a request has no valid credential.
-var ErrNoPrincipal = errors.New("no valid token")
 
 // Anonymous treats every caller as the local owner.
 type Anonymous struct{}
