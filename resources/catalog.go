@@ -98,9 +98,13 @@ type Index interface {
 	// IDs returns at most limit ids of an owner's saved images that begin with a
 	// prefix, newest first.
 	IDs(ctx context.Context, owner, prefix string, limit int) ([]string, error)
-	// Spending returns what an owner spent since the UTC day of a time, newest day
-	// first, including removed images. An empty owner means all owners.
-	Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error)
+	// Neighbors returns the ids of an owner's saved images directly before and after an
+	// id, "" where there is none. The id need not be that of an image.
+	Neighbors(ctx context.Context, owner, id string) (newer, older string, err error)
+	// Spending returns what an owner spent from the UTC day of one time to that of
+	// another, newest day first, including removed images. An empty owner means all
+	// owners, and the zero time of until no end.
+	Spending(ctx context.Context, owner string, since, until time.Time) ([]Spending, error)
 	// SpentToday returns what the owner spent on the current UTC day in 1e-6 US
 	// dollars, in the sandbox or outside it.
 	SpentToday(ctx context.Context, owner string, sandbox bool) (int64, error)

@@ -21,11 +21,11 @@ type CopyReport struct {
 	Problems []Problem `json:"problems"`   // files of the source that could not be copied
 }
 
-// Copy copies the images of a library, their rows in all states, the records of exports
-// and the key of their download links to another library. It copies files before rows,
-// so that a saved row always has its file, and compares every file with its recorded
-// hash. What the target has already is not copied again, so Copy can be interrupted and
-// called again.
+// Copy copies the images of a library, their rows in all states, the records of exports,
+// and the keys of download links and gallery sessions to another library. It copies files
+// before rows, so that a saved row always has its file, and compares every file with its
+// recorded hash. What the target has already is not copied again, so Copy can be interrupted
+// and called again.
 //
 // Processes may use the source meanwhile. Images that one works on are left out, and a
 // row that changes later is brought up to date by the next call. Images that were
@@ -35,7 +35,7 @@ type CopyReport struct {
 // Copy returns what it has done so far also if it fails. progress may be nil.
 func Copy(ctx context.Context, from, to *Library, progress func(done, total int)) (CopyReport, error) {
 	c := &copying{from: from, to: to, report: CopyReport{Working: []string{}, Problems: []Problem{}}}
-	if err := c.copyLinkKey(ctx); err != nil {
+	if err := c.copyKeys(ctx); err != nil {
 		return c.report, err
 	}
 	total, err := from.catalog.Count(ctx, States()...)
@@ -70,27 +70,38 @@ type copying struct {
 	report CopyReport
 }
 
-// copyLinkKey makes links to images of the source valid in the target. A target that
-// has images keeps its key, because links to these were given out.
-func (c *copying) copyLinkKey(ctx context.Context) error {
-	key, err := linkKey(ctx, c.from.catalog)
-	if err != nil {
-		return err
-	}
+// copyKeys makes links to images of the source, and sessions of its gallery, valid in the
+// target. A target that has images keeps its keys, because links to these were given out.
+func (c *copying) copyKeys(ctx context.Context) error {
 	images, err := c.to.catalog.Count(ctx, States()...)
 	if err != nil {
 		return err
 	}
-	current, err := c.to.catalog.Setting(ctx, linkKeyName, key)
-	if err != nil {
+	if c.report.KeepLink, err = c.copyKey(ctx, linkKeyName, images == 0); err != nil {
 		return err
 	}
-	c.report.KeepLink = bytes.Equal(current, key)
-	if !c.report.KeepLink && images == 0 {
-		c.report.KeepLink = true
-		return c.to.catalog.SetSetting(ctx, linkKeyName, key)
+	_, err = c.copyKey(ctx, galleryKeyName, images == 0)
+	return err
+}
+
+// copyKey copies a key of the source to the target, or only if the target has none. It
+// reports whether both have the same key then.
+func (c *copying) copyKey(ctx context.Context, name string, replace bool) (same bool, err error) {
+	key, err := secretKey(ctx, c.from.catalog, name)
+	if err != nil {
+		return false, err
 	}
-	return nil
+	current, err := c.to.catalog.Setting(ctx, name, key)
+	switch {
+	case err != nil:
+		return false, err
+	case bytes.Equal(current, key):
+		return true, nil
+	case replace:
+		return true, c.to.catalog.SetSetting(ctx, name, key)
+	default:
+		return false, nil
+	}
 }
 
 // copyExports copies the records of files that were written for users. A record of the

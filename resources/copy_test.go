@@ -412,9 +412,9 @@ func equalLibraries(t *testing.T, from, to *resources.Library) {
 		assert.Equal(t, row.JoinKey, got[id].JoinKey)
 		assert.WithinDuration(t, row.FailedAt, got[id].FailedAt, 0)
 	}
-	before, err := from.Spending(t.Context(), "", time.Time{})
+	before, err := from.Spending(t.Context(), "", time.Time{}, time.Time{})
 	require.NoError(t, err)
-	after, err := to.Spending(t.Context(), "", time.Time{})
+	after, err := to.Spending(t.Context(), "", time.Time{}, time.Time{})
 	require.NoError(t, err)
 	assert.NotEmpty(t, before)
 	assert.Equal(t, before, after)

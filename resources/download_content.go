@@ -133,7 +133,7 @@ const redirectLifetime = 5 * time.Minute
 func (d *Downloads) redirect(w http.ResponseWriter, r *http.Request, i Image) (bool, error) {
 	library := d.Links.library
 	store, ok := library.store.(Presigner)
-	if !ok || !library.redirect {
+	if !ok || !library.redirect || d.Direct {
 		return false, nil
 	}
 	info, err := library.store.Stat(r.Context(), i.Path)

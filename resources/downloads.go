@@ -23,6 +23,9 @@ type Downloads struct {
 	// Exports bounds the exports that are in memory to be sent, in total and for the images
 	// of an owner; nil for no bound. Larger ones take several places.
 	Exports Quota
+	// Direct is set if only authenticated owners get files, at stable addresses: signatures
+	// are ignored, and requests are not redirected to the store.
+	Direct bool
 }
 
 // Quota is a number of places in total and for each client.
@@ -58,7 +61,7 @@ func (d *Downloads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = ErrNotFound
 	}
 	if err == nil {
-		if isSigned(r) {
+		if d.isSigned(r) {
 			// A page of any origin may show an image whose link it has.
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
@@ -137,9 +140,9 @@ func (p downloadPath) target() string {
 
 // isSigned reports whether a request must be authorized by the signature of its
 // link.
-func isSigned(r *http.Request) bool {
+func (d *Downloads) isSigned(r *http.Request) bool {
 	query := r.URL.Query()
-	return query.Get("sig") != "" || query.Get("exp") != ""
+	return !d.Direct && (query.Get("sig") != "" || query.Get("exp") != "")
 }
 
 // httpError is a response to a request that is not authorized.
@@ -154,7 +157,7 @@ func (d *Downloads) authorize(r *http.Request, file downloadPath) (Image, *httpE
 	query := r.URL.Query()
 	exp, sig := query.Get("exp"), query.Get("sig")
 	library := d.Links.library
-	if !isSigned(r) {
+	if !d.isSigned(r) {
 		owner, ok := d.Owner(r.Context())
 		if !ok {
 			return Image{}, &httpError{http.StatusForbidden, "The link lacks its signature. Ask for it again with get_image."}, nil

@@ -35,9 +35,11 @@ func NewLinks(library *Library, base string, lifetime time.Duration) *Links {
 	return &Links{library: library, base: base, lifetime: lifetime}
 }
 
+// The keys in the settings of a catalog.
 const (
-	linkKeyName = "link_key"
-	linkKeySize = sha256.Size
+	linkKeyName    = "link_key"
+	galleryKeyName = "gallery_key"
+	secretKeySize  = sha256.Size
 )
 
 // URL returns a new link to a saved image and the time at which it expires.
@@ -92,7 +94,7 @@ func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	if l.key != nil {
 		return l.key, nil
 	}
-	key, err := linkKey(ctx, l.library.catalog)
+	key, err := secretKey(ctx, l.library.catalog, linkKeyName)
 	if err != nil {
 		return nil, err
 	}
@@ -100,16 +102,22 @@ func (l *Links) signingKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
-// linkKey returns the key of the download links of a catalog, which it creates if
-// there is none.
-func linkKey(ctx context.Context, c Catalog) ([]byte, error) {
-	fresh := make([]byte, linkKeySize)
+// secretKey returns a key in the settings of a catalog, which it creates if there is
+// none.
+func secretKey(ctx context.Context, c Catalog, name string) ([]byte, error) {
+	fresh := make([]byte, secretKeySize)
 	_, _ = rand.Read(fresh) // never fails
-	key, err := c.Setting(ctx, linkKeyName, fresh)
-	if err == nil && len(key) != linkKeySize {
-		err = fmt.Errorf("%w: the key of download links has %d bytes", ErrStorage, len(key))
+	key, err := c.Setting(ctx, name, fresh)
+	if err == nil && len(key) != secretKeySize {
+		err = fmt.Errorf("%w: the setting %s has %d bytes", ErrStorage, name, len(key))
 	}
 	return key, err
+}
+
+// GalleryKey returns the key that seals the sessions of the gallery, 32 bytes. It is stored
+// in the catalog, so that sessions outlive the process and other processes accept them.
+func (l *Library) GalleryKey(ctx context.Context) ([]byte, error) {
+	return secretKey(ctx, l.catalog, galleryKeyName)
 }
 
 // PresignedLinks makes links to the images in a store that is a Presigner. A link can

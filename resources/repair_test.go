@@ -67,7 +67,7 @@ func TestRepair(t *testing.T) {
 		assert.True(t, i.Charged)
 		assert.Equal(t, state != resources.Saved, i.Failure != nil)
 	}
-	spent, err := l.Spending(t.Context(), "local", time.Time{})
+	spent, err := l.Spending(t.Context(), "local", time.Time{}, time.Time{})
 	require.NoError(t, err)
 	assert.InDelta(t, 0.05, spent[0].CostUSD, 1e-9)
 	report, err = l.Check(t.Context(), true, nil)

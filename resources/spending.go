@@ -15,10 +15,11 @@ type Spending struct {
 	CostUSD float64 `json:"cost_usd"`
 }
 
-// Spending returns the spending of an owner since the UTC day of a time, newest day
-// first, including removed images. An empty owner means all owners.
-func (l *Library) Spending(ctx context.Context, owner string, since time.Time) ([]Spending, error) {
-	return l.catalog.Spending(ctx, owner, since)
+// Spending returns the spending of an owner from the UTC day of one time to that of
+// another, newest day first, including removed images. An empty owner means all owners,
+// and the zero time of until no end.
+func (l *Library) Spending(ctx context.Context, owner string, since, until time.Time) ([]Spending, error) {
+	return l.catalog.Spending(ctx, owner, since, until)
 }
 
 // SpentToday returns the owner's spending on the current UTC day, in US dollars. If

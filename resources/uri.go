@@ -2,6 +2,7 @@ package resources
 
 import (
 	"strings"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -66,6 +67,15 @@ func ParseURI(uri string) (id string, view View, ok bool) {
 		return "", "", false
 	}
 	return id, view, ValidID(id)
+}
+
+// FirstID returns an id that is less than the ids of all images made at a time or later, and
+// not less than those of earlier ones.
+func FirstID(t time.Time) string {
+	var id ulid.ULID
+	ms := min(max(t.UnixMilli(), 0), int64(ulid.MaxTime())) //nolint:gosec // MaxTime has 48 bits
+	_ = id.SetTime(uint64(ms))                              //nolint:errcheck,gosec // it is in range
+	return strings.ToLower(id.String())
 }
 
 // ValidID reports whether text has the form of an image id.

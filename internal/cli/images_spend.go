@@ -27,7 +27,7 @@ func (c *imagesSpendCommand) Run(ctx context.Context, p *program, images *images
 	}
 	defer library.Close()
 	since := time.Now().AddDate(0, 0, 1-max(c.Days, 1))
-	list, err := library.Spending(ctx, images.Owner, since)
+	list, err := library.Spending(ctx, images.Owner, since, time.Time{})
 	if err != nil {
 		return err
 	}

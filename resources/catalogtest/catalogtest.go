@@ -55,6 +55,7 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"Search":                  testSearch,
 		"SearchOldImages":         testSearchOldImages,
 		"IDs":                     testIDs,
+		"Neighbors":               testNeighbors,
 		"Spending":                testSpending,
 		"Scan":                    testScan,
 		"Insert":                  testInsert,

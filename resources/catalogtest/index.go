@@ -168,6 +168,29 @@ func testIDs(t *testing.T, open func() resources.Catalog) {
 	assert.Empty(t, got)
 }
 
+// Neighbors are the owner's nearest saved images, also of an id that no image has.
+func testNeighbors(t *testing.T, open func() resources.Catalog) {
+	c := open()
+	neighbors := func(owner, id string) []string {
+		newer, older, err := c.Neighbors(t.Context(), owner, id)
+		require.NoError(t, err)
+		return []string{newer, older}
+	}
+	assert.Equal(t, []string{"", ""}, neighbors(owner, newID()))
+	first := insert(t, c, nil).ID
+	insert(t, c, func(r *resources.Row) { r.Owner = "another" })
+	unsaved := insert(t, c, func(r *resources.Row) { r.State = resources.Unknown }).ID
+	removed := insert(t, c, func(r *resources.Row) { r.State = resources.Removed }).ID
+	second, third := insert(t, c, nil).ID, insert(t, c, nil).ID
+	assert.Equal(t, []string{second, ""}, neighbors(owner, first))
+	assert.Equal(t, []string{third, first}, neighbors(owner, second))
+	assert.Equal(t, []string{"", second}, neighbors(owner, third))
+	assert.Equal(t, []string{second, first}, neighbors(owner, unsaved))
+	assert.Equal(t, []string{second, first}, neighbors(owner, removed))
+	assert.Equal(t, []string{"", third}, neighbors(owner, newID()))
+	assert.Equal(t, []string{"", ""}, neighbors("somebody", second))
+}
+
 // Spending is grouped by day, owner, model and sandbox, and leaves out images that
 // were not charged. Removed images count.
 func testSpending(t *testing.T, open func() resources.Catalog) {
@@ -188,7 +211,7 @@ func testSpending(t *testing.T, open func() resources.Catalog) {
 	spend(owner, "glm", 15_000, func(r *resources.Row) { r.CreatedAt = late.Add(time.Millisecond) })
 	spend(owner, "glm", 15_000, func(r *resources.Row) { r.State, r.Charged = resources.Failed, false })
 	spend(owner, "glm", 15_000, func(r *resources.Row) { r.State = resources.Lost; r.CreatedAt = late.AddDate(0, 0, -1) })
-	all, err := c.Spending(t.Context(), "", late)
+	all, err := c.Spending(t.Context(), "", late, time.Time{})
 	require.NoError(t, err)
 	assert.Equal(t, []resources.Spending{
 		{Day: "2026-11-21", Owner: owner, Model: "glm", Images: 1, CostUSD: 0.015},
@@ -196,9 +219,12 @@ func testSpending(t *testing.T, open func() resources.Catalog) {
 		{Day: "2026-11-20", Owner: owner, Model: "glm", Images: 2, CostUSD: 0.03},
 		{Day: "2026-11-20", Owner: owner, Model: "glm", Sandbox: true, Images: 1, CostUSD: 0.015},
 	}, all)
-	own, err := c.Spending(t.Context(), owner, time.Time{})
+	own, err := c.Spending(t.Context(), owner, time.Time{}, time.Time{})
 	require.NoError(t, err)
 	assert.Len(t, own, 4)
+	day, err := c.Spending(t.Context(), owner, late, late)
+	require.NoError(t, err)
+	assert.Equal(t, []resources.Spending{all[2], all[3]}, day, "both days count")
 	spent, err := c.SpentToday(t.Context(), owner, false)
 	require.NoError(t, err)
 	assert.Zero(t, spent, "these days have passed or not come")

@@ -38,13 +38,30 @@ func (c *Catalog) IDs(ctx context.Context, owner, prefix string, limit int) ([]s
 	return ids, c.engine.Error("completing", err)
 }
 
+// Neighbors implements resources.Index.
+func (c *Catalog) Neighbors(ctx context.Context, owner, id string) (newer, older string, err error) {
+	q, err := c.lookup(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	err = c.queryRow(ctx, q, `SELECT
+		COALESCE((SELECT MIN(id) FROM images WHERE owner=? AND state='saved' AND id > ?), ''),
+		COALESCE((SELECT MAX(id) FROM images WHERE owner=? AND state='saved' AND id < ?), '')`,
+		owner, id, owner, id).Scan(&newer, &older)
+	return newer, older, c.engine.Error("finding neighbors", err)
+}
+
 // Spending implements resources.Index.
-func (c *Catalog) Spending(ctx context.Context, owner string, since time.Time) ([]resources.Spending, error) {
+func (c *Catalog) Spending(ctx context.Context, owner string, since, until time.Time) ([]resources.Spending, error) {
 	db, err := c.engine.DB(ctx)
 	if err != nil {
 		return nil, err
 	}
 	statement, arguments := `SELECT day, owner, model, sandbox, COUNT(*), CAST(SUM(cost_micro_usd) AS BIGINT) FROM images WHERE charged=TRUE AND day >= ?`, []any{utcDay(since)}
+	if !until.IsZero() {
+		statement += ` AND day <= ?`
+		arguments = append(arguments, utcDay(until))
+	}
 	if owner != "" {
 		statement += ` AND owner=?`
 		arguments = append(arguments, owner)

@@ -146,6 +146,10 @@ func serve(t *testing.T, c *sqlite.Catalog) {
 	}
 	_, err = c.IDs(ctx, "local", "0", 10)
 	require.NoError(t, err)
+	_, _, err = c.Neighbors(ctx, "local", saved.ID)
+	require.NoError(t, err)
+	_, err = c.Spending(ctx, "local", time.Now(), time.Now())
+	require.NoError(t, err)
 	_, err = c.SpentToday(ctx, "local", false)
 	require.NoError(t, err)
 	_, end, err := c.Changes(ctx, "one", "")
