@@ -41,6 +41,10 @@ const (
 // FlushTimeout bounds how long a host that stopped reading can delay shutdown.
 const FlushTimeout = time.Second
 
+// ExpiryGrace is how long a stream stays open after the newest token of its
+// session has expired, so that a client has time to renew it.
+const ExpiryGrace = time.Minute
+
 // Limits bounds what the clients of an HTTP server can make it hold.
 type Limits struct {
 	Connections    int           // open at once; further ones are closed

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 
+	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/internal/limit"
 )
 
@@ -35,14 +36,22 @@ func connect(base context.Context, l lifecycle, s *session, out sink) (*connecti
 // weight returns the bytes that a request counts for while it is in flight.
 func weight(m *Message) int { return max(len(m.Raw), limit.MinWeight) }
 
-// dispatch takes one message. While too much is in flight it blocks until wait
-// ends; an error means that the message was not taken. It does not wait for the
-// client to read the answer.
+// dispatch parses one message and takes it.
 func (c *connection) dispatch(wait context.Context, line []byte) error {
 	m, err := ParseMessage(line)
 	if err != nil {
 		return err
 	}
+	return c.take(wait, callerFrom(c.base).Principal, m)
+}
+
+// take takes one message, which may have another credential than the
+// connection. While too much is in flight it blocks until wait ends; an error
+// means that the message was not taken. It does not wait for the client to read
+// the answer.
+func (c *connection) take(wait context.Context, p auth.Principal, m Message) error {
+	caller := callerFrom(c.base)
+	caller.Principal = p
 	switch {
 	case m.is(mcp.MethodNotificationCancelled):
 		c.session.requests.cancel(m.CancelID)
@@ -54,7 +63,7 @@ func (c *connection) dispatch(wait context.Context, line []byte) error {
 		return nil
 	}
 	run, err := c.begin(wait, incoming{
-		Request: &Request{Caller: callerFrom(c.base), Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.client, wanted: c.base,
+		Request: &Request{Caller: caller, Message: m}, session: c.session, out: streamResponder{c.out, c.log}, client: c.client, wanted: c.base,
 	})
 	if err != nil {
 		return err

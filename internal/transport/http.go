@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -17,11 +18,14 @@ import (
 type HTTPConfig struct {
 	Handler       Handler
 	Limits        limit.Limits
-	SeveralOwners bool          // bound one owner to a share of sessions and streams
-	BasePath      string        // path that a proxy in front removes, without a slash at the end
-	RetryAfter    time.Duration // pause before clients retry while the server ends
-	Now           func() time.Time
-	Log           *slog.Logger
+	SeveralOwners bool // bound one owner to a share of sessions and streams
+	// Permit reports whether the caller may make a request. If not, it has
+	// answered the HTTP request. Nil permits all requests.
+	Permit     func(w http.ResponseWriter, r *http.Request, request *Request) bool
+	BasePath   string        // path that a proxy in front removes, without a slash at the end
+	RetryAfter time.Duration // pause before clients retry while the server ends
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // HTTP serves MCP over HTTP: Streamable HTTP and HTTP+SSE. Its handlers expect
@@ -29,6 +33,7 @@ type HTTPConfig struct {
 type HTTP struct {
 	lifecycle
 	limits      limit.Limits
+	permit      func(w http.ResponseWriter, r *http.Request, request *Request) bool
 	basePath    string
 	retryAfter  time.Duration
 	now         func() time.Time
@@ -50,8 +55,11 @@ func NewHTTP(c HTTPConfig) *HTTP {
 		}
 		return max(n/limit.Share, 1)
 	}
+	if c.Permit == nil {
+		c.Permit = func(http.ResponseWriter, *http.Request, *Request) bool { return true }
+	}
 	h := &HTTP{
-		limits: c.Limits, basePath: c.BasePath, retryAfter: c.RetryAfter, now: c.Now,
+		limits: c.Limits, permit: c.Permit, basePath: c.BasePath, retryAfter: c.RetryAfter, now: c.Now,
 		sessions: &sessions{
 			handler: c.Handler, limit: c.Limits.Sessions, perOwner: share(c.Limits.Sessions), idle: c.Limits.SessionIdle, handshake: c.Limits.Handshake,
 			byID: map[string]*webSession{},
@@ -92,10 +100,11 @@ func (h *HTTP) Sessions() int { return h.sessions.count() }
 // Streams returns how many streams are open.
 func (h *HTTP) Streams() int { return h.streams.count() }
 
-// Sweep closes sessions that are idle, and sessions and streams of principals
-// that are not valid any more.
+// Sweep closes sessions that are idle, sessions and streams of principals that
+// are not valid any more, and streams whose token has expired.
 func (h *HTTP) Sweep(valid func(auth.Principal) bool) {
 	h.streams.end(func(s *stream) bool { return !valid(s.principal) })
+	h.streams.expire(h.now())
 	h.sessions.sweep(h.now(), valid)
 }
 
@@ -169,14 +178,22 @@ func (t *connections) add(c *connection) (remove func()) {
 	}
 }
 
-// find returns the connection with this id if it belongs to the owner.
-func (t *connections) find(owner, id string) *connection {
+// find returns the connection with this id if it belongs to the owner, and
+// keeps it open until done is called.
+func (t *connections) find(p auth.Principal, id string) (c *connection, done func()) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if c := t.byID[id]; c != nil && c.session.owner == owner {
-		return c
+	c = t.byID[id]
+	t.mu.Unlock()
+	if c == nil || c.session.owner != p.Owner {
+		return nil, nil
 	}
-	return nil
+	c.session.expiry.show(p)
+	done = c.session.expiry.begin()
+	if c.base.Err() != nil { // ended before
+		done()
+		return nil, nil
+	}
+	return c, done
 }
 
 func (t *connections) all() (list []*connection) {

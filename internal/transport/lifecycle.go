@@ -98,8 +98,15 @@ func (l *lifecycle) begin(wait context.Context, in incoming) (run func() mcp.JSO
 	if l.oneStream {
 		release = onSecondCall(release) // after the handler and after the response
 	}
+	ended := func() {}
+	if !registered.isSubscription {
+		ended = in.session.expiry.begin()
+	}
 	p := &pending{lifecycle: l, incoming: in, call: call, registered: registered, cancel: cancel, release: release}
-	return func() mcp.JSONRPCMessage { return p.run(ctx) }, nil
+	return func() mcp.JSONRPCMessage {
+		defer ended()
+		return p.run(ctx)
+	}, nil
 }
 
 // onSecondCall returns a function that calls f when it is called for the second

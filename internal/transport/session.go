@@ -20,6 +20,7 @@ type session struct {
 	notifications chan mcp.JSONRPCNotification // that belong to no request
 	initialized   atomic.Bool
 	requests      requests
+	expiry        expiry // of its streams
 
 	mu           sync.Mutex
 	info         mcp.Implementation

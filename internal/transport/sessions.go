@@ -47,6 +47,7 @@ type sessions struct {
 func (t *sessions) open(ctx context.Context, now time.Time) (*webSession, error) {
 	c := callerFrom(ctx)
 	s := &webSession{session: newSession(rand.Text(), c.Owner, limit.SessionNotifications), principal: c.Principal, used: now}
+	s.expiry.show(c.Principal)
 	t.mu.Lock()
 	idle, err := t.makeRoom(c.Owner)
 	if err == nil {
@@ -116,13 +117,14 @@ func (s *webSession) isBusy() bool { return s.stream != nil || s.requests.count(
 // find returns the session with this id if it belongs to the owner. uses is
 // false for the end of the handshake: a session that is not used after it is
 // closed sooner.
-func (t *sessions) find(owner, id string, now time.Time, uses bool) *webSession {
+func (t *sessions) find(p auth.Principal, id string, now time.Time, uses bool) *webSession {
 	t.mu.Lock()
 	defer t.mu.Unlock() // so that no sweep comes between
 	s := t.byID[id]
-	if s == nil || s.owner != owner {
+	if s == nil || s.owner != p.Owner {
 		return nil
 	}
+	s.expiry.show(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used, s.active = now, s.active || uses

@@ -21,13 +21,14 @@ func (h *HTTP) ServeSSE(w http.ResponseWriter, r *http.Request) {
 	}
 	c := callerFrom(r.Context())
 	s := newSession(rand.Text(), c.Owner, limit.SSENotifications)
+	s.expiry.show(c.Principal)
 	if !c.Authenticated() {
 		c.Client += " " + s.id
 	}
 	// Calls end with the stream: their responses could not be delivered.
 	ctx, cancel := context.WithCancel(WithCaller(r.Context(), c))
 	defer cancel()
-	done, err := h.streams.begin(&stream{cancel, c.Principal, true})
+	done, err := h.streams.begin(&stream{cancel, c.Principal, s, true})
 	if err != nil {
 		serviceUnavailable(w, r, err, retrySoon)
 		return
@@ -79,11 +80,13 @@ func (h *HTTP) ServeMessages(w http.ResponseWriter, r *http.Request) {
 		methodNotAllowed(w, r, "POST", "Only POST.")
 		return
 	}
-	c := h.connections.find(callerFrom(r.Context()).Owner, r.URL.Query().Get("sessionId"))
+	caller := callerFrom(r.Context())
+	c, done := h.connections.find(caller.Principal, r.URL.Query().Get("sessionId"))
 	if c == nil {
 		Reject(w, r, http.StatusNotFound, "There is no such session: open the stream at /sse first.")
 		return
 	}
+	defer done()
 	line, parsed, ok := h.readMessage(w, r)
 	if !ok {
 		return
@@ -94,11 +97,15 @@ func (h *HTTP) ServeMessages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.work.Done()
-	err := c.dispatch(r.Context(), line)
-	bad, isBad := errors.AsType[*ProtocolError](err)
-	switch {
-	case isBad:
+	m, err := ParseMessage(line)
+	if bad, ok := errors.AsType[*ProtocolError](err); ok {
 		writeError(w, http.StatusBadRequest, bad)
+		return
+	}
+	if !h.permit(w, r, &Request{Caller: caller, Message: m}) {
+		return
+	}
+	switch err := c.take(r.Context(), caller.Principal, m); {
 	case err != nil:
 		serviceUnavailable(w, r, errOverloaded, time.Second)
 	default:

@@ -40,6 +40,7 @@ func (h *HTTP) postStateless(w http.ResponseWriter, r *http.Request, m Message) 
 	in := incoming{
 		Request: &Request{Caller: c, Message: m}, session: newSession("request-"+rand.Text(), c.Owner, 0), out: out, client: WithCaller(r.Context(), c),
 	}
+	in.session.expiry.show(c.Principal)
 	if m.is(mcp.MethodSubscriptionsListen) {
 		h.subscribe(w, r, in)
 		return
@@ -76,7 +77,7 @@ func (h *HTTP) subscribe(w http.ResponseWriter, r *http.Request, in incoming) {
 		writeError(w, http.StatusRequestEntityTooLarge, &ProtocolError{in.ID, mcp.INVALID_PARAMS, "Too much to subscribe to at once."})
 		return
 	}
-	done, err := h.streams.begin(&stream{cancel, in.Principal, false})
+	done, err := h.streams.begin(&stream{cancel, in.Principal, in.session, false})
 	if err != nil {
 		serviceUnavailable(w, r, err, retrySoon)
 		return

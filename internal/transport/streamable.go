@@ -40,6 +40,9 @@ func (h *HTTP) post(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, bad)
 		return
 	}
+	if !h.permit(w, r, &Request{Caller: callerFrom(r.Context()), Message: m}) {
+		return
+	}
 	if takesTime(&m) {
 		parsed() // from here on its bytes count as in flight, or it is refused
 	}
@@ -123,7 +126,7 @@ func (h *HTTP) findSession(w http.ResponseWriter, r *http.Request, uses bool) *w
 		Reject(w, r, http.StatusBadRequest, mcp.HeaderSessionID+" is missing: begin with initialize.")
 		return nil
 	}
-	s := h.sessions.find(callerFrom(r.Context()).Owner, id, h.now(), uses)
+	s := h.sessions.find(callerFrom(r.Context()).Principal, id, h.now(), uses)
 	if s == nil {
 		Reject(w, r, http.StatusNotFound, "There is no such session: begin again with initialize.")
 	}
@@ -142,7 +145,7 @@ func (h *HTTP) listen(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	done, err := h.streams.begin(&stream{cancel, callerFrom(ctx).Principal, false})
+	done, err := h.streams.begin(&stream{cancel, callerFrom(ctx).Principal, s.session, false})
 	if err != nil {
 		serviceUnavailable(w, r, err, retrySoon)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/internal/limit"
@@ -24,7 +25,8 @@ type streams struct {
 type stream struct {
 	cancel    context.CancelFunc
 	principal auth.Principal
-	responses bool // carries responses to requests, not notifications alone
+	session   *session // that the stream belongs to
+	responses bool     // carries responses to requests, not notifications alone
 }
 
 func newStreams(total, perOwner int) *streams {
@@ -68,6 +70,14 @@ func (t *streams) end(matches func(*stream) bool) {
 			s.cancel()
 		}
 	}
+}
+
+// expire ends the streams of sessions whose newest token has expired.
+func (t *streams) expire(now time.Time) {
+	t.end(func(s *stream) bool {
+		s.session.expiry.end(now, s.cancel)
+		return false
+	})
 }
 
 func (t *streams) count() int { return t.quota.Used() }
