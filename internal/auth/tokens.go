@@ -54,13 +54,12 @@ func LoadTokenFile(path string) (*TokenFile, error) {
 }
 
 // Authenticate implements Authenticator for the header Authorization: Bearer.
-// https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 func (t *TokenFile) Authenticate(r *http.Request) (Principal, error) {
-	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || value == "" {
+	token, ok := bearer(r)
+	if !ok {
 		return Principal{}, ErrNoPrincipal
 	}
-	digest := tokenDigest(sha256.Sum256([]byte(strings.TrimSpace(value))))
+	digest := tokenDigest(sha256.Sum256([]byte(token)))
 	owner, ok := t.owner(digest)
 	if !ok {
 		return Principal{}, ErrNoPrincipal
