@@ -12,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"zai-image-mcp/internal/plaintext"
+	"zai-image-mcp/internal/terminal"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/label"
 	"zai-image-mcp/tools"
@@ -20,6 +21,7 @@ import (
 type generateCommand struct {
 	libraryFlags
 	upstreamFlags
+	showFlags
 	Model   string   `help:"Model (default cogview-4-250304)." env:"ZAI_IMAGE_MODEL" placeholder:"NAME"`
 	Size    string   `help:"WIDTHxHEIGHT in pixels." placeholder:"SIZE"`
 	Quality string   `help:"standard or hd." placeholder:"NAME"`
@@ -74,7 +76,7 @@ func (c *generateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.printImages(context.WithoutCancel(ctx), library, result, output)
+	return p.printImages(context.WithoutCancel(ctx), library, result, output, c.protocol(p))
 }
 
 // output returns the absolute path for the copy, toStdout, or "" for no copy. It
@@ -124,9 +126,9 @@ func (c *generateCommand) arguments() map[string]any {
 	return arguments
 }
 
-// printImages prints a result and writes the copies. Unless every image was saved
+// printImages prints a result, writes the copies and draws the images. Unless every image was saved
 // and copied, it prints the reason and returns errFailed.
-func (p *program) printImages(ctx context.Context, library *resources.Library, result *mcp.CallToolResult, output string) error {
+func (p *program) printImages(ctx context.Context, library *resources.Library, result *mcp.CallToolResult, output string, protocol terminal.Protocol) error {
 	text := firstText(result)
 	if result.IsError {
 		fmt.Fprintln(p.Stderr, text)
@@ -161,6 +163,7 @@ func (p *program) printImages(ctx context.Context, library *resources.Library, r
 			path, failed = location(library, saved), true
 		}
 		fmt.Fprintf(lines, "%s\n%s\n", path, image.URI)
+		p.draw(ctx, protocol, library, saved)
 	}
 	summary, rest, _ := strings.Cut(text, "\n")
 	fmt.Fprintln(p.Stderr, summary)

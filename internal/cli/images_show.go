@@ -14,6 +14,7 @@ import (
 )
 
 type imagesShowCommand struct {
+	showFlags
 	ID string `arg:"" help:"Id or zai-image:// URI."`
 }
 
@@ -44,7 +45,8 @@ const (
 	fileUnreadable fileState = "unreadable"
 )
 
-// Run prints an image's entry as JSON, with the files that were made from it.
+// Run prints an image's entry as JSON, with the files that were made from it, and
+// draws the image.
 func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesCommand) error {
 	library, err := images.openExisting(ctx, p, p.log())
 	if err != nil {
@@ -65,7 +67,13 @@ func (c *imagesShowCommand) Run(ctx context.Context, p *program, images *imagesC
 			Path: e.Path, File: stateOf(e), Spec: e.Spec, Bytes: e.Bytes, SHA256: e.SHA256, CreatedAt: e.CreatedAt.UTC().Format(time.RFC3339),
 		})
 	}
-	return printJSON(p.Stdout, shown, "  ")
+	if err := printJSON(p.Stdout, shown, "  "); err != nil {
+		return err
+	}
+	if image.State == resources.Saved {
+		p.draw(ctx, c.protocol(p), library, image)
+	}
+	return nil
 }
 
 // stateOf compares a file with its record. It does not read special files, which may block.

@@ -240,6 +240,7 @@ func flagTable(t *testing.T) string {
 	}
 	walk(reflect.TypeFor[serveCommand]())
 	walk(reflect.TypeFor[commands]())
+	walk(reflect.TypeFor[showFlags]())
 	slices.Sort(rows)
 	return b.String() + strings.Join(slices.Compact(rows), "")
 }

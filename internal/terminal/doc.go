@@ -1,0 +1,3 @@
+// Package terminal draws images in terminals that have a protocol for it: the one of
+// kitty or the one of iTerm2.
+package terminal
