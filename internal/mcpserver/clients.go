@@ -108,7 +108,8 @@ func (s *Server) omitStructured(r *transport.Request) bool {
 }
 
 // adaptResult removes structured content for hosts that misuse it, and links
-// for clients that do not support them or lose the result because of them.
+// for clients that do not support them or lose the result because of them. It adds
+// what the viewer needs.
 func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		result, err := next(ctx, request)
@@ -118,6 +119,9 @@ func (s *Server) adaptResult(next server.ToolHandlerFunc) server.ToolHandlerFunc
 		}
 		if result != nil && (lacksResourceLinks(r.Session) || quirkOf(r.Session).losesLinked) {
 			result.Content = slices.DeleteFunc(result.Content, func(c mcp.Content) bool { _, is := c.(mcp.ResourceLink); return is })
+		}
+		if result != nil {
+			s.markProject(result)
 		}
 		return result, err
 	}

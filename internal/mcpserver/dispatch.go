@@ -15,6 +15,7 @@ import (
 	"zai-image-mcp/internal/transport"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools/prompts"
+	"zai-image-mcp/tools/viewer"
 )
 
 // How long clients may cache results, in milliseconds. Images never change.
@@ -139,6 +140,9 @@ func (s *Server) listResources(ctx context.Context, r *transport.Request, p mcp.
 }
 
 func (s *Server) readResource(ctx context.Context, r *transport.Request, p mcp.ReadResourceParams) (mcp.ResultMetadata, error) {
+	if viewer.Is(p.URI) {
+		return &mcp.ReadResourceResult{Contents: []mcp.ResourceContents{viewer.Contents(p.URI)}}, nil
+	}
 	contents, err := s.resources.Read(ctx, r.Owner, p.URI)
 	switch {
 	case errors.Is(err, resources.ErrNotFound):

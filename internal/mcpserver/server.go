@@ -21,6 +21,7 @@ import (
 	"zai-image-mcp/resources"
 	"zai-image-mcp/tools"
 	"zai-image-mcp/tools/prompts"
+	"zai-image-mcp/tools/viewer"
 	"zai-image-mcp/zai"
 )
 
@@ -65,6 +66,8 @@ type Server struct {
 	telemetry  *telemetry.Telemetry
 	grace      time.Duration
 	structured Structured
+	hasProject bool
+	viewed     []string // names of the tools whose results the viewer shows
 	log        *slog.Logger
 	calls      *limit.Quota // tool calls in flight
 
@@ -100,11 +103,14 @@ func New(c Config) (*Server, error) {
 		about:    mcp.Implementation{Name: Name, Version: c.Version, Title: title},
 		pipeline: c.Pipeline, library: c.Library, resources: library, telemetry: c.Telemetry,
 		prompts: map[string]server.PromptHandlerFunc{}, completion: prompts.Completion{Region: c.Region, Model: c.DefaultModel},
-		grace: c.Grace, structured: c.Structured, log: c.Log,
+		grace: c.Grace, structured: c.Structured, hasProject: c.Project != nil, log: c.Log,
 		calls: limit.NewQuota(limit.MaxCalls, limit.MaxClientCalls), sessions: map[string]subscriber{},
 	}
 	s.mcp = s.newMCP()
 	s.mcp.AddTools(list...)
+	for _, tool := range list {
+		s.viewed = append(s.viewed, tool.Tool.Name)
+	}
 	for _, template := range library.Templates() {
 		s.mcp.AddResourceTemplate(template, readByDispatch)
 	}
@@ -125,6 +131,8 @@ func (s *Server) newMCP() *server.MCPServer {
 		server.WithResourceCapabilities(true, true),
 		server.WithPromptCapabilities(false),
 		server.WithCompletions(),
+		server.WithExtensions(map[string]any{viewer.Extension: map[string]any{}}),
+		server.WithHooks(s.viewerHooks()),
 		// Lists depend on host and owner, so they must not be shared.
 		server.WithMethodCacheHints(mcp.MethodToolsList, listsTTL, mcp.CacheScopePrivate),
 		server.WithMethodCacheHints(mcp.MethodPromptsList, listsTTL, mcp.CacheScopePrivate),
