@@ -160,6 +160,12 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 	return page[:limit], page[limit-1].ID, nil
 }
 
+// Neighbors returns the ids of an owner's saved images directly before and after an id, ""
+// where there is none.
+func (l *Library) Neighbors(ctx context.Context, owner, id string) (newer, older string, err error) {
+	return l.catalog.Neighbors(ctx, owner, id)
+}
+
 // Unsaved returns the newest images that were or may have been paid for and are
 // not saved. It returns at most limit of those that are being generated, of those
 // whose image was generated, and of those with an unknown outcome.

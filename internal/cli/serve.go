@@ -109,7 +109,7 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 		reload = signals
 	}
 	return web.Serve(ctx, web.Config{
-		Endpoint: endpoint, App: s.Server, Links: links, Telemetry: s.telemetry, Limits: limit.Default(), Grace: settings.grace, Reload: reload,
+		Endpoint: endpoint, App: s.Server, Links: links, Library: library, Telemetry: s.telemetry, Limits: limit.Default(), Grace: settings.grace, Reload: reload,
 		Now: time.Now, Log: log,
 	})
 }

@@ -22,12 +22,13 @@ type allowedHosts struct {
 	everywhere bool            // every address of this machine, also later ones
 	hosts      map[string]bool // with their port
 	name       string          // of the public URL, empty without one
+	own        map[string]bool // origins of the server itself
 	origins    map[string]bool
 }
 
 // newAllowedHosts returns the names by which a listener is reached.
 func newAllowedHosts(address *net.TCPAddr, public *url.URL, allowed []string) allowedHosts {
-	p := allowedHosts{everywhere: address.IP.IsUnspecified(), hosts: map[string]bool{}, origins: map[string]bool{}}
+	p := allowedHosts{everywhere: address.IP.IsUnspecified(), hosts: map[string]bool{}, own: map[string]bool{}, origins: map[string]bool{}}
 	port := strconv.Itoa(address.Port)
 	for _, name := range namesOf(address.IP) {
 		p.add("http", net.JoinHostPort(name, port))
@@ -55,6 +56,7 @@ func (p allowedHosts) add(scheme, host string) {
 	}
 	for _, form := range forms {
 		p.hosts[form] = true
+		p.own[scheme+"://"+form] = true
 		p.origins[scheme+"://"+form] = true
 	}
 }
@@ -90,6 +92,9 @@ func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
 	if !here && !named && !p.hosts[host] {
 		return "This server is not reached by this Host. If it should be, name it with --public-url."
 	}
+	if refusal := p.checkForm(r); refusal != "" {
+		return refusal
+	}
 	if origin, sent := r.Header["Origin"]; sent {
 		if len(origin) != 1 || !p.origins[strings.ToLower(origin[0])] {
 			return "Pages of this Origin may not use this server. If they should, name it with --allow-origin."
@@ -105,6 +110,9 @@ func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
 	if strings.HasPrefix(r.URL.Path, "/images/") {
 		return "" // their links are signed
 	}
+	if isNavigation(r) && isGallery(r) {
+		return "" // a user follows a link, and the page that has it cannot read the response
+	}
 	return "Other pages may not use this server."
 }
 
@@ -115,10 +123,10 @@ func (s *Server) authenticate(r *http.Request) (p auth.Principal, known bool) {
 	return p, err == nil
 }
 
-// needsNoToken reports whether a request is served to everybody: health checks
-// and signed links.
+// needsNoToken reports whether a request is served without a token: health checks,
+// signed links, and the gallery, which checks its sessions itself.
 func needsNoToken(r *http.Request) bool {
-	return r.URL.Path == "/healthz" || strings.HasPrefix(r.URL.Path, "/images/") && r.URL.Query().Get("sig") != ""
+	return r.URL.Path == "/healthz" || isGallery(r) || strings.HasPrefix(r.URL.Path, "/images/") && r.URL.Query().Get("sig") != ""
 }
 
 // isHealthCheck reports whether a request is one of a load balancer, which uses

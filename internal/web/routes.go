@@ -11,32 +11,41 @@ import (
 
 	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/internal/transport"
+	"zai-image-mcp/internal/web/gallery"
 	"zai-image-mcp/resources"
 )
 
 // newRoutes returns the paths of the server. ServeHTTP decides who may use them.
-func (s *Server) newRoutes() *http.ServeMux {
+func (s *Server) newRoutes(port int) (*http.ServeMux, error) {
 	routes := http.NewServeMux()
 	routes.HandleFunc("/mcp", s.mcp.ServeMCP)
 	if s.SSE {
 		routes.HandleFunc("/sse", s.mcp.ServeSSE)
 		routes.HandleFunc("/message", s.mcp.ServeMessages)
 	}
+	share := limit.WebExports
+	if s.authenticates() { // several owners
+		share /= limit.Share
+	}
+	exports := limit.NewQuota(limit.WebExports, share)
 	if s.Links != nil {
-		share := limit.WebExports
-		if s.authenticates() { // several owners
-			share /= limit.Share
-		}
-		routes.Handle("/images/", &resources.Downloads{
-			Links: s.Links, Owner: authenticatedOwner, Exports: limit.NewQuota(limit.WebExports, share),
+		routes.Handle("/images/", &resources.Downloads{Links: s.Links, Owner: authenticatedOwner, Exports: exports})
+	}
+	if s.Library != nil {
+		g, err := gallery.New(gallery.Config{
+			Library: s.Library, Auth: s.Auth, PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
 		})
+		if err != nil {
+			return nil, err
+		}
+		mountGallery(routes, g)
 	}
 	routes.HandleFunc("/healthz", healthz)
 	routes.HandleFunc("/readyz", s.readyz)
 	if metrics := s.Telemetry.Handler(); metrics != nil {
 		routes.Handle("/metrics", metrics)
 	}
-	return routes
+	return routes, nil
 }
 
 // authenticatedOwner returns the owner of a request by its token. Without
@@ -89,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	ctx = transport.WithCaller(ctx, c)
-	if r.Method == http.MethodPost && !isJSON(r) {
+	if r.Method == http.MethodPost && !isGallery(r) && !isJSON(r) {
 		transport.Reject(w, r, http.StatusUnsupportedMediaType, "Content-Type must be application/json.")
 		return
 	}
@@ -125,10 +134,13 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, r *http.Requ
 // an endpoint.
 func (s *Server) routed(r *http.Request) *http.Request {
 	path := r.URL.Path
-	if _, pattern := s.routes.Handler(r); pattern == "" {
-		if inner, found := strings.CutPrefix(path, s.basePath()); found && strings.HasPrefix(inner, "/") {
-			path = inner
-		}
+	inner, found := strings.CutPrefix(path, s.basePath())
+	switch {
+	case !found || s.basePath() == "":
+	case inner == "" && s.Library != nil:
+		path = "/"
+	case strings.HasPrefix(inner, "/") && (!s.isRoute(r, path) || inner != "/" && s.isRoute(r, inner) && !isGalleryFile(r)):
+		path = inner
 	}
 	switch path {
 	case "/mcp/", "/sse/", "/message/":
@@ -137,8 +149,19 @@ func (s *Server) routed(r *http.Request) *http.Request {
 	if path == r.URL.Path {
 		return r
 	}
+	return withPath(r, path)
+}
+
+// withPath returns a request for another path.
+func withPath(r *http.Request, path string) *http.Request {
 	routed, address := *r, *r.URL
 	address.Path, address.RawPath = path, ""
 	routed.URL = &address
 	return &routed
+}
+
+// isRoute reports whether there is a route for another path of a request.
+func (s *Server) isRoute(r *http.Request, path string) bool {
+	_, pattern := s.routes.Handler(withPath(r, path))
+	return pattern != ""
 }

@@ -47,7 +47,8 @@ type App interface {
 type Config struct {
 	Endpoint
 	App       App
-	Links     *resources.Links // of downloads; nil for none
+	Links     *resources.Links   // of downloads; nil for none
+	Library   *resources.Library // of the gallery; nil for no gallery
 	Telemetry *telemetry.Telemetry
 	Limits    limit.Limits
 	Grace     time.Duration    // of App.Ending
@@ -79,7 +80,10 @@ func New(c Config) (*Server, error) {
 		}),
 		refusals: rate.Sometimes{First: 20, Interval: time.Second},
 	}
-	s.routes = s.newRoutes()
+	var err error
+	if s.routes, err = s.newRoutes(address.Port); err != nil {
+		return nil, err
+	}
 	return s, errors.Join(
 		s.Telemetry.Gauge("zai_image_sessions", "Sessions over Streamable HTTP.", s.mcp.Sessions),
 		s.Telemetry.Gauge("zai_image_streams", "Open streams of GET, HTTP+SSE and subscriptions.", s.mcp.Streams),

@@ -1,0 +1,243 @@
+package gallery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"zai-image-mcp/internal/auth"
+	"zai-image-mcp/resources"
+)
+
+// Path is where a server mounts a Gallery.
+const Path = "/gallery/"
+
+// MaxForm is the maximum size of a form in bytes.
+const MaxForm = 8 << 10
+
+// Config configures a Gallery.
+type Config struct {
+	Library *resources.Library
+	// Auth authenticates those who sign in. With auth.Anonymous everybody is the local
+	// owner.
+	Auth auth.Authenticator
+	// Local is set for a gallery of one owner that is opened with a key. Auth is then not
+	// used.
+	Local     *Local
+	PublicURL *url.URL        // at which browsers reach the server, nil for the listener's address
+	Port      int             // of the listener
+	Exports   resources.Quota // see resources.Downloads; may be nil
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Gallery serves the pages of an image library. It is safe for concurrent use.
+type Gallery struct {
+	Config
+	root      string // path of the first page as browsers see it, with a slash at the end
+	open      bool   // nobody signs in
+	cookie    http.Cookie
+	sessions  *sessions
+	attempts  *attempts
+	keys      *oneTimeKey // nil unless Local is set
+	downloads http.Handler
+	assets    map[string]asset
+	pages     map[string]*template.Template
+	routes    *http.ServeMux
+}
+
+// New returns a gallery.
+func New(c Config) (*Gallery, error) {
+	g := &Gallery{Config: c, sessions: &sessions{key: c.Library.GalleryKey}, attempts: newAttempts()}
+	if c.Local != nil {
+		var err error
+		if g.keys, g.sessions, err = openLocal(c.Local); err != nil {
+			return nil, err
+		}
+		g.Auth = g.keys
+	}
+	_, g.open = g.Auth.(auth.Anonymous)
+	base := ""
+	if c.PublicURL != nil {
+		base = strings.Trim(c.PublicURL.Path, "/")
+	}
+	g.root = path.Join("/", base, Path) + "/"
+	g.cookie = newCookie(c.PublicURL, c.Port, g.root)
+	const cached = 24 * time.Hour
+	g.downloads = http.StripPrefix(strings.TrimSuffix(Path, "/"), &resources.Downloads{
+		Links: resources.NewLinks(c.Library, "", cached), Owner: ownerOf, Exports: c.Exports, Direct: true,
+	})
+	var err error
+	if g.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if g.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	g.routes = g.newRoutes()
+	return g, nil
+}
+
+func (g *Gallery) newRoutes() *http.ServeMux {
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET "+Path+"{$}", g.signedIn(g.list))
+	routes.HandleFunc("GET "+Path+"spending", g.signedIn(g.spending))
+	routes.HandleFunc("GET "+Path+"{id}", g.signedIn(g.image))
+	routes.HandleFunc("GET "+Path+"{id}/export", g.signedIn(g.export))
+	routes.HandleFunc("POST "+Path+"{id}/delete", g.signedIn(g.remove))
+	if !g.open {
+		routes.HandleFunc("GET "+Path+"login", g.loginForm)
+		routes.HandleFunc("POST "+Path+"login", g.login)
+		routes.HandleFunc("POST "+Path+"logout", g.logout)
+	}
+	return routes
+}
+
+// Root returns the path of the first page as browsers see it.
+func (g *Gallery) Root() string { return g.root }
+
+// ServeHTTP serves paths below Path.
+func (g *Gallery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	setHeaders(w.Header())
+	if r.Method == http.MethodPost {
+		if !isForm(r) {
+			http.Error(w, "Content-Type must be application/x-www-form-urlencoded.", http.StatusUnsupportedMediaType)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, MaxForm)
+		if err := r.ParseForm(); err != nil {
+			status := http.StatusBadRequest
+			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+				status = http.StatusRequestEntityTooLarge
+			}
+			http.Error(w, "The form cannot be read.", status)
+			return
+		}
+	}
+	name := strings.TrimPrefix(r.URL.Path, Path)
+	switch {
+	case strings.HasPrefix(name, "assets/"):
+		g.serveAsset(w, r, strings.TrimPrefix(name, "assets/"))
+	case strings.HasPrefix(name, "images/"):
+		g.serveFile(w, r)
+	default:
+		g.routes.ServeHTTP(w, r)
+	}
+}
+
+// setHeaders sets the headers of all responses. Files of images have stricter ones, see
+// resources.Downloads.
+func setHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cache-Control", "private, no-cache")
+}
+
+// isForm reports whether the body of a request is declared as a form without files.
+func isForm(r *http.Request) bool {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && mediaType == "application/x-www-form-urlencoded"
+}
+
+// handler answers the request of a principal.
+type handler func(w http.ResponseWriter, r *http.Request, p auth.Principal) error
+
+// signedIn returns a handler for requests with a session. It sends others to the page on
+// which they sign in.
+func (g *Gallery) signedIn(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if g.keys != nil && r.URL.Query().Has("key") {
+			g.useKey(w, r)
+			return
+		}
+		p, ok, err := g.principal(r)
+		switch {
+		case err != nil:
+			g.fail(w, r, auth.Principal{}, err)
+			return
+		case !ok && r.Method == http.MethodPost:
+			g.fail(w, r, auth.Principal{}, &problem{http.StatusUnauthorized, "Your session has ended. Sign in and repeat this."})
+			return
+		case !ok:
+			g.redirect(w, g.loginURL(r))
+			return
+		}
+		if err := h(w, r, p); err != nil {
+			g.fail(w, r, p, err)
+		}
+	}
+}
+
+// serveFile serves the file, the preview or an export of an image.
+func (g *Gallery) serveFile(w http.ResponseWriter, r *http.Request) {
+	p, ok, err := g.principal(r)
+	switch {
+	case err != nil:
+		g.fail(w, r, auth.Principal{}, err)
+	case !ok:
+		http.Error(w, "Sign in at "+g.root+"login.", http.StatusUnauthorized)
+	default:
+		g.downloads.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownerKey{}, p.Owner)))
+	}
+}
+
+// ownerKey is the key of the owner in the context of a request for a file.
+type ownerKey struct{}
+
+func ownerOf(ctx context.Context) (owner string, ok bool) {
+	owner, ok = ctx.Value(ownerKey{}).(string)
+	return owner, ok
+}
+
+// problem is an error that is shown to the user.
+type problem struct {
+	status int
+	text   string
+}
+
+func (p *problem) Error() string { return p.text }
+
+// fail shows an error.
+func (g *Gallery) fail(w http.ResponseWriter, r *http.Request, p auth.Principal, err error) {
+	shown, known := errors.AsType[*problem](err)
+	switch {
+	case known:
+	case errors.Is(err, resources.ErrNotFound):
+		shown = &problem{http.StatusNotFound, "There is no such image. It may have been deleted."}
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil: // nobody reads the response
+		shown = &problem{http.StatusServiceUnavailable, "The request has ended."}
+	default:
+		g.Log.ErrorContext(r.Context(), "failed to serve a page of the gallery", "error", err)
+		shown = &problem{http.StatusInternalServerError, "The image library cannot be used now. The log of the server says why."}
+	}
+	view := errorPage{page: g.newPage(p, http.StatusText(shown.status)), Status: shown.status, Text: shown.text}
+	if err := g.render(w, shown.status, "error", view); err != nil {
+		g.Log.ErrorContext(r.Context(), "failed to serve a page of the gallery", "error", err)
+		http.Error(w, shown.text, shown.status)
+	}
+}
+
+// redirect sends the browser to a path of this server with GET.
+func (g *Gallery) redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// imageURL returns the path of an image's page.
+func (g *Gallery) imageURL(id string) string { return g.root + url.PathEscape(id) }
+
+// fileURL returns the path of a file of an image, such as "ID/preview".
+func (g *Gallery) fileURL(name string) string { return fmt.Sprintf("%simages/%s", g.root, name) }
