@@ -3,7 +3,10 @@
 # defines functions and variables for several stages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export GOFLAGS="${GOFLAGS:-} -mod=readonly"
+
+# Tests are compiled with the flags of a release, so that all stages share what is in the
+# build cache. Only the race stage needs flags of its own.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -mod=readonly -trimpath"
 
 # tools is the folder where built tools are kept between runs.
 tools="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zai-image-mcp/tools"
@@ -63,7 +66,7 @@ built() {
 # program builds the program for this machine and sets $binary to its path.
 program() {
   binary="$work/zai-image-mcp"
-  [ -x "$binary" ] || CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o "$binary" .
+  [ -x "$binary" ] || go build -ldflags="-s -w" -o "$binary" .
 }
 
 # clients installs the npm packages of .ci/suites/clients and sets $clients to the folder.

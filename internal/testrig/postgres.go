@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,8 +91,9 @@ func (s *PostgresServer) Crash() { s.run("restart") }
 
 func (s *PostgresServer) run(action string) string {
 	s.t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	script := filepath.Join(filepath.Dir(file), "..", "..", ".ci", "postgres.sh")
+	root, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	require.NoError(s.t, err)
+	script := filepath.Join(strings.TrimSpace(string(root)), ".ci", "postgres.sh")
 	c := exec.CommandContext(context.Background(), script, action, s.dir)
 	var errors strings.Builder
 	c.Stderr = &errors

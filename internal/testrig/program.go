@@ -101,7 +101,6 @@ func (p *program) build() (string, error) {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	// Without -trimpath the packages come from the build cache of go test.
 	arguments := []string{"build", "-ldflags=-s -w", "-o", path}
 	if raceEnabled {
 		arguments = []string{"build", "-race", "-o", path}

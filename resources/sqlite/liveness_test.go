@@ -25,7 +25,7 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	if folder := os.Getenv("ZAI_TEST_KILLED"); folder != "" {
 		reserveFor(t, newCatalog(folder), leaseOf("killed", time.Hour), resources.Image{})
 		_, _ = os.Stdout.WriteString("reserved\n")
-		select {}
+		time.Sleep(time.Hour) // until it is killed; select {} would be a deadlock without cgo
 	}
 	folder := t.TempDir()
 	c := testProcess(t, "TestClaim_ProcessKilled", "ZAI_TEST_KILLED="+folder)
