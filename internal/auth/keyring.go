@@ -17,6 +17,10 @@ const (
 	renewBefore = time.Hour
 	maxAge      = 24 * time.Hour
 
+	// retryBeside is how long after a failed fetch no request waits for another one
+	// while there are keys.
+	retryBeside = time.Minute
+
 	// The issuer is asked at most maxFetches times at once, and then once per
 	// fetchInterval, whatever tokens arrive.
 	maxFetches    = 4
@@ -31,8 +35,9 @@ type keyring struct {
 
 	mu      sync.Mutex
 	limiter *rate.Limiter
-	current *keySet // nil until a fetch succeeds
-	running *fetch  // nil if no fetch is under way
+	current *keySet   // nil until a fetch succeeds
+	running *fetch    // nil if no fetch is under way
+	failed  time.Time // start of the last fetch that failed
 }
 
 // fetch is one fetch of keys. All who need keys at the same time share it.
@@ -74,16 +79,17 @@ func (k *keyring) verify(ctx context.Context, token *jwt) (issuer string, err er
 func (k *keyring) keys(ctx context.Context) (set *keySet, latest bool, err error) {
 	k.mu.Lock()
 	known := k.current
-	age := maxAge
+	age, now := maxAge, k.now()
 	if known != nil {
-		age = k.now().Sub(known.asked)
+		age = now.Sub(known.asked)
 	}
-	if renewBeside <= age && age < renewBefore {
+	wait := age >= maxAge || age >= renewBefore && now.Sub(k.failed) >= retryBeside
+	if !wait && age >= renewBeside {
 		k.startLocked()
 	}
 	k.mu.Unlock()
 
-	if age < renewBefore {
+	if !wait {
 		return known, false, nil
 	}
 	set, latest, err = k.renew(ctx)
@@ -155,7 +161,9 @@ func (k *keyring) run(f *fetch, asked time.Time) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil {
+	if err != nil {
+		k.failed = asked
+	} else {
 		set.asked = asked
 		f.set, k.current = set, set
 	}

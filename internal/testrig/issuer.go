@@ -18,11 +18,12 @@ import (
 // and signs whatever a test wants. It signs by itself, without the library by which
 // signatures are checked.
 type Issuer struct {
-	URL      string // the name of the issuer
+	URL      string // the name of the issuer; a test may change it before the first request
 	Audience string // of Claims
 	Now      func() time.Time
 
 	t       testing.TB
+	root    string // of the server
 	mu      sync.Mutex
 	signer  IssuerKey
 	jwks    []map[string]any
@@ -46,7 +47,7 @@ func NewIssuer(t testing.TB) *Issuer {
 	}
 	server := httptest.NewServer(i)
 	t.Cleanup(server.Close)
-	i.URL = server.URL
+	i.URL, i.root = server.URL, server.URL
 	i.Rotate("ES256")
 	return i
 }
@@ -64,12 +65,28 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case answer != nil:
 		answer(w, r)
 	case r.URL.Path == IssuerMetadata:
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.URL, "jwks_uri": i.URL + IssuerKeys})
+		i.ServeMetadata(w, r)
 	case r.URL.Path == IssuerKeys:
-		_ = json.NewEncoder(w).Encode(keys)
+		writeJSON(w, keys)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// ServeMetadata writes the metadata of the issuer. With Answer, a test serves it at
+// another path.
+func (i *Issuer) ServeMetadata(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, map[string]any{"issuer": i.URL, "jwks_uri": i.root + IssuerKeys})
+}
+
+func writeJSON(w http.ResponseWriter, document map[string]any) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text)
 }
 
 // Answer replaces the answer to requests of a path; nil restores it.
