@@ -52,6 +52,7 @@ type commands struct {
 	Generate generateCommand `cmd:"" help:"Generate images from the terminal."`
 	Export   exportCommand   `cmd:"" help:"Make a file from an image of the library: another size, format or background, or a set of icons. Free."`
 	Images   imagesCommand   `cmd:"" help:"Manage the image library."`
+	Gallery  galleryCommand  `cmd:"" help:"Show the images in the browser, on this machine only."`
 	Config   configCommand   `cmd:"" help:"Print the entry for a host's configuration, or write it to the host's file."`
 	Doctor   doctorCommand   `cmd:"" help:"Check the key, folder, catalog and host configuration. Free. Exits 3 if a check fails."`
 	Health   healthCommand   `cmd:"" help:"Check that the server on this machine responds, for containers and supervisors. Exits 1 if it does not."`

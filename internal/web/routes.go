@@ -68,7 +68,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.Log.DebugContext(ctx, "served a request", "method", limit.Clip(r.Method), "path", limit.Clip(r.URL.Path), "took", time.Since(began))
 	}()
-	s.setDeadlines(w, r, began)
+	setDeadlines(w, r, s.Limits, began)
 	header := w.Header()
 	header.Set("X-Request-Id", c.RequestID)
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -107,11 +107,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // setDeadlines bounds a request. Streams and downloads set their own deadlines,
 // and net/http clears the read deadline at the end of the body.
-func (s *Server) setDeadlines(w http.ResponseWriter, r *http.Request, began time.Time) {
+func setDeadlines(w http.ResponseWriter, r *http.Request, limits limit.Limits, began time.Time) {
 	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(began.Add(s.Limits.WriteTime))
+	_ = control.SetWriteDeadline(began.Add(limits.WriteTime))
 	if r.ContentLength != 0 {
-		_ = control.SetReadDeadline(began.Add(s.Limits.BodyTime))
+		_ = control.SetReadDeadline(began.Add(limits.BodyTime))
 	}
 }
 

@@ -125,7 +125,10 @@ func (g *Gallery) setSession(w http.ResponseWriter, r *http.Request, p auth.Prin
 		return err
 	}
 	c := g.cookie
-	c.Value, c.Expires = value, ends
+	c.Value = value
+	if g.keys == nil { // otherwise the session ends with the process
+		c.Expires = ends
+	}
 	http.SetCookie(w, &c)
 	return nil
 }
