@@ -12,6 +12,7 @@ import (
 type Caller struct {
 	Owner    string         // owns the images that the call generates or reads
 	Client   string         // for the queue, in which clients take turns
+	ReadOnly bool           // may not generate images
 	Inline   Inline         // "" for Config.Inline
 	Delivery *jobs.Delivery // receives the images of the result; may be nil
 }

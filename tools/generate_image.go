@@ -16,6 +16,9 @@ import (
 	"zai-image-mcp/zai"
 )
 
+// GenerateImage is the name of the only tool that costs money.
+const GenerateImage = "generate_image"
+
 // maxImages is the largest n; each image is billed.
 const maxImages = 4
 
@@ -33,7 +36,7 @@ type generateArguments struct {
 
 func (t *tools) generateImage() (server.ServerTool, error) {
 	return define(t, definition{
-		name: "generate_image", title: "Generate image", openWorld: true, description: describeModels(t.Region),
+		name: GenerateImage, title: "Generate image", openWorld: true, description: describeModels(t.Region),
 		adaptInput: func(s *jsonschema.Schema) {
 			model, _ := s.Properties.Get("model")
 			for _, m := range zai.Models(t.Region) {
@@ -86,6 +89,9 @@ func describeDurations(m zai.Model) string {
 }
 
 func (t *tools) generate(ctx context.Context, c toolCall, arguments generateArguments) (*mcp.CallToolResult, error) {
+	if c.caller.ReadOnly {
+		return nil, &readOnlyError{}
+	}
 	request, err := t.parseRequest(c.caller, arguments)
 	if err != nil {
 		return nil, err
@@ -130,6 +136,17 @@ func joinedNote(call *jobs.Call) string {
 		}
 	}
 	return before + "this call returns its failure, and nothing was charged a second time."
+}
+
+// readOnlyError means that the caller's token does not allow generating images.
+type readOnlyError struct{}
+
+func (*readOnlyError) Error() string { return "the token does not allow generating images" }
+
+// Failure returns the error as the failure of a call.
+func (*readOnlyError) Failure() *resources.Failure {
+	return resources.NewFailure(resources.Kind(zai.KindUnauthorized), "The token of this client does not allow generating images.",
+		"Ask the user to sign in again and to allow it.")
 }
 
 // parseRequest checks the arguments and fills in defaults.

@@ -11,17 +11,22 @@ import (
 // withoutBlanks returns env without the program's settings that are blank.
 // Desktop hosts set a variable even for a field that the user left blank: to the
 // empty string, to the placeholder of the field, or to "null" or "undefined". The
-// token file is excluded: a value that names no file must fail and not switch
-// authentication off.
+// settings that decide who may use the server are excluded: a value that means
+// nothing must fail and not switch authentication off.
 func withoutBlanks(env func(string) string) func(string) string {
 	return func(name string) string {
 		value := env(name)
 		blank := value == "null" || value == "undefined" || strings.HasPrefix(value, "${user_config.")
-		if strings.HasPrefix(name, "ZAI_") && blank && name != "ZAI_IMAGE_AUTH_TOKENS" {
+		if strings.HasPrefix(name, "ZAI_") && blank && !decidesAccess(name) {
 			return ""
 		}
 		return value
 	}
+}
+
+// decidesAccess reports whether a variable decides who may use the server.
+func decidesAccess(name string) bool {
+	return name == "ZAI_IMAGE_AUTH_TOKENS" || strings.HasPrefix(name, "ZAI_IMAGE_OIDC_")
 }
 
 // newParser returns a parser of the command line that reads the variables of

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"zai-image-mcp/internal/web"
 )
 
 // logFlags are the flags that all commands share.
@@ -40,11 +43,28 @@ const watermarkOff = "off"
 
 // webFlags configure the transports http and sse.
 type webFlags struct {
-	Listen       string        `help:"Address for http and sse; port 0 picks a free port, which the log names." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
-	PublicURL    string        `name:"public-url" help:"Base URL of download links, also accepted as Host and Origin of requests (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
-	AuthTokens   filePath      `help:"File of name:token lines for http and sse; the name is the owner of the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	Listen     string   `help:"Address for http and sse; port 0 picks a free port, which the log names." default:"127.0.0.1:8787" env:"ZAI_IMAGE_LISTEN"`
+	PublicURL  string   `name:"public-url" help:"Base URL of download links, also accepted as Host and Origin of requests (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
+	AuthTokens filePath `help:"File of name:token lines for http and sse; the name is the owner of the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
+	oidcFlags
 	AllowOrigin  []string      `help:"Another browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
 	LinkLifetime time.Duration `help:"Lifetime of download links." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
+}
+
+// oidcFlags configure which access tokens are accepted over http and sse.
+type oidcFlags struct {
+	OIDCIssuer     string   `name:"oidc-issuer" help:"OpenID provider or OAuth server whose access tokens let callers in over http and sse; https, or http on this machine." env:"ZAI_IMAGE_OIDC_ISSUER" placeholder:"URL"`
+	OIDCAudience   []string `name:"oidc-audience" help:"Audience that a token has to name; repeatable (default: the address of /mcp, and of /sse, under --public-url)." env:"ZAI_IMAGE_OIDC_AUDIENCE" placeholder:"AUDIENCE"`
+	OIDCOwnerClaim string   `name:"oidc-owner-claim" help:"Claim whose value names the owner, like email or oid." default:"sub" env:"ZAI_IMAGE_OIDC_OWNER_CLAIM" placeholder:"CLAIM"`
+	OIDCScopes     string   `name:"oidc-scopes" help:"Scope that a token needs and, after a comma, the one that it needs to generate images, like images:read,images:generate." env:"ZAI_IMAGE_OIDC_SCOPES" placeholder:"SCOPES"`
+}
+
+// issuer returns the settings for the issuer.
+func (c oidcFlags) issuer(log *slog.Logger) web.IssuerConfig {
+	return web.IssuerConfig{
+		URL: c.OIDCIssuer, Audiences: c.OIDCAudience, OwnerClaim: c.OIDCOwnerClaim, Scopes: c.OIDCScopes,
+		HTTP: &http.Client{}, Now: time.Now, Log: log,
+	}
 }
 
 // filePath is the path of a file or folder. A leading ~/ is replaced by the

@@ -87,7 +87,7 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 		return &usageError{"--link-lifetime must be positive", seeHelp}
 	}
 	endpoint, err := web.Listen(ctx, web.ListenConfig{
-		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), AllowOrigins: c.AllowOrigin, SSE: c.Transport == "sse",
+		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), Issuer: c.issuer(log), AllowOrigins: c.AllowOrigin, SSE: c.Transport == "sse",
 	})
 	if setting, ok := errors.AsType[*web.ConfigError](err); ok {
 		return &usageError{setting.Error(), setting.Hint}

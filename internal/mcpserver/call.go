@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -24,10 +25,20 @@ func (s *Server) Begin(r *transport.Request) transport.Call {
 	return &call{s.pipeline.NewDelivery(), s, r}
 }
 
+// Generates reports whether a request is a call that generates images. It
+// decodes the request as mcp-go does.
+func (s *Server) Generates(r *transport.Request) bool {
+	if r.Method != string(mcp.MethodToolsCall) {
+		return false
+	}
+	var call mcp.CallToolRequest
+	return json.Unmarshal(r.Raw, &call) == nil && call.Params.Name == tools.GenerateImage
+}
+
 // Run implements transport.Call.
 func (c *call) Run(ctx context.Context) mcp.JSONRPCMessage {
 	o := overridesOf(c.request)
-	ctx = tools.WithCaller(ctx, tools.Caller{Owner: c.request.Owner, Client: c.request.Client, Inline: o.inline, Delivery: c.Delivery})
+	ctx = tools.WithCaller(ctx, tools.Caller{Owner: c.request.Owner, Client: c.request.Client, ReadOnly: c.request.ReadOnly, Inline: o.inline, Delivery: c.Delivery})
 	return c.server.handle(ctx, c.request, c.server.dispatch)
 }
 

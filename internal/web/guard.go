@@ -83,8 +83,8 @@ func namesOf(ip net.IP) []string {
 	return names
 }
 
-// checkHostAndOrigin returns why a request is refused, "" if it is not.
-func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
+// checkHost returns why a request with this Host is refused, "" if it is not.
+func (p allowedHosts) checkHost(r *http.Request) (refusal string) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	here := p.everywhere && local != nil && r.Host == local.String() // the address at which the request arrived
 	host := strings.ToLower(r.Host)
@@ -92,6 +92,11 @@ func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
 	if !here && !named && !p.hosts[host] {
 		return "This server is not reached by this Host. If it should be, name it with --public-url."
 	}
+	return ""
+}
+
+// checkOrigin returns why a page may not send a request, "" if it may.
+func (p allowedHosts) checkOrigin(r *http.Request) (refusal string) {
 	if refusal := p.checkForm(r); refusal != "" {
 		return refusal
 	}
@@ -116,11 +121,24 @@ func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
 	return "Other pages may not use this server."
 }
 
-// authenticate returns the principal of a request. known is false without one;
-// a request that needs no token then has the zero principal.
-func (s *Server) authenticate(r *http.Request) (p auth.Principal, known bool) {
-	p, err := s.Auth.Authenticate(r)
-	return p, err == nil
+// admission is an Authenticator that refuses some owners.
+type admission struct {
+	auth.Authenticator
+	refused func(owner string) bool
+}
+
+// Authenticate implements auth.Authenticator.
+func (a admission) Authenticate(r *http.Request) (auth.Principal, error) {
+	p, err := a.Authenticator.Authenticate(r)
+	if err == nil && a.refused(p.Owner) {
+		return auth.Principal{}, &auth.ForbiddenError{Reason: "this server does not serve " + p.Owner + "; ask who runs it"}
+	}
+	return p, err
+}
+
+// Valid implements auth.Authenticator.
+func (a admission) Valid(p auth.Principal) bool {
+	return a.Authenticator.Valid(p) && !a.refused(p.Owner)
 }
 
 // needsNoToken reports whether a request is served without a token: health checks,

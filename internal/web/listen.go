@@ -19,6 +19,7 @@ type ListenConfig struct {
 	Listen       string // host:port
 	PublicURL    string // empty for the address of Listen
 	AuthTokens   string // token file, empty for none
+	Issuer       IssuerConfig
 	AllowOrigins []string
 	SSE          bool // serve HTTP+SSE too, the transport of protocol 2024-11-05
 }
@@ -34,12 +35,13 @@ type Endpoint struct {
 	PublicURL    *url.URL // at which clients reach the server, nil for the listener's address
 	AllowOrigins []string // of browser pages, as browsers send them
 	Auth         auth.Authenticator
+	Issuer       *auth.OIDC // of access tokens, nil for none
 	SSE          bool
 }
 
 // Listen opens the listener before anything else is set up, so that an address
-// in use is reported first. Without a token file it listens only on loopback. A
-// wrong setting is a *ConfigError.
+// in use is reported first. Without a token file and an issuer it listens only on
+// loopback. A wrong setting is a *ConfigError.
 func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 	e := Endpoint{Auth: auth.Anonymous{}, SSE: c.SSE}
 	var err error
@@ -49,8 +51,11 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 	if e.AllowOrigins, err = parseOrigins(c.AllowOrigins); err != nil {
 		return e, err
 	}
-	anonymous := c.AuthTokens == ""
-	if !anonymous {
+	if err := c.Issuer.check(); err != nil {
+		return e, err
+	}
+	anonymous := c.AuthTokens == "" && c.Issuer.URL == ""
+	if c.AuthTokens != "" {
 		if e.Auth, err = auth.LoadTokenFile(c.AuthTokens); err != nil {
 			return e, &ConfigError{"--auth-tokens", err.Error(), "Name a file of lines like alice:TOKEN that only its owner may read (chmod 600)."}
 		}
@@ -66,16 +71,26 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 		return e, fmt.Errorf("--listen: %w", err)
 	}
 	// The machine's configuration determines the address of localhost.
-	if address, ok := e.Listener.Addr().(*net.TCPAddr); anonymous && (!ok || !address.IP.IsLoopback()) {
+	if anonymous && !isLoopback(e.Listener.Addr()) {
 		return e, errors.Join(exposed(e.Listener.Addr().String()), e.Listener.Close())
+	}
+	if c.Issuer.URL != "" {
+		if err := e.acceptTokens(c.Issuer); err != nil {
+			return e, errors.Join(err, e.Listener.Close())
+		}
 	}
 	return e, nil
 }
 
+func isLoopback(a net.Addr) bool {
+	address, ok := a.(*net.TCPAddr)
+	return ok && address.IP.IsLoopback()
+}
+
 func exposed(address string) error {
 	return &ConfigError{
-		"--listen", "other machines could reach " + address + ", and no token file restricts access",
-		"Name a file of name:token lines with --auth-tokens, or listen on 127.0.0.1.",
+		"--listen", "other machines could reach " + address + ", and neither a token file nor an issuer restricts access",
+		"Name a file of name:token lines with --auth-tokens or an issuer of tokens with --oidc-issuer, or listen on 127.0.0.1.",
 	}
 }
 

@@ -55,6 +55,7 @@ func (a *app) Begin(r *transport.Request) transport.Call {
 	return call{a, r}
 }
 func (*app) Overloaded(*transport.Request) mcp.JSONRPCMessage { return nil }
+func (*app) Generates(r *transport.Request) bool              { return r.Method == "tools/call" }
 func (*app) CheckQuery(url.Values) error                      { return nil }
 func (*app) Ready(context.Context) error                      { return nil }
 func (*app) Run(context.Context)                              {}
@@ -84,7 +85,7 @@ func newRig(t testing.TB, c web.ListenConfig) *rig {
 }
 
 // newRigWithLinks returns a server that serves downloads.
-func newRigWithLinks(t testing.TB, c web.ListenConfig, links *resources.Links) *rig {
+func newRigWithLinks(t testing.TB, c web.ListenConfig, links *resources.Links, change ...func(*web.Config)) *rig {
 	t.Helper()
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
@@ -99,10 +100,14 @@ func newRigWithLinks(t testing.TB, c web.ListenConfig, links *resources.Links) *
 	require.True(t, ok)
 	metrics, err := telemetry.New(t.Context(), telemetry.Config{Metrics: true})
 	require.NoError(t, err)
-	r.Server, err = web.New(web.Config{
+	config := web.Config{
 		Endpoint: endpoint, App: r.app, Links: links, Telemetry: metrics, Limits: limit.Default(), Grace: time.Second, Now: time.Now,
 		Log: telemetry.NewLogger(r.log, slog.LevelDebug, false, "", transport.LogAttrs),
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	r.Server, err = web.New(config)
 	require.NoError(t, err)
 	return r
 }

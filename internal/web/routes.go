@@ -33,7 +33,7 @@ func (s *Server) newRoutes(port int) (*http.ServeMux, error) {
 	}
 	if s.Library != nil {
 		g, err := gallery.New(gallery.Config{
-			Library: s.Library, Auth: s.Auth, PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
+			Library: s.Library, Auth: s.admission, PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
 		})
 		if err != nil {
 			return nil, err
@@ -73,20 +73,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Request-Id", c.RequestID)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	if refusal := s.allowed.checkHostAndOrigin(r); refusal != "" {
+	refusal := s.allowed.checkHost(r)
+	endpoint, isMetadata := s.describedEndpoint(r.URL.Path)
+	if refusal == "" && isMetadata {
+		s.serveMetadata(w, r, endpoint)
+		return
+	}
+	if refusal == "" {
+		refusal = s.allowed.checkOrigin(r)
+	}
+	if refusal != "" {
 		s.refuse(ctx, w, r, refusal)
 		return
 	}
 	if cors(w, r) {
 		return
 	}
-	principal, known := s.authenticate(r)
-	if !known && r.URL.Path == "/healthz" {
+	principal, err := s.admission.Authenticate(r)
+	if err != nil && r.URL.Path == "/healthz" {
 		header.Set("Connection", "close") // unauthenticated clients get no keep-alive
 	}
-	if !known && !needsNoToken(r) {
-		header.Set("Connection", "close")
-		unauthorized(w, r)
+	if err != nil && !needsNoToken(r) {
+		s.denied(w, r, err)
 		return
 	}
 	c.Principal, c.Client = principal, principal.Owner

@@ -31,6 +31,8 @@ type App interface {
 	transport.Handler
 	// CheckQuery fails if the query of an endpoint's URL has a wrong setting.
 	CheckQuery(query url.Values) error
+	// Generates reports whether a request is a call that generates images.
+	Generates(r *transport.Request) bool
 	// Ready fails if calls cannot be served.
 	Ready(ctx context.Context) error
 	// Run works in the background until ctx ends.
@@ -53,17 +55,21 @@ type Config struct {
 	Limits    limit.Limits
 	Grace     time.Duration    // of App.Ending
 	Reload    <-chan os.Signal // reload credentials; optional
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Refused reports whether an authenticated owner may not use the server. Nil
+	// refuses nobody.
+	Refused func(owner string) bool
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Server serves MCP and downloads over HTTP.
 type Server struct {
 	Config
-	mcp      *transport.HTTP
-	allowed  allowedHosts
-	routes   *http.ServeMux
-	refusals rate.Sometimes // limits which refusals are logged: anybody can cause them
+	mcp       *transport.HTTP
+	admission auth.Authenticator // Auth, without the owners that are refused
+	allowed   allowedHosts
+	routes    *http.ServeMux
+	refusals  rate.Sometimes // limits which refusals are logged: anybody can cause them
 }
 
 // New returns a server for the listener of c.
@@ -73,13 +79,17 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("http: %s is not a TCP address", c.Listener.Addr())
 	}
 	s := &Server{
-		Config:  c,
-		allowed: newAllowedHosts(address, c.PublicURL, c.AllowOrigins),
-		mcp: transport.NewHTTP(transport.HTTPConfig{
-			Handler: c.App, Limits: c.Limits, SeveralOwners: c.authenticates(), BasePath: c.basePath(), RetryAfter: c.Grace, Now: c.Now, Log: c.Log,
-		}),
-		refusals: rate.Sometimes{First: 20, Interval: time.Second},
+		Config:    c,
+		admission: c.Auth,
+		allowed:   newAllowedHosts(address, c.PublicURL, c.AllowOrigins),
+		refusals:  rate.Sometimes{First: 20, Interval: time.Second},
 	}
+	if c.Refused != nil && c.authenticates() {
+		s.admission = admission{c.Auth, c.Refused}
+	}
+	s.mcp = transport.NewHTTP(transport.HTTPConfig{
+		Handler: c.App, Limits: c.Limits, SeveralOwners: c.authenticates(), Permit: s.permit, BasePath: c.basePath(), RetryAfter: c.Grace, Now: c.Now, Log: c.Log,
+	})
 	var err error
 	if s.routes, err = s.newRoutes(address.Port); err != nil {
 		return nil, err
@@ -156,7 +166,7 @@ func (s *Server) sweepLoop(ctx context.Context) {
 		case <-tick.C:
 		}
 		last = s.reload(ctx, always, last)
-		s.mcp.Sweep(s.Auth.Valid)
+		s.mcp.Sweep(s.admission.Valid)
 	}
 }
 
