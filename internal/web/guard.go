@@ -95,6 +95,14 @@ func (p allowedHosts) checkHost(r *http.Request) (refusal string) {
 	return ""
 }
 
+// checkHostAndOrigin returns why a request is refused, "" if it is not.
+func (p allowedHosts) checkHostAndOrigin(r *http.Request) (refusal string) {
+	if refusal := p.checkHost(r); refusal != "" {
+		return refusal
+	}
+	return p.checkOrigin(r)
+}
+
 // checkOrigin returns why a page may not send a request, "" if it may.
 func (p allowedHosts) checkOrigin(r *http.Request) (refusal string) {
 	if refusal := p.checkForm(r); refusal != "" {

@@ -73,16 +73,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Request-Id", c.RequestID)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	refusal := s.allowed.checkHost(r)
-	endpoint, isMetadata := s.describedEndpoint(r.URL.Path)
-	if refusal == "" && isMetadata {
+	if endpoint, ok := s.describedEndpoint(r.URL.Path); ok && s.allowed.checkHost(r) == "" {
 		s.serveMetadata(w, r, endpoint)
 		return
 	}
-	if refusal == "" {
-		refusal = s.allowed.checkOrigin(r)
-	}
-	if refusal != "" {
+	if refusal := s.allowed.checkHostAndOrigin(r); refusal != "" {
 		s.refuse(ctx, w, r, refusal)
 		return
 	}
