@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -96,7 +97,7 @@ func guarded(allowed allowedHosts, limits limit.Limits, h http.Handler) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setDeadlines(w, r, limits, time.Now())
 		w.Header().Set("Cache-Control", "no-store")
-		if refusal := allowed.checkHostAndOrigin(r); refusal != "" {
+		if refusal := cmp.Or(allowed.checkHost(r), allowed.checkOrigin(r)); refusal != "" {
 			transport.Reject(w, r, http.StatusForbidden, refusal)
 			return
 		}

@@ -54,7 +54,8 @@ type Config struct {
 	Telemetry *telemetry.Telemetry
 	Limits    limit.Limits
 	Grace     time.Duration    // of App.Ending
-	Reload    <-chan os.Signal // reload credentials; optional
+	Reload    <-chan os.Signal // reload credentials and quotas; optional
+	Quotas    auth.Reloader    // of the owners; nil for none
 	// Refused reports whether an authenticated owner may not use the server. Nil
 	// refuses nobody.
 	Refused func(owner string) bool
@@ -151,11 +152,11 @@ func limitConnections(limit int) func(net.Conn, http.ConnState) {
 	}
 }
 
-// sweepLoop closes idle sessions and reloads changed credentials.
+// sweepLoop closes idle sessions and reloads changed credentials and quotas.
 func (s *Server) sweepLoop(ctx context.Context) {
 	tick := time.NewTicker(s.Limits.SweepInterval)
 	defer tick.Stop()
-	last := ""
+	var lastTokens, lastQuotas string
 	for {
 		always := false
 		select {
@@ -165,24 +166,25 @@ func (s *Server) sweepLoop(ctx context.Context) {
 			always = true
 		case <-tick.C:
 		}
-		last = s.reload(ctx, always, last)
+		if source, ok := s.Auth.(auth.Reloader); ok {
+			lastTokens = s.reload(ctx, source, "tokens", always, lastTokens)
+		}
+		if s.Quotas != nil {
+			lastQuotas = s.reload(ctx, s.Quotas, "quotas", always, lastQuotas)
+		}
 		s.mcp.Sweep(s.admission.Valid)
 	}
 }
 
-// reload reads changed credentials. It returns the problem as text, and does
-// not log one that equals last.
-func (s *Server) reload(ctx context.Context, always bool, last string) (problem string) {
-	source, ok := s.Auth.(auth.Reloader)
-	if !ok {
-		return ""
-	}
+// reload reads a file again if it was changed, or always. It returns the problem as
+// text, and does not log one that equals last.
+func (s *Server) reload(ctx context.Context, source auth.Reloader, what string, always bool, last string) (problem string) {
 	changed, err := source.Reload(always)
 	switch {
 	case err == nil && changed:
-		s.Log.InfoContext(ctx, "reloaded the tokens")
+		s.Log.InfoContext(ctx, "reloaded the "+what)
 	case err != nil && err.Error() != last:
-		s.Log.ErrorContext(ctx, "failed to reload the tokens, the earlier ones stay in force", "error", err)
+		s.Log.ErrorContext(ctx, "failed to reload the "+what+", the earlier ones stay in force", "error", err)
 	}
 	return fmt.Sprint(err)
 }
