@@ -109,12 +109,14 @@ let browser;
 // security policy refuses, fail the test that ends with finish.
 export async function newPage(options = {}) {
   browser ??= await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? 'chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-features=LocalNetworkAccessChecks'],
+    executablePath: process.env.CHROMIUM,
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-features=LocalNetworkAccessChecks'],
   }).then((b) => {
     atEnd(() => b.close());
     return b;
   });
-  const context = await browser.newContext(options);
+  const context = await browser.newContext({ reducedMotion: 'reduce', ...options }); // transitions would be skipped, which is an error
   const page = await context.newPage();
   const problems = [];
   page.on('pageerror', (error) => problems.push(error.message));
