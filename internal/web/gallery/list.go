@@ -51,7 +51,8 @@ type thumb struct {
 type selection struct {
 	query  string
 	before string    // id, "" for no limit
-	date   time.Time // the newest day, zero for no limit
+	date   time.Time // the newest day, if dated
+	dated  bool
 }
 
 // parseSelection reads the parameters of a list. It fails with a *problem.
@@ -67,13 +68,14 @@ func parseSelection(values url.Values) (s selection, err error) {
 		if s.date, err = time.Parse(time.DateOnly, text); err != nil {
 			return s, &problem{http.StatusBadRequest, "Write the date as in 2026-11-20."}
 		}
+		s.dated = true
 	}
 	return s, nil
 }
 
 // cursor returns the id that the ids of all images of a list are less than.
 func (s selection) cursor() string {
-	if s.before == "" && !s.date.IsZero() {
+	if s.before == "" && s.dated {
 		return resources.FirstID(s.date.AddDate(0, 0, 1))
 	}
 	return s.before
@@ -104,7 +106,7 @@ func (g *Gallery) list(w http.ResponseWriter, r *http.Request, p auth.Principal)
 		return err
 	}
 	view := listPage{page: g.newPage(p, "Images"), Query: s.query, Today: g.Now().UTC().Format(time.DateOnly), Days: g.byDay(images)}
-	if !s.date.IsZero() {
+	if s.dated {
 		view.Date = s.date.Format(time.DateOnly)
 	}
 	if next != "" {
