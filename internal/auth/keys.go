@@ -43,15 +43,16 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 }
 
 // usable reports whether a key can check signatures. RSA keys must not be so short
-// that they are broken, nor so long that every check takes milliseconds.
+// that they can be broken. The parser refuses those so long that a check would take
+// milliseconds; see jose.MaxRSAModulusBits.
 func usable(key jose.JSONWebKey) bool {
-	const minRSA, maxRSA = 2048, 8192
+	const minRSA = 2048 // bits
 	if key.Use != "" && key.Use != "sig" {
 		return false
 	}
 	switch k := key.Key.(type) {
 	case *rsa.PublicKey:
-		return minRSA <= k.N.BitLen() && k.N.BitLen() <= maxRSA
+		return k.N.BitLen() >= minRSA
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -513,6 +514,22 @@ func TestOIDC_UnusableKeys(t *testing.T) {
 			_, err = w.check(w.issuer.Token("alice", nil))
 			require.NoError(t, err, "other keys work")
 		})
+	}
+}
+
+// An RSA key that would take milliseconds to check a signature with is not used.
+func TestOIDC_LongKey(t *testing.T) {
+	w := newOIDCRig(t)
+	key := testrig.NewIssuerKey(t, "RS256")
+	for bits, problem := range map[int]string{4096: "signature", 4104: "unknown key"} {
+		modulus := make([]byte, bits/8)
+		_, _ = rand.Read(modulus)
+		modulus[0], modulus[len(modulus)-1] = 0x80, 1
+		jwk := key.JWK()
+		jwk["kid"], jwk["n"] = problem, base64.RawURLEncoding.EncodeToString(modulus)
+		w.issuer.Publish(jwk)
+		_, err := w.check(key.Sign(t, w.issuer.Claims("alice", nil), fields{"kid": problem}))
+		require.ErrorContains(t, err, problem)
 	}
 }
 
