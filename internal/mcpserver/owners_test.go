@@ -39,6 +39,39 @@ func madeBy(t *testing.T, w wire, prompt string) (id, link string) {
 	return image.ID, image.DownloadURL
 }
 
+// seesNothing checks that the owner of a token sees nothing of an image of another owner
+// with "secret garden" in its prompt, over any transport, by any method.
+func (r *webRig) seesNothing(t *testing.T, id string, headers ...string) {
+	t.Helper()
+	for name, other := range map[string]wire{
+		"streamable": r.streamable(t, false, headers...), "stateless": r.streamable(t, true, headers...),
+		"sse": r.sse(t, false, headers...), "stateless sse": r.sse(t, true, headers...),
+	} {
+		for _, c := range []struct{ method, params, want string }{
+			{"tools/call", `{"name":"get_image","arguments":{"id":"` + id + `"}}`, `"kind":"not_found"`},
+			{"tools/call", `{"name":"list_images","arguments":{}}`, `"images":[]`},
+			{"tools/call", `{"name":"list_images","arguments":{"query":"secret"}}`, `"images":[]`},
+			{"resources/list", `{}`, `models`},
+			{"resources/read", `{"uri":"zai-image://images/` + id + `"}`, ""},
+			{"resources/read", `{"uri":"zai-image://images/` + id + `/preview"}`, ""},
+			{"resources/read", `{"uri":"zai-image://images/` + id + `/metadata"}`, ""},
+			{"completion/complete", `{"ref":{"type":"ref/resource","uri":"zai-image://images/{id}"},"argument":{"name":"id","value":"0"}}`, `"values":[]`},
+		} {
+			m := other.request(t, c.method, c.params)
+			text := string(m.Result)
+			if c.want == "" {
+				require.NotNil(t, m.Error, name)
+				assert.Contains(t, []int{-32002, -32602}, m.Error.Code, "not found, as if it did not exist")
+				text = m.Error.Message
+			}
+			assert.Contains(t, text, c.want, name)
+			assert.NotContains(t, text, "secret garden", name)
+			assert.NotContains(t, strings.ReplaceAll(text, "resource 'not-found:zai-image://images/"+id, ""), `"`+id, name)
+			assert.NotContains(t, text, `"spent_today_usd":0.01`, "the other's money")
+		}
+	}
+}
+
 // Owners cannot see each other's images, over any transport, by any method.
 func TestOwners_Isolation(t *testing.T) {
 	t.Parallel()
@@ -55,33 +88,7 @@ func TestOwners_Isolation(t *testing.T) {
 	quiet.send(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"zai-image://images/%s"}}`, id))
 	quiet.answer(t)
 
-	for name, bob := range map[string]wire{
-		"streamable": r.streamable(t, false, bearer(bobToken)...), "stateless": r.streamable(t, true, bearer(bobToken)...),
-		"sse": r.sse(t, false, bearer(bobToken)...), "stateless sse": r.sse(t, true, bearer(bobToken)...),
-	} {
-		for _, c := range []struct{ method, params, want string }{
-			{"tools/call", `{"name":"get_image","arguments":{"id":"` + id + `"}}`, `"kind":"not_found"`},
-			{"tools/call", `{"name":"list_images","arguments":{}}`, `"images":[]`},
-			{"tools/call", `{"name":"list_images","arguments":{"query":"secret"}}`, `"images":[]`},
-			{"resources/list", `{}`, `models`},
-			{"resources/read", `{"uri":"zai-image://images/` + id + `"}`, ""},
-			{"resources/read", `{"uri":"zai-image://images/` + id + `/preview"}`, ""},
-			{"resources/read", `{"uri":"zai-image://images/` + id + `/metadata"}`, ""},
-			{"completion/complete", `{"ref":{"type":"ref/resource","uri":"zai-image://images/{id}"},"argument":{"name":"id","value":"0"}}`, `"values":[]`},
-		} {
-			m := bob.request(t, c.method, c.params)
-			text := string(m.Result)
-			if c.want == "" {
-				require.NotNil(t, m.Error, name)
-				assert.Contains(t, []int{-32002, -32602}, m.Error.Code, "not found, as if it did not exist")
-				text = m.Error.Message
-			}
-			assert.Contains(t, text, c.want, name)
-			assert.NotContains(t, text, "secret garden", name)
-			assert.NotContains(t, strings.ReplaceAll(text, "resource 'not-found:zai-image://images/"+id, ""), `"`+id, name)
-			assert.NotContains(t, text, `"spent_today_usd":0.01`, "the other's money")
-		}
-	}
+	r.seesNothing(t, id, bearer(bobToken)...)
 	path := strings.TrimPrefix(link, r.base)
 	unsigned, _, _ := strings.Cut(path, "?")
 	for _, tt := range []struct {
