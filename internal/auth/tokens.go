@@ -67,13 +67,13 @@ func (t *TokenFile) Authenticate(r *http.Request) (Principal, error) {
 	return Principal{Owner: owner, Credential: string(digest[:])}, nil
 }
 
-// Valid implements Authenticator: the token must still be in the file.
+// Valid implements Authenticator: the token must still be in the file, with the same name.
 func (t *TokenFile) Valid(p Principal) bool {
 	if len(p.Credential) != sha256.Size {
 		return false
 	}
-	_, ok := t.owner(tokenDigest([]byte(p.Credential)))
-	return ok
+	name, ok := t.owner(tokenDigest([]byte(p.Credential)))
+	return ok && name == p.Owner
 }
 
 // Reload implements Reloader.

@@ -33,7 +33,7 @@ func (s *Server) newRoutes(port int) (*http.ServeMux, error) {
 	}
 	if s.Library != nil {
 		g, err := gallery.New(gallery.Config{
-			Library: s.Library, Auth: s.admission, PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
+			Library: s.Library, Auth: s.admission, Open: !s.authenticates(), PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
 		})
 		if err != nil {
 			return nil, err

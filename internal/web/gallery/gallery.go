@@ -26,9 +26,10 @@ const MaxForm = 8 << 10
 // Config configures a Gallery.
 type Config struct {
 	Library *resources.Library
-	// Auth authenticates those who sign in. With auth.Anonymous everybody is the local
-	// owner.
+	// Auth authenticates those who sign in.
 	Auth auth.Authenticator
+	// Open is set if nobody signs in, because Auth authenticates every request.
+	Open bool
 	// Local is set for a gallery of one owner that is opened with a key. Auth is then not
 	// used.
 	Local     *Local
@@ -43,7 +44,6 @@ type Config struct {
 type Gallery struct {
 	Config
 	root      string // path of the first page as browsers see it, with a slash at the end
-	open      bool   // nobody signs in
 	cookie    http.Cookie
 	sessions  *sessions
 	attempts  *attempts
@@ -64,7 +64,6 @@ func New(c Config) (*Gallery, error) {
 		}
 		g.Auth = g.keys
 	}
-	_, g.open = g.Auth.(auth.Anonymous)
 	base := ""
 	if c.PublicURL != nil {
 		base = strings.Trim(c.PublicURL.Path, "/")
@@ -93,7 +92,7 @@ func (g *Gallery) newRoutes() *http.ServeMux {
 	routes.HandleFunc("GET "+Path+"{id}", g.signedIn(g.image))
 	routes.HandleFunc("GET "+Path+"{id}/export", g.signedIn(g.export))
 	routes.HandleFunc("POST "+Path+"{id}/delete", g.signedIn(g.remove))
-	if !g.open {
+	if !g.Open {
 		routes.HandleFunc("GET "+Path+"login", g.loginForm)
 		routes.HandleFunc("POST "+Path+"login", g.login)
 		routes.HandleFunc("POST "+Path+"logout", g.logout)

@@ -13,7 +13,7 @@ import (
 // The key is good once. The cookie has another value, and is not valid in another process.
 func TestLocal_Key(t *testing.T) {
 	const key = "ABCDEFGHIJKLMNOP"
-	local := func(c *gallery.Config) { c.Local = &gallery.Local{Owner: "alice", Key: key} }
+	local := func(c *gallery.Config) { c.Open, c.Local = false, &gallery.Local{Owner: "alice", Key: key} }
 	r := newRig(t, local)
 	i, other := r.save(t, of("alice")), r.save(t, of("bob"))
 	sees(t, http.StatusSeeOther, r.do(t, http.MethodGet, "/gallery/", ""), "no key")

@@ -34,7 +34,7 @@ type errorPage struct {
 // newPage returns what all pages for a principal have.
 func (g *Gallery) newPage(p auth.Principal, title string) page {
 	v := page{Title: title, Root: g.root, ReadOnly: p.ReadOnly, assets: g.assets}
-	if !g.open {
+	if !g.Open {
 		v.Owner = p.Owner
 		v.SignedIn = p.Authenticated() && g.keys == nil
 	}

@@ -50,7 +50,7 @@ func newRigOf(t testing.TB, l *resources.Library, configure func(*gallery.Config
 	t.Helper()
 	r := &rig{library: l, now: time.Now(), log: &testrig.Buffer{}}
 	c := gallery.Config{
-		Library: l, Auth: auth.Anonymous{}, Port: 8787, Now: func() time.Time { return r.now }, Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Library: l, Auth: auth.Anonymous{}, Open: true, Port: 8787, Now: func() time.Time { return r.now }, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}
 	if configure != nil {
 		configure(&c)
@@ -66,7 +66,7 @@ func withTokens(t testing.TB) func(*gallery.Config) {
 	t.Helper()
 	file, err := auth.LoadTokenFile(testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken))
 	require.NoError(t, err)
-	return func(c *gallery.Config) { c.Auth = file }
+	return func(c *gallery.Config) { c.Auth, c.Open = file, false }
 }
 
 // response is a response with its body.

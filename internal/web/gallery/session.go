@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -135,8 +136,12 @@ func (g *Gallery) setSession(w http.ResponseWriter, r *http.Request, p auth.Prin
 
 // principal returns the principal of a request. ok is false if it has no valid session.
 func (g *Gallery) principal(r *http.Request) (p auth.Principal, ok bool, err error) {
-	if g.open {
-		return auth.Local(), true, nil
+	if g.Open {
+		p, err := g.Auth.Authenticate(r)
+		if forbidden, ok := errors.AsType[*auth.ForbiddenError](err); ok {
+			err = &problem{http.StatusForbidden, forbidden.Reason}
+		}
+		return p, err == nil, err
 	}
 	for _, c := range r.CookiesNamed(g.cookie.Name) { // other servers of this host may have set some
 		p, ok, err := g.sessions.unseal(r.Context(), c.Value, g.Now())

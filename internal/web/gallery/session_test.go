@@ -100,9 +100,9 @@ func TestGallery_SessionLife(t *testing.T) {
 	path := testrig.TokenFile(t, "alice:"+aliceToken)
 	tokens, err := auth.LoadTokenFile(path)
 	require.NoError(t, err)
-	r := newRig(t, func(c *gallery.Config) { c.Auth = tokens })
+	r := newRig(t, func(c *gallery.Config) { c.Auth, c.Open = tokens, false })
 	r.signIn(t, aliceToken)
-	other := newRigOf(t, r.library, func(c *gallery.Config) { c.Auth = tokens })
+	other := newRigOf(t, r.library, func(c *gallery.Config) { c.Auth, c.Open = tokens, false })
 	other.cookies = r.cookies
 	other.get(t, "/gallery/")
 	start := r.now
@@ -116,7 +116,7 @@ func TestGallery_SessionLife(t *testing.T) {
 	_, err = tokens.Reload(true)
 	require.NoError(t, err)
 	sees(t, http.StatusSeeOther, r.do(t, http.MethodGet, "/gallery/", ""), "the token was removed")
-	elsewhere := newRig(t, func(c *gallery.Config) { c.Auth = tokens })
+	elsewhere := newRig(t, func(c *gallery.Config) { c.Auth, c.Open = tokens, false })
 	elsewhere.signIn(t, "another-0123456789abcdef")
 	r.cookies = elsewhere.cookies
 	sees(t, http.StatusSeeOther, r.do(t, http.MethodGet, "/gallery/", ""), "the session of another library")
@@ -183,7 +183,7 @@ func (f *fakeAuth) Valid(auth.Principal) bool { return f.valid }
 func TestGallery_PrincipalExpires(t *testing.T) {
 	now := time.Now()
 	f := &fakeAuth{auth.Principal{Owner: "id.example.com/1", Credential: "c", Expires: now.Add(time.Hour)}, nil, true}
-	r := newRig(t, func(c *gallery.Config) { c.Auth = f })
+	r := newRig(t, func(c *gallery.Config) { c.Auth, c.Open = f, false })
 	r.now = now
 	r.signIn(t, aliceToken)
 	r.get(t, "/gallery/")
@@ -197,7 +197,7 @@ func TestGallery_PrincipalExpires(t *testing.T) {
 // A principal that may not generate images may not delete them either.
 func TestGallery_ReadOnly(t *testing.T) {
 	f := &fakeAuth{auth.Principal{Owner: "alice", Credential: "c", ReadOnly: true}, nil, true}
-	r := newRig(t, func(c *gallery.Config) { c.Auth = f })
+	r := newRig(t, func(c *gallery.Config) { c.Auth, c.Open = f, false })
 	i := r.save(t, of("alice"))
 	r.signIn(t, aliceToken)
 	assert.NotContains(t, r.get(t, "/gallery/"+i.ID).body, "/delete")
@@ -208,7 +208,7 @@ func TestGallery_ReadOnly(t *testing.T) {
 // A sign-in that fails says why.
 func TestGallery_LoginErrors(t *testing.T) {
 	f := &fakeAuth{valid: true}
-	r := newRig(t, func(c *gallery.Config) { c.Auth = f })
+	r := newRig(t, func(c *gallery.Config) { c.Auth, c.Open = f, false })
 	for _, tt := range []struct {
 		err    error
 		status int
@@ -293,7 +293,8 @@ func TestGallery_Owners(t *testing.T) {
 	}
 	page := r.get(t, "/gallery/"+own.ID).body
 	assert.NotContains(t, page, i.ID)
-	assert.Contains(t, r.get(t, "/gallery/spending").body, "1 images")
+	assert.Contains(t, r.get(t, "/gallery/spending").body, "$0.01")
+	assert.NotContains(t, r.get(t, "/gallery/spending").body, "$0.02")
 	_, err = r.library.Image(t.Context(), "alice", i.ID)
 	require.NoError(t, err, "it is still there")
 }
