@@ -21,6 +21,7 @@ class Session {
   #information;
   #tokens;
   #verifier;
+  #discovered;
   redirectUrl = 'http://127.0.0.1:1/callback';
   clientMetadata = {
     client_name: kind, redirect_uris: [this.redirectUrl], token_endpoint_auth_method: 'none',
@@ -32,6 +33,8 @@ class Session {
   saveTokens = (tokens) => { this.#tokens = tokens; };
   codeVerifier = () => this.#verifier;
   saveCodeVerifier = (verifier) => { this.#verifier = verifier; };
+  discoveryState = () => this.#discovered;
+  saveDiscoveryState = (state) => { this.#discovered = state; };
   async redirectToAuthorization(url) {
     outcome.signIns++;
     outcome.asked = url.searchParams.get('scope');

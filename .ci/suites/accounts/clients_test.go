@@ -109,7 +109,7 @@ func TestClients_StepUp(t *testing.T) {
 func TestClients_Expiry(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, "TOKEN_SECONDS=5", "CLOCK_SECONDS=-60")
-	s := newServer(t, p)
+	s := newServer(t, p, "--oidc-scopes", strings.ReplaceAll(scopes, " ", ","))
 	kinds := []string{"ts1-http", "ts1-sse", "ts2-http", "ts2-pinned", "gosdk"}
 	start := time.Now()
 	t.Run("clients", func(t *testing.T) {

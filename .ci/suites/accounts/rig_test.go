@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -31,9 +32,13 @@ import (
 	"zai-image-mcp/internal/testrig"
 )
 
-// TestMain does not look for goroutines that are left: those of the clients' connections
-// end after the tests.
+// TestMain runs more tests at a time than there are processors, because clients mostly wait
+// for tokens to expire.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
 	status := m.Run()
 	testrig.RemoveProgram()
 	os.Exit(status)
