@@ -41,7 +41,8 @@ type Journal interface {
 	// transaction that is alone with the owner's spending and with the slots of the
 	// model, it looks for an equal call, sums the spending of the UTC day, writes
 	// the rows, and gives them free slots. It fails with ErrBudget if the budget
-	// does not cover all images; the Outcome then has those that it covers.
+	// does not cover all images, and with ErrDailyImages if the owner may not have
+	// that many on the UTC day; the Outcome then has those that are covered.
 	Reserve(ctx context.Context, r Reservation) (Outcome, error)
 	// Grant gives the free slots of a model to queued images, in turn: owners take
 	// turns, and so do the clients of an owner; among equals the oldest image is
@@ -186,6 +187,7 @@ type Reservation struct {
 	Images []Image // to be made; they differ only in ID and CallID
 	Count  int     // number of images of the call, including joined ones
 	Budget int64   // limit per owner and UTC day in 1e-6 US dollars; 0 for no limit
+	Daily  int     // limit of charged images per owner and UTC day; 0 for no limit
 	Lease  Lease
 	Slots  Slots
 	Client string // takes turns with the owner's other clients

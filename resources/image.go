@@ -71,6 +71,8 @@ var (
 	ErrStorage = errors.New("the image library cannot be used")
 	// ErrBudget means that a reservation would exceed the daily budget.
 	ErrBudget = errors.New("daily budget exceeded")
+	// ErrDailyImages means that a reservation would exceed the daily number of images.
+	ErrDailyImages = errors.New("daily number of images exceeded")
 	// ErrSettled means that an update was not written because the row has newer
 	// data: the image is saved or removed, has a link, or belongs to another
 	// process.

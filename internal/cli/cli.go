@@ -104,7 +104,7 @@ func Run(ctx context.Context, process Process, args []string) int {
 		return 0
 	}
 	if err == nil {
-		if parsed.Command() != "serve" || !c.Serve.reloadsTokens() {
+		if parsed.Command() != "serve" || !c.Serve.reloads() {
 			var stop context.CancelFunc
 			ctx, stop = endOnHangUp(ctx)
 			defer stop()

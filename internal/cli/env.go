@@ -26,7 +26,7 @@ func withoutBlanks(env func(string) string) func(string) string {
 
 // decidesAccess reports whether a variable decides who may use the server.
 func decidesAccess(name string) bool {
-	return name == "ZAI_IMAGE_AUTH_TOKENS" || strings.HasPrefix(name, "ZAI_IMAGE_OIDC_")
+	return name == "ZAI_IMAGE_AUTH_TOKENS" || name == "ZAI_IMAGE_QUOTAS" || strings.HasPrefix(name, "ZAI_IMAGE_OIDC_")
 }
 
 // newParser returns a parser of the command line that reads the variables of

@@ -47,6 +47,7 @@ type webFlags struct {
 	PublicURL  string   `name:"public-url" help:"Base URL of download links, also accepted as Host and Origin of requests (default: from --listen)." env:"ZAI_IMAGE_PUBLIC_URL" placeholder:"URL"`
 	AuthTokens filePath `help:"File of name:token lines for http and sse; the name is the owner of the images." env:"ZAI_IMAGE_AUTH_TOKENS" placeholder:"FILE"`
 	oidcFlags
+	Quotas       filePath      `help:"File of what each owner may spend over http and sse, as lines like alice budget=5 pictures=50; read-only and refuse also work." env:"ZAI_IMAGE_QUOTAS" placeholder:"FILE"`
 	AllowOrigin  []string      `help:"Another browser origin that may use the server; repeatable." env:"ZAI_IMAGE_ALLOW_ORIGIN" placeholder:"ORIGIN"`
 	LinkLifetime time.Duration `help:"Lifetime of download links." default:"24h" env:"ZAI_IMAGE_LINK_LIFETIME"`
 }

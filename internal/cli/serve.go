@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"time"
 
 	"zai-image-mcp/internal/limit"
@@ -86,6 +85,10 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 	if c.LinkLifetime <= 0 {
 		return &usageError{"--link-lifetime must be positive", seeHelp}
 	}
+	quotas, err := c.quotas()
+	if err != nil {
+		return err
+	}
 	endpoint, err := web.Listen(ctx, web.ListenConfig{
 		Listen: c.Listen, PublicURL: c.PublicURL, AuthTokens: string(c.AuthTokens), Issuer: c.issuer(log), AllowOrigins: c.AllowOrigin, SSE: c.Transport == "sse",
 	})
@@ -98,24 +101,41 @@ func (c *serveCommand) serveWeb(ctx context.Context, p *program, settings server
 	links := resources.NewLinks(library, endpoint.Base(), c.LinkLifetime)
 	settings.locator, settings.metrics, settings.noProject = resources.Locator{Links: links}, true, noProjectOverHTTP
 	warnOfProject(c.Project, log)
+	config := web.Config{
+		Endpoint: endpoint, Links: links, Library: library, Limits: limit.Default(), Grace: settings.grace, Now: time.Now, Log: log,
+	}
+	if quotas != nil {
+		config.Quotas, config.Refused = quotas, quotas.Refused
+		settings.allowance = func(owner string) limit.Allowance { return quotas.Of(owner, float64(c.DailyBudget)) }
+	}
 	s, err := p.newServer(ctx, settings, library, log)
 	if err != nil {
 		return errors.Join(err, endpoint.Listener.Close())
 	}
-	var reload <-chan os.Signal
-	if c.reloadsTokens() {
+	if c.reloads() {
 		signals, stop := hangUps()
 		defer stop()
-		reload = signals
+		config.Reload = signals
 	}
-	return web.Serve(ctx, web.Config{
-		Endpoint: endpoint, App: s.Server, Links: links, Library: library, Telemetry: s.telemetry, Limits: limit.Default(), Grace: settings.grace, Reload: reload,
-		Now: time.Now, Log: log,
-	})
+	config.App, config.Telemetry = s.Server, s.telemetry
+	return web.Serve(ctx, config)
 }
 
-// reloadsTokens reports whether SIGHUP makes the server reload the token file and
-// not exit.
-func (c *serveCommand) reloadsTokens() bool {
-	return c.Transport != "stdio" && c.AuthTokens != ""
+// quotas reads the file of --quotas. It returns nil without one, and a *usageError if
+// the file cannot be used.
+func (c *serveCommand) quotas() (*limit.QuotaFile, error) {
+	if c.Quotas == "" {
+		return nil, nil //nolint:nilnil // no quotas
+	}
+	quotas, err := limit.LoadQuotaFile(string(c.Quotas))
+	if err != nil {
+		return nil, &usageError{"--quotas: " + err.Error(), "Name a file of lines like alice budget=5 pictures=50, with the names that images spend prints."}
+	}
+	return quotas, nil
+}
+
+// reloads reports whether SIGHUP makes the server reload tokens, keys and quotas and not
+// exit.
+func (c *serveCommand) reloads() bool {
+	return c.Transport != "stdio" && (c.AuthTokens != "" || c.OIDCIssuer != "" || c.Quotas != "")
 }

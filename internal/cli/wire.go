@@ -13,6 +13,7 @@ import (
 
 	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/internal/jobs"
+	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/internal/mcpserver"
 	"zai-image-mcp/internal/project"
 	"zai-image-mcp/internal/telemetry"
@@ -137,8 +138,9 @@ type serverSettings struct {
 	metrics     bool
 	atTerminal  bool // a person reads stderr
 	locator     resources.Locator
-	project     *project.Folder // nil if there is none
-	noProject   string          // why there is none and what to do, as a clause
+	project     *project.Folder                    // nil if there is none
+	noProject   string                             // why there is none and what to do, as a clause
+	allowance   func(owner string) limit.Allowance // nil if all owners may do the same
 }
 
 // check returns a *usageError if the server cannot start with these settings. It
@@ -187,7 +189,8 @@ func (p *program) newServer(ctx context.Context, s serverSettings, library *reso
 	p.warnOfProxy(client, s.atTerminal, log)
 	pipeline := jobs.New(jobs.Config{
 		Client: client, BadKey: badKey, Library: library, Process: rand.Text(), MaxConcurrent: int(s.upstream.MaxConcurrent),
-		BudgetUSD: float64(s.upstream.DailyBudget), Sandbox: s.upstream.Sandbox, Now: time.Now, Log: log, Tracer: metrics.Tracer(),
+		BudgetUSD: float64(s.upstream.DailyBudget), Allowance: s.allowance, Sandbox: s.upstream.Sandbox, Now: time.Now, Log: log,
+		Tracer: metrics.Tracer(),
 	})
 	server, err := mcpserver.New(mcpserver.Config{
 		Version: version, Pipeline: pipeline, Library: library, Telemetry: metrics, Region: region, DefaultModel: s.model,

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	MaxConcurrent int     // requests in flight per model; 0 for the limits of the model table
 	BudgetUSD     float64 // per owner and UTC day; 0 for no limit
 	Sandbox       bool    // the client talks to the sandbox
+	// Allowance returns what an owner may do, instead of BudgetUSD. It is nil if all
+	// owners may do the same.
+	Allowance     func(owner string) limit.Allowance
 	Now           func() time.Time
 	Lease         time.Duration // time without renewal after which other processes take an image over; 30 s if zero
 	BusyPause     time.Duration // first pause after a rejection for too many requests in flight; 1 s if zero
@@ -68,6 +72,14 @@ func (c Config) slots(model string) resources.Slots {
 		s.Limit = max(m.MaxConcurrent, 1)
 	}
 	return s
+}
+
+// allowance returns what an owner may do.
+func (c Config) allowance(owner string) limit.Allowance {
+	if c.Allowance == nil {
+		return limit.Allowance{BudgetUSD: c.BudgetUSD}
+	}
+	return c.Allowance(owner)
 }
 
 // lease returns the lease with which this process claims images.

@@ -35,6 +35,8 @@ func descriptions() []description {
 		{errEndedAnswered, resources.KindOutcomeUnknown, maybeBilled, notSentAgain},
 		{ErrBusy, resources.KindRateLimited, "Too many images are waiting already.", "Nothing was charged; wait for the images in progress, then call again."},
 		{ErrManyCalls, resources.KindRateLimited, "Too many calls are in progress.", "Nothing was charged; wait for some of them, then call again."},
+		{ErrReadOnly, resources.KindBudgetExceeded, "This user may see images on this server, but not generate any.",
+			"To generate images, ask who runs this server. The other tools work."},
 		{ErrNoKey, resources.KindNoAPIKey, "No Z.AI API key is configured.",
 			"Ask the user to set the environment variable ZAI_API_KEY (or ZAI_API_KEY_FILE) in the host's configuration of this server; " +
 				"keys are created at https://z.ai/manage-apikey/apikey-list. To try without a key, start the server with --sandbox."},

@@ -17,6 +17,9 @@ var ErrClosing = errors.New("the program is shutting down")
 // ErrManyCalls reports that too many calls are in progress.
 var ErrManyCalls = errors.New("too many calls are in progress")
 
+// ErrReadOnly reports that an owner may not generate images.
+var ErrReadOnly = errors.New("the owner may not generate images")
+
 // ErrCallCancelled reports that the caller of a tool cancelled its call.
 var ErrCallCancelled = errors.New("the call was cancelled")
 
@@ -86,6 +89,7 @@ func (e *InternalError) Failure() *resources.Failure {
 // BudgetError reports that an image would exceed the daily budget of its owner.
 type BudgetError struct {
 	SpentUSD, PriceUSD, BudgetUSD float64
+	OwnBudget                     bool // see limit.Allowance
 	Resets                        time.Time
 }
 
@@ -95,9 +99,32 @@ func (e *BudgetError) Error() string {
 
 // Failure describes the error for the caller.
 func (e *BudgetError) Failure() *resources.Failure {
+	hint := fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.", e.Resets.Format(time.RFC3339))
+	if e.OwnBudget {
+		hint = askOperator(e.Resets)
+	}
 	return resources.NewFailure(resources.KindBudgetExceeded,
 		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%.2f has been spent today, and the image costs $%.3f.",
 			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
-		fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.",
-			e.Resets.Format(time.RFC3339)))
+		hint)
+}
+
+// askOperator returns the hint about a limit that users of a server cannot change.
+func askOperator(resets time.Time) string {
+	return fmt.Sprintf("Wait until it resets at %s, or ask who runs this server to raise it.", resets.Format(time.RFC3339))
+}
+
+// DailyImagesError reports that an owner has as many images as it may have on a UTC day.
+type DailyImagesError struct {
+	Limit  int
+	Resets time.Time
+}
+
+func (e *DailyImagesError) Error() string { return fmt.Sprintf("daily limit of %d images", e.Limit) }
+
+// Failure describes the error for the caller.
+func (e *DailyImagesError) Failure() *resources.Failure {
+	return resources.NewFailure(resources.KindBudgetExceeded,
+		fmt.Sprintf("The daily limit of %d images is reached.", e.Limit),
+		askOperator(e.Resets))
 }

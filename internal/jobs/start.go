@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"zai-image-mcp/internal/limit"
 	"zai-image-mcp/resources"
 )
 
@@ -113,6 +114,10 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	if p.Client == nil {
 		return nil, p.noKey()
 	}
+	allowance := p.allowance(r.Owner)
+	if allowance.ReadOnly || allowance.Refused {
+		return nil, ErrReadOnly
+	}
 	if !p.addWork() {
 		return nil, ErrClosing
 	}
@@ -126,12 +131,15 @@ func (p *Pipeline) Start(ctx context.Context, r Request, watch func(Stage)) (*Ca
 	}
 	drafts, refused := p.draft(ctx, r, watch)
 	since := p.wallClock() // read before the write to the catalog, which may take long: the leases start no earlier
-	reserved, err := p.reserve(ctx, r, drafts)
+	reserved, err := p.reserve(ctx, r, allowance, drafts)
 	for _, j := range drafts[len(reserved.New):] {
 		p.discard(j)
 	}
-	if errors.Is(err, resources.ErrBudget) {
-		refused, err = p.budgetError(ctx, r), nil
+	switch {
+	case errors.Is(err, resources.ErrBudget):
+		refused, err = p.budgetError(ctx, r, allowance), nil
+	case errors.Is(err, resources.ErrDailyImages):
+		refused, err = &DailyImagesError{Limit: allowance.Images, Resets: p.midnight()}, nil
 	}
 	if err != nil {
 		p.cancelLater(drafts)
@@ -201,9 +209,9 @@ func (p *Pipeline) discard(j *Job) {
 	j.leave()
 }
 
-func (p *Pipeline) reserve(ctx context.Context, r Request, drafts []*Job) (resources.Outcome, error) {
+func (p *Pipeline) reserve(ctx context.Context, r Request, allowance limit.Allowance, drafts []*Job) (resources.Outcome, error) {
 	reservation := resources.Reservation{
-		Count: r.images(), Budget: microUSD(p.BudgetUSD), Lease: p.lease(), Slots: p.slots(r.Model), Client: r.Client,
+		Count: r.images(), Budget: microUSD(allowance.BudgetUSD), Daily: allowance.Images, Lease: p.lease(), Slots: p.slots(r.Model), Client: r.Client,
 		JoinKey: p.joinKey(r), RejoinWindow: rejoinWindow,
 	}
 	for _, j := range drafts {
@@ -272,13 +280,17 @@ func (p *Pipeline) joinKey(r Request) string {
 }
 
 // budgetError returns the error for a call that the budget does not cover.
-func (p *Pipeline) budgetError(ctx context.Context, r Request) error {
+func (p *Pipeline) budgetError(ctx context.Context, r Request, allowance limit.Allowance) error {
 	spent, err := p.Library.SpentToday(ctx, r.Owner, p.Sandbox)
 	if err != nil {
 		return err
 	}
-	midnight := p.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	return &BudgetError{SpentUSD: spent, PriceUSD: r.PriceUSD, BudgetUSD: p.BudgetUSD, Resets: midnight}
+	return &BudgetError{SpentUSD: spent, PriceUSD: r.PriceUSD, BudgetUSD: allowance.BudgetUSD, OwnBudget: allowance.OwnBudget, Resets: p.midnight()}
+}
+
+// midnight returns the end of the UTC day.
+func (p *Pipeline) midnight() time.Time {
+	return p.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 }
 
 func microUSD(usd float64) int64 { return int64(math.Round(usd * 1e6)) }

@@ -30,6 +30,8 @@ func Run(t *testing.T, create func(t testing.TB) (open func() resources.Catalog)
 		"Reserve":                 testReserve,
 		"ReserveBudget":           testReserveBudget,
 		"ReserveBudgetConcurrent": testReserveBudgetConcurrent,
+		"ReserveDaily":            testReserveDaily,
+		"ReserveDailyConcurrent":  testReserveDailyConcurrent,
 		"JoinConcurrent":          testJoinConcurrent,
 		"Join":                    testJoin,
 		"JoinPart":                testJoinPart,

@@ -77,9 +77,13 @@ func (c *Catalog) Spending(ctx context.Context, owner string, since, until time.
 	return list, c.engine.Error("summing", err)
 }
 
-// selectSpent sums the spending of an owner, in the sandbox or outside it, on the UTC
-// day that follows.
-const selectSpent = `SELECT CAST(COALESCE(SUM(cost_micro_usd), 0) AS BIGINT) FROM images WHERE owner=? AND sandbox=? AND charged=TRUE AND day=`
+const (
+	// sumSpent is the spending on selected images.
+	sumSpent = `CAST(COALESCE(SUM(cost_micro_usd), 0) AS BIGINT)`
+	// fromCharged selects the charged images of an owner, in the sandbox or outside it,
+	// on the UTC day that follows.
+	fromCharged = ` FROM images WHERE owner=? AND sandbox=? AND charged=TRUE AND day=`
+)
 
 // SpentToday implements resources.Index.
 func (c *Catalog) SpentToday(ctx context.Context, owner string, sandbox bool) (int64, error) {
@@ -87,6 +91,6 @@ func (c *Catalog) SpentToday(ctx context.Context, owner string, sandbox bool) (i
 	if err != nil {
 		return 0, err
 	}
-	sum, err := scanValue[int64](c.queryRow(ctx, q, selectSpent+c.dialect.Day(":now"), owner, sandbox))
+	sum, err := scanValue[int64](c.queryRow(ctx, q, `SELECT `+sumSpent+fromCharged+c.dialect.Day(":now"), owner, sandbox))
 	return sum, c.engine.Error("summing", err)
 }

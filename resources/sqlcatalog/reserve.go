@@ -24,20 +24,17 @@ func (c *Catalog) Reserve(ctx context.Context, r resources.Reservation) (resourc
 		locks = append(locks, slotsLock(first.Model, r.Slots))
 	}
 	var (
-		outcome resources.Outcome
-		afford  bool
+		outcome  resources.Outcome
+		exceeded error
 	)
 	err := c.engine.Do(ctx, locks, func(tx Querier, now time.Time) (err error) {
-		outcome, afford, err = c.reserve(ctx, tx, r, now)
+		outcome, exceeded, err = c.reserve(ctx, tx, r, now)
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return resources.Outcome{}, c.engine.Error("reserving", err)
-	case !afford:
-		return outcome, resources.ErrBudget
 	}
-	return outcome, nil
+	return outcome, exceeded
 }
 
 // spendingLock is held while an owner's spending is summed and added to. Equal calls
@@ -53,21 +50,21 @@ func spendingLock(owner string, sandbox bool) string {
 func slotsLock(model string, slots resources.Slots) string { return "slots " + slots.Key + " " + model }
 
 // reserve writes the rows of a reservation in a transaction that holds its locks.
-// afford reports whether the budget covers all of them.
-func (c *Catalog) reserve(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) (outcome resources.Outcome, afford bool, err error) {
+// exceeded is the limit that does not cover all of them, or nil.
+func (c *Catalog) reserve(ctx context.Context, tx Querier, r resources.Reservation, now time.Time) (outcome resources.Outcome, exceeded, err error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	if r.JoinKey != "" {
 		if outcome.Joined, err = c.joinable(ctx, tx, r, now); err != nil {
-			return outcome, false, err
+			return outcome, nil, err
 		}
 	}
 	missing := slices.Clone(r.Images[:max(0, min(len(r.Images), r.Count-len(outcome.Joined)))])
 	if len(missing) == 0 {
-		return outcome, true, nil
+		return outcome, nil, nil
 	}
-	n, err := c.affordable(ctx, tx, missing, r.Budget, now)
+	n, exceeded, err := c.covered(ctx, tx, missing, r, now)
 	if err != nil {
-		return outcome, false, err
+		return outcome, nil, err
 	}
 	outcome.New = missing[:n]
 	o := origin{updated: now, joinKey: r.JoinKey, process: r.Lease.Process, client: r.Client, slotKey: r.Slots.Key}
@@ -85,15 +82,15 @@ func (c *Catalog) reserve(ctx context.Context, tx Querier, r resources.Reservati
 		}
 		switch added, err := c.insert(ctx, tx, *i, o); {
 		case err != nil:
-			return outcome, false, err
+			return outcome, nil, err
 		case added == 0:
-			return outcome, false, errIDExists
+			return outcome, nil, errIDExists
 		}
 	}
 	if r.Slots.Limit > 0 && len(outcome.New) > 0 {
 		err = c.grantNew(ctx, tx, r, outcome.New, now)
 	}
-	return outcome, n == len(missing), err
+	return outcome, exceeded, err
 }
 
 var errIDExists = errors.New("an image with this id exists")
@@ -138,21 +135,29 @@ func (c *Catalog) joinable(ctx context.Context, tx Querier, r resources.Reservat
 	return scanAll(rows, err, scanOneImage)
 }
 
-// affordable returns how many of the images the remaining budget covers.
-func (c *Catalog) affordable(ctx context.Context, tx Querier, images []resources.Image, budget int64, now time.Time) (int, error) {
-	if budget <= 0 {
-		return len(images), nil
+// covered returns how many of the images the owner's limits cover, and the limit that
+// does not cover the next one.
+func (c *Catalog) covered(ctx context.Context, tx Querier, images []resources.Image, r resources.Reservation, now time.Time) (n int, exceeded, err error) {
+	if r.Budget <= 0 && r.Daily <= 0 {
+		return len(images), nil, nil
 	}
-	sum, err := scanValue[int64](c.queryRow(ctx, tx, selectSpent+`?`, images[0].Owner, images[0].Sandbox, utcDay(now)))
-	if err != nil {
-		return 0, err
+	var (
+		spent   int64
+		charged int
+	)
+	if err := c.queryRow(ctx, tx, `SELECT `+sumSpent+`, COUNT(*)`+fromCharged+`?`, images[0].Owner, images[0].Sandbox, utcDay(now)).Scan(&spent, &charged); err != nil {
+		return 0, nil, err
 	}
 	for n, i := range images {
-		if sum += i.CostMicroUSD; i.CostMicroUSD > 0 && sum > budget {
-			return n, nil
+		spent, charged = spent+i.CostMicroUSD, charged+1
+		switch {
+		case r.Budget > 0 && i.CostMicroUSD > 0 && spent > r.Budget:
+			return n, resources.ErrBudget, nil
+		case r.Daily > 0 && charged > r.Daily:
+			return n, resources.ErrDailyImages, nil
 		}
 	}
-	return len(images), nil
+	return len(images), nil, nil
 }
 
 // BeginDelivery implements resources.Journal.
