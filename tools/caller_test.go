@@ -46,3 +46,18 @@ func TestCaller_Inline(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, r.sandbox.Posts(), "nothing was delivered, so equal calls share the image")
 }
+
+// A caller whose token does not allow generating images sees what there is.
+func TestCaller_ReadOnly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	reader := as(t.Context(), tools.Caller{Owner: "local", ReadOnly: true})
+	result, s := r.callWith(t, reader, "generate_image", `{"prompt":"a fox","size":"512x512"}`)
+	require.True(t, result.IsError)
+	assert.Contains(t, text(t, result), "does not allow generating images")
+	assert.Contains(t, text(t, result), "(kind: unauthorized)")
+	assert.False(t, s.Error.Retryable)
+	assert.Zero(t, r.sandbox.Posts())
+	result, _ = r.callWith(t, reader, "list_images", `{}`)
+	assert.False(t, result.IsError)
+}

@@ -15,7 +15,7 @@ import (
 // imagesCommand has the commands that manage the library, and their shared flags.
 type imagesCommand struct {
 	libraryFlags
-	Owner string `help:"Owner of the images; over HTTP, the name of the token (default: local; for spend and du: all owners)." placeholder:"NAME"`
+	Owner string `help:"Owner of the images; over HTTP, the name of the token, or issuer and claim, like id.example.com/00u1 (default: local; for spend and du: all owners)." placeholder:"NAME"`
 
 	labels label.Policy `kong:"-"` // of files made from images; only export makes any
 
