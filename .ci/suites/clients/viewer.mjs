@@ -56,7 +56,7 @@ async function generated() {
 
 // pictures counts the canvases and images with more than a few colors.
 const pictures = (frame) => frame.evaluate(() => [...document.querySelectorAll('canvas, img')].filter((e) => {
-  if (!e.checkVisibility() || !e.width || !e.height || e.complete === false) return false;
+  if (!e.checkVisibility() || !e.width || !e.height || e.complete === false || e.naturalWidth === 0) return false;
   const copy = new OffscreenCanvas(e.width, e.height).getContext('2d');
   copy.drawImage(e, 0, 0);
   return new Set(new Uint32Array(copy.getImageData(0, 0, e.width, e.height).data.buffer)).size > 8;
