@@ -99,7 +99,7 @@ func TestAccounts_RefreshedToken(t *testing.T) {
 	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Ping, append(named, first...)...)
 	assert.Equal(t, http.StatusUnauthorized, status)
 	ahead.Add(int64(66 * time.Second)) // the stream ends now, with its newest token
-	for range sse.incoming {           //nolint:revive // until it ends
+	for range sse.incoming {           // until it ends
 	}
 }
 

@@ -94,11 +94,16 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, endpoint 
 		s.issuerUnavailable(w, r)
 		return
 	}
-	h.Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(resourceMetadata{ // a client that is gone needs no answer
+	document, err := json.Marshal(resourceMetadata{
 		Resource: s.Base() + endpoint, AuthorizationServers: []string{issuer}, Scopes: s.Issuer.Scopes(),
 		BearerMethods: []string{"header"}, ResourceName: resourceName,
 	})
+	if err != nil { // its fields are texts
+		transport.Reject(w, r, http.StatusInternalServerError, "The metadata cannot be written.")
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	_, _ = w.Write(document) // a client that is gone needs no answer
 }
 
 const (
