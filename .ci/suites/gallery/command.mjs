@@ -7,9 +7,10 @@ import { ask, cleanUp, folder, newPage, program, start } from './rig.mjs';
 
 after(cleanUp);
 
+const store = folder();
+execFileSync(program, ['generate', '--sandbox', '--store', store, 'a fox in the snow'], { stdio: 'ignore' });
+
 test('the gallery command', async () => {
-  const store = folder();
-  execFileSync(program, ['generate', '--sandbox', '--store', store, 'a fox in the snow'], { stdio: 'ignore' });
   const command = start(['gallery', '--store', store, '--no-open']);
   const [link] = await command.line(/http:\/\/127\.0\.0\.1:\d+\/gallery\/\?key=\S+/);
   const server = { address: new URL(link).host };
@@ -40,7 +41,7 @@ test('the gallery command', async () => {
 });
 
 test('a listener beyond loopback is refused', () => {
-  const { status, stderr } = spawnSync(program, ['gallery', '--store', folder(), '--listen', '0.0.0.0:0', '--no-open'], { encoding: 'utf8', timeout: 30_000 });
+  const { status, stderr } = spawnSync(program, ['gallery', '--store', store, '--listen', '0.0.0.0:0', '--no-open'], { encoding: 'utf8', timeout: 30_000 });
   assert.ok(status > 0, stderr);
   assert.match(stderr, /127\.0\.0\.1/);
 });
