@@ -39,7 +39,7 @@ func sessionOver(t *testing.T, c *client.Client, err error) generate {
 		if err != nil {
 			return "", false, err
 		}
-		return fmt.Sprint(result.Content[0]), result.IsError, nil
+		return mcp.GetTextFromContent(result.Content[0]), result.IsError, nil
 	}
 }
 
