@@ -145,7 +145,7 @@ func of(owner string) func(*resources.Image) {
 // fill adds the rows of images without files, one each interval, the newest at a time.
 func fill(t testing.TB, l *resources.Library, n int, newest time.Time, interval time.Duration, change func(*resources.Row)) (ids []string) {
 	t.Helper()
-	const atOnce = 500
+	const atOnce = 5000
 	var rows []resources.Row
 	for k := range n {
 		made := newest.Add(-time.Duration(k) * interval).UTC().Truncate(time.Millisecond)
