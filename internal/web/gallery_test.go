@@ -51,6 +51,7 @@ func TestGallery_ForeignPages(t *testing.T) {
 			{"object", http.MethodGet, page, fetch(site, "navigate", "object"), http.StatusForbidden},
 			{"embed", http.MethodGet, page, fetch(site, "navigate", "embed"), http.StatusForbidden},
 			{"fetch", http.MethodGet, page, fetch(site, "cors", "empty"), http.StatusForbidden},
+			{"fetch of a document", http.MethodGet, page, fetch(site, "cors", "document"), http.StatusForbidden},
 			{"blind fetch", http.MethodGet, page, fetch(site, "no-cors", "empty"), http.StatusForbidden},
 			{"script", http.MethodGet, page, fetch(site, "no-cors", "script"), http.StatusForbidden},
 			{"image", http.MethodGet, "/gallery/images/" + i.ID, fetch(site, "no-cors", "image"), http.StatusForbidden},
