@@ -59,7 +59,7 @@ func (c LocalGallery) Address() string {
 
 // ServeGallery serves the gallery until ctx ends. It closes the listener in any case.
 func ServeGallery(ctx context.Context, c LocalGallery) error {
-	defer c.Listener.Close()
+	defer c.Listener.Close() //nolint:errcheck // it is closed twice after a regular end
 	address, ok := c.Listener.Addr().(*net.TCPAddr)
 	if !ok {
 		return fmt.Errorf("http: %s is not a TCP address", c.Listener.Addr())

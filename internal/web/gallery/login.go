@@ -124,7 +124,7 @@ func (g *Gallery) explain(view *loginPage, err error) int {
 
 // logout ends the session in this browser.
 func (g *Gallery) logout(w http.ResponseWriter, _ *http.Request) {
-	c := g.cookie
+	c := g.cookie //nolint:gosec // newCookie sets its attributes
 	c.MaxAge = -1
 	http.SetCookie(w, &c)
 	g.redirect(w, g.root+"login")

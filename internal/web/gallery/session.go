@@ -57,7 +57,7 @@ func (s *sessions) seal(ctx context.Context, p auth.Principal, now time.Time) (v
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	value = base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, text, []byte(sealedFor)))
+	value = base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, text, []byte(sealedFor))) //nolint:gosec // the cipher makes a random nonce
 	if len(value) > maxCookie {
 		return "", time.Time{}, fmt.Errorf("the session of %q does not fit into a cookie", p.Owner)
 	}
@@ -69,7 +69,7 @@ func (s *sessions) seal(ctx context.Context, p auth.Principal, now time.Time) (v
 func (s *sessions) unseal(ctx context.Context, value string, now time.Time) (p auth.Principal, ok bool, err error) {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(value) > maxCookie {
-		return auth.Principal{}, false, nil
+		return auth.Principal{}, false, nil //nolint:nilerr // seal returned no such value
 	}
 	aead, err := s.cipher(ctx)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *sessions) cipher(ctx context.Context) (cipher.AEAD, error) {
 // ports, so the name contains that of a server without a public URL.
 func newCookie(public *url.URL, port int, root string) http.Cookie {
 	const name = "zai_gallery"
-	c := http.Cookie{Name: name, Path: root, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	c := http.Cookie{Name: name, Path: root, HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure is set below, unless the server has no https
 	switch {
 	case public == nil:
 		c.Name = fmt.Sprintf("%s_%d", name, port)
@@ -125,7 +125,7 @@ func (g *Gallery) setSession(w http.ResponseWriter, r *http.Request, p auth.Prin
 	if err != nil {
 		return err
 	}
-	c := g.cookie
+	c := g.cookie //nolint:gosec // newCookie sets its attributes
 	c.Value = value
 	if g.keys == nil { // otherwise the session ends with the process
 		c.Expires = ends
