@@ -42,14 +42,16 @@ func TestEnv_FlagOverridesVariable(t *testing.T) {
 	assert.Contains(t, errs, "ZAI_IMAGE_DAILY_BUDGET")
 }
 
-// A blank token file is not ignored, because the server would then start without
-// authentication.
-func TestEnv_BlankTokenFileFails(t *testing.T) {
+// A blank file of tokens or quotas is not ignored, because the server would then start
+// without authentication or without limits.
+func TestEnv_BlankAccessFilesFail(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"${CREDENTIALS_DIRECTORY}/tokens", "${user_config.tokens}", "null"} {
-		_, errs, exit := run(t, []string{"ZAI_IMAGE_AUTH_TOKENS=" + value}, "--sandbox", "--transport", "http", "--listen", "127.0.0.1:0")
-		assert.Equal(t, 2, exit, value)
-		assert.Contains(t, errs, "--auth-tokens")
+	for variable, flag := range map[string]string{"ZAI_IMAGE_AUTH_TOKENS": "--auth-tokens", "ZAI_IMAGE_QUOTAS": "--quotas"} {
+		for _, value := range []string{"${CREDENTIALS_DIRECTORY}/tokens", "${user_config.tokens}", "null", "undefined"} {
+			_, errs, exit := run(t, []string{variable + "=" + value}, "--sandbox", "--transport", "http", "--listen", "127.0.0.1:0")
+			assert.Equal(t, 2, exit, value)
+			assert.Contains(t, errs, flag)
+		}
 	}
 }
 

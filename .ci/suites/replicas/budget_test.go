@@ -3,6 +3,8 @@ package replicas
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,6 +131,25 @@ func newCrowd(f *fleet) *crowd {
 // killed replica hold their slots until its lease ends; there are more slots than that.
 func budgetFlags() []string {
 	return []string{"--daily-budget", fmt.Sprintf("%.2f", budgeted*cogviewDollars), "--max-concurrent", "32"}
+}
+
+// The daily number of images of an owner is exact over two replicas.
+func TestQuotas(t *testing.T) {
+	overBoth(t, func(t *testing.T, newPlace func(*testing.T) *place) {
+		t.Parallel()
+		const pictures = 20
+		file := filepath.Join(t.TempDir(), "quotas")
+		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "* pictures=%d\n", pictures), 0o600))
+		u := newUpstream(t)
+		c := newCrowd(newFleet(t, 2, newPlace(t), u, "--quotas", file, "--max-concurrent", "32"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c.run(ctx, t, 24)
+		assert.EqualValues(t, pictures, u.Accepted())
+		assert.Len(t, c.acked, pictures)
+		assert.Equal(t, 1, u.mostPosts(), "no image is requested twice")
+		c.fleet.place.checkClean(t)
+	})
 }
 
 // The budget of an owner is exact, however many replicas the owner's callers use.

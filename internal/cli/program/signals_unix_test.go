@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -161,6 +162,48 @@ func TestHangUp_ReloadsTokens(t *testing.T) {
 	}, 20*time.Second, 5*time.Millisecond)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, c.Wait(), "exit status 0")
+}
+
+// Without a token file, SIGHUP makes a server with quotas reload them.
+func TestHangUp_ReloadsQuotas(t *testing.T) {
+	t.Parallel()
+	quotas := filepath.Join(t.TempDir(), "quotas")
+	require.NoError(t, os.WriteFile(quotas, []byte("* pictures=5\n"), 0o600))
+	c, log, _ := startServer(t, "--quotas", quotas)
+	sendAll(t, c, []syscall.Signal{syscall.SIGHUP})
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "reloaded the quotas") }, 20*time.Second, 5*time.Millisecond)
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.Wait(), "exit status 0")
+}
+
+// Without a token file, SIGHUP does not end a server with an issuer of access tokens.
+func TestHangUp_WithIssuer(t *testing.T) {
+	t.Parallel()
+	c, _, address := startServer(t, "--oidc-issuer", "http://127.0.0.1:1")
+	sendAll(t, c, []syscall.Signal{syscall.SIGHUP})
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 50 { // a server that ends closes its listener
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/healthz", http.NoBody)
+		require.NoError(t, err)
+		response, err := fresh.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+	}
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, c.Wait(), "exit status 0")
+}
+
+// startServer starts a server over HTTP with further flags, and returns its log and
+// address.
+func startServer(t *testing.T, flags ...string) (c *exec.Cmd, log *testrig.Buffer, address string) {
+	t.Helper()
+	c = command(t, t.TempDir(), newAccount(t).env, append([]string{"--transport", "http", "--listen", "127.0.0.1:0"}, flags...)...)
+	read, err := c.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	log = &testrig.Buffer{}
+	return c, log, testrig.Listening(t, io.TeeReader(read, log))
 }
 
 // A program started with nohup ignores SIGHUP.
