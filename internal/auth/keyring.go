@@ -22,9 +22,11 @@ const (
 	retryBeside = time.Minute
 
 	// The issuer is asked at most maxFetches times at once, and then once per
-	// fetchInterval, whatever tokens arrive.
+	// fetchInterval, whatever tokens arrive. Tokens with unknown keys make it be asked
+	// only if there were fewer than maxFetches fetches in the last fetchWindow.
 	maxFetches    = 4
 	fetchInterval = 15 * time.Second
+	fetchWindow   = maxFetches * fetchInterval
 )
 
 // keyring has the keys of an issuer and fetches them when that is necessary.
@@ -35,10 +37,19 @@ type keyring struct {
 
 	mu      sync.Mutex
 	limiter *rate.Limiter
-	current *keySet   // nil until a fetch succeeds
-	running *fetch    // nil if no fetch is under way
-	failed  time.Time // start of the last fetch that failed
+	starts  [maxFetches]time.Time // of the last fetches, oldest first
+	current *keySet               // nil until a fetch succeeds
+	running *fetch                // nil if no fetch is under way
+	failed  time.Time             // start of the last fetch that failed
 }
+
+// purpose is why keys are fetched.
+type purpose int
+
+const (
+	forAge        purpose = iota // there are none, or they are old
+	forUnknownKey                // a token names another one
+)
 
 // fetch is one fetch of keys. All who need keys at the same time share it.
 type fetch struct {
@@ -67,7 +78,7 @@ func (k *keyring) verify(ctx context.Context, token *jwt) (issuer string, err er
 		if latest || !errors.Is(err, errKey) {
 			return set.issuer, err
 		}
-		if set, latest, err = k.renew(ctx); err != nil {
+		if set, latest, err = k.renew(ctx, forUnknownKey); err != nil {
 			return "", err
 		}
 	}
@@ -85,14 +96,14 @@ func (k *keyring) keys(ctx context.Context) (set *keySet, latest bool, err error
 	}
 	wait := age >= maxAge || age >= renewBefore && now.Sub(k.failed) >= retryBeside
 	if !wait && age >= renewBeside {
-		k.startLocked()
+		k.startLocked(forAge)
 	}
 	k.mu.Unlock()
 
 	if !wait {
 		return known, false, nil
 	}
-	set, latest, err = k.renew(ctx)
+	set, latest, err = k.renew(ctx, forAge)
 	if err != nil && age < maxAge {
 		return known, false, nil
 	}
@@ -106,7 +117,7 @@ func (k *keyring) issuerName(ctx context.Context) (string, error) {
 	k.mu.Unlock()
 	if set == nil {
 		var err error
-		if set, _, err = k.renew(ctx); err != nil {
+		if set, _, err = k.renew(ctx, forAge); err != nil {
 			return "", err
 		}
 	}
@@ -116,10 +127,10 @@ func (k *keyring) issuerName(ctx context.Context) (string, error) {
 // renew fetches the keys, or joins a fetch that is under way. In that case they are
 // not the latest: the fetch may have read them before the call. It fails with
 // ErrUnavailable if the fetch fails or the issuer was asked too often.
-func (k *keyring) renew(ctx context.Context) (set *keySet, latest bool, err error) {
+func (k *keyring) renew(ctx context.Context, why purpose) (set *keySet, latest bool, err error) {
 	k.mu.Lock()
 	joined := k.running != nil
-	f := k.startLocked()
+	f := k.startLocked(why)
 	k.mu.Unlock()
 	if f == nil {
 		return nil, false, ErrUnavailable
@@ -136,14 +147,19 @@ func (k *keyring) renew(ctx context.Context) (set *keySet, latest bool, err erro
 
 // startLocked returns the fetch that is under way, after starting one if there is
 // none. It returns nil if the issuer was asked too often.
-func (k *keyring) startLocked() *fetch {
-	now := k.now()
+func (k *keyring) startLocked(why purpose) *fetch {
 	if k.running != nil {
 		return k.running
+	}
+	now := k.now()
+	if why == forUnknownKey && now.Sub(k.starts[0]) < fetchWindow {
+		return nil
 	}
 	if !k.limiter.AllowN(now, 1) {
 		return nil
 	}
+	copy(k.starts[:], k.starts[1:])
+	k.starts[maxFetches-1] = now
 	f := &fetch{done: make(chan struct{})}
 	k.running = f
 	go k.run(f, now)

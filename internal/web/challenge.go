@@ -67,7 +67,7 @@ func (s *Server) insufficientScope(w http.ResponseWriter, r *http.Request) {
 // challengeParameters returns the parameters that all challenges have.
 func (s *Server) challengeParameters(r *http.Request) []string {
 	endpoint := "/mcp"
-	if r.URL.Path == "/sse" || r.URL.Path == "/message" {
+	if s.SSE && (r.URL.Path == "/sse" || r.URL.Path == "/message") {
 		endpoint = "/sse"
 	}
 	parameters := []string{parameter("realm", realm), parameter("resource_metadata", s.metadataAddress(endpoint))}

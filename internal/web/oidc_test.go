@@ -176,6 +176,18 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
+// Clients that try HTTP+SSE where there is none are sent to metadata that exists.
+func TestChallenge_WithoutSSE(t *testing.T) {
+	issuer := testrig.NewIssuer(t)
+	r := newRigWithLinks(t, web.ListenConfig{PublicURL: publicURL, Issuer: issuerConfig(t, issuer)}, nil, func(c *web.Config) { c.SSE = false })
+	for _, path := range []string{"/mcp", "/sse", "/message"} {
+		challenge := r.do(t, http.MethodGet, path, "").Header.Get("WWW-Authenticate")
+		assert.Contains(t, challenge, `resource_metadata="`+publicURL+metadataPath+`/mcp"`, path)
+	}
+	status, _ := r.ask(t, http.MethodGet, metadataPath+"/sse", "")
+	assert.Equal(t, http.StatusUnauthorized, status)
+}
+
 // Without an issuer there is nothing to point to.
 func TestChallenge_TokenFile(t *testing.T) {
 	r := newRig(t, web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)})
