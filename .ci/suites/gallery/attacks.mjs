@@ -1,5 +1,5 @@
 // Tests who can use the gallery, with and without tokens: pages of other sites in Chromium,
-// and requests that no browser sends. attacks.mjs PROGRAM
+// and requests that no browser sends.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ask, cleanUp, generate, newPage, otherSite, serve, signIn, until } from './rig.mjs';

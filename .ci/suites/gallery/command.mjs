@@ -1,5 +1,4 @@
 // Tests the gallery command: its address works once, and nothing else is served.
-// command.mjs PROGRAM
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { after, test } from 'node:test';

@@ -1,5 +1,5 @@
 // Tests the pages in Chromium: without JavaScript, with the keyboard, on a phone, with
-// hostile prompts, and with axe in light and dark. pages.mjs PROGRAM SEED
+// hostile prompts, and with axe in light and dark.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

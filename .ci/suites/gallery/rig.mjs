@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
-export const [program, seed] = process.argv.slice(2);
+export const { GALLERY_PROGRAM: program, GALLERY_SEED: seed } = process.env;
 
 const cleanups = [];
 // atEnd runs a function when the tests of the file have ended.

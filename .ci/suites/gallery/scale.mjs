@@ -1,5 +1,4 @@
 // Compares the gallery of a library of 100,000 images with that of one of 100.
-// scale.mjs PROGRAM SEED LARGE-LIBRARY
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { ask, cleanUp, folder, generateMany, newPage, serve } from './rig.mjs';
@@ -24,7 +23,7 @@ test('100,000 images', async (t) => {
   const store = folder();
   generateMany(store, 100);
   const small = await serve({ store });
-  const large = await serve({ store: process.argv[4] });
+  const large = await serve({ store: process.env.GALLERY_LARGE });
   const day = new Date(Date.now() - 1000 * 86_400_000).toISOString().slice(0, 10);
   const [few, first, absent, middle] = await fastest(15, [
     [small, '/gallery/'], [large, '/gallery/'], [large, '/gallery/?q=absent'], [large, `/gallery/?date=${day}`],
