@@ -120,6 +120,18 @@ func TestOIDC_FetchLimit(t *testing.T) {
 	assert.Len(t, asked, 3+4*4)
 }
 
+// A token that no key could make acceptable is no reason to ask the issuer.
+func TestOIDC_UnacceptableClaims(t *testing.T) {
+	w := newOIDCRig(t)
+	for _, claims := range []fields{
+		{"iss": "https://evil.example.com"}, {"aud": "other"}, {"exp": 1}, {"nbf": w.time().Add(time.Hour).Unix()}, {"c_hash": "x"},
+	} {
+		_, err := w.check(w.issuer.Token("alice", claims))
+		require.ErrorIs(t, err, auth.ErrNoPrincipal, "%v", claims)
+	}
+	assert.Zero(t, w.issuer.Fetches())
+}
+
 // A wrong signature by a known key is no reason to ask the issuer.
 func TestOIDC_KnownKey(t *testing.T) {
 	w := newOIDCRig(t)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,11 +108,7 @@ func TestGallery_FormOrigin(t *testing.T) {
 func TestGallery_CookieOpensNothingElse(t *testing.T) {
 	r, l := newGalleryRig(t, web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken)})
 	i := saveImage(t, l, "alice")
-	own := "http://127.0.0.1:" + strconv.Itoa(r.addr.Port)
-	response := r.do(t, http.MethodPost, "/gallery/login", url.Values{"token": {aliceToken}}.Encode(), "Origin", own, "Content-Type", formType)
-	require.Equal(t, http.StatusSeeOther, response.StatusCode)
-	require.Len(t, response.Cookies(), 1)
-	cookie := response.Cookies()[0].Name + "=" + response.Cookies()[0].Value
+	cookie := r.signIn(t, aliceToken)
 	for path, want := range map[string]int{
 		"/gallery/": 200, "/gallery/" + i.ID: 200, "/gallery/images/" + i.ID: 200, "/metrics": 401, "/images/" + i.ID: 401, "/images/" + i.ID + "/preview": 401, "/readyz": 401, "/sse": 401,
 	} {
@@ -121,13 +118,104 @@ func TestGallery_CookieOpensNothingElse(t *testing.T) {
 	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, "Cookie", cookie)
 	assert.Equal(t, http.StatusUnauthorized, status)
 	assert.Zero(t, r.app.requests.Load())
-	status, _ = r.ask(t, http.MethodGet, "/gallery/"+i.ID, "", "Authorization", "Bearer "+response.Cookies()[0].Value)
+	status, _ = r.ask(t, http.MethodGet, "/gallery/"+i.ID, "", bearer(cookie[strings.Index(cookie, "=")+1:])...)
 	assert.Equal(t, http.StatusSeeOther, status)
 	for _, path := range []string{"/", "/gallery"} {
 		response := r.do(t, http.MethodGet, path, "")
 		assert.Equal(t, http.StatusSeeOther, response.StatusCode, "for strangers too")
 		assert.Equal(t, "/gallery/", response.Header.Get("Location"))
 	}
+}
+
+// signIn signs in to the gallery and returns the cookie of the session.
+func (r *rig) signIn(t *testing.T, token string) string {
+	t.Helper()
+	response := r.postForm(t, "/gallery/login", url.Values{"token": {token}})
+	require.Equal(t, http.StatusSeeOther, response.StatusCode)
+	require.Len(t, response.Cookies(), 1)
+	return response.Cookies()[0].Name + "=" + response.Cookies()[0].Value
+}
+
+// postForm sends a form as a page of the server does.
+func (r *rig) postForm(t *testing.T, path string, form url.Values, headers ...string) *http.Response {
+	t.Helper()
+	own := "http://127.0.0.1:" + strconv.Itoa(r.addr.Port)
+	return r.do(t, http.MethodPost, path, form.Encode(), append(headers, "Origin", own, "Content-Type", formType)...)
+}
+
+// An owner of the issuer and one of the token file with the same name see nothing of each
+// other in the gallery.
+func TestGallery_SameName(t *testing.T) {
+	issuer := testrig.NewIssuer(t)
+	issuer.Audience = publicURL + "/mcp"
+	r, l := newGalleryRig(t, web.ListenConfig{
+		PublicURL: publicURL, AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken), Issuer: issuerConfig(t, issuer),
+	})
+	_, host, _ := strings.Cut(issuer.URL, "://")
+	images := map[string]resources.Image{"alice": saveImage(t, l, "alice"), host + "/alice": saveImage(t, l, host+"/alice")}
+	for owner, token := range map[string]string{"alice": aliceToken, host + "/alice": issuer.Token("alice", with(bothScopes))} {
+		cookie := []string{"Cookie", r.signIn(t, token)}
+		for of, i := range images {
+			_, list := r.ask(t, http.MethodGet, "/gallery/", "", cookie...)
+			assert.Equal(t, owner == of, strings.Contains(list, i.ID), "%s sees the image of %s", owner, of)
+			want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[owner == of]
+			file := "/gallery/images/" + i.ID
+			for _, path := range []string{"/gallery/" + i.ID, file, file + "/preview", file + "/exports/webp-20x10-cover.webp"} {
+				status, _ := r.ask(t, http.MethodGet, path, "", cookie...)
+				assert.Equal(t, want, status, "%s of %s by %s", path, of, owner)
+			}
+			if owner != of {
+				assert.Equal(t, http.StatusNotFound, r.postForm(t, "/gallery/"+i.ID+"/delete", nil, cookie...).StatusCode)
+				_, err := l.Image(t.Context(), of, i.ID)
+				require.NoError(t, err)
+			}
+		}
+		_, page := r.ask(t, http.MethodGet, "/gallery/spending", "", cookie...)
+		assert.Contains(t, page, owner)
+	}
+}
+
+// The sessions of an owner who is refused end at once. What a signed link shows was given
+// away before.
+func TestGallery_RefusedOwner(t *testing.T) {
+	issuer := testrig.NewIssuer(t)
+	issuer.Audience = publicURL + "/mcp"
+	_, host, _ := strings.Cut(issuer.URL, "://")
+	owner := host + "/leaver"
+	l := testrig.Library(t)
+	links := resources.NewLinks(l, "", time.Hour)
+	var refused atomic.Bool
+	r := newRigWithLinks(t, web.ListenConfig{PublicURL: publicURL, Issuer: issuerConfig(t, issuer)}, links, func(c *web.Config) {
+		c.Library, c.Refused = l, func(o string) bool { return o == owner && refused.Load() }
+	})
+	i := saveImage(t, l, owner)
+	link, _, err := links.URL(t.Context(), i)
+	require.NoError(t, err)
+	token := issuer.Token("leaver", with(bothScopes))
+	cookie := []string{"Cookie", r.signIn(t, token)}
+	pages := map[string]int{"/gallery/": 303, "/gallery/spending": 303, "/gallery/" + i.ID: 303, "/gallery/images/" + i.ID: 401, "/gallery/images/" + i.ID + "/preview": 401}
+	for path := range pages {
+		status, _ := r.ask(t, http.MethodGet, path, "", cookie...)
+		assert.Equal(t, http.StatusOK, status, path)
+	}
+	refused.Store(true)
+	for path, want := range pages {
+		status, text := r.ask(t, http.MethodGet, path, "", append(bearer(token), cookie...)...)
+		assert.Equal(t, want, status, path)
+		assert.NotContains(t, text, i.ID)
+	}
+	assert.Equal(t, http.StatusUnauthorized, r.postForm(t, "/gallery/"+i.ID+"/delete", nil, cookie...).StatusCode)
+	response := r.postForm(t, "/gallery/login", url.Values{"token": {token}})
+	assert.Equal(t, http.StatusForbidden, response.StatusCode)
+	assert.Empty(t, response.Cookies())
+	status, _ := r.ask(t, http.MethodGet, "/images/"+i.ID, "", bearer(token)...)
+	assert.Equal(t, http.StatusForbidden, status)
+	for _, headers := range [][]string{nil, bearer(token)} {
+		status, _ = r.ask(t, http.MethodGet, link, "", headers...)
+		assert.Equal(t, http.StatusOK, status)
+	}
+	_, err = l.Image(t.Context(), owner, i.ID)
+	require.NoError(t, err)
 }
 
 // A proxy may remove the path of the public URL or not, also if that ends in /gallery.
