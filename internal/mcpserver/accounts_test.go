@@ -148,33 +148,86 @@ func TestAccounts_StepUp(t *testing.T) {
 	assert.NotContains(t, text, `"isError":true`)
 }
 
-// The clients of mcp-go work with a token, and the owner of what
-// they make has the issuer in its name.
+// The sessions and all kinds of streams of an owner who is refused end, those of others
+// do not.
+func TestAccounts_RefusedOwner(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Value
+	refused.Store("")
+	r, issuer := newIssuerRig(t, webOptions{web: func(c *web.Config) {
+		c.Refused = func(owner string) bool { return owner == refused.Load() }
+	}})
+	_, host, _ := strings.Cut(issuer.URL, "://")
+	ann, bob := bearer(issuer.Token("ann", scoped(bothScopes))), bearer(issuer.Token("bob", scoped(bothScopes)))
+	open := func(as []string) map[string]<-chan *message {
+		subscribe := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{%s,"notifications":{}}}`, statelessMeta)
+		streams := map[string]*http.Response{
+			"session":      r.do(t, http.MethodGet, "/mcp", "", r.session(t, as...)...),
+			"sse":          r.do(t, http.MethodGet, "/sse", "", as...),
+			"subscription": r.do(t, http.MethodPost, "/mcp", subscribe, append(statelessHeaders("subscriptions/listen", ""), as...)...),
+		}
+		incoming := map[string]<-chan *message{}
+		for name, response := range streams {
+			require.Equal(t, http.StatusOK, response.StatusCode, name)
+			incoming[name] = events(t, response.Body)
+		}
+		return incoming
+	}
+	session, theirs, others := r.session(t, ann...), open(ann), open(bob)["session"]
+	refused.Store(host + "/ann")
+	for _, incoming := range theirs {
+		for range incoming { // until it ends
+			continue
+		}
+	}
+	for _, path := range []string{"/mcp", "/sse"} {
+		status, text := r.ask(t, http.MethodPost, path, testrig.Ping, session...)
+		assert.Equal(t, http.StatusForbidden, status, path)
+		assert.Contains(t, text, host+"/ann")
+	}
+	madeBy(t, r.streamable(t, true, bob...), "a fox")
+	notified := false
+	for m := range others {
+		if notified = m != nil && m.Method == "notifications/resources/list_changed"; notified {
+			break
+		}
+	}
+	assert.True(t, notified, "the stream of bob is open")
+	refused.Store("")
+	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Ping, session...)
+	assert.Equal(t, http.StatusNotFound, status, "the session was closed")
+}
+
+// The clients of mcp-go work with a token in both eras, and the owner of what they make
+// has the issuer in its name.
 func TestAccounts_Clients(t *testing.T) {
 	t.Parallel()
 	r, issuer := newIssuerRig(t, webOptions{})
 	headers := map[string]string{"Authorization": "Bearer " + issuer.Token("ann", scoped(bothScopes))}
-	for _, path := range []string{"/mcp", "/sse"} {
-		var c *client.Client
-		var err error
-		if path == "/sse" {
-			c, err = client.NewSSEMCPClient(r.base+path, transport.WithHeaders(headers))
-		} else {
-			c, err = client.NewStreamableHttpClient(r.base+path, transport.WithHTTPHeaders(headers))
+	for _, version := range []string{mcp.LATEST_LEGACY_PROTOCOL_VERSION, mcp.LATEST_PROTOCOL_VERSION} {
+		for _, path := range []string{"/mcp", "/sse"} {
+			var c *client.Client
+			var err error
+			if path == "/sse" {
+				c, err = client.NewSSEMCPClient(r.base+path, transport.WithHeaders(headers))
+			} else {
+				c, err = client.NewStreamableHttpClient(r.base+path, transport.WithHTTPHeaders(headers))
+			}
+			require.NoError(t, err)
+			require.NoError(t, c.Start(t.Context()))
+			initialize := mcp.InitializeRequest{}
+			initialize.Params.ProtocolVersion = version
+			initialize.Params.ClientInfo = mcp.Implementation{Name: "t", Version: "1"}
+			about, err := c.Initialize(t.Context(), initialize)
+			require.NoError(t, err)
+			assert.Equal(t, version, about.ProtocolVersion, path)
+			call := mcp.CallToolRequest{}
+			call.Params.Name, call.Params.Arguments = "generate_image", map[string]any{"prompt": "a fox by " + path + version, "size": "512x512"}
+			result, err := c.CallTool(t.Context(), call)
+			require.NoError(t, err)
+			assert.False(t, result.IsError)
+			require.NoError(t, c.Close())
 		}
-		require.NoError(t, err)
-		require.NoError(t, c.Start(t.Context()))
-		initialize := mcp.InitializeRequest{}
-		initialize.Params.ProtocolVersion = mcp.LATEST_LEGACY_PROTOCOL_VERSION
-		initialize.Params.ClientInfo = mcp.Implementation{Name: "t", Version: "1"}
-		_, err = c.Initialize(t.Context(), initialize)
-		require.NoError(t, err)
-		call := mcp.CallToolRequest{}
-		call.Params.Name, call.Params.Arguments = "generate_image", map[string]any{"prompt": "a fox by " + path, "size": "512x512"}
-		result, err := c.CallTool(t.Context(), call)
-		require.NoError(t, err)
-		assert.False(t, result.IsError)
-		require.NoError(t, c.Close())
 	}
 	_, host, _ := strings.Cut(issuer.URL, "://")
 	assert.Contains(t, r.log.String(), `owner=`+host+`/ann`)
@@ -185,5 +238,5 @@ func TestAccounts_Clients(t *testing.T) {
 	}
 	_, text := r.ask(t, http.MethodPost, "/mcp", statelessCall(1, "list_images", "{}"), append(statelessHeaders("tools/call", "list_images"), "Authorization", headers["Authorization"])...)
 	require.NoError(t, json.Unmarshal([]byte(text), &count), text)
-	assert.Len(t, count.Result.StructuredContent.Images, 2)
+	assert.Len(t, count.Result.StructuredContent.Images, 4)
 }

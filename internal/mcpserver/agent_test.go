@@ -158,7 +158,7 @@ func TestAgent_OverHTTP(t *testing.T) {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				return h.changed > 0 && len(h.progress) >= 4
-			}, 5*time.Second, 10*time.Millisecond)
+			}, patience, 10*time.Millisecond)
 		})
 	}
 }
@@ -217,7 +217,7 @@ func TestAgent_Images(t *testing.T) {
 	assert.Contains(t, h.progress, "image 3 of 3: queued")
 	assert.Contains(t, strings.Join(h.progress, "\n"), "saved")
 	h.mu.Unlock()
-	require.Eventually(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.changed >= 3 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.changed >= 3 }, patience, time.Millisecond)
 
 	for _, uri := range []string{"zai-image://images/01m7wnsdj83vthhjy68qfe1hke", "zai-image://images/x", "zai-image://images/../../etc/passwd", "file:///etc/passwd"} {
 		_, err = h.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: uri})
@@ -342,7 +342,7 @@ func TestAgent_Subscription(t *testing.T) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return len(h.updated) == 1 && h.updated[0] == uri
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	h.read(t, uri)
 }
 

@@ -134,7 +134,7 @@ func TestQuotaFile_ReadOnly(t *testing.T) {
 	first := r.streamable(t, false, bearer(aliceToken)...)
 	id, _ := madeBy(t, first, "a fox")
 	r.write(t, "alice read-only\n")
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "reloaded the quotas") }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "reloaded the quotas") }, patience, time.Millisecond)
 	for name, w := range r.ways(t, aliceToken) {
 		result := makeImages(t, w, "another fox", 1)
 		assert.Contains(t, result, `"isError":true`, name)
@@ -160,7 +160,7 @@ func TestQuotaFile_Refuse(t *testing.T) {
 	stream := r.openSSE(t, bearer(aliceToken)...)
 	r.write(t, "alice refuses\n")
 	const failed = "failed to reload the quotas"
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), failed) }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), failed) }, patience, time.Millisecond)
 	status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Ping, session...)
 	assert.Equal(t, http.StatusOK, status)
 
@@ -181,7 +181,7 @@ func TestQuotaFile_Refuse(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize, bearer(aliceToken)...)
 		return status == http.StatusOK
-	}, 20*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	status, _ = r.ask(t, http.MethodPost, "/mcp", testrig.Ping, session...)
 	assert.Equal(t, http.StatusNotFound, status, "the session was closed")
 }

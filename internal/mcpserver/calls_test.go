@@ -41,7 +41,7 @@ func TestCalls_QuotaOfAClient(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return waiting.Load() == 256 && refused.Load() == 44 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return waiting.Load() == 256 && refused.Load() == 44 }, patience, time.Millisecond)
 	_, text := r.ask(t, http.MethodPost, "/mcp", call(1, "list_images", "{}"), greedy...)
 	assert.Contains(t, text, `"kind":"rate_limited"`)
 	_, text = r.ask(t, http.MethodPost, "/mcp", call(1, "list_images", "{}"), modest...)
@@ -63,8 +63,8 @@ func TestCalls_ProgressInTheQueue(t *testing.T) {
 	for id := range 7 { // five run at once
 		all.Go(func() { r.ask(t, http.MethodPost, "/mcp", generate(id, fmt.Sprint("sandbox:delay=1h ", id)), named...) })
 	}
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return r.Waiting() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 2 }, patience, time.Millisecond)
 	response := r.do(t, http.MethodPost, "/mcp", generate(9, "last"), named...)
 	var progress []any
 	last := message{}

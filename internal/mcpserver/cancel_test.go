@@ -30,7 +30,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 				defer close(first)
 				r.ask(t, "POST", "/mcp", generate(1000, "sandbox:delay=1h first"), mine...)
 			}()
-			require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 			ctx, leave := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			for id := range calls {
@@ -45,7 +45,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 					})
 				}
 			}
-			require.Eventually(t, func() bool { return r.Waiting() == calls }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return r.Waiting() == calls }, patience, time.Millisecond)
 			for id := range calls {
 				cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
 				r.ask(t, "POST", "/mcp", cancel, another...)
@@ -63,7 +63,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 				}
 			}
 			leave()
-			require.Eventually(t, func() bool { return r.Waiting() == 0 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 			all.Wait()
 			r.sandbox.Close() // ends the delay
 			<-first
@@ -71,7 +71,7 @@ func TestCancel_ManyQueuedCalls(t *testing.T) {
 			require.Eventually(t, func() bool { // their rows are written after they leave the queue
 				_, text := r.ask(t, "POST", "/mcp", call(1, "list_images", "{}"), mine...)
 				return strings.Contains(text, `"spent_today_usd":0.01`)
-			}, 10*time.Second, 10*time.Millisecond, "nor charged")
+			}, patience, 10*time.Millisecond, "nor charged")
 		})
 	}
 }

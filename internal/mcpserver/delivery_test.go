@@ -75,13 +75,13 @@ func TestDelivery_RepeatedCallPaysOnce(t *testing.T) {
 				t.Parallel()
 				r := newWebRig(t, webOptions{})
 				other := way(t, r, func() {
-					require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+					require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 				})
 				if done {
 					r.sandbox.Close() // ends the delay
 					require.Eventually(t, func() bool {
 						return strings.Contains(string(other.request(t, "tools/call", `{"name":"list_images"}`).Result), `"status":"saved"`)
-					}, 5*time.Second, 5*time.Millisecond)
+					}, patience, 5*time.Millisecond)
 				} else {
 					time.AfterFunc(50*time.Millisecond, r.sandbox.Close)
 				}
@@ -128,7 +128,7 @@ func TestDelivery_RepeatedCallPaysOnceOverStdio(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=100ms a fox"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	r.send(t, generate(2, "sandbox:delay=100ms a fox"))
 	assert.Contains(t, string(r.answer(t).Result), again)
@@ -157,8 +157,8 @@ func TestDelivery_CancelBeforeTheResponseIsWritten(t *testing.T) {
 	require.True(t, answers.Scan())
 	say(testrig.Initialized)
 	say(generate(1, "a fox")) // its progress is not read, and its response waits behind that
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=call") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "msg=call") }, patience, time.Millisecond)
 	say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	for range 2 { // the second is read only after the cancel was handled
 		say(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
@@ -204,7 +204,7 @@ func TestRun_ResumesLeftImages(t *testing.T) {
 			require.Eventually(t, func() bool {
 				now, err := library.Image(t.Context(), "local", image.ID)
 				return err == nil && now.State == resources.Unknown
-			}, 5*time.Second, 10*time.Millisecond)
+			}, patience, 10*time.Millisecond)
 		})
 	}
 }
@@ -219,7 +219,7 @@ func TestWait_RepeatedCallGetsTheImage(t *testing.T) {
 	for id := range 3 {
 		if id == 2 {
 			r.sandbox.Close() // ends the delay
-			require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "saved an image") }, patience, time.Millisecond)
 		}
 		r.send(t, generate(id, "sandbox:delay=1h a fox"))
 		var result struct {

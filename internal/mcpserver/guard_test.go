@@ -67,7 +67,7 @@ func TestStreamable_Bodies(t *testing.T) {
 		require.NoError(t, err)
 		fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s: %s\r\nContent-Length: 100000\r\n\r\n%s",
 			strings.TrimPrefix(r.base, "http://"), named[0], named[1], sent)
-		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
 		all.Go(func() {
 			defer c.Close()
 			answer, err := io.ReadAll(c)
@@ -171,7 +171,7 @@ func TestTokens_Reload(t *testing.T) {
 	stream := r.do(t, "GET", "/mcp", "", r.session(t, bearer(aliceToken)...)...)
 	s := r.openSSE(t, bearer(aliceToken)...)
 	require.NoError(t, os.WriteFile(file, []byte("bob:"+bobToken), 0o600))
-	require.Eventually(t, func() bool { return status(bobToken) == 200 }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return status(bobToken) == 200 }, patience, 20*time.Millisecond)
 	assert.Equal(t, 401, status(aliceToken))
 	_, err := io.ReadAll(stream.Body)
 	require.NoError(t, err, "the stream ends")
@@ -179,10 +179,10 @@ func TestTokens_Reload(t *testing.T) {
 	}
 	// A broken file changes nothing but the log.
 	require.NoError(t, os.WriteFile(file, []byte("bob:x"), 0o600))
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "failed to reload the tokens") }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "failed to reload the tokens") }, patience, 20*time.Millisecond)
 	assert.Equal(t, 200, status(bobToken))
 	require.NoError(t, os.Remove(file))
 	reload <- os.Interrupt
-	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "no such file") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), "no such file") }, patience, time.Millisecond)
 	assert.Equal(t, 200, status(bobToken))
 }

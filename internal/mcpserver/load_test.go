@@ -190,7 +190,7 @@ func TestSessions_DroppedLeaveNothing(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		_, text := r.ask(t, "GET", "/metrics", "")
 		return strings.Contains(text, "\nzai_image_sessions 0\n") && strings.Contains(text, "\nzai_image_streams 0\n")
-	}, 10*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	assert.Zero(t, r.Sessions())
 	assert.Contains(t, r.log.String(), "served a request")
 }

@@ -100,7 +100,7 @@ func TestStreamable_LargeBodies(t *testing.T) {
 			assert.Equal(t, http.StatusOK, status)
 		})
 	}
-	require.Eventually(t, func() bool { return len(handled) == places }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(handled) == places }, patience, time.Millisecond)
 	status, _ := r.ask(t, http.MethodPost, "/mcp", large(places), named...)
 	assert.Equal(t, http.StatusRequestTimeout, status, "there is no place for one more")
 	close(release)
@@ -189,7 +189,7 @@ func TestStdio_SignalWithoutReader(t *testing.T) {
 			select {
 			case err := <-r.ended:
 				require.NoError(t, err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				require.Fail(t, "the server does not end")
 			}
 			theirs.Close()

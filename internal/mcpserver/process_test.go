@@ -76,7 +76,7 @@ func TestProgram_SIGTERM(t *testing.T) {
 	require.NoError(t, c.Start())
 	_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1h","size":"512x512"}}}`+"\n")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return api.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, patience, time.Millisecond)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
 	api.Close() // ends the delay
 	require.NoError(t, c.Wait(), "exit status 0")
@@ -98,7 +98,7 @@ func TestProgram_HostDies(t *testing.T) {
 	require.NoError(t, theirs.Close())
 	_, err = io.WriteString(in, generate(1, "sandbox:delay=1h")+"\n")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return api.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, patience, time.Millisecond)
 	require.NoError(t, ours.Close())
 	require.NoError(t, in.Close())
 	api.Close() // ends the delay
@@ -124,7 +124,7 @@ func TestProgram_GraceEnds(t *testing.T) {
 	require.NoError(t, c.Start())
 	_, err = io.WriteString(in, generate(1, "sandbox:delay=1h")+"\n")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return api.Accepted() == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 }, patience, time.Millisecond)
 	require.NoError(t, in.Close())
 	require.NoError(t, c.Wait(), "exit status 0, while the image is not made")
 	assert.EqualValues(t, 1, api.Accepted())
@@ -148,9 +148,9 @@ func TestProgram_SIGTERMSendsNothingNew(t *testing.T) {
 		_, err = io.WriteString(in, generate(id, fmt.Sprint("sandbox:delay=1h ", id))+"\n")
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return api.Accepted() == 1 && strings.Count(out.String(), `"queued`) >= 5 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return api.Accepted() == 1 && strings.Count(out.String(), `"queued`) >= 5 }, patience, time.Millisecond)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return strings.Count(out.String(), `"kind":"cancelled"`) == 4 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(out.String(), `"kind":"cancelled"`) == 4 }, patience, time.Millisecond)
 	api.Close() // ends the delay
 	require.NoError(t, c.Wait(), "exit status 0")
 	assert.EqualValues(t, 1, api.Posts())

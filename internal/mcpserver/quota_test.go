@@ -132,7 +132,7 @@ func TestQuota_Connections(t *testing.T) {
 			response.Body.Close()
 		}
 		return err == nil
-	}, 5*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }
 
 // Files go from the disk to the socket without being copied by the program.
@@ -161,7 +161,7 @@ func TestDownloads_Sendfile(t *testing.T) {
 			t.Skip("NOT TESTED: it may not look at the program")
 		}
 		return err == nil && strings.Contains(string(seen), "sendfile(")
-	}, 10*time.Second, 100*time.Millisecond)
+	}, patience, 100*time.Millisecond)
 }
 
 // Two requests in flight cannot have one id: a cancel would be ambiguous.
@@ -175,7 +175,7 @@ func TestRequests_DuplicateID(t *testing.T) {
 		done <- text
 	}()
 	s.send(t, generate(1, "sandbox:delay=1h y"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, patience, time.Millisecond)
 	_, text := r.ask(t, http.MethodPost, "/mcp", generate(1, "another"), named...)
 	assert.Contains(t, text, "-32600")
 	s.send(t, generate(1, "another"))
@@ -220,9 +220,9 @@ func TestQuota_Reads(t *testing.T) {
 	for id := range 20 {
 		read(id, greedy)
 	}
-	require.Eventually(t, func() bool { return reading.Load() == 8 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return reading.Load() == 8 }, patience, time.Millisecond)
 	read(1, modest)
-	require.Eventually(t, func() bool { return reading.Load() == 9 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return reading.Load() == 9 }, patience, time.Millisecond)
 	close(release)
 	all.Wait()
 	assert.EqualValues(t, 21, reading.Load())

@@ -28,6 +28,9 @@ type (
 	safeBuffer = testrig.Buffer
 )
 
+// patience is how long tests wait for what must happen, also on a busy machine.
+const patience = time.Minute
+
 // settings is what a test may change of a server.
 type settings struct {
 	mcpserver.Config
@@ -128,7 +131,7 @@ func (r *rig) next(t *testing.T) message {
 	case line, ok := <-r.lines:
 		require.True(t, ok, "the server ended")
 		return testrig.ParseMessage(t, []byte(line))
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "no message")
 		return message{}
 	}

@@ -52,7 +52,7 @@ func TestSessions_IdleOnesMakeRoom(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		status, _ := r.ask(t, http.MethodPost, "/mcp", testrig.Initialize)
 		return status == http.StatusOK
-	}, 10*time.Second, 10*time.Millisecond, "the first is idle now")
+	}, patience, 10*time.Millisecond, "the first is idle now")
 	assert.Equal(t, http.StatusOK, r.ping(t, last))
 	streams[1].Body.Close()
 	stream.Body.Close()
@@ -107,7 +107,7 @@ func TestSessions_HalfOpen(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, http.MethodGet, "/metrics", "")
 		return strings.Contains(text, "\nzai_image_sessions 1\n")
-	}, 10*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	assert.Equal(t, http.StatusNotFound, r.ping(t, abandoned))
 	assert.Equal(t, http.StatusOK, r.ping(t, used))
 }

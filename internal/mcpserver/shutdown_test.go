@@ -60,7 +60,7 @@ func serve(t testing.TB, env []string, args ...string) *service {
 		s.base = "http://" + a
 	case <-drained:
 		require.Fail(t, "the program ended", s.log.String())
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "the program does not listen", s.log.String())
 	}
 	return s
@@ -103,9 +103,9 @@ func TestProgram_SIGTERMAnswersAllCalls(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, text := s.ask(t, "GET", "/metrics", "")
 		return s.sandbox.Accepted() == int64(concurrent) && strings.Contains(text, fmt.Sprintf("\nzai_image_queue_length %d\n", calls-concurrent))
-	}, 20*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return refused == calls-concurrent }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return refused == calls-concurrent }, patience, time.Millisecond)
 	s.sandbox.Close() // ends the delays
 	all.Wait()
 	state, err := s.cmd.Process.Wait()
@@ -136,9 +136,9 @@ func TestProgram_SecondSignal(t *testing.T) {
 			response.Body.Close()
 		}
 	}()
-	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "msg=ending") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "msg=ending") }, patience, time.Millisecond)
 	ended := make(chan *os.ProcessState, 1)
 	go func() {
 		state, err := s.cmd.Process.Wait()
@@ -149,7 +149,7 @@ func TestProgram_SecondSignal(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
 		return len(ended) == 1
-	}, 20*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	assert.NotZero(t, (<-ended).ExitCode())
 }
 
@@ -173,7 +173,7 @@ func TestProgram_Exposure(t *testing.T) {
 	needsSignals(t)
 	// SIGHUP reloads the tokens and ends nothing.
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "reloaded the tokens") }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "reloaded the tokens") }, patience, time.Millisecond)
 	status, _ = s.ask(t, "GET", "/healthz", "")
 	assert.Equal(t, 200, status)
 }

@@ -50,7 +50,7 @@ func TestSSE_Status(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		got, _ := r.ask(t, "POST", s.endpoint, testrig.Initialize)
 		return got == 404
-	}, 5*time.Second, 10*time.Millisecond, "an ended stream is no session")
+	}, patience, 10*time.Millisecond, "an ended stream is no session")
 }
 
 // HTTP+SSE is off by default.
@@ -79,16 +79,16 @@ func TestSSE_ClientThatLeaves(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h paid"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	s.send(t, generate(2, "waits"))
-	require.Eventually(t, func() bool { return r.Waiting() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 1 }, patience, time.Millisecond)
 	s.close()
-	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delay
 	other := r.sse(t, true)
 	require.Eventually(t, func() bool {
 		return strings.Contains(string(other.request(t, "tools/call", `{"name":"list_images"}`).Result), "paid")
-	}, 5*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	assert.EqualValues(t, 1, r.sandbox.Posts())
 }
 
@@ -98,7 +98,7 @@ func TestSSE_Cancel(t *testing.T) {
 	r := newWebRig(t, webOptions{config: func(c *settings) { c.Jobs.MaxConcurrent = 1 }})
 	s, other := r.openSSE(t), r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h first"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	for id := 2; id < 12; id++ {
 		s.send(t, generate(id, fmt.Sprint("number ", id)))
 		cancel := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id)
@@ -108,7 +108,7 @@ func TestSSE_Cancel(t *testing.T) {
 			other.send(t, cancel)
 		}
 	}
-	require.Eventually(t, func() bool { return r.Waiting() == 5 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 5 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delay
 	var answered []string
 	for range 6 {
@@ -121,7 +121,7 @@ func TestSSE_Cancel(t *testing.T) {
 // A client that does not read is cut off, and frees what it held.
 func TestSSE_SlowClient(t *testing.T) {
 	t.Parallel()
-	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.WriteTime = 100 * time.Millisecond }})
+	r := newWebRig(t, webOptions{web: func(c *web.Config) { c.Limits.WriteTime = time.Second }})
 	r.AddTool("large", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText(strings.Repeat("x", 64<<10)), nil
 	})
@@ -131,7 +131,7 @@ func TestSSE_SlowClient(t *testing.T) {
 		id++
 		status, _ := r.ask(t, "POST", endpoint, call(id, "large", "{}"))
 		return status == http.StatusNotFound
-	}, 20*time.Second, time.Millisecond, "the stream was ended")
+	}, patience, time.Millisecond, "the stream was ended")
 }
 
 // A request counts as in flight until its response is written: a client that
@@ -233,7 +233,7 @@ func TestShutdown_SSEIsDrained(t *testing.T) {
 	r := newWebRig(t, webOptions{})
 	s := r.openSSE(t)
 	s.send(t, generate(1, "sandbox:delay=1h x"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	r.stop()
 	r.sandbox.Close() // ends the delay
 	assert.Contains(t, string(s.answer(t).Result), `"saved"`)
@@ -255,7 +255,7 @@ func TestShutdown_CallsReturnIDs(t *testing.T) {
 	for _, request := range [][]string{append([]string{generate(1, "sandbox:delay=1h x")}, named...), append([]string{statelessCall(2, "generate_image", `{"prompt":"sandbox:delay=1h y"}`)}, statelessHeaders("tools/call", "generate_image")...)} {
 		go func() { answers <- messages(t, r.do(t, "POST", "/mcp", request[0], request[1:]...)) }()
 	}
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, patience, time.Millisecond)
 	r.stop()
 	for range 2 {
 		list := <-answers
@@ -273,7 +273,7 @@ func TestShutdown_NothingNew(t *testing.T) {
 	named := r.session(t)
 	done := make(chan []message, 1)
 	go func() { done <- messages(t, r.do(t, "POST", "/mcp", generate(1, "sandbox:delay=1h x"), named...)) }()
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	stream := r.do(t, "GET", "/mcp", "", named...)
 	// A connection that is busy when the end comes, and then sends its body.
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
@@ -282,7 +282,7 @@ func TestShutdown_NothingNew(t *testing.T) {
 	body := statelessCall(2, "generate_image", `{"prompt":"late"}`)
 	fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: %s\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: generate_image\r\nContent-Length: %d\r\n\r\n",
 		strings.TrimPrefix(r.base, "http://"), len(body))
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
 	reader := bufio.NewReader(c)
 	line, err := reader.ReadString('\n')
 	require.NoError(t, err)

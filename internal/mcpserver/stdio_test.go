@@ -53,7 +53,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	// Each cancel follows its call directly, while that waits for a slot.
 	for id := 2; id < 50; id++ {
 		r.send(t, generate(id, "sandbox:delay=1h"))
@@ -61,7 +61,7 @@ func TestStdio_CancelBeforeDispatch(t *testing.T) {
 	}
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"1"}}`) // another id than 1
 	r.send(t, generate(50, "last"))
-	require.Eventually(t, func() bool { return r.Waiting() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 1 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delays
 	assert.ElementsMatch(t, []string{"1", "50"}, []string{string(r.answer(t).ID), string(r.answer(t).ID)})
 	assert.EqualValues(t, 2, r.sandbox.Posts(), "nothing was sent for the others")
@@ -73,15 +73,15 @@ func TestStdio_CancelWhileQueued(t *testing.T) {
 	r := newRig(t, func(c *settings) { c.Jobs.MaxConcurrent = 1 })
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=1h first"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	r.send(t, generate(2, "sandbox:delay=1h"))
 	for m := r.next(t); m.Params["progressToken"] != "t2" || m.Params["message"] != "queued"; m = r.next(t) {
 		require.NotEmpty(t, m.Method)
 	}
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
-	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 	r.send(t, generate(3, "third"))
-	require.Eventually(t, func() bool { return r.Waiting() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 1 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delays
 	assert.ElementsMatch(t, []string{"1", "3"}, []string{string(r.answer(t).ID), string(r.answer(t).ID)})
 	assert.EqualValues(t, 2, r.sandbox.Posts())
@@ -97,10 +97,10 @@ func TestStdio_CancelBeyondTheSlots(t *testing.T) {
 	for id := 1; id <= 5; id++ {
 		r.send(t, generate(id, fmt.Sprint("sandbox:delay=1h ", id)))
 	}
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 5 }, patience, time.Millisecond)
 	r.send(t, generate(6, "sixth"))
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":6}}`)
-	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delays
 	var answered []string
 	for range 5 {
@@ -120,12 +120,12 @@ func TestStdio_CancelAfterTheRequestWasSent(t *testing.T) {
 	r := newRig(t, nil)
 	r.handshake(t)
 	r.send(t, generate(1, "sandbox:delay=50ms kept"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	r.send(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	require.Eventually(t, func() bool {
 		r.send(t, `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_images"}}`)
 		return strings.Contains(string(r.answer(t).Result), "kept")
-	}, 5*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 // Each violation of the protocol has its error code.
@@ -216,7 +216,7 @@ func TestStdio_CallsRunAtOnce(t *testing.T) {
 	}
 	r.send(t, `{"jsonrpc":"2.0","id":"ping","method":"ping"}`)
 	assert.Equal(t, `"ping"`, string(r.answer(t).ID), "calls in flight do not hold others up")
-	require.Eventually(t, func() bool { return running.Load() == calls }, 20*time.Second, time.Millisecond, "all are in flight at once")
+	require.Eventually(t, func() bool { return running.Load() == calls }, patience, time.Millisecond, "all are in flight at once")
 	close(release)
 	for range calls {
 		require.Nil(t, r.answer(t).Error)
@@ -237,7 +237,7 @@ func TestStdio_EndWithoutReader(t *testing.T) {
 	select {
 	case err := <-ended:
 		require.NoError(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "the server hangs")
 	}
 	never.Close()

@@ -129,12 +129,12 @@ func TestSessions_Idle(t *testing.T) {
 	defer stream.Body.Close()
 	done := make(chan []message, 1)
 	go func() { done <- messages(t, r.do(t, "POST", "/mcp", generate(1, "sandbox:delay=1h x"), working...)) }()
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	ahead.Store(int64(time.Hour))
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, "GET", "/metrics", "")
 		return strings.Contains(text, "\nzai_image_sessions 2\n")
-	}, 5*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	assert.Equal(t, 404, r.ping(t, idle))
 	assert.Equal(t, 200, r.ping(t, listening), "an open stream is not idle")
 	assert.Equal(t, 200, r.ping(t, working), "nor is a call")
@@ -164,7 +164,7 @@ func TestStreams_Bound(t *testing.T) {
 		third := r.do(t, "GET", "/sse", "")
 		defer third.Body.Close()
 		return third.StatusCode == 200
-	}, 5*time.Second, 20*time.Millisecond, "a stream that ended makes room")
+	}, patience, 20*time.Millisecond, "a stream that ended makes room")
 	second.Body.Close()
 }
 
@@ -239,7 +239,7 @@ func TestStreamable_Heartbeat(t *testing.T) {
 	response := r.do(t, "POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1h y"}}}`, named...)
 	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
 	assert.Equal(t, "no", response.Header.Get("X-Accel-Buffering"))
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 2 }, patience, time.Millisecond)
 	beats := 0
 	for m := range events(t, response.Body) {
 		if m != nil {
@@ -266,20 +266,20 @@ func TestStreamable_ClientsThatLeave(t *testing.T) {
 	named := r.session(t)
 	leave := func(until func() bool, body string, headers ...string) {
 		before := strings.Count(r.log.String(), "served a request")
-		r.leave(t, body, func() { require.Eventually(t, until, 5*time.Second, time.Millisecond) }, headers...)
-		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "served a request") > before }, 5*time.Second, time.Millisecond)
+		r.leave(t, body, func() { require.Eventually(t, until, patience, time.Millisecond) }, headers...)
+		require.Eventually(t, func() bool { return strings.Count(r.log.String(), "served a request") > before }, patience, time.Millisecond)
 	}
 	waits := func() bool { return r.Waiting() == 1 }
 	leave(func() bool { return r.sandbox.Accepted() == 1 }, generate(1, first), named...)
 	leave(waits, generate(2, "second, which waits"), named...)
-	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 	leave(waits, statelessCall(3, "generate_image", `{"prompt":"third, which waits","size":"512x512"}`), statelessHeaders("tools/call", "generate_image")...)
-	require.Eventually(t, func() bool { return r.Waiting() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Waiting() == 0 }, patience, time.Millisecond)
 	r.sandbox.Close() // ends the delay
 	require.Eventually(t, func() bool {
 		_, text := r.ask(t, "POST", "/mcp", call(4, "list_images", "{}"), named...)
 		return strings.Contains(text, "first") && strings.Contains(text, `"saved"`)
-	}, 10*time.Second, 5*time.Millisecond)
+	}, patience, 5*time.Millisecond)
 	_, text := r.ask(t, "POST", "/mcp", generate(5, first), named...)
 	assert.Contains(t, text, `"saved"`)
 	assert.EqualValues(t, 1, r.sandbox.Posts(), "the same call gets the image that was paid for, and the others were never sent")
@@ -303,10 +303,10 @@ func TestStreamable_Cancel(t *testing.T) {
 	}
 	queued := func(n int) {
 		t.Helper()
-		require.Eventually(t, func() bool { return r.Waiting() == n }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return r.Waiting() == n }, patience, time.Millisecond)
 	}
 	post(generate(1, "sandbox:delay=1h first"), mine...)
-	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.sandbox.Accepted() == 1 }, patience, time.Millisecond)
 	post(generate(2, "second"), mine...)
 	post(statelessCall(2, "generate_image", `{"prompt":"third","size":"512x512"}`), statelessHeaders("tools/call", "generate_image")...)
 	post(generate(6, "sixth"), mine...)

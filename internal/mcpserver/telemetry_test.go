@@ -43,13 +43,13 @@ func TestMetrics(t *testing.T) {
 	defer all.Wait()
 	defer api.Close() // ends the delay
 	all.Go(func() { post(generate(6, "sandbox:delay=1h x")) })
-	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 3 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.sandbox.Accepted() == 3 }, patience, time.Millisecond)
 	all.Go(func() { post(generate(7, "waits")) })
 	var text string
 	require.Eventually(t, func() bool {
 		_, text = s.ask(t, "GET", "/metrics", "")
 		return strings.Contains(text, "\nzai_image_queue_length 1\n")
-	}, 5*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	for _, line := range []string{
 		`zai_image_tool_calls_total{outcome="ok",tool="generate_image"} 2`,
 		`zai_image_tool_calls_total{outcome="content_blocked",tool="generate_image"} 1`,

@@ -81,7 +81,7 @@ func newWebRig(t testing.TB, o webOptions) *webRig {
 		case err := <-r.ended:
 			assert.NoError(t, err)
 			r.ended <- err
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			assert.Fail(t, "the server does not end")
 		}
 		r.client.CloseIdleConnections()
@@ -296,7 +296,7 @@ func (s *sseStream) next(t testing.TB) message {
 			if m != nil {
 				return *m
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.Fail(t, "no message")
 		}
 	}
@@ -312,7 +312,7 @@ func (s *sseStream) answer(t testing.TB) message {
 			if m != nil && m.Method == "" {
 				return *m
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.Fail(t, "no answer")
 		}
 	}
