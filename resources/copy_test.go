@@ -144,18 +144,30 @@ func TestCopy_LinkKey(t *testing.T) {
 	require.NoError(t, err)
 
 	to := newCopyLibrary(t, localStore(t), localCatalog(t)).Library
-	_, _, err = resources.NewLinks(to, "", time.Hour).URL(t.Context(), image) // a server has made a key
+	_, _, err = resources.NewLinks(to, "", time.Hour).URL(t.Context(), image) // a server has made its keys
 	require.NoError(t, err)
+	galleryKey(t, to)
 	report, err := resources.Copy(t.Context(), source, to, nil)
 	require.NoError(t, err)
 	assert.True(t, report.KeepLink)
 	assert.Equal(t, http.StatusOK, requestLink(t, to, link))
+	key := galleryKey(t, source)
+	assert.Equal(t, key, galleryKey(t, to), "sessions of the gallery stay valid")
 
 	other := newCopySource(t).Library
 	report, err = resources.Copy(t.Context(), other, to, nil)
 	require.NoError(t, err)
 	assert.False(t, report.KeepLink)
 	assert.Equal(t, http.StatusOK, requestLink(t, to, link))
+	assert.Equal(t, key, galleryKey(t, to))
+	assert.NotEqual(t, key, galleryKey(t, other))
+}
+
+func galleryKey(t *testing.T, l *resources.Library) []byte {
+	t.Helper()
+	key, err := l.GalleryKey(t.Context())
+	require.NoError(t, err)
+	return key
 }
 
 // Records of exports are copied; of two records of a path, the newer one stays.

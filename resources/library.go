@@ -163,6 +163,9 @@ func (l *Library) List(ctx context.Context, owner, query, cursor string, limit i
 // Neighbors returns the ids of an owner's saved images directly before and after an id, ""
 // where there is none.
 func (l *Library) Neighbors(ctx context.Context, owner, id string) (newer, older string, err error) {
+	if !ValidID(id) { // PostgreSQL fails for some texts
+		return "", "", ErrNotFound
+	}
 	return l.catalog.Neighbors(ctx, owner, id)
 }
 

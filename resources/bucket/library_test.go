@@ -271,6 +271,23 @@ func TestDownloads_Bucket(t *testing.T) {
 	}
 }
 
+// The gallery streams files, so that their addresses stay the same.
+func TestDownloads_BucketDirect(t *testing.T) {
+	t.Parallel()
+	l := newLibrary(t, open(t), func(o *resources.Options) { o.Redirect = true })
+	file := picture(t)
+	i, err := save(t, l, reserve(t, l), file)
+	require.NoError(t, err)
+	s := httptest.NewServer(&resources.Downloads{
+		Links: resources.NewLinks(l, "", time.Hour), Owner: func(context.Context) (string, bool) { return i.Owner, true }, Direct: true,
+	})
+	t.Cleanup(s.Close)
+	r, body := get(t, s.URL+"/images/"+i.ID)
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	assert.True(t, bytes.Equal(file, body))
+	assert.Equal(t, "private, max-age=3600, immutable", r.Header.Get("Cache-Control"))
+}
+
 // The links of a server over stdio lead to the service, and expire.
 func TestPresignedLinks(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,9 @@ const (
 	maxAddresses    = 4096             // whose attempts are remembered; all others share one limit
 )
 
-// attempts limits how often each address may try to sign in. It is safe for concurrent use.
+// attempts limits how often each public address may try to sign in. Other addresses are not
+// limited: behind a proxy all users have one, and anybody could keep them from signing in.
+// It is safe for concurrent use.
 type attempts struct {
 	mu        sync.Mutex
 	byAddress map[string]*rate.Limiter
@@ -33,9 +35,12 @@ func newAttemptLimiter() *rate.Limiter {
 
 // allow reports whether a request may try to sign in.
 func (a *attempts) allow(r *http.Request, now time.Time) bool {
+	address, public := networkOf(r.RemoteAddr)
+	if !public {
+		return true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	address := networkOf(r.RemoteAddr)
 	l, known := a.byAddress[address]
 	if !known {
 		if len(a.byAddress) >= maxAddresses {
@@ -59,21 +64,23 @@ func (a *attempts) forget(now time.Time) {
 	}
 }
 
-// networkOf returns the IP address of a client, or the network of an IPv6 address: a client
-// has at least all addresses of a /64.
-func networkOf(remote string) string {
-	const network = 64
+// networkOf returns the IP address of a client, or the network of an IPv6 address, because a
+// client has at least all addresses of a /64. public is false for the addresses of local
+// networks.
+func networkOf(remote string) (network string, public bool) {
+	const bits = 64
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		return remote
+		return remote, true
 	}
 	ip, err := netip.ParseAddr(host)
-	if err != nil || ip.Unmap().Is4() {
-		return host
-	}
-	prefix, err := ip.WithZone("").Prefix(network)
 	if err != nil {
-		return host
+		return host, true
 	}
-	return prefix.String()
+	ip = ip.Unmap().WithZone("")
+	public = !ip.IsLoopback() && !ip.IsPrivate() && !ip.IsLinkLocalUnicast()
+	if prefix, err := ip.Prefix(bits); err == nil { // an IPv4 address is shorter
+		return prefix.String(), public
+	}
+	return ip.String(), public
 }

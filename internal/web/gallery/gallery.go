@@ -158,7 +158,7 @@ type handler func(w http.ResponseWriter, r *http.Request, p auth.Principal) erro
 // which they sign in.
 func (g *Gallery) signedIn(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if g.keys != nil && r.URL.Query().Has("key") {
+		if g.keys != nil && r.Method == http.MethodGet && r.URL.Query().Has("key") { // HEAD must not use the key up
 			g.useKey(w, r)
 			return
 		}
@@ -189,6 +189,7 @@ func (g *Gallery) serveFile(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		http.Error(w, "Sign in at "+g.root+"login.", http.StatusUnauthorized)
 	default:
+		w.Header().Set("Vary", "Cookie") // after the user signs out, the browser must not show what it keeps
 		g.downloads.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownerKey{}, p.Owner)))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -146,6 +147,9 @@ func TestGallery_Delete(t *testing.T) {
 	_, err = r.library.Catalog().Reserve(t.Context(), resources.Reservation{Images: []resources.Image{{ID: id, Owner: "local", State: resources.Submitted}}, Count: 1})
 	require.NoError(t, err)
 	sees(t, http.StatusConflict, remove(id), "being made")
+	for _, text := range []string{"x", "%00", "%ff", "..%2fmcp", strings.ToUpper(third.ID)} {
+		sees(t, http.StatusNotFound, remove(text), text)
+	}
 }
 
 // The form for exports leads to the file, or says what is wrong.
@@ -160,9 +164,30 @@ func TestGallery_Export(t *testing.T) {
 	for _, query := range []string{"", "format=gif", "format=png&size=9x", "format=jpg&background=transparent", "format=png&size=99999x1", "format=png&fit=cover"} {
 		sees(t, http.StatusUnprocessableEntity, export(query), query)
 	}
+	links := 0
 	for _, n := range nodes(t, r.get(t, "/gallery/"+i.ID).body, "a") {
 		if href := attribute(n, "href"); strings.Contains(href, "/exports/") {
 			r.get(t, href)
+			links++
 		}
+	}
+	assert.Equal(t, 8, links)
+}
+
+// A session is needed for files, whatever the query of their address is: the signature of a
+// download link opens nothing here, and a wrong one does no harm.
+func TestGallery_SignaturesIgnored(t *testing.T) {
+	r := newRig(t, withTokens(t))
+	i := r.save(t, of("alice"))
+	signed, _, err := resources.NewLinks(r.library, "/gallery", time.Hour).URL(t.Context(), i)
+	require.NoError(t, err)
+	sees(t, http.StatusUnauthorized, r.do(t, http.MethodGet, signed, ""), "no session")
+	r.signIn(t, bobToken)
+	sees(t, http.StatusNotFound, r.do(t, http.MethodGet, signed, ""), "the session of another owner")
+	r.signIn(t, aliceToken)
+	for _, target := range []string{signed, signed + "0", "/gallery/images/" + i.ID + "?exp=1&sig=x"} {
+		file := r.get(t, target)
+		assert.Equal(t, "same-origin", file.Header.Get("Cross-Origin-Resource-Policy"))
+		assert.Equal(t, "Cookie", file.Header.Get("Vary"))
 	}
 }

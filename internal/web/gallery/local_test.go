@@ -20,6 +20,8 @@ func TestLocal_Key(t *testing.T) {
 	sees(t, http.StatusUnauthorized, r.do(t, http.MethodGet, "/gallery/login", ""), "login")
 	sees(t, http.StatusForbidden, r.do(t, http.MethodGet, "/gallery/?key=wrong", ""), "wrong key")
 	sees(t, http.StatusForbidden, r.do(t, http.MethodGet, "/gallery/?key=", ""), "empty key")
+	sees(t, http.StatusSeeOther, r.do(t, http.MethodHead, "/gallery/?key="+key, ""), "HEAD does not use the key up")
+	require.Empty(t, r.cookies)
 	answer := r.do(t, http.MethodGet, "/gallery/?key="+key, "")
 	sees(t, http.StatusSeeOther, answer, "key")
 	assert.Equal(t, "/gallery/", answer.Header.Get("Location"))

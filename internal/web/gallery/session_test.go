@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -112,6 +113,10 @@ func TestGallery_SessionLife(t *testing.T) {
 	sees(t, http.StatusSeeOther, r.do(t, http.MethodGet, "/gallery/", ""), "30 days later")
 	r.now = start
 	r.get(t, "/gallery/")
+	require.NoError(t, os.WriteFile(path, []byte("bob:"+aliceToken), 0o600))
+	_, err = tokens.Reload(true)
+	require.NoError(t, err)
+	sees(t, http.StatusSeeOther, r.do(t, http.MethodGet, "/gallery/", ""), "the token is another owner's now")
 	require.NoError(t, os.WriteFile(path, []byte("alice:another-0123456789abcdef"), 0o600))
 	_, err = tokens.Reload(true)
 	require.NoError(t, err)
@@ -232,20 +237,37 @@ func TestGallery_LoginErrors(t *testing.T) {
 	}
 }
 
-// One address can try a few tokens in quick succession; others are not affected.
+// A public address can try a few tokens in quick succession, or all addresses of an IPv6
+// network together. Others are not affected, nor are users behind a proxy.
 func TestGallery_LoginAttempts(t *testing.T) {
 	r := newRig(t, withTokens(t))
-	attempt := func(token string) int {
-		return r.do(t, http.MethodPost, "/gallery/login", "token="+token).StatusCode
+	attempt := func(remote, token string) int {
+		request := httptest.NewRequest(http.MethodPost, "/gallery/login", strings.NewReader("token="+token))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, request)
+		return w.Code
 	}
-	for range 10 {
-		require.Equal(t, http.StatusUnauthorized, attempt("wrong-wrong-wrong-wrong"))
+	const wrong = "wrong-wrong-wrong-wrong"
+	for n := range 10 {
+		require.Equal(t, http.StatusUnauthorized, attempt(fmt.Sprintf("192.0.2.1:%d", n), wrong))
+		require.Equal(t, http.StatusUnauthorized, attempt(fmt.Sprintf("[2001:db8::%d]:1", n), wrong))
 	}
-	assert.Equal(t, http.StatusTooManyRequests, attempt("wrong-wrong-wrong-wrong"))
-	assert.Equal(t, http.StatusTooManyRequests, attempt(aliceToken))
-	assert.Empty(t, r.cookies)
+	for _, same := range []string{"192.0.2.1:99", "[::ffff:192.0.2.1]:1", "[2001:db8::ffff]:1"} {
+		assert.Equal(t, http.StatusTooManyRequests, attempt(same, wrong), same)
+		assert.Equal(t, http.StatusTooManyRequests, attempt(same, aliceToken), same)
+	}
+	for _, other := range []string{"192.0.2.2:1", "[2001:db8:0:1::1]:1"} {
+		assert.Equal(t, http.StatusSeeOther, attempt(other, aliceToken), other)
+	}
+	for _, proxy := range []string{"127.0.0.1:1", "[::1]:1", "10.1.2.3:1", "[fd00::1]:1", "[fe80::1%eth0]:1"} {
+		for range 11 {
+			assert.Equal(t, http.StatusUnauthorized, attempt(proxy, wrong), proxy)
+		}
+	}
 	r.now = r.now.Add(11 * time.Second)
-	assert.Equal(t, http.StatusSeeOther, attempt(aliceToken))
+	assert.Equal(t, http.StatusSeeOther, attempt("192.0.2.1:1", aliceToken))
 }
 
 // After a sign-in the browser stays on pages of the gallery.
