@@ -145,7 +145,7 @@ func (b *viewerBrowser) losses(t *testing.T) {
 			}
 			assert.Equal(t, links, strings.Count(strings.Join(r.Types, " "), "resource_link"))
 			if tt.free {
-				assert.Empty(t, r.Log)
+				assert.Equal(t, []string{"resources/read zai-image://models"}, r.requests(), "to see whether the host does more than it announces")
 			}
 			if tt.can == noReads {
 				assert.Zero(t, r.count("resources/read", ""))
@@ -177,7 +177,7 @@ func (b *viewerBrowser) noResult(t *testing.T) {
 		})
 	}
 	t.Run("no capabilities", func(t *testing.T) {
-		c := shows("a lost bird", 1, do("text", "does not let the viewer ask"))
+		c := shows("a lost bird", 1, do("text", "not supported: tools/call"))
 		c.Loss, c.Faster, c.Capabilities = "lost", 20, object{}
 		assert.Zero(t, b.show(t, c).count("tools/call", "generate_image"))
 	})
