@@ -54,12 +54,12 @@ func run(ctx context.Context, args []string) error {
 		return errors.New("the library has no image")
 	}
 	rows := make([]resources.Row, 0, batch)
-	for n := 1; n <= count; n++ {
+	for n := count; n > 0; n-- { // indexes grow fastest in their order
 		row, err := older(newest[0], n)
 		if err != nil {
 			return err
 		}
-		if rows = append(rows, row); len(rows) < batch && n < count {
+		if rows = append(rows, row); len(rows) < batch && n > 1 {
 			continue
 		}
 		if _, err := catalog.Insert(ctx, rows...); err != nil {
@@ -75,7 +75,7 @@ func older(i resources.Image, n int) (resources.Row, error) {
 	i.CreatedAt = i.CreatedAt.Add(-time.Duration(n) * step)
 	id, err := ulid.New(ulid.Timestamp(i.CreatedAt), rand.Reader)
 	i.ID = strings.ToLower(id.String())
-	i.Prompt = fmt.Sprintf("image number %d of a fox in the snow", n)
+	i.Prompt = fmt.Sprintf("number %d of a fox", n)
 	i.Sandbox = n%2 == 0
 	return resources.Row{Image: i}, err
 }
