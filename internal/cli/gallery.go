@@ -75,6 +75,7 @@ func (p *program) openBrowser(ctx context.Context, address string) {
 		command = []string{"xdg-open", address}
 	}
 	browser := exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...) //nolint:gosec // the address is our own
+	browser.SysProcAttr = ownSession()
 	if browser.Start() == nil {
 		go browser.Wait() //nolint:errcheck // see above
 	}
