@@ -23,6 +23,8 @@ func TestViewer_Browser(t *testing.T) {
 	t.Run("pictures", b.pictures)
 	t.Run("losses", b.losses)
 	t.Run("no result", b.noResult)
+	t.Run("announces less", b.announcesLess)
+	t.Run("outdated", b.outdated)
 	t.Run("library", b.library)
 	t.Run("buttons", b.buttons)
 	t.Run("double click", b.doubleClick)
@@ -150,9 +152,39 @@ func (b *viewerBrowser) losses(t *testing.T) {
 			if tt.can == noReads {
 				assert.Zero(t, r.count("resources/read", ""))
 			}
+			if tt.loss != "none" && tt.can == nothing {
+				assert.Contains(t, r.last().Text, "download: "+b.base, "what the text says")
+			}
 			assert.LessOrEqual(t, r.last().Height, 500.0)
 		})
 	}
+}
+
+// Some hosts announce less than they do.
+func (b *viewerBrowser) announcesLess(t *testing.T) {
+	for _, loss := range []string{"none", "text", "emptied"} {
+		c := shows("a modest host, "+loss, 2, drawn(2), do("control", "Use in chat"), do("click", "Again"), do("control", "Make"), do("click", "Cancel"), do("click", "Older"), do("drawn", 2))
+		c.Loss, c.Capabilities, c.Does = loss, object{"openLinks": object{}}, everything()
+		assert.Zero(t, b.show(t, c).count("tools/call", "generate_image"))
+	}
+}
+
+// A result can be older than its links, and come before its images are done.
+func (b *viewerBrowser) outdated(t *testing.T) {
+	c := shows("an old fox", 1, drawn(1), do("click", "Open"), do("asked", "ui/open-link"), do("state"))
+	c.Loss = "expired"
+	r := b.show(t, c)
+	assert.Equal(t, 1, r.count("tools/call", "get_image"))
+	assert.Equal(t, 1, r.count("ui/open-link", b.base+"/images/"))
+
+	c = shows("a slow fox", 2, do("text", "Still being made"), drawn(2))
+	c.Loss = "unfinished"
+	r = b.show(t, c)
+	assert.Equal(t, 2, r.count("tools/call", "get_image"))
+	assert.Zero(t, r.count("tools/call", "generate_image"))
+
+	c.Steps = [][]any{do("text", "Still being made"), do("click", "Older"), do("drawn", 2), do("click", "Back"), drawn(2)}
+	b.show(t, c)
 }
 
 // The result never arrives, or nothing does.

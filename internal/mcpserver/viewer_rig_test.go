@@ -31,7 +31,8 @@ type viewerCase struct {
 	Client       string      `json:"client"`
 	Call         *viewerCall `json:"call"`
 	Loss         string      `json:"loss"`         // what the host takes away from the result
-	Capabilities object      `json:"capabilities"` // of the host
+	Capabilities object      `json:"capabilities"` // that the host announces
+	Does         object      `json:"does"`         // what the host can do; nil for Capabilities
 	Context      object      `json:"context"`      // of the host
 	CSP          string      `json:"csp"`
 	Width        int         `json:"width"`
