@@ -89,12 +89,12 @@ func TestStreamable_Bodies(t *testing.T) {
 func TestStreamable_CallsOutliveTheBodyTime(t *testing.T) {
 	t.Parallel()
 	r := newWebRig(t, webOptions{web: func(c *web.Config) {
-		c.Limits.BodyTime, c.Limits.WriteTime = 150*time.Millisecond, 150*time.Millisecond
+		c.Limits.BodyTime, c.Limits.WriteTime = time.Second, time.Second
 	}})
 	named := r.session(t)
 	for _, body := range []string{
-		generate(1, "sandbox:delay=400ms x"),
-		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=400ms x"}}}`,
+		generate(1, "sandbox:delay=1500ms x"),
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"prompt":"sandbox:delay=1500ms x"}}}`,
 	} {
 		list := messages(t, r.do(t, "POST", "/mcp", body, named...))
 		assert.Contains(t, string(list[len(list)-1].Result), `"saved"`)

@@ -112,6 +112,7 @@ func (f *forger) tokens() []func() string {
 func TestKeys_ForgedTokens(t *testing.T) {
 	p := newProvider(t, "ACCOUNTS=anna")
 	s := newServer(t, p)
+	began := time.Now()
 	good := p.token("anna", s.base+"/mcp", scopes)
 	status, _ := s.list(good)
 	require.Equal(t, http.StatusOK, status)
@@ -135,13 +136,12 @@ func TestKeys_ForgedTokens(t *testing.T) {
 	}
 	flood(1000, 16) // connections, buffers
 	before, fetched := s.memory(), p.counts()["/jwks"]
-	assert.LessOrEqual(t, fetched, 4+1, "the first token, and unknown keys")
 	start := time.Now()
 	flood(10_000, 16)
 	took := time.Since(start)
 	after := s.memory()
 	total := p.counts()["/jwks"]
-	assert.LessOrEqual(t, total-fetched, 4+int(took/(15*time.Second)), "fetches of keys")
+	assert.LessOrEqual(t, total, 4*(1+int(time.Since(began)/time.Minute)), "fetches of keys")
 	assert.Less(t, after-before, 32<<20, "bytes")
 	assert.Subset(t, []int{http.StatusUnauthorized, http.StatusServiceUnavailable}, slices.Collect(maps.Keys(statuses)), "none is let in")
 	status, _ = s.list(good)
