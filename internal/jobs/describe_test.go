@@ -48,7 +48,7 @@ func TestDescribe(t *testing.T) {
 		{jobs.ErrNoKey, resources.KindNoAPIKey, false},
 		{&jobs.KeyError{Problem: "Problem.", Hint: "Hint."}, resources.KindNoAPIKey, false},
 		{&jobs.BudgetError{}, resources.KindBudgetExceeded, false},
-		{&jobs.BudgetError{OwnBudget: true}, resources.KindBudgetExceeded, false},
+		{&jobs.BudgetError{AskOperator: true}, resources.KindBudgetExceeded, false},
 		{&jobs.DailyImagesError{}, resources.KindBudgetExceeded, false},
 		{jobs.ErrReadOnly, resources.KindBudgetExceeded, false},
 		{&jobs.InternalError{Reference: "ABCD"}, resources.KindInternal, false},

@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"zai-image-mcp/resources"
@@ -89,7 +90,7 @@ func (e *InternalError) Failure() *resources.Failure {
 // BudgetError reports that an image would exceed the daily budget of its owner.
 type BudgetError struct {
 	SpentUSD, PriceUSD, BudgetUSD float64
-	OwnBudget                     bool // see limit.Allowance
+	AskOperator                   bool // users of the server cannot change the budget
 	Resets                        time.Time
 }
 
@@ -100,13 +101,22 @@ func (e *BudgetError) Error() string {
 // Failure describes the error for the caller.
 func (e *BudgetError) Failure() *resources.Failure {
 	hint := fmt.Sprintf("Ask the user to raise --daily-budget (ZAI_IMAGE_DAILY_BUDGET), or wait until it resets at %s.", e.Resets.Format(time.RFC3339))
-	if e.OwnBudget {
+	if e.AskOperator {
 		hint = askOperator(e.Resets)
 	}
 	return resources.NewFailure(resources.KindBudgetExceeded,
-		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%.2f has been spent today, and the image costs $%.3f.",
-			e.SpentUSD, e.BudgetUSD, e.PriceUSD),
+		fmt.Sprintf("The daily budget does not cover this image: $%.3f of $%s has been spent today, and the image costs $%.3f.",
+			e.SpentUSD, dollars(e.BudgetUSD), e.PriceUSD),
 		hint)
+}
+
+// dollars returns an amount with two decimals, or more if it has a fraction of a cent.
+func dollars(usd float64) string {
+	rounded := strconv.FormatFloat(usd, 'f', 2, 64)
+	if exact := strconv.FormatFloat(usd, 'f', -1, 64); len(exact) > len(rounded) {
+		return exact
+	}
+	return rounded
 }
 
 // askOperator returns the hint about a limit that users of a server cannot change.

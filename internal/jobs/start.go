@@ -285,7 +285,7 @@ func (p *Pipeline) budgetError(ctx context.Context, r Request, allowance limit.A
 	if err != nil {
 		return err
 	}
-	return &BudgetError{SpentUSD: spent, PriceUSD: r.PriceUSD, BudgetUSD: allowance.BudgetUSD, OwnBudget: allowance.OwnBudget, Resets: p.midnight()}
+	return &BudgetError{SpentUSD: spent, PriceUSD: r.PriceUSD, BudgetUSD: allowance.BudgetUSD, AskOperator: p.Allowance != nil, Resets: p.midnight()}
 }
 
 // midnight returns the end of the UTC day.

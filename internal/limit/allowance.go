@@ -6,9 +6,6 @@ type Allowance struct {
 	Images    int     // per UTC day; 0 for no limit
 	ReadOnly  bool    // the owner may not generate images
 	Refused   bool    // the owner may not use the server
-	// OwnBudget is set if the budget is one that only whoever runs the server can
-	// change: it is from a QuotaFile, and not the general one.
-	OwnBudget bool
 }
 
 // rules are the rules of a line of a QuotaFile.
@@ -34,7 +31,7 @@ func (r rules) fillUp(other rules) rules {
 func (r rules) allowance(budgetUSD float64) Allowance {
 	a := Allowance{BudgetUSD: budgetUSD, ReadOnly: r.readOnly, Refused: r.refuse}
 	if r.budget != nil {
-		a.BudgetUSD, a.OwnBudget = *r.budget, true
+		a.BudgetUSD = *r.budget
 	}
 	if r.images != nil {
 		a.Images = *r.images

@@ -39,14 +39,14 @@ func TestQuotaFile_Of(t *testing.T) {
 		q, err := limit.LoadQuotaFile(writeQuotas(t, encoding))
 		require.NoError(t, err)
 		for owner, want := range map[string]limit.Allowance{
-			"dave":                    {BudgetUSD: 1, Images: 50, OwnBudget: true},
-			"Alice":                   {BudgetUSD: 1, Images: 50, OwnBudget: true},
-			"alice":                   {BudgetUSD: 7.5, Images: 50, OwnBudget: true},
-			"id.example.com/00u1abcd": {BudgetUSD: 1, Images: 500, OwnBudget: true},
-			"bob":                     {BudgetUSD: 1, Images: 50, ReadOnly: true, OwnBudget: true},
-			"id.example.com/leaver":   {BudgetUSD: 1, Images: 50, Refused: true, OwnBudget: true},
-			"carol":                   {OwnBudget: true},
-			"id.example.com:8443/realms/team/auth0|ü=1": {BudgetUSD: 1, Images: 2, OwnBudget: true},
+			"dave":                    {BudgetUSD: 1, Images: 50},
+			"Alice":                   {BudgetUSD: 1, Images: 50},
+			"alice":                   {BudgetUSD: 7.5, Images: 50},
+			"id.example.com/00u1abcd": {BudgetUSD: 1, Images: 500},
+			"bob":                     {BudgetUSD: 1, Images: 50, ReadOnly: true},
+			"id.example.com/leaver":   {BudgetUSD: 1, Images: 50, Refused: true},
+			"carol":                   {},
+			"id.example.com:8443/realms/team/auth0|ü=1": {BudgetUSD: 1, Images: 2},
 		} {
 			assert.Equal(t, want, q.Of(owner, flagBudget), owner)
 			assert.Equal(t, want.Refused, q.Refused(owner), owner)
@@ -63,7 +63,7 @@ func TestQuotaFile_Everybody(t *testing.T) {
 	assert.True(t, q.Refused("bob"))
 	q, err = limit.LoadQuotaFile(writeQuotas(t, "alice budget=2\n* read-only\n"))
 	require.NoError(t, err)
-	assert.Equal(t, limit.Allowance{BudgetUSD: 2, OwnBudget: true}, q.Of("alice", flagBudget))
+	assert.Equal(t, limit.Allowance{BudgetUSD: 2}, q.Of("alice", flagBudget))
 	assert.Equal(t, limit.Allowance{BudgetUSD: flagBudget, ReadOnly: true}, q.Of("bob", flagBudget))
 	q, err = limit.LoadQuotaFile(writeQuotas(t, "alice budget=2\n"))
 	require.NoError(t, err)
@@ -181,8 +181,5 @@ func FuzzQuotaFile(f *testing.F) {
 		a := q.Of(owner, flagBudget)
 		assert.True(t, a.BudgetUSD >= 0 && a.BudgetUSD < 1e9 && a.Images >= 0 && a.Images < 1e9, "%+v", a)
 		assert.False(t, a.ReadOnly && a.Refused)
-		if !a.OwnBudget {
-			assert.InDelta(t, flagBudget, a.BudgetUSD, 0)
-		}
 	})
 }

@@ -18,21 +18,27 @@ import (
 	"zai-image-mcp/internal/web"
 )
 
-// quotaRig is a server with a file of quotas for alice and bob.
+// quotaRig is a server with a file of quotas.
 type quotaRig struct {
 	*webRig
 	path    string
 	changes int
 }
 
+// newQuotaRig returns a server with tokens for alice and bob.
 func newQuotaRig(t *testing.T, text string) *quotaRig {
+	t.Helper()
+	return newQuotaRigAt(t, web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)}, text)
+}
+
+func newQuotaRigAt(t *testing.T, address web.ListenConfig, text string) *quotaRig {
 	t.Helper()
 	r := &quotaRig{path: filepath.Join(t.TempDir(), "quotas")}
 	r.write(t, text)
 	quotas, err := limit.LoadQuotaFile(r.path)
 	require.NoError(t, err)
 	r.webRig = newWebRig(t, webOptions{
-		address: web.ListenConfig{AuthTokens: testrig.TokenFile(t, "alice:"+aliceToken, "bob:"+bobToken)},
+		address: address,
 		config: func(c *settings) {
 			c.Jobs.Allowance = func(owner string) limit.Allowance { return quotas.Of(owner, 5) }
 		},
@@ -110,7 +116,7 @@ func TestQuotaFile_CallOverTheRest(t *testing.T) {
 		saved       int
 	}{
 		{aliceToken, "The daily limit of 3 images is reached.", 3},
-		{bobToken, "of $0.03 has been spent today", 2},
+		{bobToken, "of $0.025 has been spent today", 2},
 	} {
 		w := r.streamable(t, true, bearer(tt.token)...)
 		for call, want := range []int{tt.saved, 0} {
@@ -184,4 +190,15 @@ func TestQuotaFile_Refuse(t *testing.T) {
 	}, patience, 5*time.Millisecond)
 	status, _ = r.ask(t, http.MethodPost, "/mcp", testrig.Ping, session...)
 	assert.Equal(t, http.StatusNotFound, status, "the session was closed")
+}
+
+// Without tokens, everybody is one owner, and the file applies to that owner.
+func TestQuotaFile_RefuseWithoutTokens(t *testing.T) {
+	t.Parallel()
+	r := newQuotaRigAt(t, web.ListenConfig{}, "* refuse\n")
+	for path, want := range map[string]int{"/mcp": http.StatusForbidden, "/gallery/": http.StatusForbidden, "/metrics": http.StatusForbidden, "/healthz": http.StatusOK} {
+		status, text := r.ask(t, http.MethodGet, path, "")
+		assert.Equal(t, want, status, path)
+		assert.NotEmpty(t, text, path)
+	}
 }

@@ -56,7 +56,7 @@ type Config struct {
 	Grace     time.Duration    // of App.Ending
 	Reload    <-chan os.Signal // reload credentials and quotas; optional
 	Quotas    auth.Reloader    // of the owners; nil for none
-	// Refused reports whether an authenticated owner may not use the server. Nil
+	// Refused reports whether an owner may not use the server. Nil
 	// refuses nobody.
 	Refused func(owner string) bool
 	Now     func() time.Time
@@ -85,7 +85,7 @@ func New(c Config) (*Server, error) {
 		allowed:   newAllowedHosts(address, c.PublicURL, c.AllowOrigins),
 		refusals:  rate.Sometimes{First: 20, Interval: time.Second},
 	}
-	if c.Refused != nil && c.authenticates() {
+	if c.Refused != nil {
 		s.admission = admission{c.Auth, c.Refused}
 	}
 	s.mcp = transport.NewHTTP(transport.HTTPConfig{
