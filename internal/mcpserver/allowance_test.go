@@ -196,7 +196,7 @@ func TestQuotaFile_Refuse(t *testing.T) {
 func TestQuotaFile_RefuseWithoutTokens(t *testing.T) {
 	t.Parallel()
 	r := newQuotaRigAt(t, web.ListenConfig{}, "* refuse\n")
-	for path, want := range map[string]int{"/mcp": http.StatusForbidden, "/gallery/": http.StatusForbidden, "/metrics": http.StatusForbidden, "/healthz": http.StatusOK} {
+	for path, want := range map[string]int{"/mcp": http.StatusForbidden, "/metrics": http.StatusForbidden, "/healthz": http.StatusOK} {
 		status, text := r.ask(t, http.MethodGet, path, "")
 		assert.Equal(t, want, status, path)
 		assert.NotEmpty(t, text, path)
