@@ -39,16 +39,16 @@ func newDiscovery(issuer string, client *http.Client) discovery {
 func (d discovery) fetch(ctx context.Context) (*keySet, error) {
 	var failures []error
 	for _, address := range metadataAddresses(d.issuer) {
-		issuer, keyAddress, err := d.metadata(ctx, address)
+		found, err := d.metadata(ctx, address)
 		if err != nil {
 			failures = append(failures, err)
 			continue
 		}
-		keys, err := d.keys(ctx, keyAddress)
+		keys, err := d.keys(ctx, found.JWKSURI)
 		if err != nil {
 			return nil, err
 		}
-		return &keySet{issuer: issuer, keys: keys}, nil
+		return &keySet{metadata: found, keys: keys}, nil
 	}
 	return nil, errors.Join(failures...)
 }
@@ -69,29 +69,46 @@ func metadataAddresses(issuer string) []string {
 	}
 }
 
-// metadata returns the issuer and the address of its keys. The issuer must be the
-// configured one: otherwise anybody whose metadata are read by mistake could vouch
-// for tokens.
-func (d discovery) metadata(ctx context.Context, address string) (issuer, keyAddress string, err error) {
+// metadata is what an issuer says about itself.
+// https://www.rfc-editor.org/rfc/rfc8414#section-2
+type metadata struct {
+	Issuer        string `json:"issuer"`
+	JWKSURI       string `json:"jwks_uri"`
+	Authorization string `json:"authorization_endpoint"` // "" if nobody can sign in there
+	Token         string `json:"token_endpoint"`         // the same
+	NamesIssuer   bool   `json:"authorization_response_iss_parameter_supported"`
+}
+
+// metadata returns the metadata at an address. The issuer must be the configured one:
+// otherwise anybody whose metadata are read by mistake could vouch for tokens. Endpoints
+// to sign in at are left out if they are not trustworthy, since tokens can be checked
+// without them.
+func (d discovery) metadata(ctx context.Context, address string) (metadata, error) {
 	text, err := d.get(ctx, address)
 	if err != nil {
-		return "", "", err
+		return metadata{}, err
 	}
-	var document struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+	var found metadata
+	if err := json.Unmarshal(text, &found); err != nil {
+		return metadata{}, fmt.Errorf("%s: %w", address, err)
 	}
-	if err := json.Unmarshal(text, &document); err != nil {
-		return "", "", fmt.Errorf("%s: %w", address, err)
+	if !sameIssuer(found.Issuer, d.issuer) {
+		return metadata{}, fmt.Errorf("%s: the issuer is %q, not %q", address, found.Issuer, d.issuer)
 	}
-	if !sameIssuer(document.Issuer, d.issuer) {
-		return "", "", fmt.Errorf("%s: the issuer is %q, not %q", address, document.Issuer, d.issuer)
+	if !trustworthyAddress(found.JWKSURI) {
+		return metadata{}, fmt.Errorf("%s: jwks_uri is %q, which is not a URL with https, or with http on this machine", address, found.JWKSURI)
 	}
-	u, err := url.Parse(document.JWKSURI)
-	if err != nil || !trustworthy(u) {
-		return "", "", fmt.Errorf("%s: jwks_uri is %q, which is not a URL with https, or with http on this machine", address, document.JWKSURI)
+	for _, endpoint := range []*string{&found.Authorization, &found.Token} {
+		if !trustworthyAddress(*endpoint) {
+			*endpoint = ""
+		}
 	}
-	return document.Issuer, document.JWKSURI, nil
+	return found, nil
+}
+
+func trustworthyAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && trustworthy(u)
 }
 
 func (d discovery) keys(ctx context.Context, address string) ([]jose.JSONWebKey, error) {
@@ -107,7 +124,6 @@ func (d discovery) keys(ctx context.Context, address string) ([]jose.JSONWebKey,
 }
 
 func (d discovery) get(ctx context.Context, address string) ([]byte, error) {
-	const maxDocument = 1 << 20
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -121,6 +137,12 @@ func (d discovery) get(ctx context.Context, address string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", address, response.Status)
 	}
+	return readDocument(response, address)
+}
+
+// readDocument reads the body of a response.
+func readDocument(response *http.Response, address string) ([]byte, error) {
+	const maxDocument = 1 << 20
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", address, err)

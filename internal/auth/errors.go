@@ -29,3 +29,9 @@ func (e *ScopeError) Error() string { return "the token lacks the scope " + e.Sc
 type ForbiddenError struct{ Reason string }
 
 func (e *ForbiddenError) Error() string { return e.Reason }
+
+// SignInError means that an issuer did not sign a user in, or that a browser came back
+// with an answer that is not the issuer's.
+type SignInError struct{ Reason string }
+
+func (e *SignInError) Error() string { return e.Reason }

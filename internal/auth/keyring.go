@@ -76,7 +76,7 @@ func (k *keyring) verify(ctx context.Context, token *jwt) (issuer string, err er
 	for {
 		err = set.verify(token)
 		if latest || !errors.Is(err, errKey) {
-			return set.issuer, err
+			return set.metadata.Issuer, err
 		}
 		if set, latest, err = k.renew(ctx, forUnknownKey); err != nil {
 			return "", err
@@ -121,7 +121,7 @@ func (k *keyring) issuerName(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return set.issuer, nil
+	return set.metadata.Issuer, nil
 }
 
 // renew fetches the keys, or joins a fetch that is under way. In that case they are

@@ -14,9 +14,9 @@ import (
 
 // keySet is what an issuer publishes about itself. It does not change.
 type keySet struct {
-	issuer string // as the metadata spells it
-	keys   []jose.JSONWebKey
-	asked  time.Time // when the issuer was asked for the keys
+	metadata metadata
+	keys     []jose.JSONWebKey
+	asked    time.Time // when the issuer was asked for the keys
 }
 
 // parseKeys reads a JSON Web Key Set. It leaves out keys that cannot sign tokens.

@@ -58,12 +58,13 @@ type oidcFlags struct {
 	OIDCAudience   []string `name:"oidc-audience" help:"Audience that a token has to name; repeatable (default: the address of /mcp, and of /sse, under --public-url)." env:"ZAI_IMAGE_OIDC_AUDIENCE" placeholder:"AUDIENCE"`
 	OIDCOwnerClaim string   `name:"oidc-owner-claim" help:"Claim whose value names the owner, like email or oid." default:"sub" env:"ZAI_IMAGE_OIDC_OWNER_CLAIM" placeholder:"CLAIM"`
 	OIDCScopes     string   `name:"oidc-scopes" help:"Scope that a token needs and, after a comma, the one that it needs to generate images, like images:read,images:generate." env:"ZAI_IMAGE_OIDC_SCOPES" placeholder:"SCOPES"`
+	OIDCClientID   string   `name:"oidc-client-id" help:"Public client at the issuer with which people sign in to the gallery; its redirect URI is /gallery/callback under --public-url." env:"ZAI_IMAGE_OIDC_CLIENT_ID" placeholder:"ID"`
 }
 
 // issuer returns the settings for the issuer.
 func (c oidcFlags) issuer(log *slog.Logger) web.IssuerConfig {
 	return web.IssuerConfig{
-		URL: c.OIDCIssuer, Audiences: c.OIDCAudience, OwnerClaim: c.OIDCOwnerClaim, Scopes: c.OIDCScopes,
+		URL: c.OIDCIssuer, Audiences: c.OIDCAudience, OwnerClaim: c.OIDCOwnerClaim, Scopes: c.OIDCScopes, ClientID: c.OIDCClientID,
 		HTTP: &http.Client{}, Now: time.Now, Log: log,
 	}
 }

@@ -23,6 +23,8 @@ func TestOIDC_WrongSettings(t *testing.T) {
 		{"AUDIENCE", "null", "--oidc-audience"},
 		{"AUDIENCE", "https://images.example.com/mcp", "--oidc-audience"},
 		{"OWNER_CLAIM", "undefined", "--oidc-owner-claim"},
+		{"CLIENT_ID", "null", "--oidc-client-id"},
+		{"CLIENT_ID", "gallery", "--oidc-client-id"},
 		{"SCOPES", "${user_config.scopes}", "--oidc-scopes"},
 	} {
 		env := []string{"ZAI_IMAGE_OIDC_" + tt.variable + "=" + tt.value}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -21,6 +22,8 @@ type Issuer struct {
 	URL      string // the name of the issuer; a test may change it before the first request
 	Audience string // of Claims
 	Now      func() time.Time
+	Clients  map[string]string // redirect URIs of those who may sign users in, by client id
+	Subject  string            // who signs in
 
 	t       testing.TB
 	root    string // of the server
@@ -29,13 +32,16 @@ type Issuer struct {
 	jwks    []map[string]any
 	answers map[string]http.HandlerFunc // by path
 	down    bool
-	fetches map[string]int // by path
+	fetches map[string]int        // by path
+	codes   map[string]url.Values // authorization requests by their code
 }
 
 // Paths of an Issuer.
 const (
-	IssuerMetadata = "/.well-known/openid-configuration"
-	IssuerKeys     = "/keys"
+	IssuerMetadata      = "/.well-known/openid-configuration"
+	IssuerKeys          = "/keys"
+	IssuerAuthorization = "/authorize"
+	IssuerToken         = "/token"
 )
 
 // NewIssuer starts an issuer with one key for ES256.
@@ -43,7 +49,7 @@ func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
 	i := &Issuer{
 		Audience: "https://images.example.com/mcp", Now: time.Now,
-		t: t, answers: map[string]http.HandlerFunc{}, fetches: map[string]int{},
+		t: t, answers: map[string]http.HandlerFunc{}, fetches: map[string]int{}, codes: map[string]url.Values{},
 	}
 	server := httptest.NewServer(i)
 	t.Cleanup(server.Close)
@@ -67,7 +73,11 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == IssuerMetadata:
 		i.ServeMetadata(w, r)
 	case r.URL.Path == IssuerKeys:
-		writeJSON(w, keys)
+		writeJSON(w, http.StatusOK, keys)
+	case r.URL.Path == IssuerAuthorization:
+		i.authorize(w, r)
+	case r.URL.Path == IssuerToken:
+		i.redeem(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -76,16 +86,26 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ServeMetadata writes the metadata of the issuer. With Answer, a test serves it at
 // another path.
 func (i *Issuer) ServeMetadata(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, map[string]any{"issuer": i.URL, "jwks_uri": i.root + IssuerKeys})
+	writeJSON(w, http.StatusOK, i.Metadata(nil))
 }
 
-func writeJSON(w http.ResponseWriter, document map[string]any) {
+// Metadata returns the metadata of the issuer, with changes. What is nil in the changes is
+// left out.
+func (i *Issuer) Metadata(changes map[string]any) map[string]any {
+	return changed(map[string]any{
+		"issuer": i.URL, "jwks_uri": i.root + IssuerKeys, "authorization_endpoint": i.root + IssuerAuthorization, "token_endpoint": i.root + IssuerToken,
+		"authorization_response_iss_parameter_supported": true,
+	}, changes)
+}
+
+func writeJSON(w http.ResponseWriter, status int, document map[string]any) {
 	text, err := json.Marshal(document)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(text)
 }
 
@@ -108,6 +128,13 @@ func (i *Issuer) Fetches() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return max(i.fetches[IssuerKeys], i.fetches[IssuerMetadata])
+}
+
+// Requests returns how often a path was requested.
+func (i *Issuer) Requests(path string) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.fetches[path]
 }
 
 // Rotate publishes a new key for an algorithm and signs with it from now on. The keys

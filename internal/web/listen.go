@@ -35,7 +35,8 @@ type Endpoint struct {
 	PublicURL    *url.URL // at which clients reach the server, nil for the listener's address
 	AllowOrigins []string // of browser pages, as browsers send them
 	Auth         auth.Authenticator
-	Issuer       *auth.OIDC // of access tokens, nil for none
+	Issuer       *auth.OIDC   // of access tokens, nil for none
+	SignIn       *auth.SignIn // to the gallery at Issuer, nil for none
 	SSE          bool
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"zai-image-mcp/internal/auth"
+	"zai-image-mcp/internal/web/gallery"
 )
 
 // DefaultOwnerClaim is the claim that names the owner unless another is set.
@@ -21,6 +22,7 @@ type IssuerConfig struct {
 	Audiences  []string // empty for the addresses of the endpoints
 	OwnerClaim string   // empty for DefaultOwnerClaim
 	Scopes     string   // one that all requests need and, after a comma, one to generate images
+	ClientID   string   // of the gallery at the issuer; empty if users cannot sign in to it there
 	HTTP       *http.Client
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -35,11 +37,14 @@ func (c IssuerConfig) check() error {
 		if c.OwnerClaim != "" && !isName(c.OwnerClaim) {
 			return &ConfigError{"--oidc-owner-claim", fmt.Sprintf("%q is not the name of a claim", c.OwnerClaim), "Name one claim, like sub, email or oid."}
 		}
+		if strings.ContainsFunc(c.ClientID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return &ConfigError{"--oidc-client-id", fmt.Sprintf("%q is not the id of a client", c.ClientID), "Name the client that is registered at the issuer for the gallery."}
+		}
 		_, _, err := c.scopes()
 		return err
 	}
 	for setting, isSet := range map[string]bool{
-		"--oidc-audience": len(c.Audiences) > 0, "--oidc-scopes": c.Scopes != "",
+		"--oidc-audience": len(c.Audiences) > 0, "--oidc-scopes": c.Scopes != "", "--oidc-client-id": c.ClientID != "",
 		"--oidc-owner-claim": c.OwnerClaim != "" && c.OwnerClaim != DefaultOwnerClaim,
 	} {
 		if isSet {
@@ -96,6 +101,9 @@ func (e *Endpoint) acceptTokens(c IssuerConfig) error {
 	})
 	if err != nil {
 		return &ConfigError{"--oidc-issuer", err.Error(), "Name the issuer as its metadata spells it, like https://id.example.com."}
+	}
+	if c.ClientID != "" {
+		e.SignIn = e.Issuer.SignIn(c.ClientID, e.Base()+gallery.CallbackPath)
 	}
 	if file, ok := e.Auth.(*auth.TokenFile); ok {
 		e.Auth = auth.Combine(file, e.Issuer)

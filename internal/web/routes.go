@@ -32,9 +32,13 @@ func (s *Server) newRoutes(port int) (*http.ServeMux, error) {
 		routes.Handle("/images/", &resources.Downloads{Links: s.Links, Owner: authenticatedOwner, Exports: exports})
 	}
 	if s.Library != nil {
-		g, err := gallery.New(gallery.Config{
+		c := gallery.Config{
 			Library: s.Library, Auth: s.admission, Open: !s.authenticates(), PublicURL: s.PublicURL, Port: port, Exports: exports, Now: s.Now, Log: s.Log,
-		})
+		}
+		if s.SignIn != nil {
+			c.Provider, c.Base = s.SignIn, s.Base()
+		}
+		g, err := gallery.New(c)
 		if err != nil {
 			return nil, err
 		}

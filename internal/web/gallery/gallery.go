@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"zai-image-mcp/internal/auth"
 	"zai-image-mcp/resources"
 )
@@ -32,7 +34,10 @@ type Config struct {
 	Open bool
 	// Local is set for a gallery of one owner that is opened with a key. Auth is then not
 	// used.
-	Local     *Local
+	Local *Local
+	// Provider is where users can sign in without typing a token; nil for nowhere.
+	Provider  Provider
+	Base      string          // of the addresses that Provider knows
 	PublicURL *url.URL        // at which browsers reach the server, nil for the listener's address
 	Port      int             // of the listener
 	Exports   resources.Quota // see resources.Downloads; may be nil
@@ -43,11 +48,13 @@ type Config struct {
 // Gallery serves the pages of an image library. It is safe for concurrent use.
 type Gallery struct {
 	Config
-	root      string // path of the first page as browsers see it, with a slash at the end
-	cookie    http.Cookie
-	sessions  *sessions
+	root      string      // path of the first page as browsers see it, with a slash at the end
+	cookie    http.Cookie // of sessions
+	signingIn http.Cookie // of sign-ins at the provider
+	sealer    *sealer
 	attempts  *attempts
-	keys      *oneTimeKey // nil unless Local is set
+	failures  rate.Sometimes // limits which failures of the provider are logged: anybody can cause them
+	keys      *oneTimeKey    // nil unless Local is set
 	downloads http.Handler
 	assets    map[string]asset
 	pages     map[string]*template.Template
@@ -56,10 +63,10 @@ type Gallery struct {
 
 // New returns a gallery.
 func New(c Config) (*Gallery, error) {
-	g := &Gallery{Config: c, sessions: &sessions{key: c.Library.GalleryKey}, attempts: newAttempts()}
+	g := &Gallery{Config: c, sealer: &sealer{key: c.Library.GalleryKey}, attempts: newAttempts(), failures: rate.Sometimes{First: 20, Interval: time.Second}}
 	if c.Local != nil {
 		var err error
-		if g.keys, g.sessions, err = openLocal(c.Local); err != nil {
+		if g.keys, g.sealer, err = openLocal(c.Local); err != nil {
 			return nil, err
 		}
 		g.Auth = g.keys
@@ -69,7 +76,8 @@ func New(c Config) (*Gallery, error) {
 		base = strings.Trim(c.PublicURL.Path, "/")
 	}
 	g.root = path.Join("/", base, Path) + "/"
-	g.cookie = newCookie(c.PublicURL, c.Port, g.root)
+	g.cookie = newCookie("zai_gallery", c.PublicURL, c.Port, g.root)
+	g.signingIn = newCookie("zai_gallery_signin", c.PublicURL, c.Port, g.root)
 	const cached = 24 * time.Hour
 	g.downloads = http.StripPrefix(strings.TrimSuffix(Path, "/"), &resources.Downloads{
 		Links: resources.NewLinks(c.Library, "", cached), Owner: ownerOf, Exports: c.Exports, Direct: true,
@@ -96,6 +104,10 @@ func (g *Gallery) newRoutes() *http.ServeMux {
 		routes.HandleFunc("GET "+Path+"login", g.loginForm)
 		routes.HandleFunc("POST "+Path+"login", g.login)
 		routes.HandleFunc("POST "+Path+"logout", g.logout)
+	}
+	if g.Provider != nil {
+		routes.HandleFunc("GET "+Path+"signin", g.startSignIn)
+		routes.HandleFunc("GET "+CallbackPath, g.finishSignIn)
 	}
 	return routes
 }

@@ -26,10 +26,10 @@ type oneTimeKey struct {
 
 var _ auth.Authenticator = (*oneTimeKey)(nil)
 
-func openLocal(l *Local) (*oneTimeKey, *sessions, error) {
+func openLocal(l *Local) (*oneTimeKey, *sealer, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	s := &sessions{key: func(context.Context) ([]byte, error) { return key, nil }}
+	s := &sealer{key: func(context.Context) ([]byte, error) { return key, nil }}
 	_, err := s.cipher(context.Background())
 	return &oneTimeKey{owner: l.Owner, key: l.Key}, s, err
 }

@@ -12,8 +12,10 @@ import (
 // loginPage is the page on which users sign in.
 type loginPage struct {
 	page
-	To      string // path to show afterwards
-	Problem string // why the last attempt failed, "" without one
+	To          string // path to show afterwards
+	Problem     string // why the last attempt failed, "" without one
+	Provider    string // at which users can sign in, "" for none
+	ProviderURL string // that leads there
 }
 
 // loginURL returns the path of the page on which users sign in to see the page of r.
@@ -37,6 +39,10 @@ func (g *Gallery) target(text string) string {
 	if !ok || strings.ContainsAny(name, `/\.`) || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return g.root
 	}
+	switch name {
+	case "login", "logout", "signin", "callback":
+		return g.root
+	}
 	return (&url.URL{Path: g.root + name, RawQuery: u.Query().Encode()}).String()
 }
 
@@ -50,6 +56,9 @@ func (g *Gallery) loginForm(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gallery) showLogin(w http.ResponseWriter, r *http.Request, status int, view loginPage) {
 	view.page = g.newPage(auth.Principal{}, "Sign in")
+	if g.Provider != nil {
+		view.Provider, view.ProviderURL = g.Provider.Host(), g.signInURL(view.To)
+	}
 	if err := g.render(w, status, "login", view); err != nil {
 		g.fail(w, r, auth.Principal{}, err)
 	}
@@ -58,23 +67,30 @@ func (g *Gallery) showLogin(w http.ResponseWriter, r *http.Request, status int, 
 // login starts a session for a token.
 func (g *Gallery) login(w http.ResponseWriter, r *http.Request) {
 	view := loginPage{To: g.target(r.PostForm.Get("to"))}
-	if !g.attempts.allow(r, g.Now()) {
-		w.Header().Set("Retry-After", "10")
-		view.Problem = "There were too many attempts. Wait a moment and try again."
-		g.showLogin(w, r, http.StatusTooManyRequests, view)
-		return
+	if g.allowAttempt(w, r, view) {
+		g.startSession(w, r, view, "This token", r.PostForm.Get("token"))
 	}
-	p, err := g.authenticate(r, r.PostForm.Get("token"))
+}
+
+// allowAttempt reports whether a request may try to sign in. If not, it says so.
+func (g *Gallery) allowAttempt(w http.ResponseWriter, r *http.Request, view loginPage) bool {
+	if g.attempts.allow(r, g.Now()) {
+		return true
+	}
+	w.Header().Set("Retry-After", "10")
+	view.Problem = "There were too many attempts. Wait a moment and try again."
+	g.showLogin(w, r, http.StatusTooManyRequests, view)
+	return false
+}
+
+// startSession starts a session for a token, which name describes to the user.
+func (g *Gallery) startSession(w http.ResponseWriter, r *http.Request, view loginPage, name, token string) {
+	p, err := g.authenticate(r, token)
 	if err == nil && !p.Expires.IsZero() && !g.Now().Before(p.Expires) {
 		err = &auth.TokenError{Reason: "the token has expired"}
 	}
 	if err != nil {
-		status := g.explain(&view, err)
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "15")
-			g.Log.WarnContext(r.Context(), "failed to check a token", "error", err)
-		}
-		g.showLogin(w, r, status, view)
+		g.refuse(w, r, view, name, err)
 		return
 	}
 	if err := g.setSession(w, r, p); err != nil {
@@ -82,6 +98,16 @@ func (g *Gallery) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.redirect(w, view.To)
+}
+
+// refuse shows why a token was not accepted.
+func (g *Gallery) refuse(w http.ResponseWriter, r *http.Request, view loginPage, name string, err error) {
+	status := g.explain(&view, name, err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "15")
+		g.Log.WarnContext(r.Context(), "failed to check a token", "error", err)
+	}
+	g.showLogin(w, r, status, view)
 }
 
 // authenticate returns the principal of a token.
@@ -99,25 +125,25 @@ func (g *Gallery) authenticate(r *http.Request, token string) (auth.Principal, e
 }
 
 // explain sets the problem of a sign-in that failed, and returns the status of the response.
-func (g *Gallery) explain(view *loginPage, err error) int {
+func (g *Gallery) explain(view *loginPage, name string, err error) int {
 	token, isToken := errors.AsType[*auth.TokenError](err)
 	scope, isScope := errors.AsType[*auth.ScopeError](err)
 	forbidden, isForbidden := errors.AsType[*auth.ForbiddenError](err)
 	switch {
 	case isScope:
-		view.Problem = "This token cannot be used here: " + scope.Error() + "."
+		view.Problem = name + " cannot be used here: " + scope.Error() + "."
 		return http.StatusForbidden
 	case isForbidden:
-		view.Problem = "This token cannot be used here: " + strings.TrimSuffix(forbidden.Reason, ".") + "."
+		view.Problem = name + " cannot be used here: " + strings.TrimSuffix(forbidden.Reason, ".") + "."
 		return http.StatusForbidden
 	case isToken:
-		view.Problem = "This token is not accepted: " + strings.TrimSuffix(token.Reason, ".") + "."
+		view.Problem = name + " is not accepted: " + strings.TrimSuffix(token.Reason, ".") + "."
 		return http.StatusUnauthorized
 	case errors.Is(err, auth.ErrNoPrincipal):
-		view.Problem = "This token is not valid."
+		view.Problem = name + " is not valid."
 		return http.StatusUnauthorized
 	default:
-		view.Problem = "The token cannot be checked now. Try again in a moment."
+		view.Problem = name + " cannot be checked now. Try again in a moment."
 		return http.StatusServiceUnavailable
 	}
 }
