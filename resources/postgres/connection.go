@@ -28,6 +28,9 @@ type connector struct {
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	made, err := c.Connector.Connect(ctx)
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // not that of the caller
+			err = errTimeout
+		}
 		return nil, err
 	}
 	inner, ok := made.(*stdlib.Conn)

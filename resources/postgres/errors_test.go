@@ -43,6 +43,9 @@ func TestCatalog_ConnectionErrors(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts no connection
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, silent.Close()) })
 	for name, test := range map[string]struct {
 		url            func(t *testing.T, database string) string
 		reason, advice string
@@ -52,6 +55,12 @@ func TestCatalog_ConnectionErrors(t *testing.T) {
 				return "postgres://ann:s3cret@" + listener.Addr().String() + "/images"
 			},
 			"the server refused the connection", "start the server of the catalog postgres://127.0.0.1:",
+		},
+		"no answer": {
+			func(*testing.T, string) string {
+				return "postgres://ann:s3cret@" + silent.Addr().String() + "/images?connect_timeout=1"
+			},
+			"the database did not answer in time", "again in a minute",
 		},
 		"unknown host": {
 			func(*testing.T, string) string { return "postgres://ann:s3cret@nowhere.invalid/images" },
