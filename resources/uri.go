@@ -73,8 +73,8 @@ func ParseURI(uri string) (id string, view View, ok bool) {
 // not less than those of earlier ones.
 func FirstID(t time.Time) string {
 	var id ulid.ULID
-	ms := min(max(t.UnixMilli(), 0), int64(ulid.MaxTime())) //nolint:gosec // MaxTime has 48 bits
-	_ = id.SetTime(uint64(ms))                              //nolint:errcheck,gosec // it is in range
+	ms := min(max(t.UnixMilli(), 0), int64(ulid.MaxTime()))
+	_ = id.SetTime(uint64(ms)) // it is in range
 	return strings.ToLower(id.String())
 }
 

@@ -45,7 +45,11 @@ func run(ctx context.Context, args []string) error {
 	catalog := sqlite.New(sqlite.Options{
 		Path: filepath.Join(args[0], ".catalog.db"), Now: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
-	defer catalog.Close()
+	return errors.Join(fill(ctx, catalog, count), catalog.Close())
+}
+
+// fill adds copies of the newest image.
+func fill(ctx context.Context, catalog *sqlite.Catalog, count int) error {
 	newest, err := catalog.Page(ctx, owner, resources.Saved, "", "", 1)
 	if err != nil {
 		return err
