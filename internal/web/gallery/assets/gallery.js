@@ -12,20 +12,20 @@ async function read(address) {
 }
 
 // Older images: the link to the next page loads it when it comes near the window. If that
-// fails, it remains a link.
-function appendWhenNear(link) {
-  if (!link) return;
-  new IntersectionObserver(async ([entry], observer) => {
-    if (!entry.isIntersecting) return;
-    observer.disconnect();
-    try {
-      append(await read(link.href));
-    } catch { // it may have ended because the user left, and comes back
-      addEventListener('pageshow', () => appendWhenNear(link), { once: true });
-      return;
-    }
-    appendWhenNear(find('#older'));
-  }, { rootMargin: '1200px' }).observe(link);
+// fails, it remains a link until the user leaves the page and comes back.
+let loading = false, failed = false;
+async function appendWhenNear() {
+  const near = 1200;
+  const link = find('#older');
+  if (loading || failed || !link || link.getBoundingClientRect().top > innerHeight + near) return;
+  loading = true;
+  try {
+    append(await read(link.href));
+  } catch {
+    failed = true;
+  }
+  loading = false;
+  appendWhenNear();
 }
 
 // append adds the days of a page. Its first day may be the last one of this page.
@@ -84,7 +84,11 @@ function press(event) {
   target.focus();
 }
 
-appendWhenNear(find('#older'));
+for (const event of ['scroll', 'resize']) addEventListener(event, appendWhenNear, { passive: true });
+addEventListener('pageshow', () => {
+  failed = false;
+  appendWhenNear();
+});
 const notice = find('#news');
 if (notice) setInterval(countNew, 15_000, notice, find('.grid a')?.dataset.id ?? '');
 for (const button of document.querySelectorAll('[data-copy]')) {
