@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -61,8 +60,16 @@ func TestBucket_ListWithoutFolders(t *testing.T) {
 	require.NoError(t, err)
 	client, a := core(t, address.String())
 	for _, folder := range []string{"/", "/2026/"} {
-		_, err := client.PutObject(t.Context(), a.Bucket, a.Prefix+folder, http.NoBody, 0, "", "", minio.PutObjectOptions{})
+		// PutObject sends the end of the chunks after an empty object, which the Versity
+		// gateway takes for the next request.
+		u, err := client.PresignedPutObject(t.Context(), a.Bucket, a.Prefix+folder, time.Minute)
 		require.NoError(t, err)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, u.String(), http.NoBody)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
 	}
 	_, _, err = b.Put(t.Context(), "2026/x.png", strings.NewReader("x"))
 	require.NoError(t, err)
