@@ -55,7 +55,7 @@ func TestJoin_ReplicaKilled(t *testing.T) {
 			armed         func(t *testing.T, u *upstream, prompt string, reached chan<- bool)
 			unknown       bool // whether the image was paid for is not known
 		}{
-			"during the request": {cogview, "sandbox:delay=1s killed during the request", func(_ *testing.T, u *upstream, prompt string, reached chan<- bool) {
+			"during the request": {cogview, "sandbox:delay=5s killed during the request", func(_ *testing.T, u *upstream, prompt string, reached chan<- bool) {
 				u.beforePost(prompt, func() { close(reached) })
 			}, true},
 			"while its task is polled": {glm, "sandbox:delay=8s killed while its task is polled", func(_ *testing.T, u *upstream, _ string, reached chan<- bool) {

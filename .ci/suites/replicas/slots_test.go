@@ -34,7 +34,7 @@ func TestSlots_Replicas(t *testing.T) {
 		for model, calls := range map[string]int{glm: 8, cogview: 80} {
 			for n := range calls {
 				all.Go(func() {
-					o := f.replicas[n%4].generate(ctx, owners[n/4%4], model, fmt.Sprintf("sandbox:delay=100ms %s %d", model, n))
+					o := f.replicas[n%4].generate(ctx, owners[n/4%4], model, fmt.Sprintf("sandbox:delay=400ms %s %d", model, n))
 					assert.Equal(t, "saved", o.status, "%s, %v", o.said(), o.err)
 				})
 			}
@@ -67,7 +67,7 @@ func TestSlots_Stdio(t *testing.T) {
 				if n < glmCalls {
 					model = glm
 				}
-				return model, fmt.Sprintf("sandbox:delay=100ms %s %d of server %d", model, n, server)
+				return model, fmt.Sprintf("sandbox:delay=400ms %s %d of server %d", model, n, server)
 			})
 			for _, o := range answers {
 				assert.Equal(t, "saved", o.status, "%s, %v", o.said(), o.err)
