@@ -28,8 +28,7 @@ type TokenFile struct {
 	path string
 
 	mu      sync.Mutex
-	info    os.FileInfo // of the file as it was last read
-	failure error       // of the last read
+	source  *textfile.Source
 	entries []tokenEntry
 }
 
@@ -50,7 +49,8 @@ type tokenDigest [sha256.Size]byte
 // anyone who can read a token can use it.
 func LoadTokenFile(path string) (*TokenFile, error) {
 	t := &TokenFile{path: path}
-	return t, t.load()
+	t.source = textfile.NewSource(path, t.read)
+	return t, explainOpen(path, t.source.Load())
 }
 
 // Authenticate implements Authenticator for the header Authorization: Bearer.
@@ -80,16 +80,8 @@ func (t *TokenFile) Valid(p Principal) bool {
 func (t *TokenFile) Reload(always bool) (changed bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	info, err := os.Stat(t.path)
-	if err != nil {
-		return false, err
-	}
-	same := os.SameFile(info, t.info) && info.ModTime().Equal(t.info.ModTime()) && info.Size() == t.info.Size() && info.Mode() == t.info.Mode()
-	if same && !always {
-		return false, t.failure
-	}
-	t.failure = t.load()
-	return true, t.failure
+	changed, err = t.source.Reload(always)
+	return changed, explainOpen(t.path, err)
 }
 
 // owner returns the name that a token belongs to. It compares all entries, so
@@ -106,17 +98,7 @@ func (t *TokenFile) owner(digest tokenDigest) (string, bool) {
 	return name, known
 }
 
-func (t *TokenFile) load() error {
-	f, err := os.Open(t.path)
-	if err != nil {
-		return explainOpen(t.path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	t.info = info // also of a bad file: it is not read again until it changes
+func (t *TokenFile) read(f *os.File, info os.FileInfo) error {
 	if owner, known := ownerOfFile(info); known {
 		if err := checkMode(info.Mode().Perm(), owner, os.Geteuid()); err != nil {
 			return fmt.Errorf("%s %w", t.path, err)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"zai-image-mcp/internal/textfile"
 )
 
 // everybody is the name of the line for owners who have none.
@@ -19,16 +21,16 @@ const everybody = "*"
 type QuotaFile struct {
 	path string
 
-	mu      sync.Mutex
-	info    os.FileInfo // of the file as it was last read
-	failure error       // of the last read
-	owners  map[string]rules
+	mu     sync.Mutex
+	source *textfile.Source
+	owners map[string]rules
 }
 
 // LoadQuotaFile reads the file.
 func LoadQuotaFile(path string) (*QuotaFile, error) {
 	q := &QuotaFile{path: path}
-	return q, q.load()
+	q.source = textfile.NewSource(path, q.read)
+	return q, q.source.Load()
 }
 
 // Of returns what an owner may do. budgetUSD is the budget if the file has none for the
@@ -52,32 +54,13 @@ func (q *QuotaFile) Refused(owner string) bool { return q.Of(owner, 0).Refused }
 func (q *QuotaFile) Reload(always bool) (changed bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	info, err := os.Stat(q.path)
-	if err != nil {
-		return false, err
-	}
-	same := os.SameFile(info, q.info) && info.ModTime().Equal(q.info.ModTime()) && info.Size() == q.info.Size() && info.Mode() == q.info.Mode()
-	if same && !always {
-		return false, q.failure
-	}
-	q.failure = q.load()
-	return true, q.failure
+	return q.source.Reload(always)
 }
 
 // maxQuotaFile is the maximum size of the file in bytes.
 const maxQuotaFile = 4 << 20
 
-func (q *QuotaFile) load() error {
-	f, err := os.Open(q.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	q.info = info // also of a bad file: it is not read again until it changes
+func (q *QuotaFile) read(f *os.File, _ os.FileInfo) error {
 	raw, err := io.ReadAll(io.LimitReader(f, maxQuotaFile+1))
 	if err != nil {
 		return err
