@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -14,32 +13,6 @@ import (
 	"zai-image-mcp/internal/web/gallery"
 	"zai-image-mcp/resources"
 )
-
-// ListenLocally opens a listener that other machines cannot reach. A wrong address is a
-// *ConfigError.
-func ListenLocally(ctx context.Context, address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, &ConfigError{"--listen", err.Error(), "Name an address like 127.0.0.1:0."}
-	}
-	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-		return nil, notLocal(address)
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
-	}
-	// The machine's configuration determines the address of localhost.
-	if address, ok := listener.Addr().(*net.TCPAddr); !ok || !address.IP.IsLoopback() {
-		listener.Close() //nolint:errcheck // it is not used
-		return nil, notLocal(listener.Addr().String())
-	}
-	return listener, nil
-}
-
-func notLocal(address string) error {
-	return &ConfigError{"--listen", "other machines could reach " + address, "Listen on 127.0.0.1, or serve the library to others with serve --transport http --auth-tokens FILE."}
-}
 
 // LocalGallery configures a server that serves only the gallery, to one person on this
 // machine.
@@ -97,7 +70,7 @@ func guarded(allowed allowedHosts, limits limit.Limits, h http.Handler) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setDeadlines(w, r, limits, time.Now())
 		w.Header().Set("Cache-Control", "no-store")
-		if refusal := cmp.Or(allowed.checkHost(r), allowed.checkOrigin(r)); refusal != "" {
+		if refusal := allowed.checkHostAndOrigin(r); refusal != "" {
 			transport.Reject(w, r, http.StatusForbidden, refusal)
 			return
 		}

@@ -61,19 +61,12 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 			return e, &ConfigError{"--auth-tokens", err.Error(), "Name a file of lines like alice:TOKEN that only its owner may read (chmod 600)."}
 		}
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return e, &ConfigError{"--listen", err.Error(), "Name an address like 127.0.0.1:8787."}
+	var refuse func(address string) error
+	if anonymous {
+		refuse = exposed
 	}
-	if ip := net.ParseIP(host); anonymous && host != "localhost" && !ip.IsLoopback() {
-		return e, exposed(c.Listen)
-	}
-	if e.Listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.Listen); err != nil {
-		return e, fmt.Errorf("--listen: %w", err)
-	}
-	// The machine's configuration determines the address of localhost.
-	if anonymous && !isLoopback(e.Listener.Addr()) {
-		return e, errors.Join(exposed(e.Listener.Addr().String()), e.Listener.Close())
+	if e.Listener, err = listen(ctx, c.Listen, refuse); err != nil {
+		return e, err
 	}
 	if c.Issuer.URL != "" {
 		if err := e.acceptTokens(c.Issuer); err != nil {
@@ -81,6 +74,35 @@ func Listen(ctx context.Context, c ListenConfig) (Endpoint, error) {
 		}
 	}
 	return e, nil
+}
+
+// ListenLocally opens a listener that other machines cannot reach. A wrong address is a
+// *ConfigError.
+func ListenLocally(ctx context.Context, address string) (net.Listener, error) {
+	return listen(ctx, address, func(address string) error {
+		return &ConfigError{"--listen", "other machines could reach " + address, "Listen on 127.0.0.1, or serve the library to others with serve --transport http --auth-tokens FILE."}
+	})
+}
+
+// listen opens a listener. refuse returns the error for an address that other machines
+// can reach; it is nil if they may.
+func listen(ctx context.Context, address string, refuse func(address string) error) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, &ConfigError{"--listen", err.Error(), "Name an address like 127.0.0.1:8787."}
+	}
+	if refuse != nil && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return nil, refuse(address)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	// The machine's configuration determines the address of localhost.
+	if refuse != nil && !isLoopback(listener.Addr()) {
+		return nil, errors.Join(refuse(listener.Addr().String()), listener.Close())
+	}
+	return listener, nil
 }
 
 func isLoopback(a net.Addr) bool {
