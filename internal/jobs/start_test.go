@@ -84,6 +84,7 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 	var db *sql.DB
 	var mu sync.Mutex
 	states := map[string][]string{}
+	reserved := make(chan struct{}) // closed when the call after the slow one is in the catalog
 	r := newRig(t, func(c *jobs.Config) { c.MaxConcurrent = 1 })
 	observe := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
@@ -103,6 +104,9 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 			assert.NoError(t, rows.Close())
 		}
 		mu.Unlock()
+		if q.Method == http.MethodPost && strings.Contains(string(body), `"slow"`) {
+			<-reserved
+		}
 		r.sandbox.ServeHTTP(w, q)
 	})
 	api := httptest.NewServer(observe)
@@ -117,11 +121,12 @@ func TestStart_RecordsBeforeRequests(t *testing.T) {
 	require.NoError(t, err)
 	<-first.Done()
 	assert.Equal(t, []string{"POST submitted false", "GET answered true"}, states["first"])
-	slow, err := r.start(t.Context(), order("slow sandbox:delay=100ms"), nil)
+	slow, err := r.start(t.Context(), order("slow"), nil)
 	require.NoError(t, err)
 	queued, err := r.start(t.Context(), order("queued"), nil)
 	require.NoError(t, err)
 	waiting := queued.Image()
+	close(reserved)
 	<-slow.Done()
 	<-queued.Done()
 	assert.Equal(t, resources.Queued, waiting.State)
