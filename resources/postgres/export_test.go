@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -38,3 +39,11 @@ func replacePool(c *Catalog, limit time.Duration) {
 	_ = c.db.pool.Close()
 	c.db.pool = newPool(c.db.address, limit)
 }
+
+// Outcome reports whether a transaction was committed that had its locks at a time.
+func (c *Catalog) Outcome(ctx context.Context, transaction string, locked time.Time) (bool, error) {
+	return outcome(ctx, c.db.pool, transaction, locked)
+}
+
+// ErrForgotten is the error of Outcome if the server does not know.
+var ErrForgotten = errForgotten

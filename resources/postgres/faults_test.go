@@ -13,6 +13,7 @@ import (
 
 	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/postgres"
 )
 
 // A transaction whose COMMIT was lost is repeated only if the server did not get it.
@@ -51,6 +52,47 @@ func TestCatalog_LostCommit(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, []resources.Exported{want}, exports)
 		})
+	}
+}
+
+// The outcome of a transaction is known after a crash too, in which the server may have
+// lost it and given its number to another.
+func TestCatalog_Outcome(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	c := open(t, database)
+	require.NoError(t, c.Ready(t.Context()))
+	connection := connect(t, database)
+	transaction := func(end string) (number string) {
+		tx, err := connection.Begin(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT pg_current_xact_id()::text`).Scan(&number))
+		_, err = tx.Exec(t.Context(), end)
+		require.NoError(t, err)
+		return number
+	}
+	before := transaction(`COMMIT`)
+	_, err := connection.Exec(t.Context(), `CHECKPOINT`)
+	require.NoError(t, err)
+	committed, rolledBack := transaction(`COMMIT`), transaction(`ROLLBACK`)
+	earlier, later := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	tests := map[string]struct {
+		number string
+		locked time.Time
+		want   bool
+		err    error
+	}{
+		"committed":                          {committed, later, true, nil},
+		"committed before a checkpoint":      {before, earlier, true, nil},
+		"rolled back":                        {rolledBack, later, false, nil},
+		"lost in a crash":                    {"4000000000", earlier, false, nil},
+		"lost in a crash, committed another": {committed, earlier, false, postgres.ErrForgotten},
+		"lost in a crash, rolled back":       {rolledBack, earlier, false, nil},
+	}
+	for name, tt := range tests {
+		got, err := c.Outcome(t.Context(), tt.number, tt.locked)
+		require.ErrorIs(t, err, tt.err, name)
+		assert.Equal(t, tt.want, got, name)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"zai-image-mcp/resources/sqlcatalog"
 )
 
@@ -105,7 +107,7 @@ func (d *database) try(ctx context.Context, pool *sql.DB, locks []string, f func
 	if !isUncertain(err) {
 		return isRepeatable(err), err
 	}
-	committed, statusErr := outcome(context.WithoutCancel(ctx), pool, transaction)
+	committed, statusErr := outcome(context.WithoutCancel(ctx), pool, transaction, now)
 	switch {
 	case statusErr != nil:
 		return false, fmt.Errorf("%w (%w)", err, statusErr) // it may have been committed
@@ -151,28 +153,45 @@ func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transa
 	return transaction, time.UnixMilli(ms).UTC(), errors.Join(err, rows.Err())
 }
 
-// outcome reports whether a transaction was committed. The server may still be
-// committing it: a connection that is lost does not stop that.
-func outcome(ctx context.Context, pool *sql.DB, transaction string) (committed bool, err error) {
+// outcome reports whether a transaction was committed that had its locks at the given time
+// of the server. The server may still be committing it: a connection that is lost does not
+// stop that.
+//
+// After a crash the server gives the numbers of transactions that it lost to others. Such a
+// number is not below the next number of the checkpoint at the end of the recovery.
+func outcome(ctx context.Context, pool *sql.DB, transaction string, locked time.Time) (committed bool, err error) {
+	const query = `SELECT pg_xact_status($1::text::xid8),
+		checkpoint_time >= to_timestamp($2::bigint) AND
+		(split_part(next_xid, ':', 1)::bigint << 32) + split_part(next_xid, ':', 2)::bigint <= $1::text::bigint
+		FROM pg_control_checkpoint()`
 	pause := firstPause
 	for range maxAttempts + 2 {
 		var status sql.NullString
-		err = pool.QueryRowContext(ctx, `SELECT pg_xact_status($1::text::xid8)`, transaction).Scan(&status)
-		if err == nil && status.String != "in progress" {
-			if !status.Valid {
-				return false, errForgotten
-			}
+		var reused bool
+		err = pool.QueryRowContext(ctx, query, transaction, locked.Unix()).Scan(&status, &reused) // checkpoints have times in seconds
+		switch {
+		case isFuture(err): // lost in a crash
+			return false, nil
+		case err != nil && !isRepeatable(err):
+			return false, err
+		case err != nil || status.String == "in progress":
+			wait(ctx, &pause)
+		case !status.Valid || reused && status.String == "committed":
+			return false, errForgotten
+		default:
 			return status.String == "committed", nil
 		}
-		if err != nil && !isRepeatable(err) {
-			return false, err
-		}
-		wait(ctx, &pause)
 	}
 	return false, cmp.Or(err, errTimeout)
 }
 
 var errForgotten = errors.New("the server has forgotten the transaction")
+
+// isFuture reports whether the server has not assigned the number of a transaction yet.
+func isFuture(err error) bool {
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && server.Code == "22023"
+}
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
