@@ -94,10 +94,7 @@ func (l *Library) adopt(ctx context.Context, owner, id, name string) (note strin
 		return "found again", l.catalog.Move(ctx, id, i.Path, name)
 	}
 	if known {
-		i.State, i.Failure, i.Path = Saved, nil, name
-		i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
-		i.Marks = file.Marks
-		return "completed", l.Record(ctx, i)
+		return "completed", l.Record(ctx, i.savedAs(file))
 	}
 	parsed, err := ulid.ParseStrict(strings.ToUpper(id))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 )
 
 // Content is an image file to be saved.
@@ -39,6 +40,37 @@ func (l *Library) Save(ctx context.Context, i Image, c Content, process string) 
 		return l.resolveSettled(ctx, i, writer)
 	}
 	return i, err
+}
+
+// SaveFound is Save for an image whose file is already in the store, because a process died
+// after it wrote the file and before it wrote the row. It fails with fs.ErrNotExist if there is
+// no such file, and then the image it returns is not Saved.
+func (l *Library) SaveFound(ctx context.Context, i Image, process string) (Image, error) {
+	writer := Guard{Lease: Lease{Process: process}}
+	for _, extension := range []string{".png", ".jpg", ".webp", ".gif"} {
+		file, _, err := l.identify(ctx, fileName(i.CreatedAt, i.Prompt, i.ID, extension))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return i, err
+		}
+		i = i.savedAs(file)
+		err = l.catalog.Record(ctx, i, writer)
+		if errors.Is(err, ErrSettled) {
+			return l.resolveSettled(ctx, i, writer)
+		}
+		return i, err
+	}
+	return i, fs.ErrNotExist
+}
+
+// savedAs returns the image as saved in a file that identify has read.
+func (i Image) savedAs(file Image) Image {
+	i.State, i.Failure, i.Path = Saved, nil, file.Path
+	i.MIMEType, i.Width, i.Height, i.Bytes, i.SHA256 = file.MIMEType, file.Width, file.Height, file.Bytes, file.SHA256
+	i.Marks = file.Marks
+	return i
 }
 
 // resolveExisting handles a file that was not saved because another one has its name.

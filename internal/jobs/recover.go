@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -127,9 +128,9 @@ func (p *Pipeline) continueRun(j *Job) error {
 	case i.State == resources.Queued:
 		return errEndedQueued
 	case i.State == resources.Submitted:
-		return errEndedSubmitted
+		return p.saveFound(j, errEndedSubmitted)
 	case i.State == resources.Answered && i.UpstreamURL == "":
-		return errEndedAnswered
+		return p.saveFound(j, errEndedAnswered)
 	case i.State == resources.Answered:
 		return p.withSlot(p.downloads, func() error {
 			j.enter(PhaseDownloading)
@@ -144,6 +145,25 @@ func (p *Pipeline) continueRun(j *Job) error {
 		}
 		return p.fetch(j, response)
 	})
+}
+
+// saveFound completes an image whose process saved the file but could not write the row, or
+// returns otherwise if there is no file. An image whose row cannot be written now is left to
+// the next recovery.
+func (p *Pipeline) saveFound(j *Job, otherwise error) error {
+	saved, err := p.Library.SaveFound(j.base, j.Image(), p.Process)
+	switch {
+	case err == nil:
+		j.set(saved)
+		p.Log.Info("found the file of an image that was not recorded", "id", saved.ID, "bytes", saved.Bytes)
+		return nil
+	case saved.State == resources.Saved:
+		p.Log.Warn("failed to record the file of an image", "id", saved.ID, "error", err)
+		return errLeft
+	case !errors.Is(err, fs.ErrNotExist):
+		p.Log.Warn("failed to look for the file of an image", "id", saved.ID, "error", err)
+	}
+	return otherwise
 }
 
 // withSlot runs work in one of the slots. If the program shuts down before a

@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -67,6 +68,61 @@ func TestRecover_States(t *testing.T) {
 	again, err := r.Recover(t.Context(), false)
 	require.NoError(t, err)
 	assert.Empty(t, again)
+}
+
+// Recover finishes an image whose process saved the file but could not write the row.
+func TestRecover_FileWithoutRow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	picture, err := r.Library.Read(t.Context(), r.make(t, "a fox"))
+	require.NoError(t, err)
+	posts := r.sandbox.Posts()
+	tests := map[string]struct {
+		left    resources.State
+		content []byte
+		state   resources.State
+	}{
+		"submitted":                              {resources.Submitted, picture, resources.Saved},
+		"answered, without link":                 {resources.Answered, picture, resources.Saved},
+		"submitted, with a file of another kind": {resources.Submitted, []byte("text"), resources.Unknown},
+	}
+	want := map[string]string{}
+	testrig.BreakCatalog(t, r.folder, resources.Saved)
+	for name, tt := range tests {
+		i := r.orphan(t, resources.Image{State: tt.left, Prompt: name, CostMicroUSD: 10_000})
+		want[i.ID] = name
+		_, err := r.Library.Save(t.Context(), i, resources.Content{
+			Reader: bytes.NewReader(tt.content), MIMEType: "image/png", Extension: ".png", Width: 512, Height: 512,
+		}, "dead")
+		require.ErrorIs(t, err, resources.ErrStorage)
+	}
+	recoverAll := func() {
+		t.Helper()
+		list, err := r.Recover(t.Context(), true)
+		require.NoError(t, err)
+		for _, j := range list {
+			<-j.Done()
+		}
+	}
+	recoverAll()
+	for id, name := range want {
+		if tt := tests[name]; tt.state == resources.Saved {
+			assert.Equal(t, tt.left, r.image(t, id).State, "it cannot be recorded now")
+		}
+	}
+	r.repairCatalog(t)
+	recoverAll()
+	for id, name := range want {
+		image, tt := r.image(t, id), tests[name]
+		assert.Equal(t, tt.state, image.State, name)
+		assert.True(t, image.Charged, name)
+		if tt.state == resources.Saved {
+			data, err := r.Library.Read(t.Context(), image)
+			require.NoError(t, err, name)
+			assert.Equal(t, picture, data, name)
+		}
+	}
+	assert.Equal(t, posts, r.sandbox.Posts(), "recovery is free")
 }
 
 // The wait before the next download grows with the age of the image.

@@ -190,9 +190,8 @@ func TestBudget_Kills(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 
-		// After every 25 accepted requests, a replica is killed and started again, and after
-		// the last kill Postgres restarts. It does not restart before a kill: a replica that is
-		// killed while Postgres is away can leave a file that only images reindex adds.
+		// After every 25 accepted requests, a replica is killed and started again. Postgres
+		// restarts after 50, so that replicas have results that they cannot record.
 		var spent atomic.Bool
 		var chaos sync.WaitGroup
 		kills := 0
