@@ -174,9 +174,14 @@ func failure(t *testing.T, o outage, s step) row {
 	require.Equal(t, "saved", f.replicas[0].finish(ctx, "alice", first).status)
 
 	r := row{outage: o.name, step: s.name}
-	begun := false
-	result := s.run(ctx, t, f, func() { begun = true; o.begin(f.place) })
-	require.True(t, begun, "the step was reached")
+	begun := make(chan bool)
+	reached := sync.OnceFunc(func() { close(begun) })
+	result := s.run(ctx, t, f, func() { o.begin(f.place); reached() })
+	select {
+	case <-begun:
+	case <-ctx.Done(): // the caller may have been told before that the image is in progress
+		require.Fail(t, "the step was not reached")
+	}
 	r.said, r.posts = result.said(), u.postsFor(failurePrompt)
 	assert.LessOrEqual(t, r.posts, 1)
 	o.end(f.place)
