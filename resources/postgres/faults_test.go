@@ -80,19 +80,23 @@ func TestCatalog_Outcome(t *testing.T) {
 		number string
 		locked time.Time
 		want   bool
-		err    error
 	}{
-		"committed":                          {committed, later, true, nil},
-		"committed before a checkpoint":      {before, earlier, true, nil},
-		"rolled back":                        {rolledBack, later, false, nil},
-		"lost in a crash":                    {"4000000000", earlier, false, nil},
-		"lost in a crash, committed another": {committed, earlier, false, postgres.ErrForgotten},
-		"lost in a crash, rolled back":       {rolledBack, earlier, false, nil},
+		"committed":                     {committed, later, true},
+		"committed before a checkpoint": {before, earlier, true},
+		"rolled back":                   {rolledBack, later, false},
+		"lost in a crash":               {"4000000000", earlier, false},
+		"lost in a crash, rolled back":  {rolledBack, earlier, false},
 	}
 	for name, tt := range tests {
 		got, err := c.Outcome(t.Context(), tt.number, tt.locked)
-		require.ErrorIs(t, err, tt.err, name)
+		require.NoError(t, err, name)
 		assert.Equal(t, tt.want, got, name)
+	}
+	// The number of a lost transaction was given to another. Other tests make the server write
+	// checkpoints, too, so that several attempts may be needed.
+	for attempt := 0; !errors.Is(err, postgres.ErrForgotten); attempt++ {
+		require.Less(t, attempt, 1000)
+		_, err = c.Outcome(t.Context(), transaction(`COMMIT`), earlier)
 	}
 }
 
