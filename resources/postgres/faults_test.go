@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -59,45 +60,57 @@ func TestCatalog_LostCommit(t *testing.T) {
 // lost it and given its number to another.
 func TestCatalog_Outcome(t *testing.T) {
 	t.Parallel()
-	database := testrig.Postgres(t)
-	c := open(t, database)
-	require.NoError(t, c.Ready(t.Context()))
-	connection := connect(t, database)
-	transaction := func(end string) (number string) {
-		tx, err := connection.Begin(t.Context())
+	server := testrig.StartPostgres(t)
+	c := open(t, server.URL)
+	begin := func() (tx pgx.Tx, number string, locked time.Time) {
+		t.Helper()
+		tx, err := connect(t, server.URL).Begin(t.Context())
 		require.NoError(t, err)
-		require.NoError(t, tx.QueryRow(t.Context(), `SELECT pg_current_xact_id()::text`).Scan(&number))
-		_, err = tx.Exec(t.Context(), end)
-		require.NoError(t, err)
-		return number
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT pg_current_xact_id()::text, clock_timestamp()`).Scan(&number, &locked))
+		return tx, number, locked
 	}
-	before := transaction(`COMMIT`)
-	_, err := connection.Exec(t.Context(), `CHECKPOINT`)
+	check := func(number string, locked time.Time, want bool, wantErr error) {
+		t.Helper()
+		got, err := c.Outcome(t.Context(), number, locked)
+		require.ErrorIs(t, err, wantErr)
+		assert.Equal(t, want, got)
+	}
+	// Until the second in which the server started has passed.
+	started := func() {
+		t.Helper()
+		for hasPassed, c := false, connect(t, server.URL); !hasPassed; {
+			require.NoError(t, c.QueryRow(t.Context(), `SELECT checkpoint_time < date_trunc('second', clock_timestamp()) FROM pg_control_checkpoint()`).Scan(&hasPassed))
+		}
+	}
+	started()
+	tx, committed, locked := begin()
+	require.NoError(t, tx.Commit(t.Context()))
+	check(committed, locked, true, nil)
+	testrig.PostgresExec(t, server.URL, `CHECKPOINT`)
+	check(committed, locked, true, nil)
+	tx, committed, _ = begin()
+	require.NoError(t, tx.Commit(t.Context()))
+	check(committed, locked, true, nil) // a checkpoint that is not that of a start
+	tx, rolledBack, locked := begin()
+	require.NoError(t, tx.Rollback(t.Context()))
+	check(rolledBack, locked, false, nil)
+
+	tx, kept, keptLocked := begin()
+	_, err := tx.Exec(t.Context(), `CREATE TABLE kept ()`)
 	require.NoError(t, err)
-	committed, rolledBack := transaction(`COMMIT`), transaction(`ROLLBACK`)
-	earlier, later := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	tests := map[string]struct {
-		number string
-		locked time.Time
-		want   bool
-	}{
-		"committed":                     {committed, later, true},
-		"committed before a checkpoint": {before, earlier, true},
-		"rolled back":                   {rolledBack, later, false},
-		"lost in a crash":               {"4000000000", earlier, false},
-		"lost in a crash, rolled back":  {rolledBack, earlier, false},
+	require.NoError(t, tx.Commit(t.Context()))
+	_, lost, lostLocked := begin()
+	server.Crash()
+	check(kept, keptLocked, true, nil)
+	check(lost, lostLocked, false, nil)
+	started()
+	for number := ""; number != lost; {
+		tx, number, locked = begin()
+		require.NoError(t, tx.Commit(t.Context()))
+		check(number, locked, true, nil)
 	}
-	for name, tt := range tests {
-		got, err := c.Outcome(t.Context(), tt.number, tt.locked)
-		require.NoError(t, err, name)
-		assert.Equal(t, tt.want, got, name)
-	}
-	// The number of a lost transaction was given to another. Other tests make the server write
-	// checkpoints, too, so that several attempts may be needed.
-	for attempt := 0; !errors.Is(err, postgres.ErrForgotten); attempt++ {
-		require.Less(t, attempt, 1000)
-		_, err = c.Outcome(t.Context(), transaction(`COMMIT`), earlier)
-	}
+	check(lost, lostLocked, false, postgres.ErrForgotten)
+	check(kept, keptLocked, true, nil)
 }
 
 const (

@@ -158,10 +158,12 @@ func (d *database) lock(ctx context.Context, tx *sql.Tx, locks []string) (transa
 // stop that.
 //
 // After a crash the server gives the numbers of transactions that it lost to others. Such a
-// number is not below the next number of the checkpoint at the end of the recovery.
+// number is not below the next number in the checkpoint at the end of the recovery. That one
+// begins where it is written, because nothing else runs meanwhile. In the second in which a
+// server has started, the outcome of other transactions cannot be told either.
 func outcome(ctx context.Context, pool *sql.DB, transaction string, locked time.Time) (committed bool, err error) {
 	const query = `SELECT pg_xact_status($1::text::xid8),
-		checkpoint_time >= to_timestamp($2::bigint) AND
+		redo_lsn = checkpoint_lsn AND checkpoint_time >= to_timestamp($2::bigint) AND
 		(split_part(next_xid, ':', 1)::bigint << 32) + split_part(next_xid, ':', 2)::bigint <= $1::text::bigint
 		FROM pg_control_checkpoint()`
 	pause := firstPause

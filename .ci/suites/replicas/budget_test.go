@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -180,9 +181,9 @@ func TestBudget_Kills(t *testing.T) {
 			if t.Name() == "TestBudget_Kills/SQLite_and_folder" {
 				return newPlace(t)
 			}
-			var server string
-			server, restart = postgresServer(t)
-			return placeOn(t, server)
+			server := testrig.StartPostgres(t)
+			restart = server.Crash
+			return placeOn(t, server.URL)
 		}()
 		u := newUpstream(t)
 		f := newFleet(t, 4, p, u, budgetFlags()...)

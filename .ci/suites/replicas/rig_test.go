@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -201,25 +200,4 @@ func (p *place) checkClean(t *testing.T) {
 	require.NoError(t, err, string(out))
 	assert.Contains(t, string(out), "no problems")
 	t.Logf("%s", strings.TrimSpace(string(out)))
-}
-
-// postgresServer starts a Postgres server of its own, which a test can restart.
-func postgresServer(t *testing.T) (address string, restart func()) {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "zai-postgres-") //nolint:usetesting // the server, another user, must be able to enter it
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(folder, 0o755))
-	script := func(action string) string {
-		c := exec.Command("../../postgres.sh", action, folder)
-		c.Stderr = os.Stderr
-		out, err := c.Output()
-		require.NoError(t, err, action)
-		return strings.TrimSpace(string(out))
-	}
-	address = script("start")
-	t.Cleanup(func() {
-		script("stop")
-		_ = os.RemoveAll(folder)
-	})
-	return address, func() { script("restart") }
 }
