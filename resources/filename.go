@@ -48,6 +48,9 @@ func slug(prompt string) string {
 // imageFile matches the file names that this program gives to images.
 var imageFile = regexp.MustCompile(`-([0-9a-hjkmnp-tv-z]{26})\.(?:png|jpg|webp|gif)$`)
 
+// imageExtensions returns the extensions of these names, the most frequent first.
+func imageExtensions() []string { return []string{".png", ".jpg", ".webp", ".gif"} }
+
 // ImageFileID returns the id of the image in a file with this name. ok is false if
 // this program gives no such names to images, or if a part of the name is hidden.
 func ImageFileID(name string) (id string, ok bool) {

@@ -20,7 +20,6 @@ type Content struct {
 // with ErrNotFound if the image was removed meanwhile; errors of the store or the
 // catalog match ErrStorage.
 func (l *Library) Save(ctx context.Context, i Image, c Content, process string) (Image, error) {
-	writer := Guard{Lease: Lease{Process: process}}
 	name := fileName(i.CreatedAt, i.Prompt, i.ID, c.Extension)
 	finder := l.findMarks(ctx, c.MIMEType)
 	sha, size, err := l.store.Put(ctx, name, io.TeeReader(c.Reader, finder))
@@ -35,19 +34,14 @@ func (l *Library) Save(ctx context.Context, i Image, c Content, process string) 
 	i.Path, i.MIMEType, i.SHA256, i.Bytes = name, c.MIMEType, sha, size
 	i.Width, i.Height, i.Marks = c.Width, c.Height, marks
 	l.logMarks(ctx, i)
-	err = l.catalog.Record(ctx, i, writer)
-	if errors.Is(err, ErrSettled) {
-		return l.resolveSettled(ctx, i, writer)
-	}
-	return i, err
+	return l.recordSaved(ctx, i, process)
 }
 
 // SaveFound is Save for an image whose file is already in the store, because a process died
 // after it wrote the file and before it wrote the row. It fails with fs.ErrNotExist if there is
 // no such file, and then the image it returns is not Saved.
 func (l *Library) SaveFound(ctx context.Context, i Image, process string) (Image, error) {
-	writer := Guard{Lease: Lease{Process: process}}
-	for _, extension := range []string{".png", ".jpg", ".webp", ".gif"} {
+	for _, extension := range imageExtensions() {
 		file, _, err := l.identify(ctx, fileName(i.CreatedAt, i.Prompt, i.ID, extension))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -55,14 +49,19 @@ func (l *Library) SaveFound(ctx context.Context, i Image, process string) (Image
 		if err != nil {
 			return i, err
 		}
-		i = i.savedAs(file)
-		err = l.catalog.Record(ctx, i, writer)
-		if errors.Is(err, ErrSettled) {
-			return l.resolveSettled(ctx, i, writer)
-		}
-		return i, err
+		return l.recordSaved(ctx, i.savedAs(file), process)
 	}
 	return i, fs.ErrNotExist
+}
+
+// recordSaved writes the row of an image whose file is in the store.
+func (l *Library) recordSaved(ctx context.Context, i Image, process string) (Image, error) {
+	writer := Guard{Lease: Lease{Process: process}}
+	err := l.catalog.Record(ctx, i, writer)
+	if errors.Is(err, ErrSettled) {
+		return l.resolveSettled(ctx, i, writer)
+	}
+	return i, err
 }
 
 // savedAs returns the image as saved in a file that identify has read.

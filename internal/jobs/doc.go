@@ -29,9 +29,9 @@
 // error becomes.
 //
 // The process that works on an image holds a lease on it. RunRecovery resumes
-// images whose process died. It repeats downloads and polls, which are free,
-// and never sends a request for an image. Follow waits for an image even if
-// another process works on it. One watcher per process reads what other processes
-// changed: it wakes calls that follow their images and jobs that wait for slots,
-// and reports the images that they finished.
+// images whose process died. It looks for files that were saved but not recorded,
+// repeats downloads and polls, which are free, and never sends a request for an
+// image. Follow waits for an image even if another process works on it. One watcher
+// per process reads what other processes changed: it wakes calls that follow their
+// images and jobs that wait for slots, and reports the images that they finished.
 package jobs
