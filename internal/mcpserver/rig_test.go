@@ -101,7 +101,9 @@ func (r *rig) startUntil(ctx context.Context, t *testing.T) {
 	in, theirs := io.Pipe()
 	ours, out := io.Pipe()
 	r.in = theirs
+	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
 		r.ended <- r.ServeStdio(ctx, in, out)
 		out.Close()
 	}()
@@ -116,7 +118,11 @@ func (r *rig) startUntil(ctx context.Context, t *testing.T) {
 			r.lines <- line
 		}
 	}()
-	t.Cleanup(func() { theirs.Close() })
+	t.Cleanup(func() {
+		theirs.Close()
+		r.sandbox.Close() // ends delays
+		<-stopped         // calls in flight write to the library, which is about to be removed
+	})
 }
 
 func (r *rig) send(t *testing.T, line string) {
