@@ -14,14 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/image/webp"
+
+	"zai-image-mcp/resources/pixels"
 )
 
 // Decoding limits, checked before or while a file is decoded: a file of 100 KB can
 // expand to a gigabyte or take an hour of CPU time.
 const (
-	maxPixels   = 1 << 23 // twice the largest image that any model generates
-	maxSide     = 1 << 14 // pixels
-	maxScans    = 100     // of a progressive JPEG; encoders write about ten
+	maxScans    = 100 // of a progressive JPEG; encoders write about ten
 	decodeTime  = 5 * time.Second
 	decodeBytes = 128 << 20 // memory for all images that are decoded at the same time
 )
@@ -60,7 +60,7 @@ func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide || config.Width > maxPixels/config.Height {
+	if config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > pixels.MaxSide || config.Width > pixels.MaxPixels/config.Height {
 		return 0, fmt.Errorf("%dx%d pixels are too many", config.Width, config.Height)
 	}
 	if mimeType == "image/jpeg" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -21,7 +22,7 @@ import (
 func TestPreview_JPEGWithManyScans(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	file := jpegPhoto(t, 64, 48)
+	file := testrig.JPEGPhoto(t, 64, 48)
 	scan := append(bytes.Repeat([]byte{0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0}, 100), 0xff, 0xd9)
 	file = append(file[:len(file)-2], scan...)
 	_, err := l.Preview(t.Context(), saveFile(t, l, "image/jpeg", ".jpg", file, 64, 48))
@@ -40,7 +41,7 @@ func TestPreview_SlowDecoding(t *testing.T) {
 		Now: func() time.Time { return start.Add(time.Duration(now.Add(int64(step)))) },
 	})
 	defer l.Close()
-	for mime, file := range map[string][]byte{"image/png": pngPhoto(t, 600, 450), "image/jpeg": jpegPhoto(t, 1200, 900)} {
+	for mime, file := range map[string][]byte{"image/png": testrig.PNGPhoto(t, 600, 450), "image/jpeg": testrig.JPEGPhoto(t, 1200, 900)} {
 		step = 0
 		_, err := l.Preview(t.Context(), saveFile(t, l, mime, ".x", file, 800, 600))
 		require.NoError(t, err, "control: the clock does not advance")
@@ -55,8 +56,8 @@ func TestPreview_SlowDecoding(t *testing.T) {
 func TestPreview_TooManyPixels(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	for _, colors := range []byte{rgb, rgba} { // decoded by shrinkPNG and by the standard library
-		file := pngHeader(4096, 4096, colors)
+	for _, colors := range []byte{testrig.RGB, testrig.RGBA} { // decoded by ShrinkPNG and by the standard library
+		file := testrig.PNGHeader(4096, 4096, colors)
 		_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", file, 4096, 4096))
 		require.ErrorIs(t, err, resources.ErrCorrupt)
 		require.ErrorContains(t, err, "too many")

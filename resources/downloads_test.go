@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -150,7 +151,7 @@ func TestDownloads(t *testing.T) {
 func TestDownloads_Preview(t *testing.T) {
 	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	i := save(t, d.library, "x", pngPhoto(t, 800, 600))
+	i := save(t, d.library, "x", testrig.PNGPhoto(t, 800, 600))
 	link := d.link(t, i)
 	for _, at := range []string{strings.Replace(link, ".png?", "/preview?", 1), strings.Replace(link, ".png?", ".png/preview?", 1)} {
 		got := d.get(t, "GET", at)

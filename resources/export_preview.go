@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 
+	"zai-image-mcp/resources/pixels"
 	"zai-image-mcp/resources/render"
 )
 
@@ -46,7 +47,7 @@ func PreviewSpec(i Image, s render.Spec) (small render.Spec, ok bool) {
 	case width == 0:
 		width, height = i.Width, i.Height
 	}
-	width, height = fit(width, height, PreviewSide)
+	width, height = pixels.Fit(width, height, PreviewSide)
 	small = render.Spec{Format: render.PNG, Width: width, Height: height, Fit: s.Fit, Background: s.Background}
 	if small.Fit == "" {
 		small.Fit = render.Cover

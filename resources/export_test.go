@@ -2,13 +2,6 @@ package resources
 
 import "context"
 
-// The steps of making a preview.
-var (
-	Shrink            = shrink
-	ShrinkPNG         = shrinkPNG
-	ErrUnsupportedPNG = errUnsupportedPNG
-)
-
 // SharedCalls runs equal calls once.
 type SharedCalls[T any] struct{ sharedCalls[T] }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -30,7 +31,7 @@ func (d *downloads) exportLink(t *testing.T, i resources.Image, text string) str
 func TestDownloads_Export(t *testing.T) {
 	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	i := save(t, d.library, "Ein süßes Kätzchen", pngPhoto(t, 64, 48))
+	i := save(t, d.library, "Ein süßes Kätzchen", testrig.PNGPhoto(t, 64, 48))
 	for text, extension := range map[string]string{"webp-40x30-cover": ".webp", "png": ".png", "jpg-ffffff": ".jpg", "ico": ".ico"} {
 		want, err := d.library.Export(t.Context(), i, spec(t, text))
 		require.NoError(t, err)
@@ -59,7 +60,7 @@ func TestDownloads_Export(t *testing.T) {
 func TestLinks_Export(t *testing.T) {
 	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	i, other := save(t, d.library, "x", pngPhoto(t, 64, 48)), save(t, d.library, "y", pngPhoto(t, 64, 48))
+	i, other := save(t, d.library, "x", testrig.PNGPhoto(t, 64, 48)), save(t, d.library, "y", testrig.PNGPhoto(t, 64, 48))
 	link := d.exportLink(t, i, "png-20x10-cover")
 	right, err := url.Parse(link)
 	require.NoError(t, err)
@@ -96,7 +97,7 @@ func TestLinks_Export(t *testing.T) {
 func TestDownloads_ExportOfOwner(t *testing.T) {
 	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	i := save(t, d.library, "x", pngPhoto(t, 64, 48)) // of the owner local
+	i := save(t, d.library, "x", testrig.PNGPhoto(t, 64, 48)) // of the owner local
 	for owner, status := range map[string]int{"local": 200, "bob": 404, "": 403} {
 		d.owner = owner
 		assert.Equal(t, status, d.get(t, "GET", "/images/"+i.ID+"/exports/png-20x10-cover.png").Code, owner)
@@ -121,7 +122,7 @@ func (q *fullQuota) Take(client string, _ int) (func(), bool) {
 func TestDownloads_ExportsBounded(t *testing.T) {
 	t.Parallel()
 	d := newDownloads(t, t.TempDir())
-	i := save(t, d.library, "x", pngPhoto(t, 64, 48))
+	i := save(t, d.library, "x", testrig.PNGPhoto(t, 64, 48))
 	quota := &fullQuota{}
 	handler := &resources.Downloads{Links: d.links, Owner: func(context.Context) (string, bool) { return "local", true }, Exports: quota}
 	status := func(path string) (int, string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestMCP_Export(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := save(t, l, "A fox", pngPhoto(t, 64, 48))
+	i := save(t, l, "A fox", testrig.PNGPhoto(t, 64, 48))
 	m := &resources.MCP{Library: l}
 	templates := ""
 	for _, template := range m.Templates() {
@@ -99,7 +100,7 @@ func TestMCP_MetadataMarks(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
 	m := &resources.MCP{Library: l}
-	i := save(t, l, "A fox", withAIGC(pngPhoto(t, 64, 48)))
+	i := save(t, l, "A fox", withAIGC(testrig.PNGPhoto(t, 64, 48)))
 	contents, err := m.Read(t.Context(), "local", resources.URI(i.ID, resources.Metadata))
 	require.NoError(t, err)
 	text, ok := contents[0].(mcp.TextResourceContents)

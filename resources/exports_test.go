@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/image/webp"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/label"
 	"zai-image-mcp/resources/render"
@@ -119,7 +120,7 @@ func TestExport_Unchanged(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	file := pngPhoto(t, 40, 30)
+	file := testrig.PNGPhoto(t, 40, 30)
 	i := save(t, l, "A fox", file)
 	e, err := l.Export(t.Context(), i, spec(t, "png"))
 	require.NoError(t, err)
@@ -171,7 +172,7 @@ func TestExport_CacheUnusable(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	i, other := save(t, l, "A fox", pngPhoto(t, 80, 60)), save(t, l, "B hen", encodePNG(t, disc(80)))
+	i, other := save(t, l, "A fox", testrig.PNGPhoto(t, 80, 60)), save(t, l, "B hen", encodePNG(t, disc(80)))
 	s := spec(t, "webp-40x30-cover")
 	_, err := l.Export(t.Context(), other, s)
 	require.NoError(t, err)
@@ -227,7 +228,7 @@ func TestExport_MadeOnce(t *testing.T) {
 	t.Parallel()
 	g := &gate{}
 	l := openWith(t, libraryOptions{WrapStore: func(s resources.Store) resources.Store { g.Store = s; return g }})
-	i := save(t, l, "A fox", pngPhoto(t, 200, 200))
+	i := save(t, l, "A fox", testrig.PNGPhoto(t, 200, 200))
 	s := spec(t, "webp-100x100-cover")
 	var all sync.WaitGroup
 	for range 8 {
@@ -302,7 +303,7 @@ func TestExport_CacheLimit(t *testing.T) {
 	const limit = 20_000
 	for n := range 12 {
 		l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: limit})
-		i := save(t, l, "A fox", pngPhoto(t, 40+n, 40))
+		i := save(t, l, "A fox", testrig.PNGPhoto(t, 40+n, 40))
 		_, err := l.Export(t.Context(), i, spec(t, "png-40x40-cover"))
 		require.NoError(t, err)
 		total := int64(0)
@@ -317,7 +318,7 @@ func TestExport_CacheLimit(t *testing.T) {
 		assert.Contains(t, names, i.ID)
 	}
 	l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: 100})
-	i := save(t, l, "too large for the cache", pngPhoto(t, 64, 64))
+	i := save(t, l, "too large for the cache", testrig.PNGPhoto(t, 64, 64))
 	_, err := l.Export(t.Context(), i, spec(t, "png-40x40-cover"))
 	require.NoError(t, err)
 	for _, path := range cacheFiles(t, folder) {
@@ -331,7 +332,7 @@ func TestRemove_Exports(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	i, other := save(t, l, "A fox", pngPhoto(t, 64, 48)), save(t, l, "B hen", pngPhoto(t, 64, 48))
+	i, other := save(t, l, "A fox", testrig.PNGPhoto(t, 64, 48)), save(t, l, "B hen", testrig.PNGPhoto(t, 64, 48))
 	file, err := os.ReadFile(l.Path(i))
 	require.NoError(t, err)
 	specs := []render.Spec{spec(t, "ico"), spec(t, "png-10x10-cover")}
@@ -366,7 +367,7 @@ func TestExport_Fails(t *testing.T) {
 	l := open(t, t.TempDir())
 	_, err := l.Export(t.Context(), reserve(t, l, "x"), spec(t, "png"))
 	require.ErrorIs(t, err, resources.ErrNotFound)
-	i := save(t, l, "A fox", pngPhoto(t, 64, 48))
+	i := save(t, l, "A fox", testrig.PNGPhoto(t, 64, 48))
 	require.NoError(t, os.WriteFile(l.Path(i), encodePNG(t, disc(64)), 0o600)) // another image
 	for _, text := range []string{"png", "jpg", "webp-10x10-cover"} {
 		_, err = l.Export(t.Context(), i, spec(t, text))
@@ -407,7 +408,7 @@ func BenchmarkExport(b *testing.B) {
 		b.Run(tt.name, func(b *testing.B) {
 			folder := b.TempDir()
 			l := open(b, folder)
-			i := saveFile(b, l, "image/png", ".png", pngPhoto(b, 1024, 1024), 1024, 1024)
+			i := saveFile(b, l, "image/png", ".png", testrig.PNGPhoto(b, 1024, 1024), 1024, 1024)
 			b.ReportAllocs()
 			for b.Loop() {
 				_, err := l.Exports(b.Context(), i, tt.specs...)
@@ -421,7 +422,7 @@ func BenchmarkExport(b *testing.B) {
 }
 
 func BenchmarkSave(b *testing.B) {
-	file := pngPhoto(b, 1024, 1024)
+	file := testrig.PNGPhoto(b, 1024, 1024)
 	b.SetBytes(int64(len(file)))
 	l := open(b, b.TempDir())
 	for b.Loop() {

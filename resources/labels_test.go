@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/resources/label"
 )
@@ -39,7 +40,7 @@ func labelIn(t testing.TB, file []byte, mimeType string) label.Label {
 // withChunk returns a PNG with a chunk after its header.
 func withChunk(file []byte, name string, data []byte) []byte {
 	const header = 8 + 25
-	return bytes.Join([][]byte{file[:header], pngChunk(name, data), file[header:]}, nil)
+	return bytes.Join([][]byte{file[:header], testrig.PNGChunk(name, data), file[header:]}, nil)
 }
 
 // aigc is the label of another service.
@@ -54,7 +55,7 @@ func TestLabel_DerivedFiles(t *testing.T) {
 	const prompt = "A fox in the snow. Its fur is red."
 	for _, policy := range []label.Policy{{}, {Mode: label.Source}, {Mode: label.Recipe}, {Mode: label.None}, {Producer: "somebody in China"}} {
 		l := openWith(t, libraryOptions{Label: policy})
-		i := save(t, l, prompt, pngPhoto(t, 64, 48))
+		i := save(t, l, prompt, testrig.PNGPhoto(t, 64, 48))
 		preview, err := l.Preview(t.Context(), i)
 		require.NoError(t, err)
 		stored, err := l.Preview(t.Context(), i)
@@ -91,7 +92,7 @@ func TestLabel_DerivedFiles(t *testing.T) {
 func TestLabel_MarksOfTheOriginal(t *testing.T) {
 	t.Parallel()
 	l := openWith(t, libraryOptions{Label: label.Policy{Producer: "operator"}})
-	i := save(t, l, "A fox", withAIGC(pngPhoto(t, 64, 48)))
+	i := save(t, l, "A fox", withAIGC(testrig.PNGPhoto(t, 64, 48)))
 	assert.Equal(t, []string{label.AIGC}, i.Marks)
 	files := map[string][]byte{}
 	var err error
@@ -114,7 +115,7 @@ func TestLabel_MarksOfTheOriginal(t *testing.T) {
 func TestLabel_MarksNotRecorded(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := save(t, l, "A fox", withAIGC(pngPhoto(t, 64, 48)))
+	i := save(t, l, "A fox", withAIGC(testrig.PNGPhoto(t, 64, 48)))
 	i.Marks = nil
 	preview, err := l.Preview(t.Context(), i)
 	require.NoError(t, err)
@@ -209,7 +210,7 @@ func TestSave_Marks(t *testing.T) {
 	var log bytes.Buffer
 	folder := t.TempDir()
 	l := openWith(t, libraryOptions{Folder: folder, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	plain := pngPhoto(t, 64, 48)
+	plain := testrig.PNGPhoto(t, 64, 48)
 	for _, tt := range []struct {
 		file []byte
 		want []string

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -187,7 +188,7 @@ func TestList_Pages(t *testing.T) {
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	_, err := l.Preview(t.Context(), i)
 	require.NoError(t, err)
 	require.ErrorIs(t, l.Remove(t.Context(), "somebody", i.ID), resources.ErrNotFound)
@@ -207,7 +208,7 @@ func TestRemove(t *testing.T) {
 func TestRemove_WhileInUse(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
 	_, err := l.Read(t.Context(), i)
 	require.ErrorIs(t, err, resources.ErrNotFound)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 	"zai-image-mcp/zai"
 )
@@ -31,9 +32,9 @@ func TestLimits_DimensionsSameAsClient(t *testing.T) {
 		{1, 1}, {1 << 14, 1}, {1<<14 + 1, 1}, {1, 1 << 14}, {1, 1<<14 + 1}, {1 << 14, 512}, {1 << 14, 513}, {1 << 13, 1 << 10}, {1<<13 + 1, 1 << 10},
 		{2896, 2896}, {2897, 2896}, {1 << 15, 256}, {4096, 2048}, {4096, 2049}, {1 << 30, 1 << 30},
 	} {
-		for _, colors := range []byte{rgb, rgba} {
-			header := pngHeader(size[0], size[1], colors)
-			_, clientErr := zai.OpenImage(bytes.NewReader(append(header, pngChunk("IDAT", nil)...)))
+		for _, colors := range []byte{testrig.RGB, testrig.RGBA} {
+			header := testrig.PNGHeader(size[0], size[1], colors)
+			_, clientErr := zai.OpenImage(bytes.NewReader(append(header, testrig.PNGChunk("IDAT", nil)...)))
 			// The file has no pixels, so decoding always fails; the error shows the reason.
 			_, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", header, int(size[0]), int(size[1])))
 			require.ErrorIs(t, err, resources.ErrCorrupt)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"zai-image-mcp/resources/pixels"
 )
 
 const (
@@ -104,7 +106,7 @@ func (l *Library) encodePreview(ctx context.Context, i Image, file io.ReadSeeker
 		return nil, err
 	}
 	for side := PreviewSide; side >= smallestCopy; side /= 2 {
-		img = shrink(img, side)
+		img = pixels.Shrink(img, side)
 		if b, err := encodeUnder(img, room, 80, 60, 40); err == nil {
 			return l.carry(ctx, i, b, "image/jpeg", marks), nil
 		}
@@ -116,8 +118,8 @@ func (l *Library) encodePreview(ctx context.Context, i Image, file io.ReadSeeker
 // pixels.
 func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
 	if mimeType == "image/png" {
-		img, err := shrinkPNG(file, limit)
-		if !errors.Is(err, errUnsupportedPNG) {
+		img, err := pixels.ShrinkPNG(file, limit)
+		if !errors.Is(err, pixels.ErrUnsupported) {
 			return img, err
 		}
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -128,7 +130,7 @@ func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, 
 	if err != nil {
 		return nil, err
 	}
-	return shrink(img, limit), nil
+	return pixels.Shrink(img, limit), nil
 }
 
 // Reencode returns the image as a JPEG of at most limit bytes with a label, and with the
@@ -144,7 +146,7 @@ func (l *Library) Reencode(ctx context.Context, i Image, limit int) ([]byte, err
 			return nil, err
 		}
 		for side := max(img.Bounds().Dx(), img.Bounds().Dy()); ; {
-			if b, err := encodeUnder(shrink(img, side), room, 92, 80, 60); err == nil {
+			if b, err := encodeUnder(pixels.Shrink(img, side), room, 92, 80, 60); err == nil {
 				return l.labelJPEG(ctx, i, l.carry(ctx, i, b, "image/jpeg", marks)), nil
 			}
 			if side = side * 3 / 4; side < smallestCopy {

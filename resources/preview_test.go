@@ -18,7 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/pixels"
 )
 
 // Previews have the proportions of their image and stay within the limits.
@@ -50,7 +52,7 @@ func TestPreview_Dimensions(t *testing.T) {
 func TestPreview_Colors(t *testing.T) {
 	t.Parallel()
 	const width, height = 704, 512
-	full := photo(width, height)
+	full := testrig.Photo(width, height)
 	gray := image.NewGray(full.Bounds())
 	nrgba := image.NewNRGBA(full.Bounds())
 	for y := range height {
@@ -72,7 +74,7 @@ func TestPreview_Colors(t *testing.T) {
 		"png":   {"image/png", encodePNG(full), full},
 		"nrgba": {"image/png", encodePNG(nrgba), full},
 		"gray":  {"image/png", encodePNG(gray), gray},
-		"jpeg":  {"image/jpeg", jpegPhoto(t, width, height), full},
+		"jpeg":  {"image/jpeg", testrig.JPEGPhoto(t, width, height), full},
 	} {
 		l := open(t, t.TempDir())
 		b, err := l.Preview(t.Context(), saveFile(t, l, tt.mime, ".x", tt.file, width, height))
@@ -116,7 +118,7 @@ func TestPreview_UnusualFiles(t *testing.T) {
 	clear := image.NewNRGBA(image.Rect(0, 0, 600, 600)) // all transparent
 	var transparent, animated bytes.Buffer
 	require.NoError(t, png.Encode(&transparent, clear))
-	require.NoError(t, gif.Encode(&animated, photo(600, 400), nil))
+	require.NoError(t, gif.Encode(&animated, testrig.Photo(600, 400), nil))
 	b, err := l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", transparent.Bytes(), 600, 600))
 	require.NoError(t, err)
 	img, err := jpeg.Decode(bytes.NewReader(b))
@@ -125,7 +127,7 @@ func TestPreview_UnusualFiles(t *testing.T) {
 	assert.Greater(t, r, uint32(0xf000), "transparent pixels become white")
 	_, err = l.Preview(t.Context(), saveFile(t, l, "image/gif", ".gif", animated.Bytes(), 600, 400))
 	require.NoError(t, err)
-	for _, broken := range [][]byte{nil, []byte("no image"), pngPhoto(t, 64, 64)[:200]} {
+	for _, broken := range [][]byte{nil, []byte("no image"), testrig.PNGPhoto(t, 64, 64)[:200]} {
 		_, err = l.Preview(t.Context(), saveFile(t, l, "image/png", ".png", broken, 64, 64))
 		require.ErrorIs(t, err, resources.ErrCorrupt)
 	}
@@ -136,7 +138,7 @@ func TestPreview_UnusualFiles(t *testing.T) {
 // Images of every chroma subsampling ratio are scaled correctly.
 func TestShrink_Subsampling(t *testing.T) {
 	t.Parallel()
-	full := photo(1030, 770) // odd in both directions
+	full := testrig.Photo(1030, 770) // odd in both directions
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
 		image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410,
@@ -149,11 +151,11 @@ func TestShrink_Subsampling(t *testing.T) {
 				ycc.Y[ycc.YOffset(x, y)], ycc.Cb[ycc.COffset(x, y)], ycc.Cr[ycc.COffset(x, y)] = yy, cb, cr
 			}
 		}
-		small := resources.Shrink(ycc, 512)
+		small := pixels.Shrink(ycc, 512)
 		assert.Equal(t, image.Rect(0, 0, 512, 383), small.Bounds())
 		assert.Less(t, meanError(small, full), 7.0, ratio)
 		part := ycc.SubImage(image.Rect(16, 16, 1016, 756))
-		assert.Equal(t, image.Rect(0, 0, 512, 379), resources.Shrink(part, 512).Bounds())
+		assert.Equal(t, image.Rect(0, 0, 512, 379), pixels.Shrink(part, 512).Bounds())
 	}
 }
 
@@ -162,7 +164,7 @@ func TestPreview_Stored(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
+	i := saveFile(t, l, "image/png", ".png", testrig.PNGPhoto(t, 800, 600), 800, 600)
 	first, err := l.Preview(t.Context(), i)
 	require.NoError(t, err)
 	kept, err := filepath.Glob(filepath.Join(folder, ".previews", "*", "*", "*", "*.jpg"))
@@ -182,7 +184,7 @@ func TestPreview_Stored(t *testing.T) {
 func TestPreview_ContextCancelled(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 800, 600), 800, 600)
+	i := saveFile(t, l, "image/png", ".png", testrig.PNGPhoto(t, 800, 600), 800, 600)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := l.Preview(ctx, i)
@@ -195,7 +197,7 @@ func TestPreview_ContextCancelled(t *testing.T) {
 func TestReencode(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir())
-	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 640, 480), 640, 480)
+	i := saveFile(t, l, "image/png", ".png", testrig.PNGPhoto(t, 640, 480), 640, 480)
 	for _, limit := range []int{1 << 20, 100_000, 30_000} {
 		b, err := l.Reencode(t.Context(), i, limit)
 		require.NoError(t, err)
@@ -214,8 +216,8 @@ func BenchmarkPreview(b *testing.B) {
 		file       []byte
 		decode     func(*bytes.Reader) (image.Image, error)
 	}{
-		{"PNG", "image/png", pngPhoto(b, 1024, 1024), func(r *bytes.Reader) (image.Image, error) { return png.Decode(r) }},
-		{"JPEG", "image/jpeg", jpegPhoto(b, 1024, 1024), func(r *bytes.Reader) (image.Image, error) { return jpeg.Decode(r) }},
+		{"PNG", "image/png", testrig.PNGPhoto(b, 1024, 1024), func(r *bytes.Reader) (image.Image, error) { return png.Decode(r) }},
+		{"JPEG", "image/jpeg", testrig.JPEGPhoto(b, 1024, 1024), func(r *bytes.Reader) (image.Image, error) { return jpeg.Decode(r) }},
 	} {
 		b.Run(tt.name+"/decode", func(b *testing.B) {
 			for b.Loop() {
@@ -256,7 +258,7 @@ func TestPreview_RemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	i := saveFile(t, l, "image/png", ".png", pngPhoto(t, 64, 48), 64, 48)
+	i := saveFile(t, l, "image/png", ".png", testrig.PNGPhoto(t, 64, 48), 64, 48)
 	file, err := os.ReadFile(l.Path(i))
 	require.NoError(t, err)
 	require.NoError(t, l.Remove(t.Context(), "local", i.ID))
@@ -274,7 +276,7 @@ func TestPreview_FolderDeleted(t *testing.T) {
 	folder := t.TempDir()
 	l := open(t, folder)
 	for _, prompt := range []string{"first", "second"} {
-		i := save(t, l, prompt, pngPhoto(t, 64, 48))
+		i := save(t, l, prompt, testrig.PNGPhoto(t, 64, 48))
 		_, err := l.Preview(t.Context(), i)
 		require.NoError(t, err)
 		kept, err := filepath.Glob(filepath.Join(folder, ".previews", "*", "*", "*", prompt+"*.jpg"))
@@ -292,7 +294,7 @@ func TestSweepPreviews(t *testing.T) {
 	deleted, err := l.SweepPreviews(t.Context())
 	require.NoError(t, err)
 	assert.Zero(t, deleted, "there are none yet")
-	i := save(t, l, "kept", pngPhoto(t, 64, 48))
+	i := save(t, l, "kept", testrig.PNGPhoto(t, 64, 48))
 	preview, err := l.Preview(t.Context(), i)
 	require.NoError(t, err)
 	day := filepath.Join(folder, ".previews", filepath.Dir(filepath.FromSlash(i.Path)))

@@ -18,6 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"zai-image-mcp/resources/label"
+	"zai-image-mcp/resources/pixels"
 )
 
 // Adopted describes what Reindex did with one file.
@@ -161,7 +162,7 @@ func (l *Library) identify(ctx context.Context, name string) (Image, label.Marks
 			config, err = c.config(file)
 		}
 	}
-	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > maxSide {
+	if err != nil || config.Width <= 0 || config.Height <= 0 || max(config.Width, config.Height) > pixels.MaxSide {
 		return Image{}, label.Marks{}, fmt.Errorf("%w: %s is not an image", ErrCorrupt, name)
 	}
 	if _, err = file.Seek(0, io.SeekStart); err == nil {

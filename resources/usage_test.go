@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"zai-image-mcp/internal/testrig"
 	"zai-image-mcp/resources"
 )
 
@@ -40,7 +41,7 @@ func TestUsage(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []resources.MonthUsage{{"2025-11", "bob", 1, 100}}, usage.Months)
 
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	_, err = l.Preview(t.Context(), i)
 	require.NoError(t, err)
 	_, err = l.Exports(t.Context(), i, spec(t, "ico"), spec(t, "png-10x10-cover"))
@@ -67,7 +68,7 @@ func TestPruneExports(t *testing.T) {
 	assert.Zero(t, deleted, "there are none yet")
 	_, err = os.Stat(filepath.Join(folder, ".exports"))
 	require.ErrorIs(t, err, os.ErrNotExist, "nothing is created")
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	_, err = l.Exports(t.Context(), i, spec(t, "ico"), spec(t, "png-10x10-cover"))
 	require.NoError(t, err)
 	old := cacheFiles(t, folder)[0]
@@ -91,7 +92,7 @@ func TestCheck_Exports(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := open(t, folder)
-	i, removed := save(t, l, "x", pngPhoto(t, 64, 48)), save(t, l, "y", pngPhoto(t, 64, 48))
+	i, removed := save(t, l, "x", testrig.PNGPhoto(t, 64, 48)), save(t, l, "y", testrig.PNGPhoto(t, 64, 48))
 	for _, each := range []resources.Image{i, removed} {
 		_, err := l.Exports(t.Context(), each, spec(t, "ico"), spec(t, "png-10x10-cover"))
 		require.NoError(t, err)
@@ -130,7 +131,7 @@ func TestCheck_ExportsFull(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: 1000})
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	day := filepath.Join(folder, ".exports", i.CreatedAt.Format("2006/01/02"))
 	require.NoError(t, os.MkdirAll(day, 0o755))
 	for _, text := range []string{"png-10x10-cover", "jpg"} {
@@ -155,7 +156,7 @@ func TestExports_ForeignFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	l := openWith(t, libraryOptions{Folder: folder, ExportsLimit: 5000})
-	i := save(t, l, "x", pngPhoto(t, 64, 48))
+	i := save(t, l, "x", testrig.PNGPhoto(t, 64, 48))
 	day := filepath.Join(folder, ".exports", i.CreatedAt.Format("2006/01/02"))
 	other := filepath.Join(folder, ".exports", "1999", "01", "01")
 	foreign := []string{filepath.Join(folder, ".exports", "db.sql"), filepath.Join(day, "notes-2.txt"), filepath.Join(other, i.ID+"-png.png")}

@@ -1,4 +1,4 @@
-package resources
+package pixels
 
 import (
 	"image"
@@ -6,15 +6,15 @@ import (
 	"image/draw"
 )
 
-// shrink scales an image down to a side of at most limit pixels. It uses a box
+// Shrink scales an image down to a side of at most limit pixels. It uses a box
 // filter for the integer part of the factor, which takes a fortieth of the time of a
 // high-quality kernel and looks no worse at 2:1, and bilinear interpolation for the
 // rest.
 // JPEGs are scaled as YCbCr planes: converting them to RGB and back would cost
 // more than decoding them.
-func shrink(src image.Image, limit int) image.Image {
+func Shrink(src image.Image, limit int) image.Image {
 	b := src.Bounds()
-	width, height := fit(b.Dx(), b.Dy(), limit)
+	width, height := Fit(b.Dx(), b.Dy(), limit)
 	same := width == b.Dx() && height == b.Dy()
 	if ycc, ok := src.(*image.YCbCr); ok && same {
 		return ycc
@@ -30,9 +30,9 @@ func shrink(src image.Image, limit int) image.Image {
 	return &image.RGBA{Pix: p.pix, Stride: p.stride, Rect: image.Rect(0, 0, width, height)}
 }
 
-// fit returns the dimensions of an image scaled down to a side of at most limit
+// Fit returns the dimensions of an image scaled down to a side of at most limit
 // pixels, with the same proportions.
-func fit(width, height, limit int) (int, int) {
+func Fit(width, height, limit int) (int, int) {
 	long := max(width, height)
 	if long <= limit {
 		return width, height

@@ -1,4 +1,4 @@
-package resources_test
+package pixels_test
 
 import (
 	"bytes"
@@ -15,22 +15,23 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"zai-image-mcp/resources"
+	"zai-image-mcp/internal/testrig"
+	"zai-image-mcp/resources/pixels"
 )
 
 // Data after the last row of pixels is not decompressed.
 func TestShrinkPNG_DataAfterLastRow(t *testing.T) {
 	t.Parallel()
 	const width, height, extra = 16, 16, 8 << 20
-	var pixels bytes.Buffer
-	z := zlib.NewWriter(&pixels)
+	var rows bytes.Buffer
+	z := zlib.NewWriter(&rows)
 	_, _ = z.Write(make([]byte, height*(1+3*width)))
 	_, _ = io.CopyN(z, rand.NewChaCha8([32]byte{}), extra)
 	require.NoError(t, z.Close())
-	file := append(pngHeader(width, height, rgb), pngChunk("IDAT", pixels.Bytes())...)
-	file = append(file, pngChunk("IEND", nil)...)
+	file := append(testrig.PNGHeader(width, height, testrig.RGB), testrig.PNGChunk("IDAT", rows.Bytes())...)
+	file = append(file, testrig.PNGChunk("IEND", nil)...)
 	r := bytes.NewReader(file)
-	_, err := resources.ShrinkPNG(r, 512)
+	_, err := pixels.ShrinkPNG(r, 512)
 	require.ErrorContains(t, err, "data after the last row")
 	assert.Greater(t, r.Len(), extra/2, "the rest is not read")
 }
@@ -62,8 +63,8 @@ func TestShrinkPNG_SameAsDecoder(t *testing.T) {
 				file := rgbPNG(t, size[0], size[1], level)
 				full, err := png.Decode(bytes.NewReader(file))
 				require.NoError(t, err)
-				want := resources.Shrink(full, 512).(*image.RGBA)
-				img, err := resources.ShrinkPNG(bytes.NewReader(file), 512)
+				want := pixels.Shrink(full, 512).(*image.RGBA)
+				img, err := pixels.ShrinkPNG(bytes.NewReader(file), 512)
 				require.NoError(t, err)
 				got := img.(*image.RGBA)
 				assert.Equal(t, want.Rect, got.Rect)
@@ -73,7 +74,7 @@ func TestShrinkPNG_SameAsDecoder(t *testing.T) {
 	}
 }
 
-// Unsupported variants of PNG fail with ErrUnsupportedPNG, so that the standard
+// Unsupported variants of PNG fail with ErrUnsupported, so that the standard
 // library decodes them.
 func TestShrinkPNG_Unsupported(t *testing.T) {
 	t.Parallel()
@@ -83,8 +84,8 @@ func TestShrinkPNG_Unsupported(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		require.NoError(t, png.Encode(&b, img))
-		_, err := resources.ShrinkPNG(&b, 512)
-		require.ErrorIs(t, err, resources.ErrUnsupportedPNG, name)
+		_, err := pixels.ShrinkPNG(&b, 512)
+		require.ErrorIs(t, err, pixels.ErrUnsupported, name)
 	}
 }
 
@@ -93,7 +94,7 @@ func TestShrinkPNG_Truncated(t *testing.T) {
 	t.Parallel()
 	file := rgbPNG(t, 60, 50, png.DefaultCompression)
 	for n := range len(file) - 16 { // the last 16 bytes contain no pixels
-		_, err := resources.ShrinkPNG(bytes.NewReader(file[:n]), 512)
+		_, err := pixels.ShrinkPNG(bytes.NewReader(file[:n]), 512)
 		require.Error(t, err, "cut at %d", n)
 	}
 }
@@ -108,8 +109,8 @@ func FuzzShrinkPNG(f *testing.F) {
 		if err != nil || config.Width*config.Height > 1<<20 || limit == 0 {
 			return
 		}
-		img, err := resources.ShrinkPNG(bytes.NewReader(file), int(limit))
-		if errors.Is(err, resources.ErrUnsupportedPNG) {
+		img, err := pixels.ShrinkPNG(bytes.NewReader(file), int(limit))
+		if errors.Is(err, pixels.ErrUnsupported) {
 			return
 		}
 		full, wantErr := png.Decode(bytes.NewReader(file))
@@ -119,7 +120,7 @@ func FuzzShrinkPNG(f *testing.F) {
 		if err != nil {
 			t.Fatalf("refused: %v", err)
 		}
-		want, got := resources.Shrink(full, int(limit)).(*image.RGBA), img.(*image.RGBA)
+		want, got := pixels.Shrink(full, int(limit)).(*image.RGBA), img.(*image.RGBA)
 		if want.Rect != got.Rect || !bytes.Equal(want.Pix, got.Pix) {
 			t.Fatal("the pixels differ")
 		}
@@ -130,11 +131,11 @@ func FuzzShrinkPNG(f *testing.F) {
 // both with the same filter.
 func BenchmarkShrinkPNG(b *testing.B) {
 	for _, size := range []int{1024, 2048} {
-		file := pngPhoto(b, size, size)
+		file := testrig.PNGPhoto(b, size, size)
 		b.Run(fmt.Sprintf("%d/rows", size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := resources.ShrinkPNG(bytes.NewReader(file), resources.PreviewSide)
+				_, err := pixels.ShrinkPNG(bytes.NewReader(file), 512)
 				require.NoError(b, err)
 			}
 		})
@@ -143,7 +144,7 @@ func BenchmarkShrinkPNG(b *testing.B) {
 			for b.Loop() {
 				full, err := png.Decode(bytes.NewReader(file))
 				require.NoError(b, err)
-				resources.Shrink(full, resources.PreviewSide)
+				pixels.Shrink(full, 512)
 			}
 		})
 	}
