@@ -50,8 +50,9 @@ var (
 	// scopeToken is the grammar of one scope.
 	// https://www.rfc-editor.org/rfc/rfc6749#section-3.3
 	scopeToken = regexp.MustCompile(`^[!#-\[\]-~]+$`)
-	// claimName matches names of claims that can be part of a quoted header field.
-	claimName = regexp.MustCompile(`^[!#-\[\]-~]{1,64}$`)
+	// claimName matches names of claims that can be part of a quoted header field, apart
+	// from their length.
+	claimName = regexp.MustCompile(`^[!#-\[\]-~]+$`)
 )
 
 func checkOIDCConfig(c OIDCConfig) error {
@@ -63,7 +64,7 @@ func checkOIDCConfig(c OIDCConfig) error {
 		return fmt.Errorf("the issuer %q must not have a query or a fragment", c.Issuer)
 	case len(c.Audiences) == 0 || slices.Contains(c.Audiences, ""):
 		return errors.New("an audience of the tokens is required")
-	case !claimName.MatchString(c.OwnerClaim):
+	case len(c.OwnerClaim) > maxName || !claimName.MatchString(c.OwnerClaim):
 		return fmt.Errorf("%q is not the name of a claim", c.OwnerClaim)
 	}
 	for _, scope := range []string{c.ReadScope, c.GenerateScope} {

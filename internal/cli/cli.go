@@ -44,11 +44,8 @@ type Process struct {
 // commands is the command line. Each flag of serve has an environment variable;
 // a flag overrides its variable.
 type commands struct {
-	logFlags
+	defaultCommand
 
-	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
-
-	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 	Generate generateCommand `cmd:"" help:"Generate images from the terminal."`
 	Export   exportCommand   `cmd:"" help:"Make a file from an image of the library: another size, format or background, or a set of icons. Free."`
 	Images   imagesCommand   `cmd:"" help:"Manage the image library."`
@@ -58,6 +55,16 @@ type commands struct {
 	Health   healthCommand   `cmd:"" help:"Check that the server on this machine responds, for containers and supervisors. Exits 1 if it does not."`
 	Sandbox  sandboxCommand  `cmd:"" help:"Serve only the sandbox API, for other programs."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// defaultCommand is the part of the command line that can be used without naming a
+// command.
+type defaultCommand struct {
+	logFlags
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
+	Serve serveCommand `cmd:"" default:"withargs" help:"Serve MCP (the default command)."`
 }
 
 // program is one run: the process, with blank settings removed from its
@@ -91,7 +98,11 @@ func Run(ctx context.Context, process Process, args []string) int {
 	var c commands
 	p := &program{Process: process, flags: &c.logFlags}
 	shown := false // the help or the version was printed
-	parser, err := newParser(&c, p.Env, kong.Name(programName), kong.Writers(p.Stdout, p.Stderr), kong.Bind(p), kong.Vars{"version": version},
+	var model any = &c
+	if len(args) == 0 { // as hosts start the server: the other commands would only delay it
+		model = &c.defaultCommand
+	}
+	parser, err := newParser(model, p.Env, kong.Name(programName), kong.Writers(p.Stdout, p.Stderr), kong.Bind(p), kong.Vars{"version": version},
 		kong.Description("An MCP server that generates images with Z.AI (CogView-4, GLM-Image) and keeps them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(int) { shown = true }),
 		kong.TypeMapper(reflect.TypeFor[filePath](), pathMapper(p.Home)))

@@ -29,9 +29,9 @@ func decidesAccess(name string) bool {
 	return name == "ZAI_IMAGE_AUTH_TOKENS" || name == "ZAI_IMAGE_QUOTAS" || strings.HasPrefix(name, "ZAI_IMAGE_OIDC_")
 }
 
-// newParser returns a parser of the command line that reads the variables of
+// newParser returns a parser of a command line, a pointer to a struct, that reads the variables of
 // flags from env. By default kong reads them from the environment of the process.
-func newParser(c *commands, env func(string) string, options ...kong.Option) (*kong.Kong, error) {
+func newParser(c any, env func(string) string, options ...kong.Option) (*kong.Kong, error) {
 	options = append(options, kong.ValueFormatter(helpWithVariables), kong.Resolvers(kong.ResolverFunc(
 		func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) { return resolve(flag, env) },
 	)))

@@ -3,7 +3,6 @@ package limit
 import (
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -90,11 +89,15 @@ func parseRules(owner string, words []string) (r rules, err error) {
 	return r, nil
 }
 
-// plainOwner matches the owners that have no slash: names of the token file, and local.
-var plainOwner = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+// plainOwner matches the owners that have no slash, apart from their length: names of
+// the token file, and local.
+var plainOwner = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]*$`)
 
-// maxOwner is the maximum length in bytes of an owner: an address and a claim.
-const maxOwner = 4 << 10
+// Maximum lengths of owners in bytes.
+const (
+	maxPlainOwner = 64
+	maxOwner      = 4 << 10 // an address and a claim
+)
 
 // checkOwner fails for names that no owner can have. Owners with a slash are an issuer
 // of access tokens without https://, and the claim of a token.
@@ -107,7 +110,7 @@ func checkOwner(owner string) error {
 		return fmt.Errorf("%q is an address: write the issuer without https://, as images spend prints it", clip(owner, MaxName))
 	case several && issuer != "" && claim != "" && len(owner) <= maxOwner && utf8.ValidString(owner) && !strings.ContainsFunc(owner, notPrinted):
 		return nil
-	case !several && plainOwner.MatchString(owner):
+	case !several && len(owner) <= maxPlainOwner && plainOwner.MatchString(owner):
 		return nil
 	}
 	return fmt.Errorf("%q is not the name of an owner: write it as images spend prints it, or * for everybody else", clip(owner, MaxName))
@@ -115,14 +118,26 @@ func checkOwner(owner string) error {
 
 func notPrinted(r rune) bool { return !unicode.IsPrint(r) }
 
-var (
-	dollarFigure = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,6})?$`)
-	wholeFigure  = regexp.MustCompile(`^[0-9]{1,9}$`)
+// Maximum numbers of digits.
+const (
+	maxWhole   = 9
+	maxDecimal = 6 // of an amount of dollars
 )
+
+// isFigure reports whether a text consists of digits, at least one and at most limit.
+func isFigure(text string, limit int) bool {
+	return text != "" && len(text) <= limit && strings.Trim(text, "0123456789") == ""
+}
+
+// isAmount reports whether a text is an amount of dollars like 5 or 0.50.
+func isAmount(text string) bool {
+	whole, decimal, found := strings.Cut(text, ".")
+	return isFigure(whole, maxWhole) && (!found || isFigure(decimal, maxDecimal))
+}
 
 func parseBudget(text string) (*float64, error) {
 	amount, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(amount) || !dollarFigure.MatchString(text) {
+	if err != nil || !isAmount(text) {
 		return nil, fmt.Errorf("budget=%s: not an amount of dollars like 5 or 0.50, or 0 for no limit", clip(text, MaxName))
 	}
 	return &amount, nil
@@ -130,7 +145,7 @@ func parseBudget(text string) (*float64, error) {
 
 func parseImages(text string) (*int, error) {
 	n, err := strconv.Atoi(text)
-	if err != nil || !wholeFigure.MatchString(text) {
+	if err != nil || !isFigure(text, maxWhole) {
 		return nil, fmt.Errorf("pictures=%s: not a whole number like 50, or 0 for no limit", clip(text, MaxName))
 	}
 	return &n, nil

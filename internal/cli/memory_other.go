@@ -1,0 +1,7 @@
+//go:build !linux
+
+package cli
+
+// unmapProgram does nothing: other systems count the pages of a program's file
+// differently.
+func unmapProgram() {}
