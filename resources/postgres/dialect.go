@@ -46,12 +46,12 @@ func (d *database) Dialect() sqlcatalog.Dialect {
 
 // candidates returns the condition that all trigrams of the words occur in a prompt,
 // with its argument. It is "" if no word has a trigram that can be looked up.
-func candidates(words []string) (condition string, argument any) {
+func candidates(_ context.Context, _ sqlcatalog.Querier, words []string) (condition string, argument any, err error) {
 	trigrams := sqlcatalog.Trigrams(words, isUnindexed)
 	if len(trigrams) == 0 {
-		return "", nil
+		return "", nil, nil
 	}
-	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, trigrams
+	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, trigrams, nil
 }
 
 // isUnindexed reports whether trigrams with a folded character cannot be looked up: the

@@ -64,7 +64,7 @@ type Dialect struct {
 	// Candidates returns a condition with one argument that every image matches whose
 	// prompt contains all words, which are folded (see Fold). It is "" if the
 	// database has no index for the words.
-	Candidates func(words []string) (condition string, argument any)
+	Candidates func(ctx context.Context, q Querier, words []string) (condition string, argument any, err error)
 }
 
 // Querier executes statements: a database, a connection or a transaction.

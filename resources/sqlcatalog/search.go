@@ -110,7 +110,6 @@ func (c *Catalog) search(ctx context.Context, owner string, w words, before stri
 // that of the owner's images: few images match, because few of the newest ones did.
 func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, before string, limit int, state resources.State) (found []string, err error) {
 	const candidates = `SELECT id, prompt FROM images WHERE `
-	condition, argument := c.dialect.Candidates(w)
 	statement, further := candidates+`owner=? AND state=? AND id < ? ORDER BY id DESC LIMIT ?`, []any{}
 	for page := 0; ; page++ {
 		size := recentImages << (2 * max(page-1, 0)) // 1000, 1000, 4000, 16000, …
@@ -122,12 +121,18 @@ func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, be
 		if found = append(found, matching...); len(found) >= limit || read < size {
 			return found, nil
 		}
-		if condition != "" {
+		before = last
+		if page > 0 {
+			continue
+		}
+		switch condition, argument, err := c.dialect.Candidates(ctx, q, w); {
+		case err != nil:
+			return nil, err
+		case condition != "":
 			owner, state, id := c.dialect.NoIndex("owner"), c.dialect.NoIndex("state"), c.dialect.NoIndex("id")
 			statement = candidates + owner + `=? AND ` + state + `=? AND ` + id + ` < ? AND ` + condition + ` ORDER BY ` + id + ` DESC LIMIT ?`
 			further = []any{argument}
 		}
-		before = last
 	}
 }
 

@@ -174,7 +174,7 @@ func TestMigrate_NewerVersion(t *testing.T) {
 	setVersion(t, openSQLite(t, folder), 99)
 	_, err := open(t, folder).Row(t.Context(), newID())
 	require.ErrorIs(t, err, resources.ErrStorage)
-	require.ErrorContains(t, err, "it was made by a newer version of this program (its schema is 99, this version supports 6)")
+	require.ErrorContains(t, err, "it was made by a newer version of this program (its schema is 99, this version supports 7)")
 }
 
 // The condition of the index of recoverable rows lists the recoverable states.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"strings"
 	"unicode"
 
@@ -8,17 +9,35 @@ import (
 )
 
 // candidates returns the condition that the trigrams of all words occur in a prompt,
-// with its argument. It is "" if no word has a trigram that can be looked up.
-func candidates(words []string) (condition string, argument any) {
-	terms := sqlcatalog.Trigrams(words, isUnindexed)
+// with its argument. For a word that is shorter than a trigram, one of the trigrams that
+// begin with it must occur. The condition is "" if no word can be looked up.
+func candidates(ctx context.Context, q sqlcatalog.Querier, words []string) (condition string, argument any, err error) {
+	var terms []string
+	for _, trigram := range sqlcatalog.Trigrams(words, isUnindexed) {
+		terms = append(terms, quote(trigram))
+	}
+	for _, word := range words {
+		if !isShort(word) {
+			continue
+		}
+		list, err := termsWithPrefix(ctx, q, word)
+		switch {
+		case err != nil:
+			return "", nil, err
+		case len(list) == 0:
+			return `id=?`, "", nil // no prompt contains the word
+		case len(list) <= maxTerms:
+			terms = append(terms, "("+strings.Join(list, " OR ")+")")
+		}
+	}
 	if len(terms) == 0 {
-		return "", nil
+		return "", nil, nil
 	}
-	for n, trigram := range terms {
-		terms[n] = `"` + strings.ReplaceAll(trigram, `"`, `""`) + `"`
-	}
-	return `rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?)`, strings.Join(terms, " AND ")
+	return `rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?)`, strings.Join(terms, " AND "), nil
 }
+
+// quote returns a string of an FTS5 expression.
+func quote(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
 
 // isUnindexed reports whether trigrams with a character cannot be looked up in
 // the index: FTS5 ends an expression at NUL, replaces invalid UTF-8 differently,
@@ -27,4 +46,42 @@ func candidates(words []string) (condition string, argument any) {
 func isUnindexed(r rune) bool {
 	hasCase := unicode.SimpleFold(r) != r
 	return r == 0 || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)
+}
+
+// isShort reports whether a folded word has to be looked up by the trigrams that begin
+// with it: it has two characters, or one that is not in ASCII, which begins too many. The
+// index has letters with cases in a form of its own, apart from those in ASCII.
+func isShort(word string) bool {
+	runes := []rune(word)
+	if len(runes) > 2 || len(runes) == 1 && runes[0] <= unicode.MaxASCII {
+		return false
+	}
+	for _, r := range runes {
+		if isUnindexed(r) || r > unicode.MaxASCII && unicode.SimpleFold(r) != r {
+			return false
+		}
+	}
+	return true
+}
+
+// maxTerms is the number of trigrams up to which looking them up pays.
+const maxTerms = 100
+
+// termsWithPrefix returns the trigrams of the index that begin with a word, quoted, or
+// maxTerms+1 of them if there are more.
+func termsWithPrefix(ctx context.Context, q sqlcatalog.Querier, word string) (list []string, err error) {
+	last := word + strings.Repeat(string(unicode.MaxRune), 2)
+	rows, err := q.QueryContext(ctx, `SELECT term FROM prompt_terms WHERE term >= ? AND term <= ? LIMIT ?`, word, last, maxTerms+1)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var term string
+		if err := rows.Scan(&term); err != nil {
+			return nil, err
+		}
+		list = append(list, quote(term))
+	}
+	return list, rows.Err()
 }

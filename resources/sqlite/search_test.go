@@ -1,12 +1,17 @@
 package sqlite_test
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlcatalog"
 )
 
 // Queries with characters that the index does not support do not fail, and also find
@@ -29,6 +34,56 @@ func TestPage_QueryNotInIndex(t *testing.T) {
 		page, err := c.Page(t.Context(), "local", resources.Saved, query, "", 10)
 		require.NoError(t, err, "%q", query)
 		assert.Len(t, page, want, "%q", query)
+	}
+}
+
+// A search finds the images that a look at every prompt finds, also older ones than it
+// reads before it uses the index, and at the end of a prompt.
+func TestPage_QueryOfOldImages(t *testing.T) {
+	t.Parallel()
+	prompts := []string{
+		"一只可爱的小猫", "小猫 in 雪山", "雪", "a fox", "fo", "FO x", "8k", "night in 8K", "ﬁ", "straße", "ſtraße", "\u212Aelvin", "ÄÖ", "äö", "nul\x00b",
+		"over in the night", "it", "i", "99 9", "a\"b", "\xff", "日本語 abc", "語", "🦊🦊", "🦊", "qq", "q",
+	}
+	folder := t.TempDir()
+	c := open(t, folder)
+	for _, prompt := range prompts {
+		save(t, c, prompt)
+	}
+	db := openSQLite(t, folder)
+	_, err := db.ExecContext(t.Context(), `UPDATE images SET id='!' || rowid`)
+	require.NoError(t, err)
+	fill(t, folder, 1500) // newer images
+	queries := slices.Clone(prompts)
+	for _, prompt := range prompts {
+		runes := []rune(prompt)
+		for at := range runes {
+			queries = append(queries, string(runes[at:]), string(runes[at:min(at+2, len(runes))]), string(runes[at:min(at+1, len(runes))]))
+		}
+	}
+	queries = append(queries, "xq", "猫咪", "小猫 雪", "小猫 xq", "fo zz", "雪山 in", "语")
+	newer := sqlcatalog.Fold("image number 1500 of a fox in the snow")
+	for _, query := range queries {
+		want := 0
+		folded := strings.Fields(sqlcatalog.Fold(query))
+		for n, word := range folded {
+			folded[n] = cmp.Or(strings.TrimFunc(word, unicode.IsPunct), word)
+		}
+		contains := func(prompt string) bool {
+			return !slices.ContainsFunc(folded, func(word string) bool { return !strings.Contains(sqlcatalog.Fold(prompt), word) })
+		}
+		if len(folded) == 0 || contains(newer) {
+			continue // the limit would leave out old images
+		}
+		for _, prompt := range prompts {
+			if contains(prompt) {
+				want++
+			}
+		}
+		page, err := c.Page(t.Context(), "local", resources.Saved, query, "", 1000)
+		require.NoError(t, err, "%q", query)
+		old := slices.DeleteFunc(page, func(i resources.Image) bool { return i.ID[0] != '!' })
+		assert.Len(t, old, want, "%q", query)
 	}
 }
 
