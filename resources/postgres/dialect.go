@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"unicode"
 
@@ -44,17 +45,25 @@ func (d *database) Dialect() sqlcatalog.Dialect {
 	}
 }
 
-// candidates returns the condition that all trigrams of the words occur in a prompt,
-// with its argument. It is "" if no word has a trigram that can be looked up.
+// candidates returns the condition that the sequences of three characters in the words,
+// and the words that are shorter, occur in a prompt, with its argument. It is "" if no
+// word can be looked up.
 func candidates(_ context.Context, _ sqlcatalog.Querier, words []string) (condition string, argument any, err error) {
-	trigrams := sqlcatalog.Trigrams(words, isUnindexed)
-	if len(trigrams) == 0 {
+	terms := sqlcatalog.Trigrams(words, isUnindexed)
+	for _, word := range words {
+		runes := []rune(word)
+		indexed := len(runes) == 2 || len(runes) == 1 && runes[0] > unicode.MaxASCII
+		if indexed && !slices.ContainsFunc(runes, isUnindexed) {
+			terms = append(terms, word)
+		}
+	}
+	if len(terms) == 0 {
 		return "", nil, nil
 	}
-	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, trigrams, nil
+	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, terms, nil
 }
 
-// isUnindexed reports whether trigrams with a folded character cannot be looked up: the
+// isUnindexed reports whether sequences with a folded character cannot be looked up: the
 // database stores NUL and invalid UTF-8 as another character, and does not fold the
 // case of scripts above U+052F.
 func isUnindexed(r rune) bool {

@@ -207,7 +207,8 @@ func TestLoad_Million(t *testing.T) {
 			{"search a word of the oldest images", 50, page("zebra", "")},
 			{"search two common words", 50, page("lighthouse golden", "")},
 			{"search an absent word", 50, page("absentword", "")},
-			{"search two characters that are absent", 3, page("zq", "")},
+			{"search two characters that are absent", 50, page("zq", "")},
+			{"search two Chinese characters of no image", 50, page("狐狸", "")},
 		} {
 			times := measure(t, operation.times, 1, operation.run)
 			t.Logf("%-10s  %-38s median %9v  p99 %9v", engine.name, operation.name, times.median, times.p99)
