@@ -127,12 +127,12 @@ func FuzzShrinkPNG(f *testing.F) {
 	})
 }
 
-// BenchmarkShrinkPNG compares the row-by-row decoder with the standard library's,
-// both with the same filter.
+// BenchmarkShrinkPNG compares ShrinkPNG with decoding by the standard library, with and
+// without Shrink.
 func BenchmarkShrinkPNG(b *testing.B) {
 	for _, size := range []int{1024, 2048} {
 		file := testrig.PNGPhoto(b, size, size)
-		b.Run(fmt.Sprintf("%d/rows", size), func(b *testing.B) {
+		b.Run(fmt.Sprintf("%d/own", size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				_, err := pixels.ShrinkPNG(bytes.NewReader(file), 512)
@@ -147,5 +147,28 @@ func BenchmarkShrinkPNG(b *testing.B) {
 				pixels.Shrink(full, 512)
 			}
 		})
+		b.Run(fmt.Sprintf("%d/decode", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := png.Decode(bytes.NewReader(file))
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkDecodePNG compares DecodePNG with the standard library.
+func BenchmarkDecodePNG(b *testing.B) {
+	for _, size := range []int{1024, 2048} {
+		file := testrig.PNGPhoto(b, size, size)
+		for name, decode := range map[string]func(io.Reader) (image.Image, error){"own": pixels.DecodePNG, "standard": png.Decode} {
+			b.Run(fmt.Sprintf("%d/%s", size, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					_, err := decode(bytes.NewReader(file))
+					require.NoError(b, err)
+				}
+			})
+		}
 	}
 }

@@ -1,0 +1,385 @@
+package pixels
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+const (
+	window   = 1 << 15 // bytes before the current one that a match can refer to
+	maxMatch = 258
+	// outputRoom is the room that decodeBlock needs for one step of its loop: five groups
+	// of literals, or a match, whose last 16 bytes may lie behind it.
+	outputRoom = 5*4 + maxMatch + 16
+	// inputPadding is how far decodeBlock reads behind the end of the input.
+	inputPadding = 24
+)
+
+var (
+	errCorrupt   = errors.New("the compressed data is corrupt")
+	errTruncated = errors.New("the compressed data ends too early")
+)
+
+// inflater decompresses DEFLATE (RFC 1951). It accepts the same data as compress/flate. It
+// is faster because it has the whole input in memory, and decodes up to three literals at
+// a time.
+type inflater struct {
+	in  []byte // with padding
+	end int    // of the input without padding
+	pos int    // of the first byte that is not among the bits
+	// bits has the next bits of the input, the first one lowest. Only the lowest 6 bits of
+	// have are valid: they say how many bits there are at least. Higher bits are 0 or
+	// equal to those of the input at pos.
+	bits, have uint64
+
+	final   bool // the current block is the last one
+	coded   bool // within a block with Huffman codes
+	fixed   bool // the tables are those of the fixed codes
+	stored  int  // bytes left of a stored block
+	err     error
+	buf     []byte // output
+	n, read int    // bytes of buf that are written and read
+	lit     [litTable]uint32
+	dist    [distTable]uint32
+}
+
+// newInflater returns an inflater, whose next method returns at most most bytes. It
+// overwrites bytes behind in if its capacity allows, and allocates otherwise.
+func newInflater(in []byte, most int) *inflater {
+	const atOnce = 1 << 16 // bytes to decompress before any are returned
+	var padding [inputPadding]byte
+	return &inflater{
+		in: append(in, padding[:]...), end: len(in),
+		buf: make([]byte, window+most+atOnce+outputRoom),
+	}
+}
+
+// next returns the next n bytes, which are valid until the next call. At least 8 more bytes
+// are within the capacity. If the data ends before, it fails with io.ErrUnexpectedEOF.
+func (f *inflater) next(n int) ([]byte, error) {
+	for f.n-f.read < n {
+		if f.err == io.EOF { //nolint:errorlint // never wrapped
+			return nil, io.ErrUnexpectedEOF
+		} else if f.err != nil {
+			return nil, f.err
+		}
+		f.decompress()
+	}
+	b := f.buf[f.read : f.read+n]
+	f.read += n
+	return b, nil
+}
+
+// rest returns the bytes of the input after the compressed data. It fails if
+// the compressed data is corrupt, and with errMore if there is more output.
+func (f *inflater) rest() ([]byte, error) {
+	for f.n == f.read && f.err == nil {
+		f.decompress()
+	}
+	if f.n > f.read {
+		return nil, errMore
+	}
+	if f.err != io.EOF { //nolint:errorlint // never wrapped
+		return nil, f.err
+	}
+	return f.in[f.aligned():f.end], nil
+}
+
+var errMore = errors.New("more decompressed data than expected")
+
+// decompress decompresses until the buffer is full, or the data ends.
+func (f *inflater) decompress() {
+	full := len(f.buf) - outputRoom
+	if from := min(f.n-window, f.read); f.n >= full && from > 0 {
+		copy(f.buf, f.buf[from:f.n])
+		f.n -= from
+		f.read -= from
+	}
+	for f.err == nil && f.n < full {
+		switch {
+		case f.stored > 0:
+			n := copy(f.buf[f.n:full], f.in[f.pos:f.pos+f.stored])
+			f.n, f.pos, f.stored = f.n+n, f.pos+n, f.stored-n
+		case f.coded:
+			f.err = f.decodeBlock(full)
+		case f.final:
+			f.err = io.EOF
+		default:
+			f.err = f.startBlock()
+		}
+	}
+}
+
+// decodeBlock decodes symbols until the end of the block, or until full bytes of the
+// buffer are written.
+func (f *inflater) decodeBlock(full int) error {
+	in, pos, bits, have := f.in, f.pos, f.bits, f.have
+	buf, n := f.buf, f.n
+	lit, dist := (*[1 << litBits]uint32)(f.lit[:]), (*[1 << distBits]uint32)(f.dist[:])
+	// A code that begins before the end of the input begins before last is refilled.
+	last := f.end + 8
+	for n < full {
+		if pos > last {
+			return errTruncated
+		}
+		// Refill to at least 56 bits.
+		bits |= get64(in, pos) << (have & 63)
+		pos += int(^have >> 3 & 7)
+		have |= 56
+
+		e := lit[bits%(1<<litBits)]
+		if e&entryLiterals != 0 {
+			// Four times 11 bits are fewer than 56.
+			put32(buf, n, e>>8)
+			n += int(e >> 6 & 3)
+			bits >>= e & entryBits
+			have -= uint64(e)
+			if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
+				put32(buf, n, e>>8)
+				n += int(e >> 6 & 3)
+				bits >>= e & entryBits
+				have -= uint64(e)
+				if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
+					put32(buf, n, e>>8)
+					n += int(e >> 6 & 3)
+					bits >>= e & entryBits
+					have -= uint64(e)
+					if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
+						put32(buf, n, e>>8)
+						n += int(e >> 6 & 3)
+						bits >>= e & entryBits
+						have -= uint64(e)
+						continue
+					}
+				}
+			}
+			// A length and a distance have up to 48 bits.
+			bits |= get64(in, pos) << (have & 63)
+			pos += int(^have >> 3 & 7)
+			have |= 56
+		}
+
+		if e&entrySpecial != 0 {
+			if e&entryLink != 0 {
+				e = f.lit[int(e>>entryValue&0xffff)+int(bits>>litBits)&(1<<(e>>entryCode&15)-1)]
+			}
+			if e&entryLiterals != 0 {
+				buf[n] = byte(e >> 8)
+				n++
+				bits >>= e & entryBits
+				have -= uint64(e)
+				continue
+			}
+			if e&entrySpecial != 0 {
+				f.coded = false
+				f.pos, f.bits, f.have, f.n = pos, bits>>(e&entryBits), have-uint64(e), n
+				if e&entryEnd == 0 {
+					return errCorrupt
+				}
+				return f.overrun()
+			}
+		}
+		length := int(e>>entryValue&0xffff) + int(bits&(1<<(e&entryBits)-1)>>(e>>entryCode&15))
+		bits >>= e & entryBits
+		have -= uint64(e)
+
+		e = dist[bits%(1<<distBits)]
+		if e&entrySpecial != 0 {
+			if e&entryLink != 0 {
+				e = f.dist[int(e>>entryValue&0xffff)+int(bits>>distBits)&(1<<(e>>entryCode&15)-1)]
+			}
+			if e&entrySpecial != 0 {
+				return errCorrupt
+			}
+		}
+		distance := int(e>>entryValue&0xffff) + int(bits&(1<<(e&entryBits)-1)>>(e>>entryCode&15))
+		bits >>= e & entryBits
+		have -= uint64(e)
+		if distance > n {
+			return errCorrupt
+		}
+		copyMatch(buf, n, distance, length)
+		n += length
+	}
+	f.pos, f.bits, f.have, f.n = pos, bits, have, n
+	return nil
+}
+
+// copyMatch copies length bytes that are distance bytes before n to n. It may overwrite
+// the 16 bytes behind them.
+func copyMatch(buf []byte, n, distance, length int) {
+	end := n + length
+	if distance < 8 {
+		// Repeat the bytes until a multiple of the distance is at least 8.
+		repeated := (7/distance + 1) * distance
+		for until := min(n+repeated-distance, end); n < until; n++ {
+			buf[n] = buf[n-distance]
+		}
+		distance = repeated
+	}
+	// Most matches are short, and a loop that ends after a varying number of rounds
+	// is slow.
+	put64(buf, n, get64(buf, n-distance))
+	put64(buf, n+8, get64(buf, n+8-distance))
+	for n += 16; n < end; n += 8 {
+		put64(buf, n, get64(buf, n-distance))
+	}
+}
+
+// overrun returns an error if more bits were used than the input has.
+func (f *inflater) overrun() error {
+	if f.pos*8-int(f.have&63) > f.end*8 {
+		return errTruncated
+	}
+	return nil
+}
+
+// aligned returns the position of the first byte of the input of which no bit was used.
+func (f *inflater) aligned() int { return f.pos - int(f.have&63)/8 }
+
+// take returns the next count bits, up to 14. Bits behind the end of the input are 0.
+func (f *inflater) take(count int) int {
+	f.refill()
+	v := f.bits & (1<<count - 1)
+	f.bits >>= count
+	f.have -= uint64(count)
+	return int(v)
+}
+
+// refill provides at least 56 bits. It must not be called more than inputPadding
+// bits behind the end.
+func (f *inflater) refill() {
+	if f.pos > f.end+8 {
+		return
+	}
+	f.bits |= binary.LittleEndian.Uint64(f.in[f.pos:]) << (f.have & 63)
+	f.pos += int(^f.have >> 3 & 7)
+	f.have |= 56
+}
+
+// startBlock reads the header of a block.
+func (f *inflater) startBlock() error {
+	f.final = f.take(1) == 1
+	switch f.take(2) {
+	case 0:
+		return f.startStored()
+	case 1:
+		f.coded = true
+		f.fixedTables()
+	case 2:
+		f.coded = true
+		f.fixed = false
+		if err := f.readTables(); err != nil {
+			return err
+		}
+	default:
+		return errCorrupt
+	}
+	return f.overrun()
+}
+
+// startStored reads the length of a stored block.
+func (f *inflater) startStored() error {
+	at := f.aligned()
+	if at+4 > f.end {
+		return errTruncated
+	}
+	n := binary.LittleEndian.Uint16(f.in[at:])
+	if n != ^binary.LittleEndian.Uint16(f.in[at+2:]) {
+		return errCorrupt
+	}
+	if f.stored = int(n); at+4+f.stored > f.end {
+		return errTruncated
+	}
+	f.pos, f.bits, f.have = at+4, 0, 0
+	return nil
+}
+
+// fixedTables builds the tables of the fixed codes (section 3.2.6).
+func (f *inflater) fixedTables() {
+	if f.fixed {
+		return
+	}
+	f.fixed = true
+	var lengths [288]uint8
+	for i := range lengths {
+		switch {
+		case i < 144:
+			lengths[i] = 8
+		case i < 256:
+			lengths[i] = 9
+		case i < 280:
+			lengths[i] = 7
+		default:
+			lengths[i] = 8
+		}
+	}
+	buildTable(f.lit[:], litBits, lengths[:], litEntry)
+	joinLiterals(&f.lit)
+	for i := range 32 {
+		lengths[i] = 5
+	}
+	buildTable(f.dist[:], distBits, lengths[:32], distEntry)
+}
+
+// readTables reads the codes of a block (section 3.2.7).
+func (f *inflater) readTables() error {
+	literals, distances, count := f.take(5)+257, f.take(5)+1, f.take(4)+4
+	if literals > litSymbols || distances > distSymbols {
+		return errCorrupt
+	}
+	order := [lengthSymbols]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
+	var lengths [litSymbols + distSymbols]uint8
+	for _, symbol := range order[:count] {
+		lengths[symbol] = uint8(f.take(3))
+	}
+	var table [lengthTable]uint32
+	if !buildTable(table[:], lengthBits, lengths[:lengthSymbols], lengthEntry) {
+		return errCorrupt
+	}
+	if err := f.readLengths(&table, lengths[:literals+distances]); err != nil {
+		return err
+	}
+	if !buildTable(f.lit[:], litBits, lengths[:literals], litEntry) ||
+		!buildTable(f.dist[:], distBits, lengths[literals:literals+distances], distEntry) {
+		return errCorrupt
+	}
+	joinLiterals(&f.lit)
+	return nil
+}
+
+// readLengths reads the lengths of codes.
+func (f *inflater) readLengths(table *[lengthTable]uint32, lengths []uint8) error {
+	for i := 0; i < len(lengths); {
+		f.refill()
+		e := table[f.bits%(1<<lengthBits)]
+		if e&entrySpecial != 0 {
+			return errCorrupt
+		}
+		f.bits >>= e & entryBits
+		f.have -= uint64(e & entryBits)
+		var value uint8
+		repeat := 1
+		switch symbol := e >> entryValue; {
+		case symbol < 16:
+			value = uint8(symbol)
+		case symbol == 16 && i == 0:
+			return errCorrupt
+		case symbol == 16:
+			value, repeat = lengths[i-1], 3+f.take(2)
+		case symbol == 17:
+			repeat = 3 + f.take(3)
+		default:
+			repeat = 11 + f.take(7)
+		}
+		if i+repeat > len(lengths) {
+			return errCorrupt
+		}
+		for range repeat {
+			lengths[i] = value
+			i++
+		}
+	}
+	return nil
+}
