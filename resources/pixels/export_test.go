@@ -1,23 +1,33 @@
 package pixels
 
-// Inflate decompresses DEFLATE that becomes at most limit bytes, in pieces of
-// size bytes. It returns the input after it as well.
-func Inflate(in []byte, size, limit int) (out, rest []byte, err error) {
-	f := newInflater(in, size)
-	for {
-		b, err := f.next(min(size, limit-len(out)))
-		if err != nil || len(out) == limit {
+import (
+	"errors"
+	"io"
+	"slices"
+)
+
+// Paeth is the predictor of the Paeth filter.
+var Paeth = paeth
+
+// ErrMore means that there is more output than expected.
+var ErrMore = errMore
+
+// Inflate decompresses DEFLATE that becomes at most limit bytes, in pieces of piece bytes. It
+// returns the input after the compressed data as well.
+func Inflate(in []byte, piece, limit int) (out, rest []byte, err error) {
+	f := newInflater(slices.Clip(in), piece)
+	for len(out) < limit {
+		b, err := f.next(min(piece, limit-len(out)))
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			b, err = f.next(f.n - f.read)
+			out = append(out, b...)
 			break
 		}
-		out = append(out, b...)
-	}
-	if n := f.n - f.read; n > 0 && n < size { // an incomplete piece
-		b, _ := f.next(min(n, limit-len(out)))
+		if err != nil {
+			return out, nil, err
+		}
 		out = append(out, b...)
 	}
 	rest, err = f.rest()
 	return out, rest, err
 }
-var NewInflater = newInflater
-func (f *inflater) Next(n int) ([]byte, error) { return f.next(n) }
-func (f *inflater) Rest() ([]byte, error) { return f.rest() }

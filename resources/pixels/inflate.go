@@ -216,6 +216,9 @@ func copyMatch(buf []byte, n, distance, length int) {
 		for until := min(n+repeated-distance, end); n < until; n++ {
 			buf[n] = buf[n-distance]
 		}
+		if n == end {
+			return
+		}
 		distance = repeated
 	}
 	// Most matches are short, and a loop that ends after a varying number of rounds

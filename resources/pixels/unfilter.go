@@ -93,11 +93,12 @@ func unfilterPaeth(row, filtered, above []byte, samples int, opaque uint32) {
 	}
 }
 
-// paeth returns whichever of left, up and corner is closest to left+up-corner; of two that
-// are equally close, the first one.
+// paeth returns whichever of left, up and corner is closest to left+up-corner. Of equally
+// close ones, left comes first and corner last.
 //
-// left+up-corner is closest to the smaller of left and up if it is below both by at
-// least as much as corner is above the greater one, and so on. That is the case if ... .
+// If corner is not between left and up, that is the one of them farther from corner.
+// Otherwise, low is high-corner away, and corner is |low+high-2*corner| away. So low is not
+// farther if high <= 3*corner-low-high, and for high it is the other way round.
 func paeth(left, up, corner int) int {
 	low, high := min(left, up), max(left, up)
 	bound := 3*corner - left - up
