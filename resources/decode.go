@@ -36,7 +36,7 @@ type codec struct {
 
 func codecFor(mimeType string) (codec, error) {
 	switch mimeType {
-	case "image/png": // interlaced 16-bit RGBA and its copy as RGBA
+	case "image/png": // interlaced 16-bit RGBA and its copy; DecodePNG takes up to 15 with the file
 		return codec{png.DecodeConfig, png.Decode, 20}, nil
 	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes and a copy
 		return codec{jpeg.DecodeConfig, jpeg.Decode, 28}, nil
@@ -100,7 +100,16 @@ func checkScans(file io.ReadSeeker) error {
 }
 
 // decode decodes an image from the file's beginning.
-func decode(file io.Reader, mimeType string) (image.Image, error) {
+func decode(file io.ReadSeeker, mimeType string) (image.Image, error) {
+	if mimeType == "image/png" {
+		img, err := pixels.DecodePNG(file)
+		if !errors.Is(err, pixels.ErrUnsupported) {
+			return img, err
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+	}
 	c, err := codecFor(mimeType)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ func Inflate(in []byte, piece, limit int) (out, rest []byte, err error) {
 	for len(out) < limit {
 		b, err := f.next(min(piece, limit-len(out)))
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			b, err = f.next(f.n - f.read)
+			b, _ = f.next(f.n - f.read)
 			out = append(out, b...)
 			break
 		}

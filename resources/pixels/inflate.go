@@ -123,87 +123,86 @@ func (f *inflater) decodeBlock(full int) error {
 		if pos > last {
 			return errTruncated
 		}
-		// Refill to at least 56 bits.
-		bits |= get64(in, pos) << (have & 63)
-		pos += int(^have >> 3 & 7)
-		have |= 56
-
+		bits, pos, have = refilled(in, bits, pos, have)
 		e := lit[bits%(1<<litBits)]
 		if e&entryLiterals != 0 {
-			// Four times 11 bits are fewer than 56.
-			put32(buf, n, e>>8)
-			n += int(e >> 6 & 3)
-			bits >>= e & entryBits
-			have -= uint64(e)
+			// Four times 11 bits are available.
+			n, bits, have = putLiterals(buf, n, e, bits, have)
 			if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
-				put32(buf, n, e>>8)
-				n += int(e >> 6 & 3)
-				bits >>= e & entryBits
-				have -= uint64(e)
+				n, bits, have = putLiterals(buf, n, e, bits, have)
 				if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
-					put32(buf, n, e>>8)
-					n += int(e >> 6 & 3)
-					bits >>= e & entryBits
-					have -= uint64(e)
+					n, bits, have = putLiterals(buf, n, e, bits, have)
 					if e = lit[bits%(1<<litBits)]; e&entryLiterals != 0 {
-						put32(buf, n, e>>8)
-						n += int(e >> 6 & 3)
-						bits >>= e & entryBits
-						have -= uint64(e)
+						n, bits, have = putLiterals(buf, n, e, bits, have)
 						continue
 					}
 				}
 			}
 			// A length and a distance have up to 48 bits.
-			bits |= get64(in, pos) << (have & 63)
-			pos += int(^have >> 3 & 7)
-			have |= 56
+			bits, pos, have = refilled(in, bits, pos, have)
 		}
-
 		if e&entrySpecial != 0 {
 			if e&entryLink != 0 {
-				e = f.lit[int(e>>entryValue&0xffff)+int(bits>>litBits)&(1<<(e>>entryCode&15)-1)]
+				e = f.lit[link(e, bits>>litBits)]
 			}
 			if e&entryLiterals != 0 {
-				buf[n] = byte(e >> 8)
-				n++
-				bits >>= e & entryBits
-				have -= uint64(e)
+				n, bits, have = putLiterals(buf, n, e, bits, have)
 				continue
 			}
 			if e&entrySpecial != 0 {
 				f.coded = false
 				f.pos, f.bits, f.have, f.n = pos, bits>>(e&entryBits), have-uint64(e), n
-				if e&entryEnd == 0 {
-					return errCorrupt
-				}
-				return f.overrun()
+				return f.endBlock(e)
 			}
 		}
-		length := int(e>>entryValue&0xffff) + int(bits&(1<<(e&entryBits)-1)>>(e>>entryCode&15))
+		length := value(e, bits)
 		bits >>= e & entryBits
 		have -= uint64(e)
 
 		e = dist[bits%(1<<distBits)]
-		if e&entrySpecial != 0 {
-			if e&entryLink != 0 {
-				e = f.dist[int(e>>entryValue&0xffff)+int(bits>>distBits)&(1<<(e>>entryCode&15)-1)]
-			}
-			if e&entrySpecial != 0 {
-				return errCorrupt
-			}
+		if e&entryLink != 0 {
+			e = f.dist[link(e, bits>>distBits)]
 		}
-		distance := int(e>>entryValue&0xffff) + int(bits&(1<<(e&entryBits)-1)>>(e>>entryCode&15))
-		bits >>= e & entryBits
-		have -= uint64(e)
-		if distance > n {
+		distance := value(e, bits)
+		if e&entrySpecial != 0 || distance > n {
 			return errCorrupt
 		}
+		bits >>= e & entryBits
+		have -= uint64(e)
 		copyMatch(buf, n, distance, length)
 		n += length
 	}
 	f.pos, f.bits, f.have, f.n = pos, bits, have, n
 	return nil
+}
+
+// refilled returns at least 56 bits.
+func refilled(in []byte, bits uint64, pos int, have uint64) (uint64, int, uint64) {
+	return bits | get64(in, pos)<<(have&63), pos + int(^have>>3&7), have | 56
+}
+
+// putLiterals writes the literals of an entry to n, and up to 3 bytes behind them.
+func putLiterals(buf []byte, n int, e uint32, bits, have uint64) (int, uint64, uint64) {
+	put32(buf, n, e>>8)
+	return n + int(e>>6&3), bits >> (e & entryBits), have - uint64(e)
+}
+
+// value returns the length or the distance of an entry, with its extra bits.
+func value(e uint32, bits uint64) int {
+	return int(e>>entryValue&0xffff) + int(bits&(1<<(e&entryBits)-1)>>(e>>entryCode&15))
+}
+
+// link returns where a link leads to. bits are those behind the first part of the code.
+func link(e uint32, bits uint64) int {
+	return int(e>>entryValue&0xffff) + int(bits&(1<<(e>>entryCode&15)-1))
+}
+
+// endBlock ends a block because of a special entry.
+func (f *inflater) endBlock(e uint32) error {
+	if e&entryEnd == 0 {
+		return errCorrupt
+	}
+	return f.overrun()
 }
 
 // copyMatch copies length bytes that are distance bytes before n to n. It may overwrite
@@ -256,9 +255,7 @@ func (f *inflater) refill() {
 	if f.pos > f.end+8 {
 		return
 	}
-	f.bits |= binary.LittleEndian.Uint64(f.in[f.pos:]) << (f.have & 63)
-	f.pos += int(^f.have >> 3 & 7)
-	f.have |= 56
+	f.bits, f.pos, f.have = refilled(f.in, f.bits, f.pos, f.have)
 }
 
 // startBlock reads the header of a block.
