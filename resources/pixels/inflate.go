@@ -9,9 +9,9 @@ import (
 const (
 	window   = 1 << 15 // bytes before the current one that a match can refer to
 	maxMatch = 258
-	// outputRoom is the room that decodeBlock needs for one step of its loop: five groups
-	// of literals, or a match, whose last 16 bytes may lie behind it.
-	outputRoom = 5*4 + maxMatch + 16
+	// outputRoom is the room that decodeBlock needs for one step of its loop: groups of up
+	// to three literals and a match, behind which up to 16 bytes are overwritten.
+	outputRoom = 4*4 + maxMatch + 16
 	// inputPadding is how far decodeBlock reads behind the end of the input.
 	inputPadding = 24
 )
@@ -250,7 +250,7 @@ func (f *inflater) take(count int) int {
 }
 
 // refill provides at least 56 bits. It must not be called more than inputPadding
-// bits behind the end.
+// bytes behind the end.
 func (f *inflater) refill() {
 	if f.pos > f.end+8 {
 		return

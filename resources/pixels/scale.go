@@ -157,7 +157,7 @@ func (p plane) halve(dst plane) {
 
 // halve averages squares of 2 by 2 opaque pixels in two RGBA rows.
 func halve(out, upper, lower []byte) {
-	const one = 0x0001000100010001 // of the two that round, half of a square
+	const one = 0x0001000100010001 // two for both pixels together, to round
 	for len(out) >= 4 && len(upper) >= 8 && len(lower) >= 8 {
 		u, l := binary.LittleEndian.Uint64(upper), binary.LittleEndian.Uint64(lower)
 		// Red and blue, green and alpha: two pixels of 2 channels, with 16 bits for each.
@@ -182,6 +182,10 @@ func (p plane) bilinear(width, height int) plane {
 	for y, v := range rows {
 		upper, lower := p.pix[v.low*p.stride:], p.pix[v.high*p.stride:]
 		out := dst.pix[y*dst.stride:][:dst.stride]
+		if p.channels == 4 {
+			blendRGBA(out, upper, lower, columns, uint64(v.share))
+			continue
+		}
 		for x, h := range columns {
 			for c := range p.channels {
 				l, r := h.low*p.channels+c, h.high*p.channels+c
@@ -192,6 +196,20 @@ func (p plane) bilinear(width, height int) plane {
 		}
 	}
 	return dst
+}
+
+// blendRGBA is the loop of bilinear for all four channels of a pixel at once.
+func blendRGBA(out, upper, lower []byte, columns []sample, share uint64) {
+	const half, low = 1<<15 | 1<<47, 0xffff | 0xffff<<32
+	for x, h := range columns {
+		right := uint64(h.share)
+		// These products have 16 bits for each channel, and those with share 32.
+		top := spread(get32(upper, 4*h.low))*(256-right) + spread(get32(upper, 4*h.high))*right
+		bottom := spread(get32(lower, 4*h.low))*(256-right) + spread(get32(lower, 4*h.high))*right
+		even := (top&low*(256-share) + bottom&low*share + half) >> 16 & low
+		odd := (top>>16&low*(256-share) + bottom>>16&low*share + half) & (low << 16)
+		put32(out, 4*x, pack(even|odd))
+	}
 }
 
 // sample is the position of a new pixel between two old ones. share is the weight
