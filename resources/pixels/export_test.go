@@ -15,7 +15,7 @@ var ErrMore = errMore
 // Inflate decompresses DEFLATE that becomes at most limit bytes, in pieces of piece bytes. It
 // returns the input after the compressed data as well.
 func Inflate(in []byte, piece, limit int) (out, rest []byte, err error) {
-	f := newInflater(slices.Clip(in), piece)
+	f := newInflater(slices.Clip(in), piece, limit)
 	for len(out) < limit {
 		b, err := f.next(min(piece, limit-len(out)))
 		if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -44,14 +44,16 @@ type inflater struct {
 	dist    [distTable]uint32
 }
 
-// newInflater returns an inflater, whose next method returns at most most bytes. It
-// overwrites bytes behind in if its capacity allows, and allocates otherwise.
-func newInflater(in []byte, most int) *inflater {
+// newInflater returns an inflater, whose next method will be called for at most most bytes,
+// and for at most total bytes altogether. It overwrites bytes behind in if its capacity
+// allows, and allocates otherwise.
+func newInflater(in []byte, most, total int) *inflater {
 	const atOnce = 1 << 16 // bytes to decompress before any are returned
 	var padding [inputPadding]byte
 	return &inflater{
 		in: append(in, padding[:]...), end: len(in),
-		buf: make([]byte, window+most+atOnce+outputRoom),
+		// One more byte shows that there is more output than expected.
+		buf: make([]byte, min(window+most+atOnce, total+1)+outputRoom),
 	}
 }
 

@@ -148,7 +148,7 @@ type pngRows struct {
 
 func (p *pngFile) rows() *pngRows {
 	return &pngRows{
-		data: newInflater(p.data, p.rowBytes()), samples: p.samples, width: p.width,
+		data: newInflater(p.data, p.rowBytes(), p.height*p.rowBytes()), samples: p.samples, width: p.width,
 		above: make([]byte, 4*p.width),
 	}
 }
