@@ -15,12 +15,9 @@ const maxBox = 16
 // that the models generate, 8-bit RGB without interlacing, and fails with ErrUnsupported for
 // all others. It is like DecodePNG otherwise.
 func ShrinkPNG(r io.Reader, limit int) (image.Image, error) {
-	p, err := readPNG(r)
+	p, err := readPNG(r, false)
 	if err != nil {
 		return nil, err
-	}
-	if p.samples != 3 {
-		return nil, ErrUnsupported
 	}
 	width, height := Fit(p.width, p.height, limit)
 	k := max(1, min(p.width/width, p.height/height))
@@ -42,7 +39,7 @@ func ShrinkPNG(r io.Reader, limit int) (image.Image, error) {
 // It does not verify the Adler-32 checksum of the pixels, only the CRC-32 of each chunk,
 // which covers the same data.
 func DecodePNG(r io.Reader) (image.Image, error) {
-	p, err := readPNG(r)
+	p, err := readPNG(r, true)
 	if err != nil {
 		return nil, err
 	}

@@ -21,12 +21,16 @@ type pngFile struct {
 // rowBytes returns the size of a row with the byte for its filter.
 func (f *pngFile) rowBytes() int { return 1 + f.samples*f.width }
 
-// readPNG reads a PNG up to its last chunk, and verifies the checksums of all chunks.
-func readPNG(r io.Reader) (*pngFile, error) {
+// readPNG reads a PNG up to its last chunk, and verifies the checksums of all chunks. Without
+// alpha it supports only RGB.
+func readPNG(r io.Reader, alpha bool) (*pngFile, error) {
 	c := chunks{r: bufio.NewReaderSize(r, 64<<10)}
 	f, err := c.header()
 	if err != nil {
 		return nil, err
+	}
+	if f.samples == 4 && !alpha {
+		return nil, ErrUnsupported
 	}
 	if err := c.skipUntil("IDAT"); err != nil {
 		return nil, err
