@@ -31,3 +31,37 @@ func Inflate(in []byte, piece, limit int) (out, rest []byte, err error) {
 	rest, err = f.rest()
 	return out, rest, err
 }
+
+// Plane is a decoded component of a JPEG before its final scaling, with padding to whole
+// MCUs.
+type Plane struct {
+	Pix    []byte
+	Stride int
+}
+
+// JPEGPlanes decodes the components like ShrinkJPEG and returns the divisor of their size.
+func JPEGPlanes(file []byte, limit int) (planes []Plane, scale int, err error) {
+	d := jpegDecoder{data: file, limit: limit}
+	if err := d.decode(); err != nil {
+		return nil, 0, err
+	}
+	for _, c := range d.components {
+		planes = append(planes, Plane{Pix: c.plane.pix, Stride: c.plane.stride})
+	}
+	return planes, d.scale, nil
+}
+
+// JPEGBlock returns the pixels of a block with a side of 1, 2 or 4 pixels, from its
+// coefficients in zigzag order.
+func JPEGBlock(coefs [64]int32, quant [64]byte, side int) []byte {
+	steps := newJPEGSteps(&quant, side)
+	scaled := [jpegSlots]int32{jpegDC(coefs[0] * steps.dc())}
+	for i, c := range coefs {
+		if i > 0 {
+			scaled[steps[i]&(jpegSlots-1)] += c * (steps[i] >> jpegSlotBits)
+		}
+	}
+	out := make([]byte, side*side)
+	jpegPixels(&scaled, out, side, side)
+	return out
+}
