@@ -117,8 +117,8 @@ func (l *Library) encodePreview(ctx context.Context, i Image, file io.ReadSeeker
 // decodeShrunk decodes an image and scales it down to a side of at most limit
 // pixels.
 func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, error) {
-	if mimeType == "image/png" {
-		img, err := pixels.ShrinkPNG(file, limit)
+	if shrink := shrinker(mimeType); shrink != nil {
+		img, err := shrink(file, limit)
 		if !errors.Is(err, pixels.ErrUnsupported) {
 			return img, err
 		}
@@ -131,6 +131,19 @@ func decodeShrunk(file io.ReadSeeker, mimeType string, limit int) (image.Image, 
 		return nil, err
 	}
 	return pixels.Shrink(img, limit), nil
+}
+
+// shrinker returns a function that decodes some files of a type directly at a smaller
+// size, or nil. The function fails with pixels.ErrUnsupported for the others.
+func shrinker(mimeType string) func(io.Reader, int) (image.Image, error) {
+	switch mimeType {
+	case "image/png":
+		return pixels.ShrinkPNG
+	case "image/jpeg":
+		return pixels.ShrinkJPEG
+	default:
+		return nil
+	}
 }
 
 // Reencode returns the image as a JPEG of at most limit bytes with a label, and with the
