@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
@@ -74,6 +75,31 @@ func TestShrinkJPEG_Edges(t *testing.T) {
 		_, scale, err := pixels.JPEGPlanes(file, tt.limit)
 		require.NoError(t, err)
 		assert.Equal(t, tt.scale, scale, "limit %d", tt.limit)
+	}
+}
+
+// The padding to whole blocks does not show, whatever color it has.
+func TestShrinkJPEG_Padding(t *testing.T) {
+	t.Parallel()
+	const side, visible = 64, 57
+	img := image.NewGray(image.Rect(0, 0, side, side))
+	for y := range visible {
+		for x := range visible {
+			img.SetGray(x, y, color.Gray{255})
+		}
+	}
+	var b bytes.Buffer
+	require.NoError(t, jpeg.Encode(&b, img, &jpeg.Options{Quality: 100}))
+	file := b.Bytes()
+	size := bytes.Index(file, []byte("\xff\xc0")) + 5
+	require.Equal(t, []byte{0, side, 0, side}, file[size:size+4])
+	copy(file[size:], []byte{0, visible, 0, visible})
+	for _, limit := range []int{28, 14, 7} {
+		small, err := pixels.ShrinkJPEG(bytes.NewReader(file), limit)
+		require.NoError(t, err)
+		for _, v := range small.(*image.Gray).Pix {
+			require.Equal(t, byte(255), v, "limit %d", limit)
+		}
 	}
 }
 
