@@ -2,7 +2,6 @@ package resources_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"image/png"
 	"testing"
@@ -38,12 +37,10 @@ func TestMCP_Export(t *testing.T) {
 	contents, err := m.Read(t.Context(), "local", uri)
 	require.NoError(t, err)
 	require.Len(t, contents, 1)
-	got, ok := contents[0].(mcp.BlobResourceContents)
+	got, ok := contents[0].(resources.Blob)
 	require.True(t, ok)
 	assert.Equal(t, []string{uri, "image/png"}, []string{got.URI, got.MIMEType})
-	file, err := base64.StdEncoding.DecodeString(got.Blob)
-	require.NoError(t, err)
-	config, err := png.DecodeConfig(bytes.NewReader(file))
+	config, err := png.DecodeConfig(bytes.NewReader(got.Data))
 	require.NoError(t, err)
 	assert.Equal(t, [2]int{20, 10}, [2]int{config.Width, config.Height})
 

@@ -234,8 +234,8 @@ func (e *resourceError) Unwrap() error { return e.error }
 // Failure returns the description of the error for callers.
 func (e *resourceError) Failure() *Failure { return e.failure }
 
-func blob(uri, mimeType string, b []byte) mcp.BlobResourceContents {
-	return mcp.BlobResourceContents{URI: uri, MIMEType: mimeType, Blob: base64.StdEncoding.EncodeToString(b)}
+func blob(uri, mimeType string, b []byte) Blob {
+	return Blob{mcp.BlobResourceContents{URI: uri, MIMEType: mimeType}, b}
 }
 
 func (m *MCP) readMetadata(ctx context.Context, i Image) ([]mcp.ResourceContents, error) {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"io"
 	"net/http"
 	"time"
 
@@ -18,11 +17,7 @@ type eventStream struct {
 }
 
 // sizeTimeout returns the time that a message gets for its size.
-func sizeTimeout(parts []string) time.Duration {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
-	}
+func sizeTimeout(size int) time.Duration {
 	return time.Duration(size) * time.Second / limit.MinBytesPerSecond
 }
 
@@ -37,29 +32,26 @@ func startEvents(w http.ResponseWriter, timeout time.Duration) (*eventStream, er
 	return e, e.raw()
 }
 
-func (e *eventStream) raw(parts ...string) error {
-	if err := e.control.SetWriteDeadline(time.Now().Add(e.timeout + sizeTimeout(parts))); err != nil {
+func (e *eventStream) raw(parts ...part) error {
+	if err := e.control.SetWriteDeadline(time.Now().Add(e.timeout + sizeTimeout(sizeOf(parts)))); err != nil {
 		return err
 	}
-	for _, part := range parts {
-		if _, err := io.WriteString(e.w, part); err != nil {
-			return err
-		}
+	if err := writeParts(e.w, parts...); err != nil {
+		return err
 	}
 	return e.control.Flush()
 }
 
 // message implements sink. Encoded JSON contains no line ends.
-func (e *eventStream) message(parts ...string) error {
-	all := make([]string, 0, len(parts)+2)
-	all = append(append(append(all, "event: message\ndata: "), parts...), "\n\n")
-	return e.raw(all...)
+func (e *eventStream) message(parts ...part) error {
+	all := append([]part{text("event: message\ndata: ")}, parts...)
+	return e.raw(append(all, text("\n\n"))...)
 }
 
 // heartbeat writes a comment, so that proxies do not close a silent stream.
-func (e *eventStream) heartbeat() error { return e.raw(": still here\n\n") }
+func (e *eventStream) heartbeat() error { return e.raw(text(": still here\n\n")) }
 
 // endpoint writes the first event of HTTP+SSE, which names the path for messages.
 func (e *eventStream) endpoint(path string) error {
-	return e.raw("event: endpoint\ndata: ", path, "\n\n")
+	return e.raw(text("event: endpoint\ndata: " + path + "\n\n"))
 }

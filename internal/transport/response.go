@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,11 +114,14 @@ type jsonSink struct {
 	timeout time.Duration
 }
 
-func (s jsonSink) message(parts ...string) error {
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.timeout + sizeTimeout(parts)))
+func (s jsonSink) message(parts ...part) error {
+	parts = append(parts, text("\n"))
+	size := sizeOf(parts)
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.timeout + sizeTimeout(size)))
 	s.w.Header().Set("Content-Type", "application/json")
+	s.w.Header().Set("Content-Length", strconv.Itoa(size))
 	s.w.WriteHeader(s.status)
-	return lineSink{s.w}.message(parts...)
+	return writeParts(s.w, parts...)
 }
 
 // writeError answers a message that is not passed to the handler.

@@ -1,49 +1,64 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// encodedResult is the JSON of a result in up to three parts, so that a large
-// blob is not copied.
-type encodedResult struct{ before, blob, after string }
-
-// encodeResult marshals a result. The blob of the first resource bypasses the
-// JSON encoder, which would scan each of its characters three times: base64
-// needs no escaping. It is replaced by a character that no base64 text
-// contains, and spliced in afterwards.
-func encodeResult(result any) (encodedResult, error) {
-	const placeholder, encoded = "\x00", `"blob":"\u0000"`
-	result, blob := withoutBlob(result, placeholder)
-	text, err := json.Marshal(result)
-	if err != nil || blob == "" {
-		return encodedResult{before: string(text)}, err
-	}
-	// Quotes inside strings are escaped, so only the field itself matches.
-	before, after, found := strings.Cut(string(text), encoded)
-	if !found {
-		return encodedResult{}, errors.New("blob without its field")
-	}
-	return encodedResult{before + `"blob":"`, blob, `"` + after}, nil
+// unencodedBlob is a resource of binary data that is not base64 yet.
+type unencodedBlob interface {
+	// Unencoded returns the data, and the resource without it.
+	Unencoded() (resource mcp.BlobResourceContents, data []byte)
 }
 
-// withoutBlob returns a result whose first blob is replaced, and that blob;
-// the blob is empty if there is none. The original is not changed.
-func withoutBlob(result any, placeholder string) (replaced any, blob string) {
+// encodeResult returns the JSON of a result. Blobs bypass the JSON encoder,
+// which would scan each of their characters three times: base64 needs no
+// escaping. Each is replaced by a character that no base64 text contains, and
+// spliced in afterwards.
+func encodeResult(result any) ([]part, error) {
+	const placeholder, field = "\x00", `"blob":"\u0000"`
+	result, blobs := withoutBlobs(result, placeholder)
+	all, err := json.Marshal(result)
+	if err != nil {
+		return nil, err
+	}
+	if len(blobs) == 0 {
+		return []part{text(all)}, nil
+	}
+	// Quotes inside strings are escaped, so only the fields themselves match.
+	pieces := bytes.Split(all, []byte(field))
+	if len(pieces) != len(blobs)+1 {
+		return nil, errors.New("blob without its field")
+	}
+	parts := []part{text(pieces[0])}
+	for i, blob := range blobs {
+		parts = append(parts, text(`"blob":"`), encoded(blob), text(`"`), text(pieces[i+1]))
+	}
+	return parts, nil
+}
+
+// withoutBlobs returns a result whose unencoded blobs are replaced, and these
+// blobs. The original is not changed.
+func withoutBlobs(result any, placeholder string) (replaced any, blobs [][]byte) {
 	pointer, ok := result.(*mcp.ReadResourceResult)
-	if !ok || len(pointer.Contents) == 0 {
-		return result, ""
+	if !ok {
+		return result, nil
 	}
 	read := *pointer
-	first, ok := read.Contents[0].(mcp.BlobResourceContents)
-	if !ok {
-		return result, ""
+	read.Contents = append([]mcp.ResourceContents{}, pointer.Contents...)
+	for i, contents := range pointer.Contents {
+		if blob, ok := contents.(unencodedBlob); ok {
+			resource, data := blob.Unencoded()
+			resource.Blob = placeholder
+			read.Contents[i] = resource
+			blobs = append(blobs, data)
+		}
 	}
-	blob, first.Blob = first.Blob, placeholder
-	read.Contents = append([]mcp.ResourceContents{first}, read.Contents[1:]...)
-	return read, blob
+	if len(blobs) == 0 {
+		return result, nil
+	}
+	return read, blobs
 }

@@ -12,19 +12,14 @@ import (
 // sink writes single messages to a client. A message comes in parts, so that
 // large ones are not copied.
 type sink interface {
-	message(parts ...string) error
+	message(parts ...part) error
 }
 
 // lineSink writes one message per line.
 type lineSink struct{ io.Writer }
 
-func (s lineSink) message(parts ...string) error {
-	for _, part := range append(parts, "\n") {
-		if _, err := io.WriteString(s.Writer, part); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s lineSink) message(parts ...part) error {
+	return writeParts(s.Writer, append(parts, text("\n"))...)
 }
 
 // messageWriter writes whole messages one after the other. After the first
@@ -35,7 +30,7 @@ type messageWriter struct {
 	err error
 }
 
-func (w *messageWriter) write(parts ...string) error {
+func (w *messageWriter) write(parts ...part) error {
 	return w.do(func() error { return w.out.message(parts...) })
 }
 
@@ -56,11 +51,11 @@ func (w *messageWriter) end() { _ = w.do(func() error { return errStreamEnded })
 
 // notify writes a notification.
 func (w *messageWriter) notify(n mcp.JSONRPCNotification) error {
-	text, err := json.Marshal(n)
+	all, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	return w.write(string(text))
+	return w.write(text(all))
 }
 
 // respond writes the response to a request under the id as the client wrote
@@ -73,18 +68,19 @@ func (w *messageWriter) respond(id json.RawMessage, response mcp.JSONRPCMessage)
 		if err != nil {
 			return err
 		}
-		return w.write(head, `,"result":`, result.before, result.blob, result.after, "}")
+		parts := append([]part{text(head + `,"result":`)}, result...)
+		return w.write(append(parts, text("}"))...)
 	case mcp.JSONRPCError:
-		text, err := json.Marshal(r.Error)
+		failure, err := json.Marshal(r.Error)
 		if err != nil {
 			return err
 		}
-		return w.write(head, `,"error":`, string(text), "}")
+		return w.write(text(head+`,"error":`), text(failure), text("}"))
 	default:
-		text, err := json.Marshal(response)
+		all, err := json.Marshal(response)
 		if err != nil {
 			return err
 		}
-		return w.write(string(text))
+		return w.write(text(all))
 	}
 }
