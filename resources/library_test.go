@@ -79,6 +79,62 @@ func TestRead_DamagedFile(t *testing.T) {
 	}
 }
 
+// Read hashes a file again once it was changed, and after a while.
+func TestRead_DamagedAfterRead(t *testing.T) {
+	t.Parallel()
+	for name, pass := range map[string]struct{ file, clock time.Duration }{
+		"written":          {file: time.Second},
+		"silently changed": {clock: 10 * time.Minute},
+	} {
+		now := time.Now()
+		l := openWith(t, libraryOptions{Now: func() time.Time { return now }})
+		i := save(t, l, "x", []byte("hello"))
+		for range 2 {
+			_, err := l.Read(t.Context(), i)
+			require.NoError(t, err, name)
+		}
+		before, err := os.Stat(l.Path(i))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(l.Path(i), []byte("hellp"), 0o600))
+		later := before.ModTime().Add(pass.file)
+		require.NoError(t, os.Chtimes(l.Path(i), later, later))
+		now = now.Add(pass.clock)
+		_, err = l.Read(t.Context(), i)
+		require.ErrorIs(t, err, resources.ErrCorrupt, name)
+	}
+}
+
+// networkStore is a store whose files are not on this machine.
+type networkStore struct{ resources.Store }
+
+func (networkStore) Path(string) string { return "" }
+
+// Each read from a network is hashed; a file on this machine that looks unchanged is
+// hashed once in a while.
+func TestRead_DamagedOnNetwork(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		wrap func(resources.Store) resources.Store
+		want error
+	}{
+		"network":      {func(s resources.Store) resources.Store { return networkStore{s} }, resources.ErrCorrupt},
+		"this machine": {nil, nil},
+	} {
+		folder := t.TempDir()
+		l := openWith(t, libraryOptions{Folder: folder, WrapStore: tt.wrap})
+		i := save(t, l, "x", []byte("hello"))
+		_, err := l.Read(t.Context(), i)
+		require.NoError(t, err, name)
+		path := filepath.Join(folder, filepath.FromSlash(i.Path))
+		before, err := os.Stat(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, []byte("hellp"), 0o600))
+		require.NoError(t, os.Chtimes(path, before.ModTime(), before.ModTime()))
+		_, err = l.Read(t.Context(), i)
+		require.ErrorIs(t, err, tt.want, name)
+	}
+}
+
 // Neither reading nor saving follows symbolic links.
 func TestLibrary_SymbolicLinks(t *testing.T) {
 	t.Parallel()
