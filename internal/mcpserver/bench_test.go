@@ -17,7 +17,6 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,9 +95,9 @@ type process struct {
 	id  int
 }
 
-func launch(b *testing.B, binary, folder, baseURL string) *process {
+func launch(b *testing.B, binary, folder, baseURL string, args ...string) *process {
 	b.Helper()
-	p := &process{cmd: exec.CommandContext(b.Context(), binary)}
+	p := &process{cmd: exec.CommandContext(b.Context(), binary, args...)}
 	p.cmd.Env = []string{
 		"HOME=" + folder, "ZAI_IMAGE_STORE=" + folder, "ZAI_API_KEY=k", "ZAI_BASE_URL=" + baseURL,
 		"ZAI_IMAGE_DAILY_BUDGET=0", "ZAI_IMAGE_MAX_CONCURRENT=64", "ZAI_IMAGE_LOG_LEVEL=error",
@@ -261,21 +260,5 @@ func Benchmark64Callers(b *testing.B) {
 	}
 	b.ReportMetric(p.memory(b, "VmHWM"), "peak-MB")
 	b.ReportMetric(float64(callers*rounds*b.N)/b.Elapsed().Seconds(), "calls/s")
-	p.stop(b)
-}
-
-// BenchmarkReadBlob reads an image of 1.5 MB as an MCP resource.
-func BenchmarkReadBlob(b *testing.B) {
-	file := encoded(b, "PNG")
-	p := launch(b, build(b, "zai-image-mcp"), b.TempDir(), upstream(b, file))
-	p.generate(b)
-	line := p.answer(b)
-	uri := regexp.MustCompile(`zai-image://images/\w{26}`).FindString(string(line))
-	b.SetBytes(int64(len(file)))
-	for b.Loop() {
-		p.send(b, "resources/read", fmt.Sprintf(`{"uri":%q}`, uri))
-		require.Greater(b, len(p.answer(b)), len(file))
-	}
-	b.StopTimer()
 	p.stop(b)
 }
