@@ -9,14 +9,5 @@ var (
 	ReadFile   = readFile
 )
 
-// How memory of the start is released.
-const (
-	SettleTime   = settleTime
-	StartPercent = startPercent
-)
-
-// ReleaseStart is releaseStart.
-func ReleaseStart() func() { return releaseStart() }
-
 // UnmapProgram is unmapProgram.
 func UnmapProgram() { unmapProgram() }
