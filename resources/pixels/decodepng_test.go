@@ -291,15 +291,16 @@ func repair(file []byte, reader io.Reader, limit int64) {
 
 // addPNGs adds inputs with a limit.
 func addPNGs(f *testing.F, limit ...any) {
-	add := func(file []byte) { f.Add(append([]any{file}, limit...)...) }
-	for filter := range 6 {
-		add(filteredPNG(f, 5, 6, testrig.RGB, filter, 50))
-		add(filteredPNG(f, 4, 5, testrig.RGBA, filter, 1000))
+	for _, file := range seedPNGs(f) {
+		f.Add(append([]any{file}, limit...)...)
 	}
-	add(testrig.PNGPhoto(f, 9, 7))
-	add(testrig.PNGPhoto(f, 20, 16))
-	add(rgbPNG(f, 30, 20, png.NoCompression))
-	add(rgbPNG(f, 5, 40, png.BestSpeed))
+}
+
+func seedPNGs(t testing.TB) (list [][]byte) {
+	for filter := range 6 {
+		list = append(list, filteredPNG(t, 5, 6, testrig.RGB, filter, 50), filteredPNG(t, 4, 5, testrig.RGBA, filter, 1000))
+	}
+	return append(list, testrig.PNGPhoto(t, 9, 7), testrig.PNGPhoto(t, 20, 16), rgbPNG(t, 30, 20, png.NoCompression), rgbPNG(t, 5, 40, png.BestSpeed))
 }
 
 // mostFuzzed is the number of pixels above which a fuzz test ignores a file.
@@ -317,8 +318,15 @@ func fuzzedPNG(file []byte, repair func([]byte)) (repaired []byte, ok bool) {
 // standard library and those with a wrong Adler-32 checksum, and return the same pixels.
 func FuzzDecodePNG(f *testing.F) {
 	addPNGs(f)
+	compare := decodePNGComparison()
+	f.Fuzz(func(t *testing.T, file []byte) { compare(t, file) })
+}
+
+// decodePNGComparison returns the comparison of FuzzDecodePNG.
+func decodePNGComparison() func(t *testing.T, file []byte) {
 	repair := repairer(5 * mostFuzzed)
-	f.Fuzz(func(t *testing.T, file []byte) {
+	return func(t *testing.T, file []byte) {
+		t.Helper()
 		file, ok := fuzzedPNG(file, repair)
 		if !ok {
 			return
@@ -338,7 +346,7 @@ func FuzzDecodePNG(f *testing.F) {
 		if err == nil && !samePixels(want, got) {
 			t.Fatal("the pixels differ")
 		}
-	})
+	}
 }
 
 func samePixels(want, got image.Image) bool {
@@ -357,8 +365,15 @@ func samePixels(want, got image.Image) bool {
 // ShrinkPNG and decoding by the standard library followed by Shrink return the same pixels.
 func FuzzShrinkPNG(f *testing.F) {
 	addPNGs(f, uint8(4))
+	compare := shrinkPNGComparison()
+	f.Fuzz(func(t *testing.T, file []byte, limit uint8) { compare(t, file, limit) })
+}
+
+// shrinkPNGComparison returns the comparison of FuzzShrinkPNG.
+func shrinkPNGComparison() func(t *testing.T, file []byte, limit uint8) {
 	repair := repairer(5 * mostFuzzed)
-	f.Fuzz(func(t *testing.T, file []byte, limit uint8) {
+	return func(t *testing.T, file []byte, limit uint8) {
+		t.Helper()
 		file, ok := fuzzedPNG(file, repair)
 		if !ok || limit == 0 {
 			return
@@ -376,5 +391,5 @@ func FuzzShrinkPNG(f *testing.F) {
 		case !samePixels(pixels.Shrink(full, int(limit)), got):
 			t.Fatal("the pixels differ")
 		}
-	})
+	}
 }

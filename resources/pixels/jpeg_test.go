@@ -377,28 +377,32 @@ func FuzzShrinkJPEG(f *testing.F) {
 	}
 	f.Add(testrig.JPEGPhoto(f, 16, 16), uint8(8))
 	f.Add(testrig.JPEGPhoto(f, 16, 9), uint8(4))
-	f.Fuzz(func(t *testing.T, file []byte, limit uint8) {
-		config, err := jpeg.DecodeConfig(bytes.NewReader(file))
-		if err == nil && (config.Width*config.Height > 1<<14 || config.Width*config.Height == 0) || limit == 0 {
-			return
-		}
-		img, err := pixels.ShrinkJPEG(bytes.NewReader(file), int(limit))
-		if errors.Is(err, pixels.ErrUnsupported) {
-			return
-		}
-		full, wantErr := jpeg.Decode(bytes.NewReader(file))
-		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("the error is %v instead of %v", err, wantErr)
-		}
-		if err != nil {
-			return
-		}
-		width, height := pixels.Fit(config.Width, config.Height, int(limit))
-		if img.Bounds() != image.Rect(0, 0, width, height) {
-			t.Fatalf("the bounds are %v", img.Bounds())
-		}
-		compareBlocks(t, file, full, int(limit))
-	})
+	f.Fuzz(compareJPEG)
+}
+
+// compareJPEG compares ShrinkJPEG with the standard library.
+func compareJPEG(t *testing.T, file []byte, limit uint8) {
+	t.Helper()
+	config, err := jpeg.DecodeConfig(bytes.NewReader(file))
+	if err == nil && (config.Width*config.Height > 1<<14 || config.Width*config.Height == 0) || limit == 0 {
+		return
+	}
+	img, err := pixels.ShrinkJPEG(bytes.NewReader(file), int(limit))
+	if errors.Is(err, pixels.ErrUnsupported) {
+		return
+	}
+	full, wantErr := jpeg.Decode(bytes.NewReader(file))
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("the error is %v instead of %v", err, wantErr)
+	}
+	if err != nil {
+		return
+	}
+	width, height := pixels.Fit(config.Width, config.Height, int(limit))
+	if img.Bounds() != image.Rect(0, 0, width, height) {
+		t.Fatalf("the bounds are %v", img.Bounds())
+	}
+	compareBlocks(t, file, full, int(limit))
 }
 
 // BenchmarkShrinkJPEG compares the scaled decoder with the standard library followed by
