@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,8 +34,14 @@ type observation struct {
 	since      time.Time
 }
 
-// processName matches process names that are safe as file names.
-var processName = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+// isFileName reports whether the name of a process is safe as a file name.
+func isFileName(process string) bool {
+	const most = 64 // bytes
+	unsafe := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-'
+	}
+	return process != "" && len(process) <= most && !strings.ContainsFunc(process, unsafe)
+}
 
 func newLiveness(dir string) *liveness {
 	return &liveness{dir: dir, held: map[string]*flock.Flock{}, observed: map[string]observation{}, maxTries: 100}
@@ -48,7 +54,7 @@ func (l *liveness) path(process string) string { return filepath.Join(l.dir, pro
 func (l *liveness) hold(process string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dir == "" || l.held[process] != nil || !processName.MatchString(process) {
+	if l.dir == "" || l.held[process] != nil || !isFileName(process) {
 		return nil
 	}
 	//nolint:gosec // other users of the library look for the lock files here
@@ -134,7 +140,7 @@ func (l *liveness) probe(process string) (state processState, done func()) {
 	if l.held[process] != nil {
 		return stateAlive, nil
 	}
-	if l.dir == "" || !processName.MatchString(process) {
+	if l.dir == "" || !isFileName(process) {
 		return stateUnknown, nil
 	}
 	lock := flock.New(l.path(process), flock.SetFlag(os.O_RDWR))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,24 @@ func TestClaim_ProcessKilled(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(folder, ".processes", "killed*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// Only a process whose name is safe as a file name has a lock file.
+func TestReserve_ProcessName(t *testing.T) {
+	t.Parallel()
+	for process, want := range map[string]bool{
+		"host-12-Ab": true, strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "": false, "../outside": false, "a/b": false, "ä": false, "a.b": false,
+	} {
+		folder := t.TempDir()
+		c := open(t, folder)
+		reserveFor(t, c, leaseOf(process, time.Hour), resources.Image{})
+		locks, err := filepath.Glob(filepath.Join(folder, "*", "*.lock"))
+		require.NoError(t, err)
+		assert.Equal(t, want, len(locks) == 1, "%q: %v", process, locks)
+		outside, err := filepath.Glob(filepath.Join(folder, "*.lock"))
+		require.NoError(t, err)
+		assert.Empty(t, outside)
+	}
 }
 
 // Setting a clock forward does not make the images of a live process claimable. They
