@@ -62,7 +62,7 @@ type jpegCodes struct {
 // codes returns a table for decoding. class is 0 for DC and 1 for AC.
 func (t jpegTable) codes(class byte) (*jpegCodes, error) {
 	if len(t.symbols) == 0 {
-		return nil, errors.New("the JPEG lacks a Huffman table")
+		return nil, ErrUnsupported // the standard library fails only if it needs the table
 	}
 	c := &jpegCodes{class: class, symbols: t.symbols}
 	code, index := 0, 0
