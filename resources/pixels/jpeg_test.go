@@ -319,6 +319,7 @@ func TestShrinkJPEG_Changed(t *testing.T) {
 		"sampling":            {swap(plain, sof0, "\xff\xc0\x00\x11\x08\x00\x40\x00\x40\x03\x01\x33\x00"), "unsupported"},
 		"large MCUs":          {swap(swap(plain, sof0, "\xff\xc0\x00\x11\x08\x00\x40\x00\x40\x03\x01\x42\x00"), "\x02\x11\x01\x03\x11\x01", "\x02\x12\x01\x03\x12\x01"), "unsupported"},
 		"missing table":       {swap(plain, sos, "\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00"[:6]+"\x21\x02\x11\x03\x11\x00\x3f\x00"), "Huffman"},
+		"removed table":       {swap(plain, "\xff\xc4\x00\xb5\x11", "\xff\xfe\x00\xb5\x11"), "unsupported"},
 		"order of components": {swap(plain, sos, "\xff\xda\x00\x0c\x03\x02\x00\x01\x11\x03\x11\x00\x3f\x00"), "unsupported"},
 		"no scan":             {append(bytes.Clone(header), eoi...), "no scan"},
 		"no frame":            {[]byte("\xff\xd8" + sos + eoi), "without a frame"},
