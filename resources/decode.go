@@ -188,7 +188,7 @@ func encodeUnder(img image.Image, limit int, qualities ...int) ([]byte, error) {
 	var b bytes.Buffer
 	for _, quality := range qualities {
 		b.Reset()
-		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
+		if err := pixels.EncodeJPEG(&b, img, quality); err != nil {
 			return nil, err
 		}
 		if b.Len() <= limit {

@@ -1,5 +1,6 @@
-// Package pixels decodes images and scales them down. It has decoders of its own for the
-// files that the models generate, which are faster than those of the standard library.
+// Package pixels decodes images, scales them down and encodes JPEGs. It has decoders of its
+// own for the files that the models generate, and an encoder for previews, which are faster
+// than those of the standard library.
 package pixels
 
 import "errors"

@@ -65,3 +65,19 @@ func JPEGBlock(coefs [64]int32, quant [64]byte, side int) []byte {
 	jpegPixels(&scaled, out, side, side)
 	return out
 }
+
+// JPEGDivide divides the coefficients of a block by 8 times a quantization step. nonzero has a
+// bit for each quotient that is not zero, except the first one.
+func JPEGDivide(coefs [64]int32, step byte) (quotients [64]int32, nonzero uint64) {
+	var quant [jpegBlockCoefs]byte
+	var block jpegBlock
+	for i := range quant {
+		quant[i] = step
+	}
+	c := newJPEGChannel(&quant, jpegTable{}, jpegTable{})
+	for i, v := range coefs {
+		block[c.order[i]] = v
+		quotients[i] = c.divide(v, i)
+	}
+	return quotients, c.nonzero(&block)
+}
