@@ -55,24 +55,40 @@ func Fold(text string) string {
 	}, text)
 }
 
-// Trigrams returns the sequences of three letters in folded words, sorted, for the index
-// of a database. It leaves out those with a letter that the index lacks.
+// maxTrigrams is the number of trigrams that Trigrams returns if there are not more words.
+// Looking up more of them would take longer than reading the prompts that contain these but
+// not the words.
+const maxTrigrams = 6
+
+// Trigrams returns sequences of three letters in folded words, sorted, for the index of a
+// database: at least one of each word that has any. It leaves out those with a letter that
+// the index lacks.
 func Trigrams(words []string, lacks func(rune) bool) (list []string) {
 	for _, word := range words {
+		var all []string
 		for runes := []rune(word); len(runes) >= 3; runes = runes[1:] {
 			if trigram := runes[:3]; !slices.ContainsFunc(trigram, lacks) {
-				list = append(list, string(trigram))
+				all = append(all, string(trigram))
 			}
+		}
+		most := min(len(all), max(1, maxTrigrams/len(words)))
+		for n := range most { // evenly, with the first and the last one
+			list = append(list, all[n*(len(all)-1)/max(1, most-1)])
 		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// recentImages is the number of the newest images that a search reads before it uses
-// the index. Common words usually occur in them, and the index would return every
-// image with such a word.
-const recentImages = 1000
+const (
+	// recentImages is the number of the newest images that a search reads first. Common
+	// words usually occur in them, and the index would return every image with such a
+	// word.
+	recentImages = 1000
+	// mostRead is the number of images that a search reads in place of using the index, if
+	// it is likely to find enough among them.
+	mostRead = 16_000
+)
 
 // search returns a page of the matching images, newest first. It limits the number
 // of concurrent searches, so that lists do not wait for connections.
@@ -106,13 +122,13 @@ func (c *Catalog) search(ctx context.Context, owner string, w words, before stri
 // find returns the ids of the matching images, newest first. It reads pages of growing
 // size, because some databases send a whole result even if its reader stops.
 //
-// After the first page it starts from the index of words, if there is one, and not from
-// that of the owner's images: few images match, because few of the newest ones did.
+// It starts from the index of words, if there is one, and not from that of the owner's
+// images, once few images seem to match, because few of the newest ones did.
 func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, before string, limit int, state resources.State) (found []string, err error) {
 	const candidates = `SELECT id, prompt FROM images WHERE `
 	statement, further := candidates+`owner=? AND state=? AND id < ? ORDER BY id DESC LIMIT ?`, []any{}
-	for page := 0; ; page++ {
-		size := recentImages << (2 * max(page-1, 0)) // 1000, 1000, 4000, 16000, …
+	indexed, all := false, 0 // whether the index was tried, and how many images were read
+	for size := recentImages; ; size *= 4 {
 		arguments := append(append([]any{owner, string(state), before}, further...), size)
 		matching, read, last, err := c.filter(ctx, q, w, limit-len(found), statement, arguments...)
 		if err != nil {
@@ -122,9 +138,10 @@ func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, be
 			return found, nil
 		}
 		before = last
-		if page > 0 {
+		if all += read; indexed || limit*all <= mostRead*len(found) {
 			continue
 		}
+		indexed = true
 		switch condition, argument, err := c.dialect.Candidates(ctx, q, w); {
 		case err != nil:
 			return nil, err
@@ -132,6 +149,7 @@ func (c *Catalog) find(ctx context.Context, q Querier, owner string, w words, be
 			owner, state, id := c.dialect.NoIndex("owner"), c.dialect.NoIndex("state"), c.dialect.NoIndex("id")
 			statement = candidates + owner + `=? AND ` + state + `=? AND ` + id + ` < ? AND ` + condition + ` ORDER BY ` + id + ` DESC LIMIT ?`
 			further = []any{argument}
+			size = recentImages / 4
 		}
 	}
 }

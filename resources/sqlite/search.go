@@ -2,23 +2,37 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode"
 
 	"zai-image-mcp/resources/sqlcatalog"
 )
 
-// candidates returns the condition that the trigrams of all words occur in a prompt,
-// with its argument. For a word that is shorter than a trigram, one of the trigrams that
-// begin with it must occur. The condition is "" if no word can be looked up.
+const (
+	// mostCandidates is the number of images up to which reading their prompts takes less
+	// time than looking up short words.
+	mostCandidates = 2000
+	// mostShort is the number of short words that are looked up, and mostTerms that of
+	// the trigrams that may begin with one. The database reads all entries of each.
+	mostShort, mostTerms = 4, 100
+)
+
+// candidates returns the condition that some trigrams of all words occur in a prompt, with
+// its argument. It is "" if no word can be looked up. Unless few images fulfill it, some
+// words that are shorter than a trigram are looked up too.
 func candidates(ctx context.Context, q sqlcatalog.Querier, words []string) (condition string, argument any, err error) {
 	var terms []string
 	for _, trigram := range sqlcatalog.Trigrams(words, isUnindexed) {
 		terms = append(terms, quote(trigram))
 	}
-	for _, word := range words {
-		if !isShort(word) {
-			continue
+	few, err := matchFew(ctx, q, terms)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, word := range shortWords(words) {
+		if few {
+			break
 		}
 		list, err := termsWithPrefix(ctx, q, word)
 		switch {
@@ -26,7 +40,7 @@ func candidates(ctx context.Context, q sqlcatalog.Querier, words []string) (cond
 			return "", nil, err
 		case len(list) == 0:
 			return `id=?`, "", nil // no prompt contains the word
-		case len(list) <= maxTerms:
+		case len(list) <= mostTerms:
 			terms = append(terms, "("+strings.Join(list, " OR ")+")")
 		}
 	}
@@ -36,16 +50,38 @@ func candidates(ctx context.Context, q sqlcatalog.Querier, words []string) (cond
 	return `rowid IN (SELECT rowid FROM prompts WHERE prompts MATCH ?)`, strings.Join(terms, " AND "), nil
 }
 
+// matchFew reports whether fewer than mostCandidates images match all terms.
+func matchFew(ctx context.Context, q sqlcatalog.Querier, terms []string) (bool, error) {
+	if len(terms) == 0 {
+		return false, nil
+	}
+	var n int
+	row := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM prompts WHERE prompts MATCH ? LIMIT ?)`, strings.Join(terms, " AND "), mostCandidates)
+	err := row.Scan(&n)
+	return n < mostCandidates, err
+}
+
+// shortWords returns the words that are shorter than a trigram and can be looked up, at
+// most mostShort of them.
+func shortWords(words []string) (list []string) {
+	for _, word := range words {
+		if len(list) < mostShort && isShort(word) && !slices.Contains(list, word) {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
 // quote returns a string of an FTS5 expression.
 func quote(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
 
 // isUnindexed reports whether trigrams with a character cannot be looked up in
-// the index: FTS5 ends an expression at NUL, replaces invalid UTF-8 differently,
-// and does not fold the case of scripts whose lower or upper case came after
-// Unicode 6.1, such as Cherokee and Adlam.
+// the index: FTS5 ends an expression at NUL, replaces invalid UTF-8 differently
+// and also U+FFFE and U+FFFF, and does not fold the case of scripts whose lower or
+// upper case came after Unicode 6.1, such as Cherokee and Adlam.
 func isUnindexed(r rune) bool {
 	hasCase := unicode.SimpleFold(r) != r
-	return r == 0 || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)
+	return r == 0 || r|1 == 0xffff || r == unicode.ReplacementChar || hasCase && (r >= 0x10a0 && r < 0x1e00 || r >= 0x2c00)
 }
 
 // isShort reports whether a folded word has to be looked up by the trigrams that begin
@@ -64,14 +100,11 @@ func isShort(word string) bool {
 	return true
 }
 
-// maxTerms is the number of trigrams up to which looking them up pays.
-const maxTerms = 100
-
 // termsWithPrefix returns the trigrams of the index that begin with a word, quoted, or
-// maxTerms+1 of them if there are more.
+// mostTerms+1 of them if there are more.
 func termsWithPrefix(ctx context.Context, q sqlcatalog.Querier, word string) (list []string, err error) {
 	last := word + strings.Repeat(string(unicode.MaxRune), 2)
-	rows, err := q.QueryContext(ctx, `SELECT term FROM prompt_terms WHERE term >= ? AND term <= ? LIMIT ?`, word, last, maxTerms+1)
+	rows, err := q.QueryContext(ctx, `SELECT term FROM prompt_terms WHERE term >= ? AND term <= ? LIMIT ?`, word, last, mostTerms+1)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func TestPage_QueryOfOldImages(t *testing.T) {
 	t.Parallel()
 	prompts := []string{
 		"一只可爱的小猫", "小猫 in 雪山", "雪", "a fox", "fo", "FO x", "8k", "night in 8K", "ﬁ", "straße", "ſtraße", "\u212Aelvin", "ÄÖ", "äö", "nul\x00b",
-		"over in the night", "it", "i", "99 9", "a\"b", "\xff", "日本語 abc", "語", "🦊🦊", "🦊", "qq", "q",
+		"over in the night", "it", "i", "99 9", "a\"b", "\xff", "日本語 abc", "語", "🦊🦊", "🦊", "qq", "q", "\uffffb", "x\ufffe",
 	}
 	folder := t.TempDir()
 	c := open(t, folder)

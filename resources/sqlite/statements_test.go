@@ -170,7 +170,7 @@ func TestStatements_SearchForRareWord(t *testing.T) {
 	c := open(t, folder, func(o *sqlite.Options) { o.Driver = r.name })
 	save(t, c, "a heron")
 	fill(t, folder, 1000)
-	found, err := c.Page(t.Context(), "local", resources.Saved, "heron", "", 10)
+	found, err := c.Page(t.Context(), "local", resources.Saved, "heron", "", 20)
 	require.NoError(t, err)
 	assert.Len(t, found, 1)
 	statement := slices.IndexFunc(slices.Sorted(maps.Keys(r.statements)), func(s string) bool { return strings.Contains(s, "MATCH") })
