@@ -36,7 +36,7 @@ type codec struct {
 
 func codecFor(mimeType string) (codec, error) {
 	switch mimeType {
-	case "image/png": // interlaced 16-bit RGBA and its copy; DecodePNG takes up to 15 with the file
+	case "image/png": // interlaced 16-bit RGBA and its copy
 		return codec{png.DecodeConfig, png.Decode, 20}, nil
 	case "image/jpeg": // progressive CMYK: coefficients of 4 bytes each, planes and a copy
 		return codec{jpeg.DecodeConfig, jpeg.Decode, 28}, nil
@@ -68,8 +68,13 @@ func checkHeader(file io.ReadSeeker, mimeType string) (memory int64, err error) 
 			return 0, err
 		}
 	}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
 	_, err = file.Seek(0, io.SeekStart)
-	return int64(config.Width) * int64(config.Height) * c.bytesPerPixel, err
+	// Package pixels reads the file into a buffer, which grows by copying.
+	return int64(config.Width)*int64(config.Height)*c.bytesPerPixel + 2*size, err
 }
 
 // checkScans fails for a JPEG with more scans than any encoder writes. Each scan

@@ -393,3 +393,25 @@ func shrinkPNGComparison() func(t *testing.T, file []byte, limit uint8) {
 		}
 	}
 }
+
+// A file of empty blocks, whose headers take long to decode, is left to the standard library,
+// which a time limit can stop.
+func TestDecodePNG_EmptyBlocks(t *testing.T) {
+	t.Parallel()
+	const side = 64
+	for blocks, want := range map[int]error{900: nil, 2000: pixels.ErrUnsupported} {
+		var data bytes.Buffer
+		w := zlib.NewWriter(&data)
+		for range blocks {
+			require.NoError(t, w.Flush()) // an empty block
+		}
+		_, err := w.Write(make([]byte, side*(1+3*side)))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		file := assemblePNG(t, testrig.PNGHeader(side, side, testrig.RGB), data.Bytes(), 1<<20)
+		_, err = png.Decode(bytes.NewReader(file))
+		require.NoError(t, err, "control")
+		_, err = pixels.DecodePNG(bytes.NewReader(file))
+		require.ErrorIs(t, err, want)
+	}
+}

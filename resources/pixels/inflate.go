@@ -11,6 +11,10 @@ const (
 	// outputRoom is the room that decodeBlock needs for one step of its loop: groups of up
 	// to three literals and a match, behind which up to 16 bytes are overwritten.
 	outputRoom = 4*4 + maxMatch + 16
+	// An inflater refuses data of more than freeBlocks blocks and one for each blockBytes of
+	// output. Encoders write far fewer, and the header of a block takes as long to decode as
+	// thousands of bytes.
+	freeBlocks, blockBytes = 1000, 256
 	// inputPadding is how far decodeBlock reads behind the end of the input.
 	inputPadding = 24
 )
@@ -20,18 +24,20 @@ var (
 	errTruncated = errors.New("the compressed data ends too early")
 )
 
-// inflater decompresses DEFLATE (RFC 1951). It accepts the same data as compress/flate. It
-// is faster because it has the whole input in memory, and decodes up to three literals at
+// inflater decompresses DEFLATE (RFC 1951). It accepts the same data as compress/flate, but
+// fails with ErrUnsupported if there are too many blocks. It is faster because it has the whole input in memory, and decodes up to three literals at
 // a time.
 type inflater struct {
 	in  []byte // with padding
 	end int    // of the input without padding
 	pos int    // of the first byte that is not among the bits
-	// bits has the next bits of the input, the first one lowest. Only the lowest 6 bits of
-	// have are valid: they say how many bits there are at least. Higher bits are 0 or
-	// equal to those of the input at pos.
+	// bits has the next bits of the input, the first one lowest. The lowest 6 bits of have
+	// say how many they are at least; its other bits mean nothing. The bits above those are 0
+	// or equal to the first ones of the input at pos.
 	bits, have uint64
 
+	blocks  int  // number of blocks that were started
+	total   int  // bytes of output before those in buf
 	final   bool // the current block is the last one
 	coded   bool // within a block with Huffman codes
 	fixed   bool // the tables are those of the fixed codes
@@ -96,6 +102,7 @@ func (f *inflater) decompress() {
 		copy(f.buf, f.buf[from:f.n])
 		f.n -= from
 		f.read -= from
+		f.total += from
 	}
 	for f.err == nil && f.n < full {
 		switch {
@@ -106,7 +113,10 @@ func (f *inflater) decompress() {
 			f.err = f.decodeBlock(full)
 		case f.final:
 			f.err = io.EOF
+		case f.blocks > freeBlocks+(f.total+f.n)/blockBytes:
+			f.err = ErrUnsupported
 		default:
+			f.blocks++
 			f.err = f.startBlock()
 		}
 	}

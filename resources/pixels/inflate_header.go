@@ -11,8 +11,8 @@ func (f *inflater) take(count int) int {
 	return int(v)
 }
 
-// refill provides at least 56 bits. It must not be called more than inputPadding
-// bytes behind the end.
+// refill provides at least 56 bits, but none further behind the end than the padding; then
+// overrun fails.
 func (f *inflater) refill() {
 	if f.pos > f.end+8 {
 		return

@@ -28,7 +28,7 @@ type jpegCode uint32
 
 func (c jpegCode) bits() uint     { return uint(c & 63) }
 func (c jpegCode) size() uint     { return uint(c >> 6 & 15) }
-func (c jpegCode) forward() uint8 { return uint8(c >> 10) }
+func (c jpegCode) forward() uint8 { return uint8(c >> 10) } // without the value above
 
 // value returns the value of the coefficient. bits starts with the code.
 func (c jpegCode) value(bits uint64) int32 {

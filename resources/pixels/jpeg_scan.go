@@ -41,7 +41,7 @@ func (c *jpegComponent) decode(bits *jpegBits, x, y, side int) error {
 		if err != nil {
 			return err
 		}
-		// The DC coefficient of 8-bit samples has 12 bits.
+		// The DC coefficient of 8-bit samples has 12 bits: with this limit no sum overflows.
 		dc := c.last * c.steps.dc()
 		if dc < -1<<13 || dc > 1<<13 {
 			return ErrUnsupported

@@ -34,7 +34,8 @@ func ShrinkPNG(r io.Reader, limit int) (image.Image, error) {
 
 // DecodePNG decodes a PNG like png.Decode, which takes 2 to 3 times as long. It supports
 // 8-bit RGB and RGBA without interlacing and without a palette, and fails with
-// ErrUnsupported for other variants, and for some files that are unusual or invalid.
+// ErrUnsupported for other variants, and for files with chunks in an unusual order, a preset
+// dictionary, too many blocks of compressed data, or bytes after its checksum.
 //
 // It does not verify the Adler-32 checksum of the pixels, only the CRC-32 of each chunk,
 // which covers the same data.

@@ -158,7 +158,7 @@ func (c *chunks) read(b []byte, most int) ([]byte, error) {
 	const atOnce = 256 << 10 // a file may declare a size that it does not have
 	for most = min(most, c.left); most > 0; {
 		n := min(most, atOnce)
-		b = slices.Grow(b, n)
+		b = slices.Grow(b, n+inputPadding) // so that the inflater does not copy all of it
 		content := b[len(b) : len(b)+n]
 		if _, err := io.ReadFull(c.r, content); err != nil {
 			return nil, unexpected(err)
