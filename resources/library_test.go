@@ -79,8 +79,8 @@ func TestRead_DamagedFile(t *testing.T) {
 	}
 }
 
-// Read hashes a file again once it was changed, and after a while.
-func TestRead_DamagedAfterRead(t *testing.T) {
+// ReadAgain hashes a file again once it was changed, and after a while.
+func TestReadAgain_Damaged(t *testing.T) {
 	t.Parallel()
 	for name, pass := range map[string]struct{ file, clock time.Duration }{
 		"written":          {file: time.Second},
@@ -90,7 +90,7 @@ func TestRead_DamagedAfterRead(t *testing.T) {
 		l := openWith(t, libraryOptions{Now: func() time.Time { return now }})
 		i := save(t, l, "x", []byte("hello"))
 		for range 2 {
-			_, err := l.Read(t.Context(), i)
+			_, err := l.ReadAgain(t.Context(), i)
 			require.NoError(t, err, name)
 		}
 		before, err := os.Stat(l.Path(i))
@@ -99,7 +99,7 @@ func TestRead_DamagedAfterRead(t *testing.T) {
 		later := before.ModTime().Add(pass.file)
 		require.NoError(t, os.Chtimes(l.Path(i), later, later))
 		now = now.Add(pass.clock)
-		_, err = l.Read(t.Context(), i)
+		_, err = l.ReadAgain(t.Context(), i)
 		require.ErrorIs(t, err, resources.ErrCorrupt, name)
 	}
 }
@@ -111,7 +111,7 @@ func (networkStore) Path(string) string { return "" }
 
 // Each read from a network is hashed; a file on this machine that looks unchanged is
 // hashed once in a while.
-func TestRead_DamagedOnNetwork(t *testing.T) {
+func TestReadAgain_DamagedOnNetwork(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		wrap func(resources.Store) resources.Store
@@ -123,15 +123,17 @@ func TestRead_DamagedOnNetwork(t *testing.T) {
 		folder := t.TempDir()
 		l := openWith(t, libraryOptions{Folder: folder, WrapStore: tt.wrap})
 		i := save(t, l, "x", []byte("hello"))
-		_, err := l.Read(t.Context(), i)
+		_, err := l.ReadAgain(t.Context(), i)
 		require.NoError(t, err, name)
 		path := filepath.Join(folder, filepath.FromSlash(i.Path))
 		before, err := os.Stat(path)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, []byte("hellp"), 0o600))
 		require.NoError(t, os.Chtimes(path, before.ModTime(), before.ModTime()))
-		_, err = l.Read(t.Context(), i)
+		_, err = l.ReadAgain(t.Context(), i)
 		require.ErrorIs(t, err, tt.want, name)
+		_, err = l.Read(t.Context(), i)
+		require.ErrorIs(t, err, resources.ErrCorrupt, name)
 	}
 }
 

@@ -161,7 +161,7 @@ func (m *MCP) readOriginal(ctx context.Context, i Image) ([]mcp.ResourceContents
 	if room := m.room(); i.Bytes > int64(room) {
 		return m.reencoded(ctx, i, room)
 	}
-	b, err := m.Library.Read(ctx, i)
+	b, err := m.Library.ReadAgain(ctx, i)
 	if err != nil {
 		return nil, err
 	}

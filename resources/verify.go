@@ -135,10 +135,22 @@ func verifyHash(file io.Reader, i Image) error {
 	return nil
 }
 
-// Read returns the exact bytes of a saved image. It fails with ErrCorrupt if the
-// file differs from what was saved. Like Open it counts a recent check for an
-// unchanged file, but only on this machine: what a network delivers is hashed.
+// Read returns the exact bytes of a saved image. It fails with ErrCorrupt if the file
+// differs from what was saved.
 func (l *Library) Read(ctx context.Context, i Image) ([]byte, error) {
+	return l.read(ctx, i, func(string) bool { return false })
+}
+
+// ReadAgain is like Read, but a recent check counts for an unchanged file as in Open, if
+// the file is on this machine. What a network delivers is always compared.
+func (l *Library) ReadAgain(ctx context.Context, i Image) ([]byte, error) {
+	return l.read(ctx, i, func(version string) bool {
+		return l.store.Path(i.Path) != "" && l.verified.contains(i.ID, version, l.now())
+	})
+}
+
+// read reads the file of an image. It does not compare the hash of a version that is known.
+func (l *Library) read(ctx context.Context, i Image, known func(version string) bool) ([]byte, error) {
 	file, err := l.openFile(ctx, i)
 	if err != nil {
 		return nil, err
@@ -155,14 +167,15 @@ func (l *Library) Read(ctx context.Context, i Image) ([]byte, error) {
 	if _, err := io.ReadFull(file, b); err != nil {
 		return nil, readError(i.Path, err)
 	}
-	now := l.now()
-	if l.store.Path(i.Path) != "" && l.verified.contains(i.ID, info.Version, now) {
-		return b, nil
+	if known(info.Version) {
+		if after, err := file.Info(); err == nil && after.Version == info.Version {
+			return b, nil
+		}
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != i.SHA256 {
 		l.verified.addDamaged(i.ID)
 		return nil, fmt.Errorf("%w: %s", ErrCorrupt, RedactName(i.Path))
 	}
-	l.verified.add(i.ID, info.Version, now)
+	l.verified.add(i.ID, info.Version, l.now())
 	return b, nil
 }
