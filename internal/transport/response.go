@@ -115,7 +115,7 @@ type jsonSink struct {
 }
 
 func (s jsonSink) message(parts ...part) error {
-	parts = append(parts, text("\n"))
+	parts = append(parts[:len(parts):len(parts)], text("\n"))
 	size := sizeOf(parts)
 	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.timeout + sizeTimeout(size)))
 	s.w.Header().Set("Content-Type", "application/json")

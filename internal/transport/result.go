@@ -17,7 +17,8 @@ type unencodedBlob interface {
 // encodeResult returns the JSON of a result. Blobs bypass the JSON encoder,
 // which would scan each of their characters three times: base64 needs no
 // escaping. Each is replaced by a character that no base64 text contains, and
-// spliced in afterwards.
+// spliced in afterwards. The field _meta of a resource is the program's own and has no
+// such text.
 func encodeResult(result any) ([]part, error) {
 	const placeholder, field = "\x00", `"blob":"\u0000"`
 	result, blobs := withoutBlobs(result, placeholder)

@@ -19,7 +19,7 @@ type sink interface {
 type lineSink struct{ io.Writer }
 
 func (s lineSink) message(parts ...part) error {
-	return writeParts(s.Writer, append(parts, text("\n"))...)
+	return writeParts(s.Writer, append(parts[:len(parts):len(parts)], text("\n"))...)
 }
 
 // messageWriter writes whole messages one after the other. After the first

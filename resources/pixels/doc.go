@@ -1,6 +1,6 @@
-// Package pixels decodes images, scales them down and encodes JPEGs. It has decoders of its
-// own for the files that the models generate, and an encoder for previews, which are faster
-// than those of the standard library.
+// Package pixels decodes images and scales them down, and encodes JPEGs. Its code for the
+// files that the models generate and for JPEGs is faster than that of the standard library,
+// which does the rest.
 package pixels
 
 import "errors"

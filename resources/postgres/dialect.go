@@ -60,7 +60,7 @@ func candidates(_ context.Context, _ sqlcatalog.Querier, words []string) (condit
 	if len(terms) == 0 {
 		return "", nil, nil
 	}
-	return `id IN (SELECT id FROM image_prompts WHERE image_trigrams(folded) @> ?::text[])`, terms, nil
+	return `id IN (SELECT id FROM image_prompts WHERE image_terms(folded) @> ?::text[])`, terms, nil
 }
 
 // isUnindexed reports whether sequences with a folded character cannot be looked up: the

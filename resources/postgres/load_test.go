@@ -45,12 +45,12 @@ func fillPostgres(t testing.TB, database string) {
 	t.Helper()
 	require.NoError(t, open(t, database).Ready(t.Context()))
 	// Triggers and the index of words are slower row by row.
-	var definition string
+	var definitions string
 	conn := connect(t, database)
-	require.NoError(t, conn.QueryRow(t.Context(), `SELECT indexdef FROM pg_indexes WHERE indexname='image_prompts_by_trigram'`).Scan(&definition))
-	_, err := conn.Exec(t.Context(), `ALTER TABLE images DISABLE TRIGGER USER; DROP INDEX image_prompts_by_trigram;`+
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT string_agg(indexdef, ';') FROM pg_indexes WHERE indexname LIKE 'image_prompts_by_%'`).Scan(&definitions))
+	_, err := conn.Exec(t.Context(), `ALTER TABLE images DISABLE TRIGGER USER; DROP INDEX image_prompts_by_trigram, image_prompts_by_term;`+
 		loadImages(`lpad(n::text, 26, '0')`, fmt.Sprintf(`generate_series(1, %d) AS n`, million))+`;
-		INSERT INTO image_prompts SELECT id, image_fold(prompt) FROM images;`+definition+`;
+		INSERT INTO image_prompts SELECT id, image_fold(prompt) FROM images;`+definitions+`;
 		ALTER TABLE images ENABLE TRIGGER USER; ANALYZE images; ANALYZE image_prompts`)
 	require.NoError(t, err)
 }
@@ -177,9 +177,9 @@ func TestLoad_Million(t *testing.T) {
 	fillPostgres(t, database)
 	t.Logf("filled PostgreSQL in %v", time.Since(begun).Round(time.Second))
 	var size string
-	require.NoError(t, connect(t, database).QueryRow(t.Context(), `SELECT format('database %s, images %s, image_prompts %s, index of words %s',
+	require.NoError(t, connect(t, database).QueryRow(t.Context(), `SELECT format('database %s, images %s, image_prompts %s, indexes of words %s and %s',
 		pg_size_pretty(pg_database_size(current_database())), pg_size_pretty(pg_total_relation_size('images')),
-		pg_size_pretty(pg_table_size('image_prompts')), pg_size_pretty(pg_relation_size('image_prompts_by_trigram')))`).Scan(&size))
+		pg_size_pretty(pg_table_size('image_prompts')), pg_size_pretty(pg_relation_size('image_prompts_by_trigram')), pg_size_pretty(pg_relation_size('image_prompts_by_term')))`).Scan(&size))
 	t.Log(size)
 	pg := open(t, database)
 	for _, engine := range []struct {

@@ -88,7 +88,8 @@ func TestMigrations_Exports(t *testing.T) {
 	t.Parallel()
 	database := testrig.Postgres(t)
 	before := save(t, open(t, database), "ann", "x")
-	_, err := connect(t, database).Exec(t.Context(), `DROP TABLE exports; ALTER TABLE images DROP COLUMN marks; DELETE FROM schema_migrations WHERE version >= 4`)
+	_, err := connect(t, database).Exec(t.Context(), `DROP TABLE exports; ALTER TABLE images DROP COLUMN marks;
+		DROP INDEX image_prompts_by_term; DROP FUNCTION image_terms; DELETE FROM schema_migrations WHERE version >= 4`)
 	require.NoError(t, err)
 	c := open(t, database)
 	row, err := c.Row(t.Context(), before.ID)
@@ -134,4 +135,22 @@ func TestMigrations_Fold(t *testing.T) {
 		require.NoError(t, connect(t, database).QueryRow(t.Context(), `SELECT image_fold($1)`, part).Scan(&folded))
 		require.Equal(t, sqlcatalog.Fold(part), folded)
 	}
+}
+
+// The index of short words contains the prompts that were there before it.
+func TestMigrations_ShortWords(t *testing.T) {
+	t.Parallel()
+	database := testrig.Postgres(t)
+	i := save(t, open(t, database), "ann", "一只红色的狐狸")
+	testrig.PostgresExec(t, database, `DROP INDEX image_prompts_by_term; DROP FUNCTION image_terms;
+		DELETE FROM schema_migrations WHERE version >= 5;
+		UPDATE images SET id = '!'; UPDATE image_prompts SET id = '!'`)
+	c := open(t, database)
+	for range 1200 { // newer images, which a search reads before it uses the index
+		save(t, c, "ann", "an owl")
+	}
+	page, err := c.Page(t.Context(), "ann", resources.Saved, "狐狸", "", 10)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	assert.Equal(t, i.Prompt, page[0].Prompt)
 }

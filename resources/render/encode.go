@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"image"
-	"image/jpeg"
 	"image/png"
 
 	"github.com/deepteams/webp"
+
+	"zai-image-mcp/resources/pixels"
 )
 
 // quality is that of JPEG and WebP files, from 1 to 100.
@@ -19,7 +20,7 @@ func encode(img image.Image, f Format) ([]byte, error) {
 	var err error
 	switch f {
 	case JPEG:
-		err = jpeg.Encode(&b, img, &jpeg.Options{Quality: quality})
+		err = pixels.EncodeJPEG(&b, img, quality)
 	case WebP:
 		err = webp.Encode(&b, img, webpOptions())
 	default:
