@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +116,7 @@ type jsonSink struct {
 }
 
 func (s jsonSink) message(parts ...part) error {
-	parts = append(parts[:len(parts):len(parts)], text("\n"))
+	parts = append(slices.Clip(parts), text("\n"))
 	size := sizeOf(parts)
 	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(s.timeout + sizeTimeout(size)))
 	s.w.Header().Set("Content-Type", "application/json")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -19,7 +20,7 @@ type sink interface {
 type lineSink struct{ io.Writer }
 
 func (s lineSink) message(parts ...part) error {
-	return writeParts(s.Writer, append(parts[:len(parts):len(parts)], text("\n"))...)
+	return writeParts(s.Writer, append(slices.Clip(parts), text("\n"))...)
 }
 
 // messageWriter writes whole messages one after the other. After the first
