@@ -25,7 +25,15 @@ func TestMutations(t *testing.T) {
 	}
 	var jpegs, streams [][]byte
 	for _, name := range supportedJPEGs() {
-		jpegs = append(jpegs, jpegFile(t, name))
+		file := jpegFile(t, name)
+		size := bytes.Index(file, []byte("\xff\xc0")) + 5
+		require.Greater(t, size, 5, name)
+		jpegs = append(jpegs, file)
+		for side := byte(8); side <= 24; side += 4 { // fewer pixels take less time
+			small := bytes.Clone(file)
+			copy(small[size:], []byte{0, side, 0, 32 - side})
+			jpegs = append(jpegs, small)
+		}
 	}
 	for level := flate.HuffmanOnly; level <= flate.BestCompression; level++ {
 		for _, data := range [][]byte{repeated(40, 90), repeated(3, 300), repeated(1, 2000), []byte("text text"), samples()["skewed"][:500]} {
