@@ -81,3 +81,76 @@ func JPEGDivide(coefs [64]int32, step byte) (quotients [64]int32, nonzero uint64
 	}
 	return quotients, c.nonzero(&block)
 }
+
+// JPEGMagnitudes returns, for each block of each component, the sum of the magnitudes of its
+// dequantized coefficients. The blocks of a component are row by row.
+func JPEGMagnitudes(file []byte, limit int) (sums [][]int32, err error) {
+	d := jpegDecoder{data: file, limit: limit, pos: 2}
+	for !d.scanned {
+		marker, err := d.marker()
+		if err != nil {
+			return nil, err
+		}
+		body, err := d.segment()
+		if err != nil {
+			return nil, err
+		}
+		if marker == jpegSOS {
+			err = d.scanHeader(body)
+		} else {
+			err = d.process(marker, body)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range d.components {
+		sums = append(sums, make([]int32, d.columns*c.across*d.rows*c.down))
+	}
+	for part := range jpegBlockCoefs / jpegSlots { // only as many coefficients fit at once
+		if err := d.addMagnitudes(part, sums); err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
+}
+
+// addMagnitudes adds those of the jpegSlots coefficients of a part.
+func (d *jpegDecoder) addMagnitudes(part int, sums [][]int32) error {
+	bits := jpegBits{data: d.data, start: d.pos, pos: d.pos}
+	for i := range d.components {
+		c := &d.components[i]
+		c.last, c.steps = 0, jpegSteps{}
+		for slot := range int32(jpegSlots) {
+			at := part*jpegSlots + int(slot)
+			c.steps[at] = int32(d.quant[c.quant][at])<<jpegSlotBits | slot
+		}
+	}
+	for mcu := range d.rows * d.columns {
+		if d.restart > 0 && mcu > 0 && mcu%d.restart == 0 {
+			if err := bits.restart(jpegRST0 + byte(mcu/d.restart-1)%8); err != nil {
+				return err
+			}
+			for i := range d.components {
+				d.components[i].last = 0
+			}
+		}
+		for i := range d.components {
+			c := &d.components[i]
+			for n := range c.across * c.down {
+				var coefs [jpegSlots]int32
+				if _, err := bits.block(c, &coefs); err != nil {
+					return err
+				}
+				if part == 0 {
+					coefs[0] = c.last * int32(d.quant[c.quant][0])
+				}
+				x, y := mcu%d.columns*c.across+n%c.across, mcu/d.columns*c.down+n/c.across
+				for _, v := range coefs {
+					sums[i][y*d.columns*c.across+x] += max(v, -v)
+				}
+			}
+		}
+	}
+	return nil
+}

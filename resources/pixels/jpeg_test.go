@@ -178,7 +178,7 @@ func compareBlocks(t *testing.T, file []byte, full image.Image, limit int) (comp
 				compared++
 				for i, mean := range means {
 					got := p.Pix[(y+i/side)*p.Stride+x+i%side]
-					if difference(got, mean) > 1 {
+					if difference(got, mean) > 1 && !overflows(t, file, limit, c, y/side*(p.Stride/side)+x/side) {
 						t.Fatalf("component %d at (%d,%d) of 1/%d: %d instead of %d", c, x+i%side, y+i/side, scale, got, mean)
 					}
 				}
@@ -186,6 +186,16 @@ func compareBlocks(t *testing.T, file []byte, full image.Image, limit int) (comp
 		}
 	}
 	return compared
+}
+
+// overflows reports whether the inverse DCT of the standard library may overflow for a block of
+// a component, because its coefficients are larger than those of any image: it has 11 bits
+// for what is less than half of their sum.
+func overflows(t *testing.T, file []byte, limit, component, block int) bool {
+	t.Helper()
+	sums, err := pixels.JPEGMagnitudes(file, limit)
+	require.NoError(t, err)
+	return sums[component][block] > 4000
 }
 
 // blockMeans returns the means of the squares of scale by scale pixels in a block of 8x8,
