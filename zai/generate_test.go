@@ -289,7 +289,7 @@ func TestGenerateImage_ConnectionFailures(t *testing.T) {
 			dials++
 			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			if dials == 1 && err == nil {
-				return brokenConn{c}, nil
+				return brokenConn{c, t.Context().Done()}, nil
 			}
 			return c, err
 		}}}
@@ -308,8 +308,17 @@ func TestGenerateImage_ConnectionFailures(t *testing.T) {
 	})
 }
 
-// brokenConn fails every write after half of its bytes.
-type brokenConn struct{ net.Conn }
+// brokenConn fails every write after half of its bytes. Reads wait for the end of the test:
+// net/http then closes the connection, and could otherwise report that a read failed.
+type brokenConn struct {
+	net.Conn
+	end <-chan struct{}
+}
+
+func (c brokenConn) Read([]byte) (int, error) {
+	<-c.end
+	return 0, io.EOF
+}
 
 func (c brokenConn) Write(b []byte) (int, error) {
 	n, _ := c.Conn.Write(b[:len(b)/2])

@@ -6,31 +6,33 @@ import (
 )
 
 const (
-	// settleTime is how long after its start a server returns memory for the first time:
-	// after the first recovery, which uses more of the program than a server that waits.
-	settleTime = 3 * time.Second
+	// settleTime is how long after its start a server returns memory for the first time.
+	settleTime = time.Second
+	// recoveredTime is how long after that it does so again, because the first recovery
+	// uses more of the program than a server that waits.
+	recoveredTime = 2 * time.Second
 	// unmapInterval is the time between later returns, that of recoveries.
 	unmapInterval = time.Minute
 )
 
-// releaseMemory returns memory to the system that an idle server does not need: once
-// after the start, and then once a minute. The returned function stops it.
+// releaseMemory returns memory to the system that an idle server does not need: after the
+// start, after the first recovery, and then once a minute. The returned function stops it.
 func releaseMemory() (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		timer := time.NewTimer(settleTime)
 		defer timer.Stop()
-		for first := true; ; first = false {
+		for next := recoveredTime; ; next = unmapInterval {
 			select {
 			case <-timer.C:
 			case <-done:
 				return
 			}
-			if first {
+			if next == recoveredTime {
 				debug.FreeOSMemory() // the runtime returns what is freed later
 			}
 			unmapProgram()
-			timer.Reset(unmapInterval)
+			timer.Reset(next)
 		}
 	}()
 	return func() { close(done) }
