@@ -127,13 +127,8 @@ func (d *jpegDecoder) addMagnitudes(part int, sums [][]int32) error {
 		}
 	}
 	for mcu := range d.rows * d.columns {
-		if d.restart > 0 && mcu > 0 && mcu%d.restart == 0 {
-			if err := bits.restart(jpegRST0 + byte(mcu/d.restart-1)%8); err != nil {
-				return err
-			}
-			for i := range d.components {
-				d.components[i].last = 0
-			}
+		if err := d.restartBefore(&bits, mcu); err != nil {
+			return err
 		}
 		for i := range d.components {
 			c := &d.components[i]

@@ -4,13 +4,8 @@ package pixels
 func (d *jpegDecoder) scan() error {
 	bits := jpegBits{data: d.data, start: d.pos, pos: d.pos}
 	for mcu := range d.rows * d.columns {
-		if d.restart > 0 && mcu > 0 && mcu%d.restart == 0 {
-			if err := bits.restart(jpegRST0 + byte(mcu/d.restart-1)%8); err != nil {
-				return err
-			}
-			for i := range d.components {
-				d.components[i].last = 0
-			}
+		if err := d.restartBefore(&bits, mcu); err != nil {
+			return err
 		}
 		for i := range d.components {
 			if err := d.components[i].decode(&bits, mcu%d.columns, mcu/d.columns, jpegBlockSide/d.scale); err != nil {
@@ -28,6 +23,20 @@ func (d *jpegDecoder) scan() error {
 			p.width = max(1, (d.width+across-1)/across/d.scale)
 			p.height = max(1, (d.height+down-1)/down/d.scale)
 		}
+	}
+	return nil
+}
+
+// restartBefore moves behind the restart marker before an MCU, if there must be one.
+func (d *jpegDecoder) restartBefore(bits *jpegBits, mcu int) error {
+	if d.restart == 0 || mcu == 0 || mcu%d.restart != 0 {
+		return nil
+	}
+	if err := bits.restart(jpegRST0 + byte(mcu/d.restart-1)%8); err != nil {
+		return err
+	}
+	for i := range d.components {
+		d.components[i].last = 0
 	}
 	return nil
 }
