@@ -30,7 +30,7 @@ const (
 
 // Bounds of notifications that wait to be written; more are dropped.
 const (
-	CallNotifications         = 512  // of one tool call; they must survive a slow connection
+	CallNotifications         = 512  // of one tool call with a progress token; they must survive a slow connection
 	RequestNotifications      = 16   // of any other request
 	SessionNotifications      = 64   // of a session over Streamable HTTP until its stream opens
 	ConnectionNotifications   = 4096 // of a stdio host

@@ -193,7 +193,7 @@ func (p *pending) openSession(ctx context.Context) (closeSession func(), err err
 		return func() { p.handler.CloseSession(ctx, s) }, p.handler.OpenSession(ctx, s)
 	}
 	buffer := limit.RequestNotifications
-	if p.is(mcp.MethodToolsCall) {
+	if p.is(mcp.MethodToolsCall) && p.ProgressToken != nil {
 		buffer = limit.CallNotifications
 	}
 	p.own = make(chan mcp.JSONRPCNotification, buffer)

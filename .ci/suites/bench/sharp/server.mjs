@@ -93,7 +93,9 @@ function serve() {
     await newServer().connect(transport);
     return transport;
   };
-  const listener = createServer(async (request, response) => {
+  // By default Node.js closes connections that are idle for five seconds, which resets those
+  // that the client uses again at that moment.
+  const listener = createServer({ keepAliveTimeout: 600_000 }, async (request, response) => {
     const transport = sessions.get(request.headers['mcp-session-id']) ?? (await open());
     await transport.handleRequest(request, response);
   });
