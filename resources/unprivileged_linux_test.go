@@ -1,6 +1,7 @@
 package resources_test
 
 import (
+	"database/sql"
 	"os"
 	"runtime"
 	"testing"
@@ -80,6 +81,17 @@ func TestCheck_UnreadableFolder(t *testing.T) {
 	})
 }
 
+// makeReadOnly removes the permission to write from a folder and its catalog.
+func makeReadOnly(t *testing.T, folder string) {
+	t.Helper()
+	for _, name := range []string{folder, folder + "/.catalog.db"} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(name, info.Mode().Perm()&^0o222|0o444))
+		t.Cleanup(func() { require.NoError(t, os.Chmod(name, 0o777)) })
+	}
+}
+
 // A library on read-only media can be listed, read and checked.
 func TestCatalog_ReadOnlyMedia(t *testing.T) {
 	t.Parallel()
@@ -87,12 +99,7 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 	first := open(t, folder)
 	i := save(t, first, "a fox", []byte("x"))
 	require.NoError(t, first.Close())
-	for _, name := range []string{folder, folder + "/.catalog.db"} {
-		info, err := os.Stat(name)
-		require.NoError(t, err)
-		require.NoError(t, os.Chmod(name, info.Mode().Perm()&^0o222|0o444))
-		t.Cleanup(func() { require.NoError(t, os.Chmod(name, 0o777)) })
-	}
+	makeReadOnly(t, folder)
 	unprivileged(t, func() {
 		l := open(t, folder)
 		list, _, err := l.List(t.Context(), "local", "fox", "", 10)
@@ -109,4 +116,34 @@ func TestCatalog_ReadOnlyMedia(t *testing.T) {
 		require.ErrorIs(t, err, resources.ErrStorage)
 		require.ErrorIs(t, l.Catalog().EndDelivery(t.Context(), "", []string{i.ID}, true), resources.ErrStorage)
 	})
+}
+
+// A catalog that is read-only and has another schema is refused with the reason.
+func TestCatalog_ReadOnlyVersion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, change, reason string }{
+		{"older", "-1", "must be upgraded"},
+		{"newer", "+1", "newer version of this program"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			folder := openToAll(t)
+			first := open(t, folder)
+			save(t, first, "a fox", []byte("x"))
+			require.NoError(t, first.Close())
+			db, err := sql.Open("sqlite", folder+"/.catalog.db")
+			require.NoError(t, err)
+			var version string
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT user_version"+c.change+" FROM pragma_user_version").Scan(&version))
+			_, err = db.ExecContext(t.Context(), "PRAGMA user_version="+version)
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			makeReadOnly(t, folder)
+			unprivileged(t, func() {
+				_, _, err := open(t, folder).List(t.Context(), "local", "fox", "", 10)
+				require.ErrorIs(t, err, resources.ErrStorage)
+				require.ErrorContains(t, err, c.reason)
+			})
+		})
+	}
 }

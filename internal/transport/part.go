@@ -55,8 +55,8 @@ func sizeOf(parts []part) int {
 	return size
 }
 
-// writeParts writes a message: a small one at once, a large one in pieces of
-// 64 KiB, the size of a pipe.
+// writeParts writes a message: a small one at once, and base64 in pieces of 64 KiB, the
+// size of a pipe.
 func writeParts(w io.Writer, parts ...part) error {
 	const piece = 64 << 10
 	buffered := bufio.NewWriterSize(w, min(sizeOf(parts), piece))

@@ -25,8 +25,8 @@ var (
 )
 
 // inflater decompresses DEFLATE (RFC 1951). It accepts the same data as compress/flate, but
-// fails with ErrUnsupported if there are too many blocks. It is faster because it has the whole input in memory, and decodes up to three literals at
-// a time.
+// fails with ErrUnsupported if there are too many blocks. It is faster because it has the
+// whole input in memory, and decodes up to three literals at a time.
 type inflater struct {
 	in  []byte // with padding
 	end int    // of the input without padding

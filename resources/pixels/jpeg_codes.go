@@ -110,15 +110,14 @@ func (c *jpegCodes) add(code int, length uint, symbol byte) {
 func (c *jpegCodes) entry(length uint, symbol byte) (jpegCode, bool) {
 	run, size := uint(symbol>>4), uint(symbol&15)
 	forward := run + 1
-	const sixteenZeros = 0xf0
 	switch {
 	case c.class == 0:
 		if symbol > jpegMaxDC {
 			return 0, false
 		}
-	case symbol == 0:
+	case symbol == jpegEndOfBlock:
 		forward = jpegEnd
-	case size > jpegMaxAC, size == 0 && symbol != sixteenZeros:
+	case size > jpegMaxAC, size == 0 && symbol != jpegZeros:
 		return 0, false
 	}
 	return jpegCode(length + size | size<<6 | forward<<10), true

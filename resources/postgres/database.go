@@ -19,9 +19,10 @@ const (
 	idleTime           = 5 * time.Minute
 	// lifetime spreads connections over servers again after a failover.
 	lifetime = 30 * time.Minute
-	// openTimeout limits the upgrade of the schema, which can wait for another process
-	// that upgrades it. Large indexes take time.
-	openTimeout = 10 * time.Minute
+	// upgradeTimeout limits the upgrade of the schema, which can wait for another process
+	// that upgrades it. An index of millions of prompts takes hours, and what an attempt has
+	// built is lost if it ends before.
+	upgradeTimeout = 24 * time.Hour
 )
 
 // database is a pool of connections that is opened, and whose schema is upgraded, at
@@ -69,7 +70,7 @@ func (d *database) open(ctx context.Context) (*sql.DB, error) {
 		return d.pool, nil
 	}
 	attempt := d.opening.DoChan("", func() (any, error) {
-		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), openTimeout, errTimeout)
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), upgradeTimeout, errTimeout)
 		defer cancel()
 		if err := timedOut(ctx, d.migrate(ctx)); err != nil {
 			return nil, err

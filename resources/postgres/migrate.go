@@ -75,7 +75,7 @@ func (d *database) migrate(ctx context.Context) error {
 		return err
 	}
 	if current.version < newest {
-		pool := newPool(d.address, openTimeout) // a step can take longer than other statements
+		pool := newPool(d.address, upgradeTimeout) // a step can take longer than other statements
 		defer pool.Close()
 		for err == nil && current.version < newest {
 			current, err = migrateOnce(ctx, pool, steps, d.log)

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"zai-image-mcp/resources"
+	"zai-image-mcp/resources/sqlcatalog"
 )
 
 // migrations holds one file per version of the schema, in order.
@@ -38,23 +41,20 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	newest := len(steps)
-	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	version, err := schemaVersion(ctx, db)
+	if err != nil || version == newest {
 		return err
-	}
-	if version == newest {
-		return nil
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	if version, err = schemaVersion(ctx, tx); err != nil {
 		return err
 	}
 	if version > newest {
-		return fmt.Errorf("it was made by a newer version of this program (its schema is %d, this version supports %d)", version, newest)
+		return newerError(version, newest)
 	}
 	for _, step := range steps[version:] {
 		statements, err := migrations.ReadFile(step)
@@ -69,4 +69,32 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// checkVersion reports whether a file that cannot be upgraded has the schema of this program.
+func checkVersion(ctx context.Context, db *sql.DB) error {
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	newest := len(steps)
+	version, err := schemaVersion(ctx, db)
+	switch {
+	case err != nil:
+		return err
+	case version > newest:
+		return newerError(version, newest)
+	case version < newest:
+		return fmt.Errorf("%w, but it was made by an older version of this program and must be upgraded (its schema is %d, this version needs %d)", resources.ErrReadOnly, version, newest)
+	}
+	return nil
+}
+
+func schemaVersion(ctx context.Context, q sqlcatalog.Querier) (version int, err error) {
+	err = q.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	return version, err
+}
+
+func newerError(version, newest int) error {
+	return fmt.Errorf("it was made by a newer version of this program (its schema is %d, this version supports %d)", version, newest)
 }

@@ -104,9 +104,17 @@ func (c *Catalog) openFile(ctx context.Context) (*handles, error) {
 // read-only mount. It assumes that no other user writes to the file
 // (immutable=1).
 func (c *Catalog) openReadOnly(ctx context.Context) (*handles, error) {
+	const parameters = "mode=ro&immutable=1"
 	c.log.InfoContext(ctx, "opening the catalog read-only: its file cannot be written", "catalog", c.path)
 	db := &handles{}
-	if err := c.openReaders(ctx, db, "mode=ro&immutable=1"); err != nil {
+	reader, err := c.connect(parameters, 1)
+	if err == nil {
+		err = errors.Join(checkVersion(ctx, reader), reader.Close())
+	}
+	if err == nil {
+		err = c.openReaders(ctx, db, parameters)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	return db, nil

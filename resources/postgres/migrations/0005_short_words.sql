@@ -28,6 +28,6 @@ BEGIN
   RETURN list;
 END $$;
 
--- Until it is built, new images wait, and searches and reads do not: about five minutes for
--- a million prompts.
+-- Until it is built, images cannot be reserved or deleted: the database is reported as busy.
+-- Searches, reads and images in progress go on. A million short prompts take about five minutes.
 CREATE INDEX image_prompts_by_term ON image_prompts USING gin (image_terms(folded));
