@@ -15,21 +15,6 @@ const (
 	unmapInterval = time.Minute
 )
 
-// garbagePercent is how much the heap may grow before garbage is collected, in percent of what
-// is in use. The default of Go is 100. Most of the heap are images being decoded, which have no
-// pointers to follow, so that collecting more often takes little time.
-const garbagePercent = 75
-
-// collectEarly sets garbagePercent, unless the user chose a value with GOGC, until restore is
-// called.
-func collectEarly(gogc string) (restore func()) {
-	if gogc != "" {
-		return func() {}
-	}
-	before := debug.SetGCPercent(garbagePercent)
-	return func() { debug.SetGCPercent(before) }
-}
-
 // releaseMemory returns memory to the system that an idle server does not need: after the
 // start, after the first recovery, and then once a minute. The returned function stops it.
 func releaseMemory() (stop func()) {

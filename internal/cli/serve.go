@@ -32,7 +32,6 @@ type serveCommand struct {
 
 // Run serves MCP until the host closes stdin or ctx ends.
 func (c *serveCommand) Run(ctx context.Context, p *program) error {
-	defer collectEarly(p.Env("GOGC"))()
 	defer releaseMemory()()
 	settings := serverSettings{
 		upstream: c.upstreamFlags, model: c.Model, inline: tools.Inline(c.Inline), structured: mcpserver.Structured(c.Structured),
