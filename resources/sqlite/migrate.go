@@ -36,13 +36,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func migrateOnce(ctx context.Context, db *sql.DB) error {
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	newest := len(steps)
-	version, err := schemaVersion(ctx, db)
-	if err != nil || version == newest {
+	if _, steps, err := missingSteps(ctx, db); err != nil || len(steps) == 0 {
 		return err
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -50,13 +44,11 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
-	if version, err = schemaVersion(ctx, tx); err != nil {
+	version, steps, err := missingSteps(ctx, tx)
+	if err != nil {
 		return err
 	}
-	if version > newest {
-		return newerError(version, newest)
-	}
-	for _, step := range steps[version:] {
+	for _, step := range steps {
 		statements, err := migrations.ReadFile(step)
 		if err != nil {
 			return err
@@ -65,36 +57,32 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 			return fmt.Errorf("%s: %w", step, err)
 		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", newest)); err != nil {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+len(steps))); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// checkVersion reports whether a file that cannot be upgraded has the schema of this program.
-func checkVersion(ctx context.Context, db *sql.DB) error {
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
+// missingSteps returns the version of a file's schema and the migrations that lead from it to
+// that of this program. It fails if the schema is newer.
+func missingSteps(ctx context.Context, q sqlcatalog.Querier) (version int, steps []string, err error) {
+	if steps, err = fs.Glob(migrations, "migrations/*.sql"); err != nil {
+		return 0, nil, err
 	}
-	newest := len(steps)
-	version, err := schemaVersion(ctx, db)
-	switch {
-	case err != nil:
-		return err
-	case version > newest:
-		return newerError(version, newest)
-	case version < newest:
-		return fmt.Errorf("%w, but it was made by an older version of this program and must be upgraded (its schema is %d, this version needs %d)", resources.ErrReadOnly, version, newest)
+	if err = q.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, nil, err
 	}
-	return nil
+	if version > len(steps) {
+		return version, nil, fmt.Errorf("it was made by a newer version of this program (its schema is %d, this version supports %d)", version, len(steps))
+	}
+	return version, steps[version:], nil
 }
 
-func schemaVersion(ctx context.Context, q sqlcatalog.Querier) (version int, err error) {
-	err = q.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
-	return version, err
-}
-
-func newerError(version, newest int) error {
-	return fmt.Errorf("it was made by a newer version of this program (its schema is %d, this version supports %d)", version, newest)
+// checkVersion fails if a file that cannot be upgraded has another schema than this program.
+func checkVersion(ctx context.Context, q sqlcatalog.Querier) error {
+	version, steps, err := missingSteps(ctx, q)
+	if err == nil && len(steps) > 0 {
+		err = fmt.Errorf("%w, but it was made by an older version of this program and must be upgraded (its schema is %d, this version needs %d)", resources.ErrReadOnly, version, version+len(steps))
+	}
+	return err
 }
